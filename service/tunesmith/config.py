@@ -1,0 +1,172 @@
+"""Settings: frozen, typed, from a TOML file and the environment; unknown keys are refused.
+
+Precedence, lowest first: the defaults below, the file, `TUNESMITH_SECTION__NAME` variables, the command line.
+`configs/default.toml` lists every setting with its unit and default; a test holds it against these classes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from tunesmith.errors import Invalid
+
+PREFIX = "TUNESMITH_"
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every section."""
+
+
+class Server(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the daemon listens and keeps its files."""
+
+    data_dir: str = "~/.local/share/tunesmith"
+    requests: str = "tcp://127.0.0.1:5555"
+    events: str = "tcp://127.0.0.1:5556"
+    inbox: str = "tcp://127.0.0.1:5557"
+    http: str = "127.0.0.1:8080"
+    insecure_bind: bool = False
+    instance: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "default"
+    drain_timeout_s: Positive = 10.0
+
+
+class Limits(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one request, one user and all together may take."""
+
+    max_body_bytes: Count = 1_048_576
+    max_message_bytes: Count = 4_194_304
+    max_frames: Count = 4
+    in_flight_per_user: Count = 32
+    in_flight_total: Count = 1024
+    tasks_per_user: Count = 1000
+    grid_points: Count = 1_000_000
+    default_deadline_ms: Count = 5_000
+
+
+class Workers(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The pool that computes. `count` 0 means one per core."""
+
+    count: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
+    memory_mb: Count = 4096
+    task_timeout_s: Positive = 3600.0
+    chunk_trials: Count = 2000
+    attempts: Count = 3
+
+
+class Events(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The events door."""
+
+    heartbeat_s: Positive = 1.0
+    resend_ms: Count = 20
+    high_water_mark: Count = 100_000
+
+
+class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The hold-out and the default approval criteria (fractions; Sharpe a year)."""
+
+    holdout_share: Annotated[float, msgspec.Meta(gt=0.0, lt=0.9)] = 0.3
+    min_holdout_bars: Count = 50
+    min_sharpe: float = 0.5
+    max_drawdown: Share = 0.35
+    min_return: float = 0.0
+    min_trades: Annotated[int, msgspec.Meta(ge=0)] = 10
+    min_win_rate: Share = 0.0
+    min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
+    holdout_min_trades: Annotated[int, msgspec.Meta(ge=0)] = 5
+
+
+class Log(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`format` auto means human on a terminal and JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "human"] = "auto"
+
+
+class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings of a daemon."""
+
+    server: Server = Server()
+    limits: Limits = Limits()
+    workers: Workers = Workers()
+    events: Events = Events()
+    decision: Decision = Decision()
+    log: Log = Log()
+
+    @property
+    def data_dir(self) -> Path:
+        """The data directory with `~` expanded."""
+        return Path(self.server.data_dir).expanduser()
+
+    @property
+    def n_workers(self) -> int:
+        """Number of worker processes: the setting, or one per usable core."""
+        return self.workers.count or len(os.sched_getaffinity(0))
+
+
+def load(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str | None] | None = None,
+) -> Settings:
+    """Settings from `file`, `environ` (default: the process's) and `overrides` ("section.name" → value, None skipped).
+
+    Raises `Invalid`, naming the setting and the nearest right name, for unknown keys and values out of bounds.
+    """
+    tree: dict[str, Any] = {}
+    if file is not None:
+        try:
+            tree = tomllib.loads(file.read_text("utf-8"))
+        except OSError as error:
+            raise Invalid(f"cannot read the configuration file {file}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise Invalid(f"{file} is not TOML: {error}") from error
+    for variable, text in (os.environ if environ is None else environ).items():
+        if variable.startswith(PREFIX) and "__" in variable:
+            section, _, name = variable.removeprefix(PREFIX).lower().partition("__")
+            _put(tree, section, name, text)
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            section, _, name = key.partition(".")
+            _put(tree, section, name, value)
+    _refuse_unknown(tree)
+    try:
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        raise Invalid(f"setting {where.strip('`$.') or '?'}: {what}") from error
+
+
+def _put(tree: dict[str, Any], section: str, name: str, value: str) -> None:
+    table = tree.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise Invalid(f"setting {section} must be a table")
+    table[name] = value
+
+
+def _refuse_unknown(tree: Mapping[str, Any]) -> None:
+    for section, table in tree.items():
+        _refuse_name(section, Settings.__struct_fields__, "section")
+        if not isinstance(table, dict):
+            raise Invalid(f"setting {section} must be a table")
+        known = type(getattr(Settings(), section)).__struct_fields__
+        for name in table:
+            _refuse_name(name, known, f"setting in [{section}]", section)
+
+
+def _refuse_name(name: str, known: tuple[str, ...], what: str, section: str = "") -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        prefix = f"{section}." if section else ""
+        raise Invalid(f"unknown {what}: {prefix}{name}; {hint}")

@@ -1,0 +1,1 @@
+"""Messages: the wire contract as typed values. `catalog.MESSAGES` lists every type."""

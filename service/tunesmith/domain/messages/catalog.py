@@ -1,0 +1,97 @@
+"""The table of message types: request, reply, who may send it, and whether it changes something."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tunesmith.domain.messages import (
+    backtests,
+    markets,
+    optimizations,
+    packages,
+    server,
+    strategies,
+    tasks,
+    verdicts,
+)
+from tunesmith.domain.messages.envelope import Reply, Request, Role
+
+
+class MessageType(NamedTuple):
+    """One row: `changes` makes the request's id idempotent; `role` is the least role that may send it."""
+
+    name: str
+    request: type[Request]
+    reply: type[Reply]
+    changes: bool = False
+    role: Role = "bot"
+
+
+MESSAGES: dict[str, MessageType] = {
+    message.name: message
+    for message in (
+        MessageType("ping", server.Ping, server.Pong),
+        MessageType("server.info", server.ServerInfo, server.ServerInfoReply),
+        MessageType("schema.get", server.GetSchema, server.SchemaReply),
+        MessageType("strategy.create", strategies.CreateStrategy, strategies.StrategyReply, True, "operator"),
+        MessageType("strategy.get", strategies.GetStrategy, strategies.StrategyReply),
+        MessageType("strategy.list", strategies.ListStrategies, strategies.StrategyList),
+        MessageType("strategy.update", strategies.UpdateStrategy, strategies.StrategyReply, True, "operator"),
+        MessageType("strategy.delete", strategies.DeleteStrategy, strategies.StrategyDeleted, True, "operator"),
+        MessageType("strategy.approve", verdicts.ApproveStrategy, verdicts.VerdictReply, True, "operator"),
+        MessageType("backtest.start", backtests.StartBacktest, backtests.BacktestStarted, True),
+        MessageType("backtest.status", backtests.BacktestStatus, backtests.BacktestStatusReply),
+        MessageType("backtest.cancel", backtests.CancelBacktest, backtests.BacktestStatusReply, True),
+        MessageType("optimization.start", optimizations.StartOptimization, optimizations.OptimizationStarted, True),
+        MessageType("optimization.status", optimizations.OptimizationStatus, optimizations.OptimizationStatusReply),
+        MessageType(
+            "optimization.results", optimizations.OptimizationResults, optimizations.OptimizationResultsReply
+        ),
+        MessageType(
+            "optimization.cancel", optimizations.CancelOptimization, optimizations.OptimizationStatusReply, True
+        ),
+        MessageType("verdict.status", verdicts.VerdictById, verdicts.VerdictReply),
+        MessageType("verdict.get", verdicts.VerdictById, verdicts.VerdictReply),
+        MessageType("verdict.list", verdicts.ListVerdicts, verdicts.VerdictList),
+        MessageType("package.latest", packages.LatestPackage, packages.PackageReply),
+        MessageType("package.get", packages.GetPackage, packages.PackageReply),
+        MessageType("package.list", packages.ListPackages, packages.PackageList),
+        MessageType("package.revoke", packages.RevokePackage, packages.PackageReply, True, "operator"),
+        MessageType("report.get", backtests.GetReport, backtests.Report),
+        MessageType("report.list", backtests.ListReports, backtests.ReportList),
+        MessageType("task.list", tasks.ListTasks, tasks.TaskList),
+        MessageType("task.logs", tasks.TaskLogs, tasks.TaskLogsReply),
+        MessageType("data.list", markets.ListData, markets.DataList),
+        MessageType("data.import", markets.ImportData, markets.ImportReport, True, "operator"),
+        MessageType("events.snapshot", server.EventsSnapshot, server.EventsReply),
+        MessageType("events.replay", server.EventsReplay, server.EventsReply),
+    )
+}
+"""Every message type by its name on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a handler knows of a request beside its data.
+
+    `deadline` is in the event loop's time (seconds); `door` is requests, inbox or http.
+    """
+
+    type: str
+    id: str
+    user: str
+    role: Role
+    door: str
+    deadline: float
+    client: str | None = None
+
+    def remaining(self) -> float:
+        """Seconds left until the deadline, never negative; call it on the loop."""
+        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+
+
+Handler = Callable[..., Awaitable[Reply]]
+"""`async (request, call) -> reply`; raises a `TunesmithError` to refuse."""

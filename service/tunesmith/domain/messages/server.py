@@ -1,0 +1,85 @@
+"""Messages about the daemon itself and about missed events."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from tunesmith.domain.messages.envelope import Limit, Offset, Reply, Request
+
+Topic = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
+class Ping(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`ping`: is the daemon there?"""
+
+
+class Pong(Reply, frozen=True, kw_only=True):
+    version: str
+    protocol: int
+    time: str
+    uptime_s: float
+
+
+class ServerInfo(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`server.info`: version, doors, limits, the metrics table, methods."""
+
+
+class ServerInfoReply(Reply, frozen=True, kw_only=True):
+    version: str
+    protocol: int
+    instance: str
+    epoch: str
+    head: int
+    uptime_s: float
+    ready: bool
+    doors: dict[str, str | None]
+    limits: dict[str, int | float]
+    workers: dict[str, int]
+    metrics: list[dict[str, str]]
+    methods: list[str]
+    types: list[str]
+
+
+class GetSchema(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`schema.get`: the JSON Schemas of every message, or of the one type named."""
+
+    type: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
+class SchemaReply(Reply, frozen=True, kw_only=True):
+    """`messages` maps a type to references to its request's and reply's schema; `definitions` holds the schemas."""
+
+    messages: dict[str, dict[str, Any]]
+    definitions: dict[str, Any]
+
+
+class EventsSnapshot(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`events.snapshot`: the newest durable event of each topic below the given prefixes, and the head."""
+
+    topics: Annotated[list[Topic], msgspec.Meta(min_length=1, max_length=100)]
+
+
+class EventsReplay(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`events.replay`: durable events with a `seq` above `after`, below the given prefixes, oldest first."""
+
+    topics: Annotated[list[Topic], msgspec.Meta(min_length=1, max_length=100)]
+    after: Offset = 0
+    limit: Limit = 200
+
+
+class EventRecord(Reply, frozen=True, kw_only=True):
+    """`event` is the JSON frame exactly as it was published."""
+
+    topic: str
+    event: dict[str, Any]
+
+
+class EventsReply(Reply, frozen=True, kw_only=True):
+    """`more` says that the limit cut the answer short: ask again after the last `seq`."""
+
+    epoch: str
+    head: int
+    events: list[EventRecord]
+    more: bool = False
