@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,7 +147,7 @@ def find_problems(timestamp: NDArray[np.int64], ohlcv: dict[str, NDArray[np.floa
         return ["the columns differ in length"]
     problems = []
 
-    def report(mask: NDArray[np.bool_], what: str) -> None:
+    def report(mask: Any, what: str) -> None:
         if mask.any():
             row = int(np.argmax(mask))
             when = np.datetime64(int(timestamp[row]), "ms")

@@ -53,9 +53,9 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A range as a request writes it: `min` and `max` with `step` or `log`, or a list of `values`."""
 
-    min: float | int | None = None
-    max: float | int | None = None
-    step: Annotated[float | int, msgspec.Meta(gt=0)] | None = None
+    min: float | None = None
+    max: float | None = None
+    step: Annotated[float, msgspec.Meta(gt=0)] | None = None
     log: bool = False
     values: Annotated[list[Scalar], msgspec.Meta(min_length=1, max_length=10_000)] | None = None
 

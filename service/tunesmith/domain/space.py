@@ -51,7 +51,7 @@ class Dimension:
         if self.values:
             return np.asarray(self.values, np.float64)[index]
         if self.step is not None:
-            return self._settle(self.low + index * self.step)
+            return self._settle(self.low + index.astype(np.float64) * self.step)
         if self.size == 1:
             return np.full(len(index), self.low)
         return self.sample(index / (self.size - 1))
@@ -196,9 +196,7 @@ def build_space(
     return Space(tuple(parameters), tuple(dimensions), fixed)
 
 
-def _place(
-    parameter: Parameter, spec: Any, where: str, dimensions: list[Dimension], fixed: dict[str, float]
-) -> None:
+def _place(parameter: Parameter, spec: Any, where: str, dimensions: list[Dimension], fixed: dict[str, float]) -> None:
     if isinstance(spec, Mapping):
         unknown = [name for name in spec if name not in Range.__struct_fields__]
         if unknown:

@@ -47,9 +47,7 @@ MESSAGES: dict[str, MessageType] = {
         MessageType("backtest.cancel", backtests.CancelBacktest, backtests.BacktestStatusReply, True),
         MessageType("optimization.start", optimizations.StartOptimization, optimizations.OptimizationStarted, True),
         MessageType("optimization.status", optimizations.OptimizationStatus, optimizations.OptimizationStatusReply),
-        MessageType(
-            "optimization.results", optimizations.OptimizationResults, optimizations.OptimizationResultsReply
-        ),
+        MessageType("optimization.results", optimizations.OptimizationResults, optimizations.OptimizationResultsReply),
         MessageType(
             "optimization.cancel", optimizations.CancelOptimization, optimizations.OptimizationStatusReply, True
         ),

@@ -59,9 +59,7 @@ class ImportData(Request, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     symbol: Symbol
     timeframe: Timeframe
-    bars: Annotated[
-        list[tuple[int, float, float, float, float, float]], msgspec.Meta(min_length=1, max_length=10_000)
-    ]
+    bars: Annotated[list[tuple[int, float, float, float, float, float]], msgspec.Meta(min_length=1, max_length=10_000)]
     venue: Venue = "local"
 
 
