@@ -74,7 +74,7 @@ class Bars:
         venue: str = "local",
         bars_per_year: float | None = None,
     ) -> Bars:
-        """Checked bars from a DataFrame with the columns timestamp (or a DatetimeIndex), open, high, low, close, volume.
+        """Checked bars from a DataFrame with timestamp (or a DatetimeIndex), open, high, low, close and volume.
 
         Column names are matched without regard to case; `date`, `datetime` and `time` mean timestamp. Naive times are
         UTC; numbers are epoch seconds, milliseconds, microseconds or nanoseconds, told apart by their size.

@@ -235,10 +235,11 @@ def _ranged(parameter: Parameter, spec: Range, where: str) -> Dimension:
     low = parameter.low if spec.min is None else spec.min
     high = parameter.high if spec.max is None else spec.max
     for name, bound in (("min", low), ("max", high)):
-        wrong = "is needed: the strategy declares no bound" if bound is None else parameter.check(bound)
+        wrong = None if bound is None else parameter.check(bound)
         if wrong:
             raise Invalid(wrong, path=f"{where}/{name}")
-    assert low is not None and high is not None  # noqa: S101 - narrowed by the loop above
+    if low is None or high is None:
+        raise Invalid("min and max are needed: the strategy declares no bounds", path=where)
     if low > high:
         raise Invalid(f"min {low:g} is above max {high:g}", path=f"{where}/min")
     if spec.log and low <= 0:

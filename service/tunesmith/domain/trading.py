@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Fill = Literal["next_open", "close"]
-"""`next_open`: an order from bar t fills at the open of bar t + 1 (what a live bot can do). `close`: at bar t's close."""
+"""`next_open`: an order from bar t fills at bar t + 1's open (what a live bot can do). `close`: at bar t's close."""
 
 Direction = Literal["long", "short", "both"]
 """Which side may be traded; signals of the other side are ignored."""

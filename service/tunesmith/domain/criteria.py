@@ -1,0 +1,49 @@
+"""Approval criteria as bounds on metrics."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tunesmith.domain.messages.verdicts import ApprovalCriteria
+
+
+class Bound(NamedTuple):
+    """`metric` must be at least `limit`, or at most; `name` is the criterion's name in a request."""
+
+    name: str
+    metric: str
+    limit: float
+    at_least: bool
+
+
+CRITERIA: tuple[tuple[str, str, bool], ...] = (
+    ("min_trades", "n_trades", True),
+    ("min_return", "total_return", True),
+    ("min_sharpe", "sharpe", True),
+    ("max_drawdown", "max_drawdown", False),
+    ("min_win_rate", "win_rate", True),
+    ("min_profit_factor", "profit_factor", True),
+)
+"""Criterion, the metric that it bounds, and whether from below."""
+
+SEARCH_FLOOR = ApprovalCriteria(min_trades=10)
+"""What a search asks of a trial when the request does not say: too few trades make any statistic meaningless."""
+
+
+def bounds(criteria: ApprovalCriteria) -> list[Bound]:
+    """The bounds that `criteria` sets, in the table's order."""
+    return [
+        Bound(name, metric, float(limit), at_least)
+        for name, metric, at_least in CRITERIA
+        if (limit := getattr(criteria, name)) is not None
+    ]
+
+
+def merge(asked: ApprovalCriteria | None, defaults: ApprovalCriteria) -> ApprovalCriteria:
+    """`asked`, with the defaults where it is silent."""
+    if asked is None:
+        return defaults
+    values = {name: getattr(asked, name) for name in ApprovalCriteria.__struct_fields__}
+    return ApprovalCriteria(
+        **{name: getattr(defaults, name) if value is None else value for name, value in values.items()}
+    )
