@@ -1,3 +1,59 @@
-"""Tunesmith tunes trading-strategy parameters, proves them, and delivers those that pass to bots over ZeroMQ."""
+"""Tunesmith tunes trading-strategy parameters, proves them, and delivers those that pass to bots over ZeroMQ.
+
+The names below load on first use, so that `import tunesmith` in a bot stays light. `Client` and `AsyncClient` need the
+base install; the rest needs `tunesmith[service]`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_FACE = {
+    "AsyncClient": "tunesmith.client",
+    "Client": "tunesmith.client",
+    "Bars": "tunesmith.domain.bars",
+    "Costs": "tunesmith.domain.trading",
+    "Strategy": "tunesmith.compute.rules.strategy",
+    "TunesmithError": "tunesmith.errors",
+    "backtest": "tunesmith.compute.library",
+    "evaluate": "tunesmith.compute.library",
+    "judge": "tunesmith.compute.library",
+    "optimize": "tunesmith.compute.library",
+    "strategy": "tunesmith.compute.library",
+}
+
+__all__ = [  # noqa: PLE0604 - the names are loaded by __getattr__
+    "AsyncClient",
+    "Bars",
+    "Client",
+    "Costs",
+    "Strategy",
+    "TunesmithError",
+    "__version__",
+    "backtest",
+    "evaluate",
+    "judge",
+    "optimize",
+    "strategy",
+]
+
+if TYPE_CHECKING:
+    from tunesmith.client import AsyncClient, Client
+    from tunesmith.compute.library import backtest, evaluate, judge, optimize, strategy
+    from tunesmith.compute.rules.strategy import Strategy
+    from tunesmith.domain.bars import Bars
+    from tunesmith.domain.trading import Costs
+    from tunesmith.errors import TunesmithError
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
+    return getattr(importlib.import_module(_FACE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

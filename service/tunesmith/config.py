@@ -83,7 +83,6 @@ class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_trades: Annotated[int, msgspec.Meta(ge=0)] = 10
     min_win_rate: Share = 0.0
     min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
-    holdout_min_trades: Annotated[int, msgspec.Meta(ge=0)] = 5
 
 
 class Log(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

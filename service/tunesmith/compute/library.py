@@ -1,0 +1,323 @@
+"""The library face: the daemon's work in a notebook, with the same functions and so the same numbers.
+
+    evaluate   many points of a strategy on one market → a table of metrics
+    optimize   search a parameter space on the in-sample part → a study
+    judge      a study → a verdict, from the hold-out that the search never saw
+    backtest   one point in full → orders, trades, equity and vectorbt's report
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.evaluate import Execution, evaluate_points
+from tunesmith.compute.judgement import Answer, Ask, Decision, Segments, decide
+from tunesmith.compute.replay import confirm, full_report
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.samplers import SAMPLERS, Sampler, choose_method
+from tunesmith.compute.selection import best_trial, eligible, target_metric
+from tunesmith.compute.split import Split, default_boundary, split_at
+from tunesmith.compute.strategies import builtin
+from tunesmith.compute.trace import trace
+from tunesmith.domain.bars import Bars
+from tunesmith.domain.criteria import SEARCH_FLOOR, merge
+from tunesmith.domain.messages.verdicts import ApprovalCriteria, Check
+from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.space import Space, build_space, decode, decode_point, encode_points
+from tunesmith.domain.trading import Costs, Direction, Fill
+from tunesmith.errors import Invalid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CHUNK = 8192
+DEFAULT_CRITERIA = ApprovalCriteria(
+    min_sharpe=0.5, max_drawdown=0.35, min_return=0.0, min_trades=10, min_win_rate=0.0, min_profit_factor=1.0
+)
+"""What `judge` asks where the caller does not say; the daemon's settings have the same defaults."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Metrics of n points: `metrics` maps each name of the metrics table to float64[n], NaN where undefined."""
+
+    parameters: Mapping[str, NDArray[Any]]
+    metrics: Mapping[str, NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.metrics["total_return"])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a point: its parameters, then its metrics."""
+        import pandas as pd
+
+        return pd.DataFrame({**self.parameters, **self.metrics})
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished search over the in-sample part of `bars`."""
+
+    strategy: Strategy
+    bars: Bars
+    split: Split
+    space: Space
+    execution: Execution
+    target: str
+    constraints: ApprovalCriteria
+    method: str
+    seed: int
+    table: Table
+    best_index: int | None
+
+    @property
+    def best_params(self) -> dict[str, Scalar] | None:
+        """The best eligible trial's parameters; None when no trial was eligible."""
+        if self.best_index is None:
+            return None
+        return {name: values[self.best_index].item() for name, values in self.table.parameters.items()}
+
+    @property
+    def best_score(self) -> float | None:
+        """The target's own value at the best trial."""
+        if self.best_index is None:
+            return None
+        return float(self.table.metrics[target_metric(self.target)][self.best_index])
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial in the order of the search: parameters, metrics, and whether it kept the constraints."""
+        frame = self.table.to_frame()
+        frame["eligible"] = eligible(self.table.metrics, self.constraints)
+        return frame
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision on a study. `guarded` is False: no ledger counted this look at the hold-out, so it issues no package."""
+
+    status: str
+    reason: str
+    checks: list[Check]
+    guarded: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """One point in full. `metrics` are ours, `stats` is vectorbt's own report, `disagreements` is empty when both agree."""
+
+    params: dict[str, Scalar]
+    metrics: dict[str, float]
+    stats: dict[str, Any]
+    trades: list[dict[str, Any]]
+    timestamp: NDArray[np.int64]
+    equity: NDArray[np.float64]
+    disagreements: list[str]
+
+
+def strategy(strategy_id: str) -> Strategy:
+    """The built-in strategy of that id; raises `NotFound` with the nearest right name."""
+    return builtin(strategy_id)
+
+
+def evaluate(
+    rule: Strategy,
+    bars: Bars,
+    params: Mapping[str, Any] | None = None,
+    *,
+    costs: Costs | None = None,
+    fill: Fill = "next_open",
+    direction: Direction = "long",
+    initial_cash: float = 10_000.0,
+    start: int = 0,
+    n_threads: int | None = None,
+) -> Table:
+    """Metrics of every point in `params` (arrays of one length, zipped; scalars are repeated; the unnamed take defaults).
+
+    Points that break a `require` are NaN rows. Bars before `start` only warm indicators up.
+    """
+    points = encode_points(rule.parameters, params or {})
+    execution = Execution(costs or Costs(), fill, direction, initial_cash)
+    metrics = evaluate_points(rule, bars, points, execution, start=start, n_threads=n_threads or _n_cores())
+    return Table(_columns(rule, points), metrics)
+
+
+def optimize(
+    rule: Strategy,
+    bars: Bars,
+    param_ranges: Mapping[str, Any] | None = None,
+    *,
+    target: str = "sharpe",
+    method: str | None = None,
+    max_iterations: int = 100,
+    seed: int = 0,
+    costs: Costs | None = None,
+    fill: Fill = "next_open",
+    direction: Direction = "long",
+    initial_cash: float = 10_000.0,
+    constraints: ApprovalCriteria | None = None,
+    holdout_share: float = 0.3,
+    progress: Callable[[int, int], None] | None = None,
+) -> Study:
+    """Search `param_ranges` (empty: what the strategy declares) for the best `target`.
+
+    The last `holdout_share` of the bars is withheld from the search. `progress(done, total)` is called after every
+    chunk. Without `method` the grid is taken when it has at most `max_iterations` points, else random.
+    """
+    target_metric(target, "/target")
+    space = build_space(rule.parameters, param_ranges, "/param_ranges")
+    method = choose_method(space, method, max_iterations)
+    if method not in SAMPLERS:
+        raise Invalid(f"{method!r} is no method; there are {', '.join(SAMPLERS)}", path="/method")
+    sampler = SAMPLERS[method](space, max_iterations, seed)
+    split = split_at(bars, default_boundary(bars, holdout_share))
+    in_sample = bars.slice(0, split.in_stop)
+    execution = Execution(costs or Costs(), fill, direction, initial_cash)
+    points, metrics = _search(rule, in_sample, sampler, execution, progress)
+    floor = merge(constraints, SEARCH_FLOOR)
+    best = best_trial(metrics, target, floor)
+    table = Table(_columns(rule, points), metrics)
+    return Study(rule, bars, split, space, execution, target, floor, method, seed, table, best)
+
+
+def judge(study: Study, criteria: ApprovalCriteria | None = None, *, min_holdout_bars: int = 50) -> Verdict:
+    """Decide on the study's best point; see `compute.judgement` for the steps."""
+    if study.best_params is None:
+        return Verdict("rejected", "no trial kept the constraints, so there is nothing to approve", [])
+    point = encode_points(study.strategy.parameters, study.best_params)[0]
+    n_out = len(study.bars) - study.split.out_start
+    plan = decide(merge(criteria, DEFAULT_CRITERIA), Segments(study.split.n_in_sample, n_out, min_holdout_bars))
+    decision = run_plan(plan, study.strategy, study.bars, point, study.execution, study.split)
+    return Verdict(decision.status, decision.reason, decision.public_checks())
+
+
+def run_plan(
+    plan: Generator[Ask, Answer, Decision],
+    rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split
+) -> Decision:
+    """Drive a decision plan here and now, answering each `Ask` in turn."""
+    try:
+        ask = next(plan)
+        while True:
+            ask = plan.send(answer_ask(ask, rule, bars, point, execution, split))
+    except StopIteration as stop:
+        decision: Decision = stop.value
+        return decision
+
+
+def answer_ask(
+    ask: Ask, rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split
+) -> Answer:
+    """Do the work that a decision plan asks for."""
+    if ask.work == "replay":
+        return [
+            f"{segment}: {line}"
+            for segment in ("in_sample", "holdout")
+            for line in confirm_segment(rule, bars, point, execution, split, segment)
+        ]
+    return segment_metrics(rule, bars, point, execution, split, ask.work)
+
+
+def segment_metrics(
+    rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split, segment: str
+) -> dict[str, float]:
+    """The point's metrics on one segment, in_sample or holdout; the hold-out is warmed up by the bars before it."""
+    part, start = _segment(bars, split, segment)
+    metrics = evaluate_points(rule, part, point[np.newaxis], execution, start=start)
+    return {name: float(values[0]) for name, values in metrics.items()}
+
+
+def confirm_segment(
+    rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split, segment: str
+) -> list[str]:
+    """What vectorbt, given the orders of one segment, computes otherwise; empty when it agrees."""
+    part, start = _segment(bars, split, segment)
+    metrics = segment_metrics(rule, bars, point, execution, split, segment)
+    return confirm(trace(rule, part, point, execution, start=start), metrics, part, execution, start)
+
+
+def backtest(
+    rule: Strategy,
+    bars: Bars,
+    params: Mapping[str, Any] | None = None,
+    *,
+    costs: Costs | None = None,
+    fill: Fill = "next_open",
+    direction: Direction = "long",
+    initial_cash: float = 10_000.0,
+    start: int = 0,
+) -> Report:
+    """One point with every order, trade and equity value, replayed and reported by vectorbt."""
+    point = encode_points(rule.parameters, params or {})[0]
+    if not rule.valid(point[np.newaxis])[0]:
+        raise Invalid("these parameters break a require(…) of the strategy", path="/params")
+    execution = Execution(costs or Costs(), fill, direction, initial_cash)
+    return report_point(rule, bars, point, execution, start)
+
+
+def report_point(
+    rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, start: int
+) -> Report:
+    """`backtest` for an encoded point float64[p]."""
+    metrics = evaluate_points(rule, bars, point[np.newaxis], execution, start=start)
+    numbers = {name: float(metrics[name][0]) for name in METRICS}
+    traced = trace(rule, bars, point, execution, start=start)
+    disagreements = confirm(traced, numbers, bars, execution, start)
+    full = full_report(traced, bars, execution, start)
+    return Report(
+        params=decode_point(rule.parameters, point),
+        metrics=numbers,
+        stats=full.stats,
+        trades=full.trades,
+        timestamp=bars.timestamp[start:],
+        equity=traced.equity,
+        disagreements=disagreements,
+    )
+
+
+def _segment(bars: Bars, split: Split, segment: str) -> tuple[Bars, int]:
+    if segment == "holdout":
+        return bars, split.out_start
+    return bars.slice(0, split.in_stop), split.first
+
+
+def _search(
+    rule: Strategy,
+    bars: Bars,
+    sampler: Sampler,
+    execution: Execution,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    n = sampler.n_trials
+    points = np.empty((n, len(rule.parameters)))
+    metrics = {name: np.empty(n) for name in METRICS}
+    for start in range(0, n, _CHUNK):
+        stop = min(n, start + _CHUNK)
+        points[start:stop] = sampler.ask(start, stop)
+        chunk = evaluate_points(rule, bars, points[start:stop], execution, n_threads=_n_cores())
+        for name, values in chunk.items():
+            metrics[name][start:stop] = values
+        if progress is not None:
+            progress(stop, n)
+    return points, metrics
+
+
+def _columns(rule: Strategy, points: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    return {
+        p.name: np.array([decode(p, code) for code in points[:, column].tolist()], object)
+        if p.kind == "choice"
+        else points[:, column].astype({"int": np.int64, "bool": np.bool_}.get(p.kind, np.float64))
+        for column, p in enumerate(rule.parameters)
+    }
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0))

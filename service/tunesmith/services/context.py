@@ -1,0 +1,33 @@
+"""What handlers and jobs work with: the parts that the composition root put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tunesmith.config import Settings
+from tunesmith.storage.database import Database
+from tunesmith.storage.market import MarketStore
+
+if TYPE_CHECKING:
+    from tunesmith.services.jobs.executor import Executor
+    from tunesmith.services.jobs.tasks import Tasks
+
+
+class Announcer(Protocol):
+    """Where events that are not durable go out."""
+
+    def progress(self, task_id: str, data: dict[str, object]) -> None: ...
+
+
+@dataclass(slots=True)
+class Context:
+    """The daemon's parts. `started` is the loop's time at start, seconds; `doors` the addresses in force."""
+
+    settings: Settings
+    database: Database
+    market: MarketStore
+    executor: Executor
+    tasks: Tasks
+    started: float
+    doors: dict[str, str | None]

@@ -1,0 +1,219 @@
+"""What workers do: one function for each kind of chunk, by name in `CHUNKS`.
+
+A chunk's payload and result are plain values. Bars travel as the hash of a snapshot on disk: `prepare` cuts the window
+that a task may see out of the market data and writes it there, so that workers which search never have the hold-out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.evaluate import Execution, evaluate_points
+from tunesmith.compute.judgement import Ask
+from tunesmith.compute.library import answer_ask, report_point
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.samplers import SAMPLERS
+from tunesmith.compute.split import split_at
+from tunesmith.compute.strategies import BUILTIN_IDS, builtin
+from tunesmith.domain.bars import Bars
+from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.space import build_space, decode_point, encode_points
+from tunesmith.domain.timeframes import timeframe_ms
+from tunesmith.domain.trading import Costs, Direction, Fill
+from tunesmith.errors import Invalid
+from tunesmith.storage.market import MarketStore
+from tunesmith.storage.snapshots import Snapshots
+
+_EQUITY_POINTS = 2000
+
+
+class StrategyRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy as it travels to a worker: its code, or the name of a kernel that the worker has."""
+
+    id: str
+    version: str
+    kind: str
+    code: str
+
+
+class Prepare(msgspec.Struct, frozen=True, kw_only=True):
+    """Cut a window out of the market data. `start_ms`, `end_ms`, `boundary_ms` as in `services.markets.Window`."""
+
+    data_dir: str
+    venue: str
+    symbol: str
+    timeframe: str
+    start_ms: int
+    end_ms: int
+    boundary_ms: int
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot: its hash, how many bars it has, the first that may be traded, and where the hold-out would begin."""
+
+    snapshot: str
+    n_bars: int
+    first: int
+    n_in_sample: int
+    n_holdout: int
+    start_ms: int
+    end_ms: int
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What evaluation needs: a strategy, a snapshot, the first bar to trade, and how orders fill."""
+
+    data_dir: str
+    strategy: StrategyRef
+    snapshot: str
+    first: int
+    costs: Costs
+    fill: Fill
+    direction: Direction
+    initial_cash: float
+
+    @property
+    def execution(self) -> Execution:
+        return Execution(self.costs, self.fill, self.direction, self.initial_cash)
+
+    def load(self) -> tuple[Strategy, Bars]:
+        return _strategy(self.strategy), _bars(self.data_dir, self.snapshot)
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """The trials start to stop (exclusive) of a search."""
+
+    work: Work
+    ranges: dict[str, Any]
+    method: str
+    max_iterations: int
+    seed: int
+    start: int
+    stop: int
+
+
+class Trials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search chunk found: one entry a trial; a metric's list holds floats, NaN where undefined."""
+
+    start: int
+    params: list[str]
+    metrics: dict[str, list[float]]
+    valid: list[bool]
+
+
+class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of parameters to look at in full; `boundary_ms` for the split of a verdict."""
+
+    work: Work
+    params: dict[str, Scalar]
+    boundary_ms: int = 0
+    ask: str = ""
+
+
+def prepare(payload: Prepare) -> Prepared:
+    """Write the window's bars, with everything before it as warm-up, to a snapshot."""
+    bars = MarketStore(Path(payload.data_dir) / "market").load(payload.venue, payload.symbol, payload.timeframe)
+    length = timeframe_ms(payload.timeframe)
+    stop = int(np.searchsorted(bars.timestamp + length, payload.end_ms, side="right"))
+    first = bars.index_at(payload.start_ms)
+    if stop - first < 2:
+        raise Invalid(f"the range holds {max(0, stop - first)} bars; at least 2 are needed", path="/data/start_date")
+    bars = bars.slice(0, stop)
+    split = split_at(bars, payload.boundary_ms, first)
+    return Prepared(
+        snapshot=Snapshots(Path(payload.data_dir) / "snapshots").write(bars),
+        n_bars=len(bars),
+        first=first,
+        n_in_sample=split.n_in_sample,
+        n_holdout=len(bars) - split.out_start,
+        start_ms=int(bars.timestamp[first]),
+        end_ms=bars.end_ms,
+    )
+
+
+def search(payload: Search) -> Trials:
+    """Evaluate a range of trials."""
+    rule, bars = payload.work.load()
+    space = build_space(rule.parameters, payload.ranges)
+    sampler = SAMPLERS[payload.method](space, payload.max_iterations, payload.seed)
+    points = sampler.ask(payload.start, payload.stop)
+    metrics = evaluate_points(rule, bars, points, payload.work.execution, start=payload.work.first)
+    encoder = msgspec.json.Encoder()
+    return Trials(
+        start=payload.start,
+        params=[encoder.encode(decode_point(rule.parameters, point)).decode() for point in points],
+        metrics={name: values.tolist() for name, values in metrics.items()},
+        valid=rule.valid(points).tolist(),
+    )
+
+
+def backtest(payload: OnePoint) -> dict[str, Any]:
+    """A report: metrics, vectorbt's stats and trades, thinned equity, and where vectorbt disagrees."""
+    rule, bars = payload.work.load()
+    point = _point(rule, payload.params)
+    report = report_point(rule, bars, point, payload.work.execution, payload.work.first)
+    keep = np.unique(np.linspace(0, len(report.equity) - 1, min(len(report.equity), _EQUITY_POINTS)).astype(int))
+    return {
+        "params": report.params,
+        "metrics": report.metrics,
+        "stats": report.stats,
+        "trades": report.trades,
+        "equity": list(zip(report.timestamp[keep].tolist(), report.equity[keep].tolist(), strict=True)),
+        "disagreements": report.disagreements,
+    }
+
+
+def judge(payload: OnePoint) -> Any:
+    """Answer one `Ask` of a decision plan: a segment's metrics, or vectorbt's disagreements."""
+    rule, bars = payload.work.load()
+    point = _point(rule, payload.params)
+    split = split_at(bars, payload.boundary_ms, payload.work.first)
+    ask = Ask(payload.ask)  # type: ignore[arg-type]
+    return answer_ask(ask, rule, bars, point, payload.work.execution, split)
+
+
+CHUNKS: dict[str, Callable[[Any], Any]] = {
+    "prepare": prepare,
+    "search": search,
+    "backtest": backtest,
+    "judge": judge,
+}
+"""Chunk function by name."""
+
+
+def warm_up() -> None:
+    """Load kernels and vectorbt before the first task asks for them."""
+    n = 64
+    stamps = np.arange(n, dtype=np.int64) * 3_600_000
+    close = 100.0 + np.sin(np.arange(n) / 3.0)
+    columns = {"open": close, "high": close, "low": close, "close": close, "volume": np.ones(n)}
+    bars = Bars.from_arrays(stamps, columns, symbol="WARM/UP", timeframe="1h")
+    rule = builtin("ma_cross_v1.0")
+    point = encode_points(rule.parameters, {"fast_period": 2, "slow_period": 5, "signal_threshold": 0.0})[0]
+    report_point(rule, bars, point, Execution(Costs(), "next_open", "long"), 0)
+
+
+def _point(rule: Strategy, params: dict[str, Scalar]) -> NDArray[np.float64]:
+    point = encode_points(rule.parameters, params, "/data/params")
+    if not rule.valid(point)[0]:
+        raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
+    return point[0]
+
+
+@lru_cache(maxsize=32)
+def _strategy(ref: StrategyRef) -> Strategy:
+    if ref.kind == "kernel" and ref.id in BUILTIN_IDS:
+        return builtin(ref.id)
+    return Strategy.parse(ref.code, id=ref.id, version=ref.version)
+
+
+@lru_cache(maxsize=8)
+def _bars(data_dir: str, snapshot: str) -> Bars:
+    return Snapshots(Path(data_dir) / "snapshots").read(snapshot)

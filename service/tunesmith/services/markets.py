@@ -1,0 +1,102 @@
+"""From a request's market fields to a window of stored bars, with the hold-out cut off unless it was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tunesmith.domain.messages.envelope import Request
+from tunesmith.domain.messages.markets import MarketRequest
+from tunesmith.domain.trading import Costs, Direction, Fill
+from tunesmith.errors import Invalid
+from tunesmith.services.clock import iso, parse_date
+from tunesmith.services.context import Context
+from tunesmith.storage import holdouts
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Which bars a task works on, and how orders fill there; stored with the task.
+
+    Times are UTC milliseconds: trading begins at `start_ms`, bars must close by `end_ms`; the hold-out begins at
+    `boundary_ms`. `withheld` says that the hold-out cut the range short.
+    """
+
+    venue: str
+    symbol: str
+    timeframe: str
+    start_ms: int
+    end_ms: int
+    boundary_ms: int
+    withheld: bool
+    costs: Costs
+    fill: Fill
+    direction: Direction
+    initial_cash: float
+
+    @property
+    def withheld_from(self) -> str | None:
+        return iso(self.boundary_ms) if self.withheld else None
+
+
+async def window_of(context: Context, request: MarketRequest, symbol: str, *, use_holdout: bool = False) -> Window:
+    """The window that a request names.
+
+    Raises `NotFound` for an unknown symbol or timeframe, `Invalid` for dates that are no dates, upside down or outside
+    the data, and for a venue that must be named.
+    """
+    series = context.market.find(symbol, request.timeframe, request.venue)
+    start = series.start_ms if request.start_date is None else parse_date(request.start_date, "/data/start_date")
+    end = series.end_ms if request.end_date is None else parse_date(request.end_date, "/data/end_date", end=True)
+    span = f"{series.symbol} {series.timeframe} runs from {iso(series.start_ms)} to {iso(series.end_ms)}"
+    if end <= start:
+        raise Invalid("end_date is not after start_date", path="/data/end_date")
+    if start >= series.end_ms or (request.start_date is not None and start < series.start_ms):
+        raise Invalid(f"start_date is outside the data: {span}", path="/data/start_date")
+    if end <= series.start_ms or end > series.end_ms + _DAY_MS:
+        raise Invalid(f"end_date is outside the data: {span}", path="/data/end_date")
+    end = min(end, series.end_ms)
+    boundary = await boundary_of(context, series.venue, series.symbol)
+    withheld = not use_holdout and end > boundary
+    if withheld:
+        end = boundary
+    if end <= start:
+        raise Invalid(
+            f"start_date lies in the hold-out, which begins at {iso(boundary)} and is kept from searches",
+            path="/data/start_date",
+        )
+    return Window(
+        venue=series.venue,
+        symbol=series.symbol,
+        timeframe=series.timeframe,
+        start_ms=start,
+        end_ms=end,
+        boundary_ms=boundary,
+        withheld=withheld,
+        costs=request.costs or Costs(),
+        fill=request.fill,
+        direction=request.direction,
+        initial_cash=request.initial_cash,
+    )
+
+
+async def boundary_of(context: Context, venue: str, symbol: str) -> int:
+    """The stored instant at which the hold-out of a venue's symbol begins, UTC milliseconds; set when first needed.
+
+    It lies at the given share of the series with the most bars, whatever timeframe is asked for later.
+    """
+    stored = await holdouts.boundary(context.database, venue, symbol)
+    if stored is not None:
+        return stored
+    finest = max(context.market.list(venue=venue, symbol=symbol), key=lambda series: series.n_bars)
+    share = 1.0 - context.settings.decision.holdout_share
+    boundary = finest.time_at(share)
+    return await context.database.write(lambda conn: holdouts.set_boundary(conn, venue, symbol, boundary))
+
+
+def request_json(request: Request, **more: Any) -> str:
+    """A task's stored request: the validated request and what it was resolved to."""
+    return msgspec.json.encode({"request": request, **more}).decode()
+
+
+_DAY_MS = 86_400_000

@@ -1,0 +1,90 @@
+"""Requests that change something happen once, however often they are sent.
+
+The reply is stored in the transaction that makes the change, under the user, the client and the request's id. The same
+id with the same body gets the stored reply; with another body it is a conflict. Refusals that a retry cannot mend are
+stored as well. This survives a restart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiosqlite
+import msgspec
+
+from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
+from tunesmith.domain.messages.envelope import Reply, Request
+from tunesmith.errors import Conflict, TunesmithError, from_problem
+from tunesmith.services.context import Context
+from tunesmith.storage import requests
+from tunesmith.storage.requests import StoredReply
+
+Finish = Callable[[Context, Reply, Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a handler decided: `apply` runs in the writer's transaction and makes the reply, `after` once it is durable."""
+
+    apply: Callable[[aiosqlite.Connection], Awaitable[Reply]]
+    after: Callable[[], None] | None = None
+
+
+Planner = Callable[[Context, Any, Call], Awaitable[Change]]
+
+
+def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handler:
+    """A handler that runs `plan` at most once for each request id; `finish` may complete the reply each time."""
+
+    async def handle(request: Request, call: Call) -> Reply:
+        print_ = fingerprint(call.type, request)
+        stored = await requests.lookup(context.database, call.user, call.client or "", call.id)
+        reply = _again(stored, call, print_) if stored else await _first(context, plan, request, call, print_)
+        return await finish(context, reply, call) if finish else reply
+
+    return handle
+
+
+def fingerprint(message_type: str, request: Request) -> str:
+    """sha256 over the type and the data, the same however the JSON was written."""
+    body = msgspec.json.encode(request, order="sorted")
+    return hashlib.sha256(message_type.encode() + b"\0" + body).hexdigest()
+
+
+async def _first(context: Context, plan: Planner, request: Request, call: Call, print_: str) -> Reply:
+    key = (call.user, call.client or "", call.id)
+    change: Change | None = None
+    try:
+        change = await plan(context, request, call)
+        apply = change.apply
+    except TunesmithError as error:
+        if not error.retryable:
+            refusal = msgspec.json.encode({"error": error.problem()}).decode()
+            await context.database.write(lambda conn: requests.store(conn, *key, call.type, print_, refusal))
+        raise
+
+    async def write(conn: aiosqlite.Connection) -> tuple[Reply, bool]:
+        stored = await requests.find(conn, *key)
+        if stored:
+            return _again(stored, call, print_), False
+        reply = await apply(conn)
+        text = msgspec.json.encode({"data": reply}).decode()
+        await requests.store(conn, *key, call.type, print_, text)
+        return reply, True
+
+    reply, fresh = await context.database.write(write)
+    if fresh and change.after:
+        change.after()
+    return reply
+
+
+def _again(stored: StoredReply, call: Call, print_: str) -> Reply:
+    if stored.body_hash != print_:
+        raise Conflict(f"the id {call.id!r} was used before with another body", path="/id")
+    answer: dict[str, Any] = msgspec.json.decode(stored.reply)
+    if "error" in answer:
+        raise from_problem(answer["error"])
+    return msgspec.convert(answer["data"], MESSAGES[call.type].reply)
