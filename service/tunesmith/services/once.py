@@ -8,11 +8,10 @@ stored as well. This survives a restart.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-import aiosqlite
 import msgspec
 
 from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
@@ -20,6 +19,7 @@ from tunesmith.domain.messages.envelope import Reply, Request
 from tunesmith.errors import Conflict, TunesmithError, from_problem
 from tunesmith.services.context import Context
 from tunesmith.storage import requests
+from tunesmith.storage.connections import Connection
 from tunesmith.storage.requests import StoredReply
 
 Finish = Callable[[Context, Reply, Call], Awaitable[Reply]]
@@ -27,9 +27,9 @@ Finish = Callable[[Context, Reply, Call], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a handler decided: `apply` runs in the writer's transaction and makes the reply, `after` once it is durable."""
+    """What a handler decided: `apply` makes the reply in the writer's transaction, `after` runs once it is durable."""
 
-    apply: Callable[[aiosqlite.Connection], Awaitable[Reply]]
+    apply: Callable[[Connection], Coroutine[Any, Any, Reply]]
     after: Callable[[], None] | None = None
 
 
@@ -66,7 +66,7 @@ async def _first(context: Context, plan: Planner, request: Request, call: Call, 
             await context.database.write(lambda conn: requests.store(conn, *key, call.type, print_, refusal))
         raise
 
-    async def write(conn: aiosqlite.Connection) -> tuple[Reply, bool]:
+    async def write(conn: Connection) -> tuple[Reply, bool]:
         stored = await requests.find(conn, *key)
         if stored:
             return _again(stored, call, print_), False

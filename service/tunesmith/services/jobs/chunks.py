@@ -14,107 +14,38 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-
 from tunesmith.compute.evaluate import Execution, evaluate_points
+from tunesmith.storage.market import MarketStore
+from tunesmith.storage.snapshots import Snapshots
+
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.samplers import SAMPLERS
+from tunesmith.compute.selection import best_trial, target_metric
 from tunesmith.compute.split import split_at
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.bars import Bars
+from tunesmith.domain.messages.markets import ImportReport
+from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import build_space, decode_point, encode_points
 from tunesmith.domain.timeframes import timeframe_ms
-from tunesmith.domain.trading import Costs, Direction, Fill
+from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
-from tunesmith.storage.market import MarketStore
-from tunesmith.storage.snapshots import Snapshots
+from tunesmith.services.jobs.payloads import (
+    BestTrial,
+    ImportBars,
+    OnePoint,
+    Prepare,
+    Prepared,
+    Search,
+    StrategyRef,
+    Trials,
+    Work,
+)
 
 _EQUITY_POINTS = 2000
-
-
-class StrategyRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy as it travels to a worker: its code, or the name of a kernel that the worker has."""
-
-    id: str
-    version: str
-    kind: str
-    code: str
-
-
-class Prepare(msgspec.Struct, frozen=True, kw_only=True):
-    """Cut a window out of the market data. `start_ms`, `end_ms`, `boundary_ms` as in `services.markets.Window`."""
-
-    data_dir: str
-    venue: str
-    symbol: str
-    timeframe: str
-    start_ms: int
-    end_ms: int
-    boundary_ms: int
-
-
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot: its hash, how many bars it has, the first that may be traded, and where the hold-out would begin."""
-
-    snapshot: str
-    n_bars: int
-    first: int
-    n_in_sample: int
-    n_holdout: int
-    start_ms: int
-    end_ms: int
-
-
-class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """What evaluation needs: a strategy, a snapshot, the first bar to trade, and how orders fill."""
-
-    data_dir: str
-    strategy: StrategyRef
-    snapshot: str
-    first: int
-    costs: Costs
-    fill: Fill
-    direction: Direction
-    initial_cash: float
-
-    @property
-    def execution(self) -> Execution:
-        return Execution(self.costs, self.fill, self.direction, self.initial_cash)
-
-    def load(self) -> tuple[Strategy, Bars]:
-        return _strategy(self.strategy), _bars(self.data_dir, self.snapshot)
-
-
-class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """The trials start to stop (exclusive) of a search."""
-
-    work: Work
-    ranges: dict[str, Any]
-    method: str
-    max_iterations: int
-    seed: int
-    start: int
-    stop: int
-
-
-class Trials(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search chunk found: one entry a trial; a metric's list holds floats, NaN where undefined."""
-
-    start: int
-    params: list[str]
-    metrics: dict[str, list[float]]
-    valid: list[bool]
-
-
-class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of parameters to look at in full; `boundary_ms` for the split of a verdict."""
-
-    work: Work
-    params: dict[str, Scalar]
-    boundary_ms: int = 0
-    ask: str = ""
 
 
 def prepare(payload: Prepare) -> Prepared:
@@ -140,25 +71,29 @@ def prepare(payload: Prepare) -> Prepared:
 
 def search(payload: Search) -> Trials:
     """Evaluate a range of trials."""
-    rule, bars = payload.work.load()
+    rule, bars = _load(payload.work)
     space = build_space(rule.parameters, payload.ranges)
     sampler = SAMPLERS[payload.method](space, payload.max_iterations, payload.seed)
     points = sampler.ask(payload.start, payload.stop)
-    metrics = evaluate_points(rule, bars, points, payload.work.execution, start=payload.work.first)
-    encoder = msgspec.json.Encoder()
-    return Trials(
-        start=payload.start,
-        params=[encoder.encode(decode_point(rule.parameters, point)).decode() for point in points],
-        metrics={name: values.tolist() for name, values in metrics.items()},
-        valid=rule.valid(points).tolist(),
-    )
+    metrics = evaluate_points(rule, bars, points, _execution(payload.work), start=payload.work.first)
+    encode = msgspec.json.Encoder().encode
+    params = [encode(decode_point(rule.parameters, point)).decode() for point in points]
+    errors = [None if valid else "breaks a require(…) of the strategy" for valid in rule.valid(points).tolist()]
+    best = None
+    at = best_trial(metrics, payload.target, payload.constraints)
+    if at is not None:
+        name = target_metric(payload.target)
+        score = float(metrics[name][at])
+        rank = score if METRICS[name].direction == "maximize" else -score
+        best = BestTrial(index=payload.start + at, rank=rank, score=score, params=params[at])
+    return Trials(start=payload.start, params=params, metrics=metrics, errors=errors, best=best)
 
 
 def backtest(payload: OnePoint) -> dict[str, Any]:
     """A report: metrics, vectorbt's stats and trades, thinned equity, and where vectorbt disagrees."""
-    rule, bars = payload.work.load()
+    rule, bars = _load(payload.work)
     point = _point(rule, payload.params)
-    report = report_point(rule, bars, point, payload.work.execution, payload.work.first)
+    report = report_point(rule, bars, point, _execution(payload.work), payload.work.first)
     keep = np.unique(np.linspace(0, len(report.equity) - 1, min(len(report.equity), _EQUITY_POINTS)).astype(int))
     return {
         "params": report.params,
@@ -172,11 +107,17 @@ def backtest(payload: OnePoint) -> dict[str, Any]:
 
 def judge(payload: OnePoint) -> Any:
     """Answer one `Ask` of a decision plan: a segment's metrics, or vectorbt's disagreements."""
-    rule, bars = payload.work.load()
+    rule, bars = _load(payload.work)
     point = _point(rule, payload.params)
     split = split_at(bars, payload.boundary_ms, payload.work.first)
     ask = Ask(payload.ask)  # type: ignore[arg-type]
-    return answer_ask(ask, rule, bars, point, payload.work.execution, split)
+    return answer_ask(ask, rule, bars, point, _execution(payload.work), split)
+
+
+def import_bars(payload: ImportBars) -> ImportReport:
+    """Store bars that came with a request."""
+    store = MarketStore(Path(payload.data_dir) / "market")
+    return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
 
 
 CHUNKS: dict[str, Callable[[Any], Any]] = {
@@ -184,6 +125,7 @@ CHUNKS: dict[str, Callable[[Any], Any]] = {
     "search": search,
     "backtest": backtest,
     "judge": judge,
+    "import_bars": import_bars,
 }
 """Chunk function by name."""
 
@@ -198,6 +140,14 @@ def warm_up() -> None:
     rule = builtin("ma_cross_v1.0")
     point = encode_points(rule.parameters, {"fast_period": 2, "slow_period": 5, "signal_threshold": 0.0})[0]
     report_point(rule, bars, point, Execution(Costs(), "next_open", "long"), 0)
+
+
+def _load(work: Work) -> tuple[Strategy, Bars]:
+    return _strategy(work.strategy), _bars(work.data_dir, work.snapshot)
+
+
+def _execution(work: Work) -> Execution:
+    return Execution(work.costs, work.fill, work.direction, work.initial_cash)
 
 
 def _point(rule: Strategy, params: dict[str, Scalar]) -> NDArray[np.float64]:

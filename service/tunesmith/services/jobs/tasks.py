@@ -11,26 +11,29 @@ import contextlib
 import time
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
-import aiosqlite
 import msgspec
 import structlog
+from tunesmith.services.jobs.executor import Chunk, Executor
 
 from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.domain.topics import done_topic
 from tunesmith.errors import DeadlineExceeded, Internal, TunesmithError
 from tunesmith.services.context import Announcer
-from tunesmith.services.jobs.executor import Chunk, Executor
+from tunesmith.services.jobs.payloads import BestTrial
 from tunesmith.storage import outbox, tasks
+from tunesmith.storage.connections import Connection
 from tunesmith.storage.database import Database
 from tunesmith.storage.tasks import TaskRow
 
 logger = structlog.get_logger(__name__)
 
-Complete = Callable[[aiosqlite.Connection], Awaitable[dict[str, Any]]]
+T = TypeVar("T")
+Complete = Callable[[Connection], Coroutine[Any, Any, dict[str, Any]]]
 
 
 class Job:
@@ -39,13 +42,17 @@ class Job:
     def __init__(self, row: TaskRow, owner: Tasks) -> None:
         self.row = row
         self.id = row.id
-        self.request: dict[str, Any] = msgspec.json.decode(row.request)
         self.state: dict[str, Any] = msgspec.json.decode(row.state) if row.state else {}
         self.progress = row.progress
         self.eta_s: float | None = None
+        self.best: BestTrial | None = None
         self._owner = owner
         self._began = time.monotonic()
         self._done_at_start: int | None = None
+
+    def decode(self, kind: type[T]) -> T:
+        """The stored request as what the driver knows it to be."""
+        return msgspec.json.decode(self.row.request, type=kind)
 
     async def run(self, function: str, payload: Any) -> Any:
         """One chunk of work in a worker."""
@@ -58,6 +65,22 @@ class Job:
             task_id=self.id,
             user=self.row.user,
         )
+
+    async def map(self, function: str, payloads: Sequence[Any]) -> AsyncIterator[Any]:
+        """Many chunks of work, a few of them out at a time; results in the order in which they come back."""
+        n_out = 2 * self._owner.settings.n_workers
+        waiting = iter(payloads)
+        running = {asyncio.create_task(self.run(function, payload)) for payload in islice(waiting, n_out)}
+        try:
+            while running:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                running |= {asyncio.create_task(self.run(function, p)) for p in islice(waiting, len(done))}
+                for task in done:
+                    yield task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def save(self, state: dict[str, Any]) -> None:
         """Keep what a restart must not compute anew, such as which data the task works on."""
@@ -87,7 +110,7 @@ class Job:
         await self._owner.finish(self.row, "completed", apply)
 
 
-Driver = Callable[[Job], Awaitable[None]]
+Driver = Callable[[Job], Coroutine[Any, Any, None]]
 
 
 class Tasks:
@@ -167,7 +190,7 @@ class Tasks:
     ) -> bool:
         """End a task with its event in one transaction; False when it had ended before."""
 
-        async def write(conn: aiosqlite.Connection) -> bool:
+        async def write(conn: Connection) -> bool:
             if not await tasks.finish(conn, row.id, status, error):
                 return False
             result = await apply(conn) if apply else None

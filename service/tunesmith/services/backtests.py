@@ -1,0 +1,136 @@
+"""Backtests: one strategy, one set of parameters, one market."""
+
+from __future__ import annotations
+
+from tunesmith.domain.messages.backtests import (
+    BacktestStarted,
+    BacktestStatus,
+    BacktestStatusReply,
+    CancelBacktest,
+    StartBacktest,
+)
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.space import encode_points
+from tunesmith.errors import Conflict, Internal, Invalid, NotFound
+from tunesmith.services import strategies, tasks
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.payloads import OnePoint
+from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.markets import window_of
+from tunesmith.services.once import Change
+from tunesmith.services.reports import Origin, make_report
+from tunesmith.services.work import Assignment, assign, prepared, work_of
+from tunesmith.storage import holdouts, optimizations, reports
+from tunesmith.storage.connections import Connection
+from tunesmith.storage.tasks import TaskRow
+
+KIND = "backtest"
+_ESTIMATED_S = 1
+
+
+class BacktestTask(Assignment, frozen=True, kw_only=True):
+    """The stored request of a backtest."""
+
+    params: dict[str, bool | int | float | str]
+    use_holdout: bool
+    optimization_id: str | None
+
+
+async def start(context: Context, request: StartBacktest, call: Call) -> Change:
+    """Store the task and answer its id. `not_found` for symbol or strategy, `invalid` for parameters and dates."""
+    row = await strategies.load(context, request.strategy_id, path="/data/strategy_id")
+    parsed = strategies.parse(row)
+    params = {**row.default_params, **request.params}
+    point = encode_points(parsed.parameters, params, "/data/params")
+    if not parsed.valid(point)[0]:
+        raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
+    if request.optimization_id is not None:
+        found = await optimizations.get(context.database, request.optimization_id)
+        if found is None or found.strategy_id != request.strategy_id:
+            raise NotFound("there is no such optimization of this strategy", path="/data/optimization_id")
+    window = await window_of(context, request, request.symbol, use_holdout=request.use_holdout)
+    await tasks.check_quota(context, call)
+    assignment = assign(row, window)
+    task = BacktestTask(
+        strategy=assignment.strategy,
+        window=window,
+        params=params,
+        use_holdout=request.use_holdout,
+        optimization_id=request.optimization_id,
+    )
+    task_id = tasks.new_id("bt")
+    stored: list[TaskRow] = []
+
+    async def apply(conn: Connection) -> BacktestStarted:
+        stored.append(await tasks.insert(conn, call, task_id, KIND, task))
+        if request.use_holdout:
+            span = (window.start_ms, window.end_ms)
+            await holdouts.record_look(conn, window.venue, window.symbol, span, call.user, "backtest", task_id)
+        return BacktestStarted(
+            task_id=task_id, status="pending", estimated_time=_ESTIMATED_S, withheld_from=window.withheld_from
+        )
+
+    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+
+
+async def status(context: Context, request: BacktestStatus, call: Call) -> BacktestStatusReply:
+    """Where the backtest stands, with its metrics once it is done. `not_found`."""
+    row = await tasks.load(context, request.task_id, KIND)
+    return await _reply(context, row)
+
+
+async def cancel(context: Context, request: CancelBacktest, call: Call) -> Change:
+    """Cancel a backtest. `not_found`, `conflict` when it has ended."""
+    row = await tasks.load(context, request.task_id, KIND)
+    if not await context.tasks.cancel(row.id):
+        raise Conflict(f"the task has {row.status} already", path="/data/task_id")
+    reply = await _reply(context, await tasks.load(context, row.id))
+
+    async def apply(conn: Connection) -> BacktestStatusReply:
+        return reply
+
+    return Change(apply)
+
+
+async def run(context: Context, job: Job) -> None:
+    """Drive a backtest: cut the window, make the report in a worker, store it."""
+    task = job.decode(BacktestTask)
+    data = await prepared(context, job, task.window)
+    job.advance(1, 3)
+    made = await job.run("backtest", OnePoint(work=work_of(context, task, data), params=task.params))
+    job.advance(2, 3)
+    if made["disagreements"]:
+        raise Internal(f"vectorbt computes other numbers: {'; '.join(made['disagreements'])}")
+    report = make_report(
+        Origin(
+            report_id=tasks.new_id("rp"),
+            task_id=job.id,
+            optimization_id=task.optimization_id,
+            used_holdout=task.use_holdout and data.end_ms > task.window.boundary_ms,
+        ),
+        task,
+        data,
+        made,
+    )
+
+    async def apply(conn: Connection) -> dict[str, object]:
+        await reports.create(conn, report)
+        return {"report_id": report.id, "metrics": made["metrics"]}
+
+    await job.complete(apply)
+
+
+async def _reply(context: Context, row: TaskRow) -> BacktestStatusReply:
+    progress, _ = tasks.live_progress(context, row)
+    report = await reports.of_task(context.database, row.id) if row.status == "completed" else None
+    task = tasks.request_of(row, BacktestTask)
+    return BacktestStatusReply(
+        task_id=row.id,
+        status=row.status,
+        progress=progress,
+        report_id=report.id if report else None,
+        optimization_id=task.optimization_id,
+        metrics=report.metrics if report else None,
+        withheld_from=task.window.withheld_from,
+        error=row.error,
+    )

@@ -1,0 +1,49 @@
+"""Market data over the wire: what is there, and bars sent inline."""
+
+from __future__ import annotations
+
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.markets import DataList, ImportData, ImportReport, ListData, MarketData
+from tunesmith.services.clock import iso
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.executor import Chunk
+from tunesmith.services.jobs.payloads import ImportBars
+from tunesmith.services.once import Change
+from tunesmith.storage.connections import Connection
+
+
+async def list_all(context: Context, request: ListData, call: Call) -> DataList:
+    """What market data is stored."""
+    return DataList(
+        data=[
+            MarketData(
+                venue=series.venue,
+                symbol=series.symbol,
+                timeframe=series.timeframe,
+                start=iso(series.start_ms),
+                end=iso(series.end_ms),
+                n_bars=series.n_bars,
+                n_gaps=series.n_gaps,
+                data_hash=series.data_hash,
+                imported_at=series.imported_at,
+            )
+            for series in context.market.list(venue=request.venue, symbol=request.symbol)
+        ]
+    )
+
+
+async def import_bars(context: Context, request: ImportData, call: Call) -> Change:
+    """Store bars that came with the request. `invalid` with every problem when they are unsound."""
+    payload = ImportBars(
+        data_dir=str(context.settings.data_dir),
+        venue=request.venue,
+        symbol=request.symbol,
+        timeframe=request.timeframe,
+        rows=request.bars,
+    )
+    report: ImportReport = await context.executor.run(Chunk("import_bars", payload), priority=0, user=call.user)
+
+    async def apply(conn: Connection) -> ImportReport:
+        return report
+
+    return Change(apply)

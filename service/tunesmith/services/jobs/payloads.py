@@ -1,0 +1,112 @@
+"""Payloads of chunks: what travels between the daemon and its workers. No heavy imports, for the daemon's sake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.trading import Costs, Direction, Fill
+
+
+class StrategyRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy as it travels to a worker: its code, or the name of a kernel that the worker has."""
+
+    id: str
+    version: str
+    kind: str
+    code: str
+    code_hash: str
+
+
+class Prepare(msgspec.Struct, frozen=True, kw_only=True):
+    """Cut a window out of the market data. `start_ms`, `end_ms`, `boundary_ms` as in `services.markets.Window`."""
+
+    data_dir: str
+    venue: str
+    symbol: str
+    timeframe: str
+    start_ms: int
+    end_ms: int
+    boundary_ms: int
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot: its hash, how many bars it has, the first that may be traded, and where the hold-out would begin."""
+
+    snapshot: str
+    n_bars: int
+    first: int
+    n_in_sample: int
+    n_holdout: int
+    start_ms: int
+    end_ms: int
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What evaluation needs: a strategy, a snapshot, the first bar to trade, and how orders fill."""
+
+    data_dir: str
+    strategy: StrategyRef
+    snapshot: str
+    first: int
+    costs: Costs
+    fill: Fill
+    direction: Direction
+    initial_cash: float
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """The trials start to stop (exclusive) of a search."""
+
+    work: Work
+    ranges: dict[str, Any]
+    method: str
+    max_iterations: int
+    seed: int
+    target: str
+    constraints: ApprovalCriteria
+    start: int
+    stop: int
+
+
+class BestTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """The best eligible trial of a chunk: `rank` is its target with the sign that makes more better."""
+
+    index: int
+    rank: float
+    score: float
+    params: str
+
+
+class Trials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search chunk found: one entry a trial. `metrics` name → float64[n], NaN where undefined."""
+
+    start: int
+    params: list[str]
+    metrics: dict[str, NDArray[np.float64]]
+    errors: list[str | None]
+    best: BestTrial | None
+
+
+class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of parameters to look at in full; `boundary_ms` for the split of a verdict."""
+
+    work: Work
+    params: dict[str, Scalar]
+    boundary_ms: int = 0
+    ask: str = ""
+
+
+class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
+    """Bars that came with a request, as rows [time in UTC milliseconds, open, high, low, close, volume]."""
+
+    data_dir: str
+    venue: str
+    symbol: str
+    timeframe: str
+    rows: list[tuple[int, float, float, float, float, float]]

@@ -1,0 +1,151 @@
+"""Parameter packages: made from an approval, published through the outbox, listed, revoked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tunesmith.compute.judgement import Decision
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.packages import (
+    GetPackage,
+    LatestPackage,
+    ListPackages,
+    Package,
+    PackageList,
+    PackageReply,
+    RevokePackage,
+)
+from tunesmith.domain.messages.verdicts import Apply
+from tunesmith.domain.topics import package_topic
+from tunesmith.errors import Conflict, NotFound
+from tunesmith.services.clock import iso, now_ms
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.payloads import Prepared
+from tunesmith.services.once import Change
+from tunesmith.services.work import Assignment
+from tunesmith.storage import outbox, packages
+from tunesmith.storage.connections import Connection
+from tunesmith.storage.packages import PackageRow
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """An approval on its way to a package."""
+
+    verdict_id: str
+    report_id: str
+    assignment: Assignment
+    data: Prepared
+    decision: Decision
+
+
+async def publish(conn: Connection, approved: Approved, params: dict[str, Any], apply: Apply) -> Package:
+    """Store the package and its event in the writer's transaction; it goes out after the commit.
+
+    It is valid for as long as the hold-out that it passed, and supersedes the one in force for the same market,
+    timeframe and strategy.
+    """
+    window, strategy = approved.assignment.window, approved.assignment.strategy
+    created_ms = now_ms()
+    incumbent = await packages.standing(conn, window.venue, window.symbol, window.timeframe, strategy.id)
+    fields: dict[str, Any] = {
+        "grade": "criteria",
+        "venue": window.venue,
+        "symbol": window.symbol,
+        "timeframe": window.timeframe,
+        "strategy_id": strategy.id,
+        "strategy_version": strategy.version,
+        "code_hash": strategy.code_hash,
+        "params": params,
+        "metrics": {segment: dict(metrics) for segment, metrics in approved.decision.metrics.items()},
+        "checks": [msgspec.to_builtins(check) for check in approved.decision.checks],
+        "data_hash": approved.data.snapshot,
+        "costs": msgspec.to_builtins(window.costs),
+        "fill": window.fill,
+        "direction": window.direction,
+        "valid_from": iso(created_ms),
+        "valid_until": iso(created_ms + approved.data.end_ms - window.boundary_ms),
+        "supersedes": incumbent.id if incumbent else None,
+        "apply": apply,
+        "created_at": iso(created_ms),
+    }
+    package = Package(package_id=package_id(fields), **fields)
+    topic = package_topic(window.symbol, window.timeframe, strategy.id)
+    seq, _ = await outbox.append(conn, topic, "package.approved", window.symbol, msgspec.to_builtins(package))
+    await packages.create(conn, package, seq=seq, backtest_id=approved.report_id, verdict_id=approved.verdict_id)
+    return package
+
+
+def package_id(fields: dict[str, Any]) -> str:
+    """sha256 of a package's other fields as canonical JSON: sorted keys, no spaces, UTF-8, undefined numbers null."""
+    return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()
+
+
+async def latest(context: Context, request: LatestPackage, call: Call) -> PackageReply:
+    """The newest package in force that matches. `not_found` when there is none."""
+    row = await packages.latest(
+        context.database,
+        request.symbol,
+        timeframe=request.timeframe,
+        strategy_id=request.strategy_id,
+        venue=request.venue,
+    )
+    if row is None:
+        raise NotFound(f"no package for {request.symbol} is in force", path="/data/symbol")
+    return _reply(row)
+
+
+async def get(context: Context, request: GetPackage, call: Call) -> PackageReply:
+    """A package, whatever its state. `not_found`."""
+    return _reply(await _load(context, request.package_id))
+
+
+async def list_all(context: Context, request: ListPackages, call: Call) -> PackageList:
+    """Packages, newest first."""
+    rows, total = await packages.listing(
+        context.database,
+        symbol=request.symbol,
+        timeframe=request.timeframe,
+        strategy_id=request.strategy_id,
+        in_force=request.in_force,
+        limit=request.limit,
+        offset=request.offset,
+    )
+    return PackageList(packages=[_reply(row) for row in rows], total=total)
+
+
+async def revoke(context: Context, request: RevokePackage, call: Call) -> Change:
+    """Take a package out of force, for every bot at once. `not_found`, `conflict` when it was revoked before."""
+    row = await _load(context, request.package_id)
+    topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
+
+    async def apply(conn: Connection) -> PackageReply:
+        changed = await packages.revoke(conn, row.id, call.user, request.reason)
+        if changed is None:
+            raise Conflict("the package is revoked already", path="/data/package_id")
+        data = {"package_id": row.id, "reason": request.reason}
+        await outbox.append(conn, topic, "package.revoked", row.symbol, data)
+        return _reply(changed)
+
+    return Change(apply)
+
+
+async def _load(context: Context, package_id: str) -> PackageRow:
+    row = await packages.get(context.database, package_id)
+    if row is None:
+        raise NotFound("there is no such package", path="/data/package_id")
+    return row
+
+
+def _reply(row: PackageRow) -> PackageReply:
+    return PackageReply(
+        package=msgspec.convert(row.doc, Package),
+        state=row.state(),
+        verdict_id=row.verdict_id,
+        seq=row.seq,
+        revoked_reason=row.revoked_reason,
+    )

@@ -1,0 +1,118 @@
+"""Reports of backtests: made from what a worker found, stored, listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tunesmith.domain.messages.backtests import GetReport, ListReports, Report, ReportList, ReportSummary
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.errors import NotFound
+from tunesmith.services.clock import iso, now_ms
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.payloads import Prepared
+from tunesmith.services.work import Assignment
+from tunesmith.storage import reports
+from tunesmith.storage.reports import ReportRow, ReportSummaryRow
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a report comes from."""
+
+    report_id: str
+    task_id: str
+    optimization_id: str | None
+    used_holdout: bool
+
+
+def make_report(origin: Origin, assignment: Assignment, data: Prepared, made: dict[str, Any]) -> ReportRow:
+    """The row of a report from what the `backtest` chunk made."""
+    window, strategy = assignment.window, assignment.strategy
+    return ReportRow(
+        id=origin.report_id,
+        task_id=origin.task_id,
+        optimization_id=origin.optimization_id,
+        used_holdout=origin.used_holdout,
+        strategy_id=strategy.id,
+        strategy_version=strategy.version,
+        code_hash=strategy.code_hash,
+        venue=window.venue,
+        symbol=window.symbol,
+        timeframe=window.timeframe,
+        params=made["params"],
+        metrics=made["metrics"],
+        start_date=iso(data.start_ms),
+        end_date=iso(data.end_ms),
+        data_hash=data.snapshot,
+        costs=msgspec.to_builtins(window.costs),
+        fill=window.fill,
+        direction=window.direction,
+        initial_cash=window.initial_cash,
+        stats=made["stats"],
+        trades=made["trades"],
+        equity=made["equity"],
+        created_at=iso(now_ms()),
+    )
+
+
+async def get(context: Context, request: GetReport, call: Call) -> Report:
+    """A report whole. `not_found`."""
+    row = await reports.get(context.database, request.report_id)
+    if row is None:
+        raise NotFound(f"there is no report {request.report_id!r}", path="/data/report_id")
+    return Report(
+        report_id=row.id,
+        task_id=row.task_id,
+        optimization_id=row.optimization_id,
+        strategy_id=row.strategy_id,
+        strategy_version=row.strategy_version,
+        venue=row.venue,
+        symbol=row.symbol,
+        timeframe=row.timeframe,
+        params=row.params,
+        metrics=row.metrics,
+        start_date=row.start_date,
+        end_date=row.end_date,
+        used_holdout=row.used_holdout,
+        data_hash=row.data_hash,
+        costs=row.costs,
+        fill=row.fill,
+        direction=row.direction,
+        created_at=row.created_at,
+        stats=row.stats,
+        trades=row.trades,
+        equity=row.equity,
+    )
+
+
+async def list_all(context: Context, request: ListReports, call: Call) -> ReportList:
+    """Reports without their large parts, newest first."""
+    rows, total = await reports.listing(
+        context.database,
+        symbol=request.symbol,
+        strategy_id=request.strategy_id,
+        optimization_id=request.optimization_id,
+        limit=request.limit,
+        offset=request.offset,
+    )
+    return ReportList(reports=[_summary(row) for row in rows], total=total)
+
+
+def _summary(row: ReportSummaryRow) -> ReportSummary:
+    return ReportSummary(
+        report_id=row.id,
+        optimization_id=row.optimization_id,
+        strategy_id=row.strategy_id,
+        strategy_version=row.strategy_version,
+        venue=row.venue,
+        symbol=row.symbol,
+        timeframe=row.timeframe,
+        params=row.params,
+        metrics=row.metrics,
+        start_date=row.start_date,
+        end_date=row.end_date,
+        created_at=row.created_at,
+    )

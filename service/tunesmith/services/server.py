@@ -1,0 +1,70 @@
+"""The daemon about itself, and events that a subscriber missed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from tunesmith import __version__
+from tunesmith.compute.samplers import SAMPLERS
+from tunesmith.domain.messages.catalog import MESSAGES, Call
+from tunesmith.domain.messages.envelope import VERSION
+from tunesmith.domain.messages.server import (
+    EventRecord,
+    EventsReplay,
+    EventsReply,
+    EventsSnapshot,
+    Ping,
+    Pong,
+    ServerInfo,
+    ServerInfoReply,
+)
+from tunesmith.domain.metrics import METRICS
+from tunesmith.services.clock import iso, now_ms
+from tunesmith.services.context import Context
+from tunesmith.storage import outbox
+from tunesmith.storage.outbox import Missed
+
+
+async def ping(context: Context, request: Ping, call: Call) -> Pong:
+    """Version, time and uptime."""
+    return Pong(version=__version__, protocol=VERSION, time=iso(now_ms()), uptime_s=_uptime(context))
+
+
+async def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
+    """What this daemon is and may do; no secrets."""
+    return ServerInfoReply(
+        version=__version__,
+        protocol=VERSION,
+        instance=context.settings.server.instance,
+        epoch=context.database.epoch,
+        head=context.database.head,
+        uptime_s=_uptime(context),
+        ready=context.executor.stats().ready > 0,
+        doors=context.doors,
+        limits=msgspec.to_builtins(context.settings.limits),
+        workers=msgspec.to_builtins(context.executor.stats()),
+        metrics=[metric._asdict() for metric in METRICS.values()],
+        methods=list(SAMPLERS),
+        types=list(MESSAGES),
+    )
+
+
+async def snapshot(context: Context, request: EventsSnapshot, call: Call) -> EventsReply:
+    """The newest event of each topic below the prefixes, and the head."""
+    return _missed(await outbox.snapshot(context.database, request.topics))
+
+
+async def replay(context: Context, request: EventsReplay, call: Call) -> EventsReply:
+    """The events after a `seq` below the prefixes, oldest first, and the head."""
+    return _missed(await outbox.replay(context.database, request.after, request.topics, request.limit))
+
+
+def _missed(missed: Missed) -> EventsReply:
+    events = [EventRecord(topic=row.topic, event=msgspec.json.decode(row.event)) for row in missed.events]
+    return EventsReply(epoch=missed.epoch, head=missed.head, events=events, more=missed.more)
+
+
+def _uptime(context: Context) -> float:
+    return round(asyncio.get_running_loop().time() - context.started, 3)

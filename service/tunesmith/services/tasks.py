@@ -1,0 +1,100 @@
+"""Tasks over the wire: submission, listing, logs."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, TypeVar
+
+import msgspec
+
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.tasks import ListTasks, LogLine, TaskList, TaskLogs, TaskLogsReply, TaskSummary
+from tunesmith.errors import Busy, NotFound
+from tunesmith.services.context import Context
+from tunesmith.storage import tasks
+from tunesmith.storage.connections import Connection
+from tunesmith.storage.tasks import TaskRow
+
+T = TypeVar("T")
+
+
+def new_id(prefix: str) -> str:
+    """A task id that tells its kind: bt-…, opt-…, vd-…."""
+    return f"{prefix}-{secrets.token_hex(8)}"
+
+
+async def check_quota(context: Context, call: Call) -> None:
+    """Raises `Busy` when the user has as many unfinished tasks as the settings allow."""
+    limit = context.settings.limits.tasks_per_user
+    if await tasks.count_unfinished(context.database, call.user) >= limit:
+        raise Busy(f"{limit} of your tasks are unfinished, which is the limit", retry_after_ms=1000)
+
+
+async def insert(conn: Connection, call: Call, task_id: str, kind: str, request: Any, priority: int = 5) -> TaskRow:
+    """Store a pending task, inside the writer's transaction."""
+    return await tasks.create(
+        conn,
+        task_id=task_id,
+        kind=kind,
+        user=call.user,
+        client=call.client,
+        priority=priority,
+        request=msgspec.json.encode(request).decode(),
+    )
+
+
+async def load(context: Context, task_id: str, kind: str | None = None, path: str = "/data/task_id") -> TaskRow:
+    """A stored task, of `kind` where one is named; raises `NotFound`."""
+    row = await tasks.get(context.database, task_id)
+    if row is None or (kind is not None and row.kind != kind):
+        raise NotFound(f"there is no {kind or 'task'} {task_id!r}", path=path)
+    return row
+
+
+def live_progress(context: Context, row: TaskRow) -> tuple[float, float | None]:
+    """Progress from 0 to 1 and the seconds left, from the running job where there is one."""
+    job = context.tasks.jobs.get(row.id)
+    if job is not None and row.status == "running":
+        return job.progress, job.eta_s
+    return (1.0 if row.status == "completed" else row.progress), None
+
+
+def request_of(row: TaskRow, kind: type[T]) -> T:
+    """What was stored with the task when it was asked for."""
+    return msgspec.json.decode(row.request, type=kind)
+
+
+async def list_all(context: Context, request: ListTasks, call: Call) -> TaskList:
+    """Tasks, newest first."""
+    page = await tasks.listing(
+        context.database, status=request.status, kind=request.kind, limit=request.limit, offset=request.offset
+    )
+    return TaskList(tasks=[_summary(context, row) for row in page.rows], total=page.total)
+
+
+async def logs(context: Context, request: TaskLogs, call: Call) -> TaskLogsReply:
+    """A task's log lines. `not_found`."""
+    row = await load(context, request.task_id)
+    lines = await tasks.logs(context.database, request.task_id, after=request.after, limit=request.limit)
+    return TaskLogsReply(
+        task_id=row.id,
+        status=row.status,
+        lines=[LogLine(n=line.n, time=line.time, level=line.level, message=line.message) for line in lines],
+    )
+
+
+def _summary(context: Context, row: TaskRow) -> TaskSummary:
+    progress, eta_s = live_progress(context, row)
+    return TaskSummary(
+        task_id=row.id,
+        kind=row.kind,
+        status=row.status,
+        progress=progress,
+        user=row.user,
+        client=row.client,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        eta_s=eta_s,
+        error=row.error,
+    )

@@ -1,0 +1,301 @@
+"""Verdicts: from an optimization or a backtest to a decision, and from an approval to a published package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tunesmith import telemetry
+from tunesmith.compute.judgement import Decision, Segments, decide
+from tunesmith.config import Settings
+from tunesmith.domain.criteria import merge
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.envelope import Reply
+from tunesmith.domain.messages.verdicts import (
+    Apply,
+    ApprovalCriteria,
+    ApproveStrategy,
+    Check,
+    ListVerdicts,
+    VerdictById,
+    VerdictList,
+    VerdictReply,
+)
+from tunesmith.errors import Conflict, Invalid, NotFound
+from tunesmith.services import tasks
+from tunesmith.services.clock import iso, now_ms
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.payloads import OnePoint, Prepared
+from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.once import Change
+from tunesmith.services.packages import Approved, publish
+from tunesmith.services.work import Assignment, prepared, work_of
+from tunesmith.storage import holdouts, optimizations, packages, reports, verdicts
+from tunesmith.storage import tasks as task_rows
+from tunesmith.storage.connections import Connection
+from tunesmith.storage.tasks import TaskRow
+from tunesmith.storage.verdicts import VerdictRow
+
+KIND = "verdict"
+
+
+class VerdictTask(Assignment, frozen=True, kw_only=True):
+    """The stored request of a verdict. `until_ms`: where the data ended when it was asked for."""
+
+    params: dict[str, bool | int | float | str]
+    criteria: ApprovalCriteria
+    apply: Apply
+    until_ms: int
+    report_id: str
+    optimization_id: str | None
+
+
+async def approve(context: Context, request: ApproveStrategy, call: Call) -> Change:
+    """Store the verdict's task. `not_found`, `invalid` for a subject of another strategy, `conflict`: not done."""
+    if (request.optimization_id is None) == (request.backtest_id is None):
+        raise Invalid("give either optimization_id or backtest_id", path="/data")
+    report_id, path = await _report_of(context, request)
+    report = await reports.summary(context.database, report_id)
+    if report is None or report.task_id is None:
+        raise NotFound("there is no such backtest", path=path)
+    if report.strategy_id != request.strategy_id:
+        raise Invalid(f"that is a result of the strategy {report.strategy_id!r}", path="/data/strategy_id")
+    origin = await tasks.load(context, report.task_id)
+    assignment = tasks.request_of(origin, Assignment)
+    task = make_task(
+        context,
+        assignment,
+        params=report.params,
+        report_id=report.id,
+        optimization_id=request.optimization_id,
+        criteria=request.approval_criteria,
+        apply=request.apply,
+    )
+    await tasks.check_quota(context, call)
+    stored: list[TaskRow] = []
+
+    async def apply(conn: Connection) -> VerdictReply:
+        row = await tasks.insert(conn, call, tasks.new_id("vd"), KIND, task)
+        stored.append(row)
+        return _pending(row, task)
+
+    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+
+
+async def await_verdict(context: Context, reply: Reply, call: Call) -> Reply:
+    """The verdict itself when it is there before the deadline, else the reply that it is under way."""
+    if not isinstance(reply, VerdictReply):
+        return reply
+    await context.tasks.wait(reply.verdict_id, call.remaining() * 0.9)
+    return await _reply(context, await tasks.load(context, reply.verdict_id))
+
+
+async def status(context: Context, request: VerdictById, call: Call) -> VerdictReply:
+    """The verdict, or how far it is. `not_found`."""
+    row = await tasks.load(context, request.verdict_id, KIND, "/data/verdict_id")
+    return await _reply(context, row)
+
+
+async def list_all(context: Context, request: ListVerdicts, call: Call) -> VerdictList:
+    """Finished verdicts, newest first."""
+    rows, total = await verdicts.listing(
+        context.database,
+        symbol=request.symbol,
+        strategy_id=request.strategy_id,
+        limit=request.limit,
+        offset=request.offset,
+    )
+    return VerdictList(verdicts=[await _finished(context, row) for row in rows], total=total)
+
+
+async def run(context: Context, job: Job) -> None:
+    """Drive a verdict: answer what the decision plan asks for, then store verdict, package and event in one step."""
+    task = job.decode(VerdictTask)
+    data = await prepared(context, job, task.window, until_ms=task.until_ms)
+    point = OnePoint(work=work_of(context, task, data), params=task.params, boundary_ms=task.window.boundary_ms)
+    decision = await _decide(context, job, task, data, point)
+
+    async def apply(conn: Connection) -> dict[str, Any]:
+        package = None
+        if decision.approved:
+            package = await publish(
+                conn, Approved(job.id, task.report_id, task, data, decision), task.params, task.apply
+            )
+        await verdicts.create(conn, _row(job, task, data, decision, package.package_id if package else None))
+        telemetry.VERDICTS.labels(decision.status).inc()
+        return {
+            "verdict": decision.status,
+            "reason": decision.reason,
+            "package_id": package.package_id if package else None,
+        }
+
+    await job.complete(apply)
+
+
+def make_task(
+    context: Context,
+    assignment: Assignment,
+    *,
+    params: Mapping[str, Any],
+    report_id: str,
+    optimization_id: str | None,
+    criteria: ApprovalCriteria | None,
+    apply: Apply = "new_trades",
+) -> VerdictTask:
+    """The task of a verdict on one set of parameters, with the settings' criteria where the request is silent."""
+    window = assignment.window
+    until = context.market.find(window.symbol, window.timeframe, window.venue).end_ms
+    return VerdictTask(
+        strategy=assignment.strategy,
+        window=window,
+        params=dict(params),
+        criteria=merge(criteria, default_criteria(context.settings)),
+        apply=apply,
+        until_ms=until,
+        report_id=report_id,
+        optimization_id=optimization_id,
+    )
+
+
+def default_criteria(settings: Settings) -> ApprovalCriteria:
+    """The approval criteria of the settings."""
+    decision = settings.decision
+    return ApprovalCriteria(**{name: getattr(decision, name) for name in ApprovalCriteria.__struct_fields__})
+
+
+async def _report_of(context: Context, request: ApproveStrategy) -> tuple[str, str]:
+    if request.optimization_id is not None:
+        path = "/data/optimization_id"
+        row = await tasks.load(context, request.optimization_id, "optimization", path)
+        if row.status != "completed":
+            raise Conflict(f"the optimization is {row.status}; a verdict needs a completed one", path=path)
+        found = await optimizations.get(context.database, row.id)
+        if found is None or found.report_id is None:
+            raise Conflict("the optimization found no trial that kept its constraints", path=path)
+        return found.report_id, path
+    path = "/data/backtest_id"
+    backtest_id = request.backtest_id or ""
+    task = await task_rows.get(context.database, backtest_id)
+    if task is None:
+        return backtest_id, path
+    if task.status != "completed":
+        raise Conflict(f"the backtest is {task.status}; a verdict needs a completed one", path=path)
+    report = await reports.of_task(context.database, task.id)
+    return (report.id if report else backtest_id), path
+
+
+async def _decide(context: Context, job: Job, task: VerdictTask, data: Prepared, point: OnePoint) -> Decision:
+    segments = Segments(data.n_in_sample, data.n_holdout, context.settings.decision.min_holdout_bars)
+    plan = decide(task.criteria, segments)
+    try:
+        ask = next(plan)
+        for step in range(1, 100):
+            if ask.work == "holdout":
+                await _record_look(context, job, task, data)
+            job.log(f"asking for {ask.work}")
+            answer = await job.run("judge", msgspec.structs.replace(point, ask=ask.work))
+            job.advance(step, 4)
+            ask = plan.send(answer)
+    except StopIteration as stop:
+        decision: Decision = stop.value
+        return decision
+    raise RuntimeError("the decision plan did not end")
+
+
+async def _record_look(context: Context, job: Job, task: VerdictTask, data: Prepared) -> None:
+    """Before the hold-out is looked at: once for each verdict, also when it is driven again after a restart."""
+    if job.state.get("looked"):
+        return
+    window = task.window
+    await context.database.write(
+        lambda conn: holdouts.record_look(
+            conn,
+            window.venue,
+            window.symbol,
+            (window.start_ms, data.end_ms),
+            job.row.user,
+            "verdict",
+            job.id,
+        )
+    )
+    await job.save({**job.state, "looked": True})
+
+
+async def insert_follow_up(conn: Connection, parent: TaskRow, task: VerdictTask) -> TaskRow:
+    """Store the verdict that a search goes on to, for the user who asked for the search."""
+    return await task_rows.create(
+        conn,
+        task_id=tasks.new_id("vd"),
+        kind=KIND,
+        user=parent.user,
+        client=parent.client,
+        priority=parent.priority,
+        request=msgspec.json.encode(task).decode(),
+    )
+
+
+def _row(job: Job, task: VerdictTask, data: Prepared, decision: Decision, package_id: str | None) -> VerdictRow:
+    window = task.window
+    return VerdictRow(
+        id=job.id,
+        user=job.row.user,
+        strategy_id=task.strategy.id,
+        optimization_id=task.optimization_id,
+        report_id=task.report_id,
+        venue=window.venue,
+        symbol=window.symbol,
+        timeframe=window.timeframe,
+        verdict=decision.status,
+        grade="criteria" if decision.approved else None,
+        reason=decision.reason,
+        checks=[msgspec.to_builtins(check) for check in decision.public_checks()],
+        evidence={
+            "criteria": msgspec.to_builtins(task.criteria),
+            "data_hash": data.snapshot,
+            "code_hash": task.strategy.code_hash,
+            "checks": [msgspec.to_builtins(check) for check in decision.checks],
+        },
+        package_id=package_id,
+        created_at=iso(now_ms()),
+    )
+
+
+def _pending(row: TaskRow, task: VerdictTask) -> VerdictReply:
+    return VerdictReply(
+        verdict_id=row.id,
+        status=row.status,
+        progress=row.progress,
+        strategy_id=task.strategy.id,
+        optimization_id=task.optimization_id,
+        report_id=task.report_id,
+    )
+
+
+async def _reply(context: Context, row: TaskRow) -> VerdictReply:
+    if row.status == "completed":
+        stored = await verdicts.get(context.database, row.id)
+        if stored is not None:
+            return await _finished(context, stored)
+    task = tasks.request_of(row, VerdictTask)
+    progress, _ = tasks.live_progress(context, row)
+    return msgspec.structs.replace(_pending(row, task), progress=progress, error=row.error)
+
+
+async def _finished(context: Context, row: VerdictRow) -> VerdictReply:
+    package = await packages.get(context.database, row.package_id) if row.package_id else None
+    return VerdictReply(
+        verdict_id=row.id,
+        status="completed",
+        progress=1.0,
+        approved=row.verdict == "approved",
+        verdict=row.verdict,
+        reason=row.reason,
+        grade=row.grade,
+        checks=[msgspec.convert(check, Check) for check in row.checks],
+        parameter_package=package.doc if package else None,
+        strategy_id=row.strategy_id,
+        optimization_id=row.optimization_id,
+        report_id=row.report_id,
+    )

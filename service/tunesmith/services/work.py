@@ -1,0 +1,62 @@
+"""From a stored window and strategy to the payloads of chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.payloads import Prepare, Prepared, StrategyRef, Work
+from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.markets import Window
+from tunesmith.storage.strategies import StrategyRow
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task works on, stored with it: a strategy version and a window of a market."""
+
+    strategy: StrategyRef
+    window: Window
+
+
+def assign(row: StrategyRow, window: Window) -> Assignment:
+    ref = StrategyRef(id=row.id, version=row.version, kind=row.kind, code=row.code, code_hash=row.code_hash)
+    return Assignment(strategy=ref, window=window)
+
+
+async def prepared(context: Context, job: Job, window: Window, *, until_ms: int | None = None) -> Prepared:
+    """The task's snapshot: cut once, then remembered, so that a restart works on the same bars.
+
+    `until_ms` reaches past the window's end, into the hold-out, where a verdict needs it.
+    """
+    if "prepared" in job.state:
+        return msgspec.convert(job.state["prepared"], Prepared)
+    payload = Prepare(
+        data_dir=str(context.settings.data_dir),
+        venue=window.venue,
+        symbol=window.symbol,
+        timeframe=window.timeframe,
+        start_ms=window.start_ms,
+        end_ms=window.end_ms if until_ms is None else until_ms,
+        boundary_ms=window.boundary_ms,
+    )
+    done: Prepared = await job.run("prepare", payload)
+    state: dict[str, Any] = {**job.state, "prepared": msgspec.to_builtins(done)}
+    await job.save(state)
+    return done
+
+
+def work_of(context: Context, assignment: Assignment, data: Prepared) -> Work:
+    """What a worker needs to evaluate the assignment on prepared data."""
+    window = assignment.window
+    return Work(
+        data_dir=str(context.settings.data_dir),
+        strategy=assignment.strategy,
+        snapshot=data.snapshot,
+        first=data.first,
+        costs=window.costs,
+        fill=window.fill,
+        direction=window.direction,
+        initial_cash=window.initial_cash,
+    )
