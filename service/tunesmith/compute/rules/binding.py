@@ -1,0 +1,134 @@
+"""A rule bound to bars and points: rows once for each distinct value, then signals for any range of points.
+
+1. For every row node, the distinct combinations of the parameters that it depends on (`Combinations`).
+2. Rows in the plan's order, each from its arguments' rows; those that the conditions read stand in one matrix.
+3. `signals(lo, hi)` hands the matrix, the row numbers and the scalars of these points to the compiled conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.rules.generated import Kernel, load_kernel
+from tunesmith.compute.rules.plan import Plan
+from tunesmith.compute.rules.points import check_points, point_values
+from tunesmith.compute.rules.program import Rule
+from tunesmith.compute.rules.rows import Combinations, compute_rows
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.signals import Level, Signals
+from tunesmith.domain.bars import Bars
+from tunesmith.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """A rule on bars for n points. Read-only: `signals` may be called from several threads at once.
+
+    `rows` float64[R, T]; `index` int64[n, L]: which row each leaf of a point is; `values` float64[n, Q]: its scalars;
+    `warmup` int64[n]: the first bar at which every indicator that the point uses is defined (T where none is).
+    """
+
+    n_points: int
+    n_bars: int
+    rows: NDArray[np.float64]
+    index: NDArray[np.int64]
+    values: NDArray[np.float64]
+    warmup: NDArray[np.int64]
+    plan: Plan
+    fractions: dict[str, NDArray[np.float64]]
+    max_holding: NDArray[np.int64] | None
+    kernel: Kernel
+
+    def signals(self, lo: int, hi: int) -> Signals:
+        """Signals of the points lo to hi (exclusive), in arrays of their own; releases the GIL while it computes."""
+        n = hi - lo
+        flags = np.empty((len(self.plan.conditions), n, self.n_bars), np.uint8)
+        prices = np.empty((len(self.plan.prices), n, self.n_bars), np.float64)
+        self.kernel(self.rows, self.index, self.values, lo, hi, flags, prices)
+        signals = Signals(n, self.n_bars)
+        for name, flag in zip(self.plan.conditions, flags, strict=True):
+            setattr(signals, name, flag)
+        for name, price in zip(self.plan.prices, prices, strict=True):
+            setattr(signals, name, Level(price=price))
+        for name, fraction in self.fractions.items():
+            setattr(signals, name, Level(fraction=fraction[lo:hi]))
+        signals.max_holding = None if self.max_holding is None else self.max_holding[lo:hi]
+        return signals
+
+
+def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64]) -> Bound:
+    """Compute every indicator of a rule for `points` float64[n, p] on `bars`, each distinct one once.
+
+    Memory is 8 bytes a bar for each distinct row (see `row_bytes`). Raises `Invalid` for a kernel strategy, for points
+    outside the declared ranges, and for a longer timeframe that is no multiple of the bars'.
+    """
+    rule = _rule(strategy)
+    check_points(strategy.parameters, points)
+    plan = strategy.plan
+    combinations = Combinations(points)
+    computed = compute_rows(rule.nodes, plan, bars, points, combinations)
+    n = len(points)
+    index = np.empty((n, len(plan.leaves)), np.int64)
+    warmup = np.zeros(n, np.int64)
+    for i, (leaf, lag) in enumerate(zip(plan.leaves, plan.lags, strict=True)):
+        inverse = combinations.of(rule.nodes[leaf].params).inverse
+        index[:, i] = inverse + computed.starts[leaf]
+        np.maximum(warmup, computed.warmups[leaf][inverse] + lag, out=warmup)
+    return Bound(
+        n,
+        len(bars),
+        computed.matrix,
+        index,
+        _scalars(rule, plan.scalars, points),
+        np.minimum(warmup, len(bars)),
+        plan,
+        _fractions(rule, plan, points),
+        _holding(rule, points),
+        load_kernel(plan.source),
+    )
+
+
+def row_bytes(strategy: Strategy, n_bars: int, points: NDArray[np.float64]) -> int:
+    """Bytes of rows that `bind` would hold for `points` float64[n, p] on bars of this number: to size chunks by."""
+    rule = _rule(strategy)
+    combinations = Combinations(points)
+    return sum(8 * n_bars * len(combinations.of(rule.nodes[n].params).first) for n in strategy.plan.rows)
+
+
+def _rule(strategy: Strategy) -> Rule:
+    if strategy.rule is None:
+        raise Invalid(f"{strategy.id} is not written in the rule language")
+    return strategy.rule
+
+
+def _scalars(rule: Rule, scalars: Sequence[int], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = point_values(rule.nodes, scalars, points)
+    out = np.empty((len(points), len(scalars)))
+    for i, number in enumerate(scalars):
+        value = values[number]
+        if rule.nodes[number].kind == "condition":
+            true, false = value
+            out[:, i] = np.where(true, 1.0, np.where(false, 0.0, np.nan))
+        else:
+            out[:, i] = value
+    return out
+
+
+def _fractions(rule: Rule, plan: Plan, points: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    values = point_values(rule.nodes, [node for _, node in plan.fractions], points)
+    fractions = {}
+    for name, node in plan.fractions:
+        value = np.broadcast_to(values[node], len(points))
+        fractions[name] = np.where(value > 0, value, np.nan)
+    return fractions
+
+
+def _holding(rule: Rule, points: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    if rule.max_holding is None:
+        return None
+    value = point_values(rule.nodes, [rule.max_holding], points)[rule.max_holding]
+    return np.ascontiguousarray(np.broadcast_to(value, len(points)), np.int64)

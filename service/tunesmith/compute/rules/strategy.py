@@ -1,0 +1,86 @@
+"""A strategy: its code, its parameters, and which points it allows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.rules.plan import Plan, make_plan
+from tunesmith.compute.rules.points import satisfied
+from tunesmith.compute.rules.program import Rule, read_rule
+from tunesmith.domain.parameters import Parameter, Scalar
+from tunesmith.errors import Invalid
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A parsed strategy.
+
+    `kind` is rule (written in the language, `rule` holds its graph) or kernel (compiled into the product, `rule` is
+    None). A point is a row of codes float64[p], one column for each of `parameters` in their order (see
+    `domain.space.encode`). Made by `parse`; needs no compiler and no market data.
+    """
+
+    id: str
+    name: str
+    version: str
+    code: str
+    kind: Literal["rule", "kernel"]
+    doc: str
+    parameters: tuple[Parameter, ...]
+    rule: Rule | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, code: str, *, id: str = "strategy", name: str | None = None, version: str = "1.0") -> Strategy:
+        """The strategy that `code` says in the rule language.
+
+        Raises `Invalid` with path /data/code; each error names line, column, what was found and the nearest right name.
+        """
+        rule = read_rule(code)
+        return cls(id, name or id, version, code, "rule", rule.doc, rule.parameters, rule)
+
+    @property
+    def code_hash(self) -> str:
+        """sha256 of the code."""
+        return hashlib.sha256(self.code.encode()).hexdigest()
+
+    @property
+    def defaults(self) -> dict[str, Scalar]:
+        """The declared default of each parameter."""
+        return {parameter.name: parameter.default for parameter in self.parameters}
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """The orders that a rule gives: enter_long, exit_long, …, stop_loss, …, max_holding; empty for a kernel."""
+        if self.rule is None:
+            return ()
+        named = [name for name, _ in (*self.rule.conditions, *self.rule.levels)]
+        return (*named, "max_holding") if self.rule.max_holding is not None else tuple(named)
+
+    @property
+    def has_long(self) -> bool:
+        """Whether it can open long positions."""
+        return self.kind == "kernel" or "enter_long" in self.orders
+
+    @property
+    def has_short(self) -> bool:
+        """Whether it can open short positions."""
+        return "enter_short" in self.orders
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How the rule is computed; raises `Invalid` for a kernel."""
+        if self.rule is None:
+            raise Invalid(f"{self.id} is not written in the rule language")
+        return make_plan(self.rule)
+
+    def valid(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of `points` float64[n, p] fulfil every require(…); bool[n]."""
+        if self.rule is None or not self.rule.requires:
+            return np.ones(len(points), np.bool_)
+        return satisfied(self.rule.nodes, self.parameters, self.rule.requires, points)
