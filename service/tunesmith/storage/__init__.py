@@ -1,0 +1,1 @@
+"""What the daemon remembers: SQLite through aiosqlite, market data and snapshots as files, a cache."""

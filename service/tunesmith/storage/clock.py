@@ -1,0 +1,21 @@
+"""Times as the tables hold them: ISO 8601, UTC, milliseconds, Z."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def now() -> str:
+    """This moment, as 2024-01-31T00:00:00.000Z."""
+    return _text(datetime.now(UTC))
+
+
+def iso(time_ms: int) -> str:
+    """UTC milliseconds as text."""
+    return _text(_EPOCH + timedelta(milliseconds=time_ms))
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

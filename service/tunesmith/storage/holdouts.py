@@ -1,0 +1,73 @@
+"""Hold-outs: where each market's begins, and who looked at it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tunesmith.errors import Internal
+from tunesmith.storage.clock import now
+from tunesmith.storage.connections import Connection, Source
+from tunesmith.storage.rows import Row, insert, select
+
+
+class Look(Row, frozen=True, kw_only=True):
+    """One look at bars of a hold-out: [start_ms, end_ms), by a backtest, a verdict or an approval by criteria."""
+
+    table: ClassVar[str] = "holdout_looks"
+
+    venue: str
+    symbol: str
+    start_ms: int
+    end_ms: int
+    boundary_ms: int
+    user: str
+    kind: str
+    task_id: str | None
+    time: str
+
+
+async def boundary(source: Source, venue: str, symbol: str) -> int | None:
+    """The instant at which the hold-out begins, UTC milliseconds; None before it was set."""
+    row = await source.fetch_one("SELECT boundary_ms FROM holdouts WHERE venue = ? AND symbol = ?", (venue, symbol))
+    return None if row is None else int(row[0])
+
+
+async def set_boundary(conn: Connection, venue: str, symbol: str, boundary_ms: int) -> int:
+    """The boundary that is in force: `boundary_ms` when none was stored, else the stored one. It never moves."""
+    sql = "INSERT OR IGNORE INTO holdouts (venue, symbol, boundary_ms, created_at) VALUES (?, ?, ?, ?)"
+    await conn.execute(sql, (venue, symbol, boundary_ms, now()))
+    stored = await boundary(conn, venue, symbol)
+    if stored is None:
+        raise Internal("the hold-out's boundary was not stored")
+    return stored
+
+
+async def record_look(
+    conn: Connection, venue: str, symbol: str, span: tuple[int, int], user: str, kind: str, task_id: str | None
+) -> Look | None:
+    """Writes down that `user` saw the bars in `span` [start_ms, end_ms) as far as they lie in the hold-out.
+
+    `kind` is backtest, verdict or approval. None (and nothing written) when no boundary is set or none of it was seen.
+    """
+    edge = await boundary(conn, venue, symbol)
+    if edge is None or span[1] <= max(span[0], edge):
+        return None
+    look = Look(
+        venue=venue,
+        symbol=symbol,
+        start_ms=max(span[0], edge),
+        end_ms=span[1],
+        boundary_ms=edge,
+        user=user,
+        kind=kind,
+        task_id=task_id,
+        time=now(),
+    )
+    await insert(conn, look)
+    return look
+
+
+async def looks(source: Source, venue: str, symbol: str, start_ms: int, end_ms: int) -> list[Look]:
+    """Every look that shares time with [start_ms, end_ms), oldest first, whatever the timeframe was."""
+    tail = "WHERE venue = ? AND symbol = ? AND start_ms < ? AND end_ms > ? ORDER BY id"
+    return await select(source, Look, tail, (venue, symbol, end_ms, start_ms))

@@ -1,0 +1,141 @@
+"""The outbox: durable events, written in the transaction that they tell of and published after its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+
+from tunesmith.domain.messages.envelope import VERSION
+from tunesmith.errors import Internal
+from tunesmith.storage.clock import now
+from tunesmith.storage.connections import Connection, Source
+from tunesmith.storage.database import Database
+from tunesmith.storage.rows import Row, select
+
+_LAST = "\U0010ffff"
+
+
+class EventRow(Row, frozen=True, kw_only=True):
+    """One durable event; `event` is its JSON exactly as it is published."""
+
+    table: ClassVar[str] = "events"
+
+    seq: int
+    topic: str
+    prev: int
+    type: str
+    time: str
+    subject: str | None
+    event: str
+    published_at: str | None
+
+    @property
+    def frame(self) -> bytes:
+        """The bytes of the JSON frame."""
+        return self.event.encode()
+
+
+class Appended(NamedTuple):
+    """What `append` made: the event's number and the bytes of its JSON frame."""
+
+    seq: int
+    frame: bytes
+
+
+class Missed(NamedTuple):
+    """An answer to a bot that missed events; `more` says that the limit cut it short."""
+
+    epoch: str
+    head: int
+    events: list[EventRow]
+    more: bool
+
+
+async def append(
+    conn: Connection, topic: str, event_type: str, subject: str | None, data: Any, keyid: str | None = None
+) -> Appended:
+    """Writes the next event of the gapless sequence; `data` is anything that msgspec encodes.
+
+    `keyid` names the key that will sign the frame. The envelope is PROTOCOL.md's, a CloudEvents 1.0 JSON event.
+    """
+    sql = """SELECT (SELECT value FROM meta WHERE key = 'epoch') AS epoch,
+                    (SELECT value FROM meta WHERE key = 'instance') AS instance,
+                    coalesce((SELECT max(seq) FROM events), 0) AS head,
+                    coalesce((SELECT max(seq) FROM events WHERE topic = ?), 0) AS prev"""
+    state = await conn.fetch_one(sql, (topic,))
+    if state is None or not topic.endswith("/"):
+        raise Internal(f"{topic!r} is no topic: it does not end in /")
+    seq, time = int(state["head"]) + 1, now()
+    event: dict[str, Any] = {
+        "specversion": "1.0",
+        "v": VERSION,
+        "id": f"{state['epoch']}-{seq}",
+        "source": f"urn:tunesmith:{state['instance']}",
+        "type": event_type,
+        "time": time,
+        "subject": subject,
+        "epoch": state["epoch"],
+        "seq": seq,
+        "prev": int(state["prev"]),
+        "keyid": keyid,
+        "data": data,
+    }
+    frame = msgspec.json.encode({key: value for key, value in event.items() if value is not None or key == "data"})
+    await conn.execute(
+        "INSERT INTO events (seq, topic, prev, type, time, subject, event) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (seq, topic, event["prev"], event_type, time, subject, frame.decode()),
+    )
+    return Appended(seq, frame)
+
+
+async def unpublished(source: Source, limit: int = 1000) -> list[EventRow]:
+    """Events that were not marked as published, oldest first."""
+    return await select(source, EventRow, "WHERE published_at IS NULL ORDER BY seq LIMIT ?", (limit,))
+
+
+async def mark_published(conn: Connection, seqs: Sequence[int]) -> None:
+    """Marks events as published, and with them the packages that they brought."""
+    time = now()
+    rows = [(time, seq) for seq in seqs]
+    await conn.execute_many("UPDATE events SET published_at = ? WHERE seq = ? AND published_at IS NULL", rows)
+    sql = "UPDATE parameter_packages SET published_at = ? WHERE seq = ? AND published_at IS NULL"
+    await conn.execute_many(sql, rows)
+
+
+async def snapshot(database: Database, prefixes: Sequence[str], limit: int = 1000) -> Missed:
+    """The newest event of each topic below the prefixes (the newest `limit` of them), oldest first, and the head."""
+    below, bounds = _below(prefixes)
+    tail = f"""WHERE seq IN (SELECT max(seq) FROM events WHERE {below} GROUP BY topic ORDER BY 1 DESC LIMIT ?)
+               ORDER BY seq"""  # noqa: S608 - made of placeholders
+    async with database.reader() as conn:
+        events = await select(conn, EventRow, tail, [*bounds, limit + 1])
+        return Missed(database.epoch, await head(conn), events[-limit:], len(events) > limit)
+
+
+async def replay(database: Database, after: int, prefixes: Sequence[str], limit: int = 200) -> Missed:
+    """Events with a `seq` above `after` on topics below the prefixes, oldest first, and the head."""
+    below, bounds = _below(prefixes)
+    async with database.reader() as conn:
+        tail = f"WHERE seq > ? AND ({below}) ORDER BY seq LIMIT ?"
+        events = await select(conn, EventRow, tail, [after, *bounds, limit + 1])
+        return Missed(database.epoch, await head(conn), events[:limit], len(events) > limit)
+
+
+async def latest(source: Source, topic: str) -> EventRow | None:
+    """The newest event on exactly this topic, or None."""
+    events = await select(source, EventRow, "WHERE topic = ? ORDER BY seq DESC LIMIT 1", (topic,))
+    return events[0] if events else None
+
+
+async def head(source: Source) -> int:
+    """The newest event's `seq`, 0 before the first (`Database.head` knows it without a query)."""
+    row = await source.fetch_one("SELECT coalesce(max(seq), 0) FROM events")
+    return int(row[0]) if row else 0
+
+
+def _below(prefixes: Sequence[str]) -> tuple[str, list[str]]:
+    """A condition on `topic` that an index can serve, and its parameters."""
+    terms = " OR ".join("(topic >= ? AND topic < ?)" for _ in prefixes) or "0"
+    return terms, [bound for prefix in prefixes for bound in (prefix, prefix + _LAST)]
