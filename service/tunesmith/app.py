@@ -1,7 +1,7 @@
 """The composition root: which handler answers which message, and how the daemon's parts are put together.
 
-    python -m tunesmith.app [--config FILE] [--data-dir DIR] [--requests ADDR] [--events ADDR] [--inbox ADDR]
-                            [--http HOST:PORT]
+python -m tunesmith.app [--config FILE] [--data-dir DIR] [--requests ADDR] [--events ADDR] [--inbox ADDR]
+                        [--http HOST:PORT]
 """
 
 from __future__ import annotations
@@ -100,3 +100,12 @@ DRIVERS = {
     verdicts.KIND: verdicts.run,
 }
 """Task kind → what drives it."""
+
+
+class Daemon:
+    """The parts of a running daemon, in the order in which they start. Start-up and recovery are one path."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stack = contextlib.AsyncExitStack()
+        self.doors: dict[str, str | None] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tunesmith import config
+from tunesmith.config import load
+from tunesmith.errors import Invalid
 from tunesmith.storage.market import MarketStore
 
 data = typer.Typer(help="Import and list market data.", no_args_is_help=True)

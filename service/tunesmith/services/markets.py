@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from tunesmith.domain.messages.envelope import Request
 from tunesmith.domain.messages.markets import MarketRequest
 from tunesmith.domain.trading import Costs, Direction, Fill
 from tunesmith.errors import Invalid
 from tunesmith.services.clock import iso, parse_date
 from tunesmith.services.context import Context
 from tunesmith.storage import holdouts
+from tunesmith.storage.market import Series
+
+
+_DAY_MS = 86_400_000
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,16 +47,7 @@ async def window_of(context: Context, request: MarketRequest, symbol: str, *, us
     the data, and for a venue that must be named.
     """
     series = context.market.find(symbol, request.timeframe, request.venue)
-    start = series.start_ms if request.start_date is None else parse_date(request.start_date, "/data/start_date")
-    end = series.end_ms if request.end_date is None else parse_date(request.end_date, "/data/end_date", end=True)
-    span = f"{series.symbol} {series.timeframe} runs from {iso(series.start_ms)} to {iso(series.end_ms)}"
-    if end <= start:
-        raise Invalid("end_date is not after start_date", path="/data/end_date")
-    if start >= series.end_ms or (request.start_date is not None and start < series.start_ms):
-        raise Invalid(f"start_date is outside the data: {span}", path="/data/start_date")
-    if end <= series.start_ms or end > series.end_ms + _DAY_MS:
-        raise Invalid(f"end_date is outside the data: {span}", path="/data/end_date")
-    end = min(end, series.end_ms)
+    start, end = _range_of(request, series)
     boundary = await boundary_of(context, series.venue, series.symbol)
     withheld = not use_holdout and end > boundary
     if withheld:
@@ -94,9 +86,14 @@ async def boundary_of(context: Context, venue: str, symbol: str) -> int:
     return await context.database.write(lambda conn: holdouts.set_boundary(conn, venue, symbol, boundary))
 
 
-def request_json(request: Request, **more: Any) -> str:
-    """A task's stored request: the validated request and what it was resolved to."""
-    return msgspec.json.encode({"request": request, **more}).decode()
-
-
-_DAY_MS = 86_400_000
+def _range_of(request: MarketRequest, series: Series) -> tuple[int, int]:
+    start = series.start_ms if request.start_date is None else parse_date(request.start_date, "/data/start_date")
+    end = series.end_ms if request.end_date is None else parse_date(request.end_date, "/data/end_date", end=True)
+    span = f"{series.symbol} {series.timeframe} runs from {iso(series.start_ms)} to {iso(series.end_ms)}"
+    if end <= start:
+        raise Invalid("end_date is not after start_date", path="/data/end_date")
+    if not series.start_ms <= start < series.end_ms:
+        raise Invalid(f"start_date is outside the data: {span}", path="/data/start_date")
+    if end > series.end_ms + _DAY_MS:
+        raise Invalid(f"end_date is outside the data: {span}", path="/data/end_date")
+    return start, min(end, series.end_ms)

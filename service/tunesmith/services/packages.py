@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from tunesmith.compute.judgement import Decision
+from tunesmith.domain.canonical import canonical_hash
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.packages import (
     GetPackage,
@@ -73,16 +73,11 @@ async def publish(conn: Connection, approved: Approved, params: dict[str, Any], 
         "apply": apply,
         "created_at": iso(created_ms),
     }
-    package = Package(package_id=package_id(fields), **fields)
+    package = Package(package_id=canonical_hash(fields), **fields)
     topic = package_topic(window.symbol, window.timeframe, strategy.id)
     seq, _ = await outbox.append(conn, topic, "package.approved", window.symbol, msgspec.to_builtins(package))
     await packages.create(conn, package, seq=seq, backtest_id=approved.report_id, verdict_id=approved.verdict_id)
     return package
-
-
-def package_id(fields: dict[str, Any]) -> str:
-    """sha256 of a package's other fields as canonical JSON: sorted keys, no spaces, UTF-8, undefined numbers null."""
-    return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()
 
 
 async def latest(context: Context, request: LatestPackage, call: Call) -> PackageReply:

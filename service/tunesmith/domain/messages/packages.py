@@ -13,7 +13,7 @@ PackageId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?![\s\S])", desc
 
 
 class Package(Reply, frozen=True, kw_only=True):
-    """A parameter package. `package_id` is the sha256 of the canonical JSON of all other fields."""
+    """A parameter package. `package_id` is the sha256 of the canonical JSON (RFC 8785) of all other fields."""
 
     package_id: str
     grade: Grade

@@ -1,0 +1,213 @@
+"""`tunesmith demo`: the whole job on this machine: a daemon process, a bot process, a real market and a planted one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from tunesmith.cli.planted import planted_market
+from tunesmith.client import Client
+from tunesmith.errors import Internal
+from tunesmith.storage.market import MarketStore
+
+_START_TIMEOUT_S = 20.0
+_TASK_TIMEOUT_S = 50.0
+
+
+class Market(NamedTuple):
+    """One market of the demo: what is searched there, and what to say of it."""
+
+    symbol: str
+    timeframe: str
+    about: str
+    ranges: dict[str, Any]
+
+
+REAL = Market(
+    "BTC/USDT",
+    "1h",
+    "real candles, 2024-01-01 to 2024-09-06",
+    {
+        "fast_period": {"min": 4, "max": 60, "step": 2},
+        "slow_period": {"min": 20, "max": 240, "step": 5},
+        "signal_threshold": 0.0,
+    },
+)
+PLANTED = Market(
+    "PLANTED/USDT",
+    "1d",
+    "made up, with an edge planted in it: long calm trends that change direction",
+    {
+        "fast_period": {"min": 2, "max": 30},
+        "slow_period": {"min": 10, "max": 120, "step": 2},
+        "signal_threshold": 0.0,
+    },
+)
+
+
+def run_demo(keep: Path | None) -> int:
+    """Run the demo and say what happens; the exit code."""
+    console = Console(width=80, highlight=False)
+    with ExitStack() as stack:
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tunesmith-demo-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        console.print("[bold]Tunesmith demo[/bold]: a daemon, a bot and two markets, on this machine only.\n")
+        _import_markets(folder, console)
+        began = time.monotonic()
+        doors = stack.enter_context(daemon(folder))
+        console.print(f"Daemon   ready in {time.monotonic() - began:.1f} s; requests at {doors['requests']}")
+        bot = stack.enter_context(_bot(doors, folder))
+        console.print("Bot      a process of its own, listening for packages of both markets\n")
+        client = stack.enter_context(Client(requests=doors["requests"], events=doors["events"]))
+        verdicts = {market.symbol: _tune(client, market, console) for market in (REAL, PLANTED)}
+        received = _received(bot, [v["parameter_package"] for v in verdicts.values() if v["approved"]])
+    _conclude(received, verdicts, console)
+    return 0 if len(received) == sum(v["approved"] for v in verdicts.values()) else 1
+
+
+@contextmanager
+def daemon(folder: Path) -> Iterator[dict[str, str]]:
+    """A daemon on free ports of this machine; its doors. It is stopped at the end."""
+    log = (folder / "daemon.log").open("w")
+    options = ["--data-dir", str(folder), "--http", "127.0.0.1:0"]
+    for door in ("requests", "events", "inbox"):
+        options += [f"--{door}", "tcp://127.0.0.1:0"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TUNESMITH_SERVER__")}
+    command = [sys.executable, "-m", "tunesmith.app", *options]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
+    try:
+        yield _doors_of(process, folder)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()
+
+
+def _doors_of(process: subprocess.Popen[bytes], folder: Path) -> dict[str, str]:
+    doors = folder / "doors.json"
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        if doors.exists() and (found := json.loads(doors.read_text()))["pid"] == process.pid:
+            return dict(found)
+        time.sleep(0.02)
+    said = (folder / "daemon.log").read_text()[-2000:]
+    raise Internal(f"the daemon did not start; it said:\n{said}")
+
+
+def _import_markets(folder: Path, console: Console) -> None:
+    store = MarketStore(folder / "market")
+    sample = resources.files("tunesmith") / "sample" / "BTC_USDT-1h.parquet"
+    planted = folder / "planted.csv"
+    planted.write_text(planted_market(n_bars=2000, seed=20240611))
+    with resources.as_file(sample) as path:
+        for market, file in ((REAL, path), (PLANTED, planted)):
+            report = store.import_file(file, symbol=market.symbol, timeframe=market.timeframe, venue="demo")
+            console.print(f"Data     {market.symbol} {market.timeframe}: {report.n_bars:,} bars, {market.about}")
+
+
+@contextmanager
+def _bot(doors: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tunesmith.cli.demo_bot", doors["requests"], doors["events"]]
+    command += [REAL.symbol, PLANTED.symbol]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        if process.stdout is None or process.stdout.readline().strip() != "listening":
+            raise Internal("the bot did not start")
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def _tune(client: Client, market: Market, console: Console) -> dict[str, Any]:
+    """Search and judge one market; the verdict."""
+    console.print(f"[bold]{market.symbol}[/bold] {market.timeframe}, strategy ma_cross_v1.0")
+    began = time.monotonic()
+    search = client.request(
+        "optimization.start",
+        {
+            "symbol": market.symbol,
+            "strategy_id": "ma_cross_v1.0",
+            "timeframe": market.timeframe,
+            "param_ranges": market.ranges,
+            "optimization_target": "sharpe",
+            "method": "grid",
+        },
+    )
+    found = _wait(client, "optimization.status", {"optimization_id": search["optimization_id"]})
+    took = time.monotonic() - began
+    if found["best_params"] is None:
+        raise Internal(f"the search found nothing: {found['error'] or found['status']}")
+    best = found["best_params"]
+    console.print(
+        f"  search   {found['n_trials']:,} combinations in {took:.1f} s (compiling included), on the part before "
+        f"{search['withheld_from'][:10]}\n"
+        f"  best     fast {best['fast_period']}, slow {best['slow_period']}: Sharpe {found['best_score']:.2f} in sample"
+    )
+    verdict = client.request(
+        "strategy.approve",
+        {"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]},
+    )
+    if verdict["status"] in ("pending", "running"):
+        verdict = _wait(client, "verdict.status", {"verdict_id": verdict["verdict_id"]})
+    color = "green" if verdict["approved"] else "yellow"
+    console.print(f"  verdict  [{color}]{verdict['verdict']}[/{color}]: {verdict['reason']}\n")
+    return verdict
+
+
+def _wait(client: Client, message_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    deadline = time.monotonic() + _TASK_TIMEOUT_S
+    while time.monotonic() < deadline:
+        reply = client.request(message_type, data)
+        if reply["status"] not in ("pending", "running"):
+            if reply["status"] == "failed":
+                raise Internal(f"{message_type}: {reply['error']['detail']}")
+            return reply
+        time.sleep(0.05)
+    raise Internal(f"{message_type}: no end after {_TASK_TIMEOUT_S:g} s")
+
+
+def _received(bot: subprocess.Popen[str], expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the bot got; one line for each package that was approved."""
+    if bot.stdout is None:
+        return []
+    lines = [json.loads(bot.stdout.readline()) for _ in expected]
+    ids = {package["package_id"] for package in expected}
+    return [package for package in lines if package["package_id"] in ids]
+
+
+def _conclude(received: list[dict[str, Any]], verdicts: dict[str, dict[str, Any]], console: Console) -> None:
+    for package in received:
+        params = ", ".join(f"{name} {value}" for name, value in package["params"].items())
+        console.print(
+            f"Bot      received {package['symbol']} {package['timeframe']}: {params}\n"
+            f"         grade {package['grade']}, valid until {package['valid_until'][:10]}, "
+            f"package {package['package_id'][:12]}"
+        )
+    for symbol, verdict in verdicts.items():
+        if not verdict["approved"]:
+            console.print(f"Bot      received nothing for {symbol}, as it should")
+    console.print(
+        '\nThe grade "criteria" says that the numbers kept their bounds in sample and on\n'
+        "bars that the search never saw, and that vectorbt computes the same from the\n"
+        "orders. It does not say that chance could not have done as well."
+    )

@@ -1,0 +1,52 @@
+"""Journeys: bytes in, bytes out, against a real daemon process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from journeys.daemon import DaemonProcess, Dealer
+from tunesmith.cli.planted import planted_market
+from tunesmith.storage.market import MarketStore
+
+SAMPLE = Path(__file__).resolve().parents[2] / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
+EDGE = {"fast_period": {"min": 2, "max": 20}, "slow_period": {"min": 10, "max": 60, "step": 5}, "signal_threshold": 0.0}
+"""Ranges in which the planted market's edge lies."""
+
+
+def import_markets(folder: Path) -> None:
+    """The real sample and a market with a planted edge."""
+    store = MarketStore(folder / "market")
+    store.import_file(SAMPLE, symbol="BTC/USDT", timeframe="1h", venue="demo")
+    planted = folder / "planted.csv"
+    planted.write_text(planted_market(n_bars=2000, seed=20240611))
+    store.import_file(planted, symbol="PLANTED/USDT", timeframe="1d", venue="demo")
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """A running daemon with both markets, shared by a module's tests."""
+    folder = tmp_path_factory.mktemp("daemon")
+    import_markets(folder)
+    running = DaemonProcess(folder)
+    running.start()
+    yield running
+    code = running.stop()
+    assert code == 0, running.log()[-3000:]
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[Any]]:
+    with zmq.Context() as made:
+        yield made
+
+
+@pytest.fixture
+def dealer(daemon: DaemonProcess, context: zmq.Context[Any]) -> Iterator[Dealer]:
+    made = Dealer(context, daemon.doors["requests"])
+    yield made
+    made.close()

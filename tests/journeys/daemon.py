@@ -1,0 +1,118 @@
+"""A real daemon process for journeys: started on free ports, killed or stopped, started again on the same data."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+START_TIMEOUT_S = 30.0
+REPLY_TIMEOUT_S = 30.0
+
+
+class DaemonProcess:
+    """`python -m tunesmith.app` on a folder. `doors` holds its addresses once it is ready."""
+
+    def __init__(self, folder: Path, environ: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.environ = {"TUNESMITH_WORKERS__COUNT": "2", **(environ or {})}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.doors: dict[str, str] = {}
+
+    def start(self) -> None:
+        self.doors = {}
+        command = [sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder), "--http", "127.0.0.1:0"]
+        for door in ("requests", "events", "inbox"):
+            command += [f"--{door}", "tcp://127.0.0.1:0"]
+        with (self.folder / "daemon.log").open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **self.environ}
+            )
+        wait_until(self._is_ready, START_TIMEOUT_S, lambda: f"the daemon did not start:\n{self.log()[-3000:]}")
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the daemon ended with {self.process.returncode}:\n{self.log()[-3000:]}"
+        file = self.folder / "doors.json"
+        if not file.exists():
+            return False
+        found = json.loads(file.read_text())
+        if found["pid"] != self.process.pid:
+            return False
+        self.doors = found
+        return True
+
+    def kill(self) -> None:
+        """kill −9."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop; the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(timeout=30)
+
+    def log(self) -> str:
+        return (self.folder / "daemon.log").read_text()
+
+
+class Dealer:
+    """A bot in plain pyzmq: DEALER, one request at a time."""
+
+    _ids = itertools.count()
+
+    def __init__(self, context: zmq.Context[Any], address: str) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.connect(address)
+
+    def ask(self, message_type: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """The whole reply envelope."""
+        request = {"v": 1, "type": message_type, "id": f"t{os.getpid()}-{next(self._ids)}", "data": data, **more}
+        return self.send_frames([json.dumps(request).encode()])
+
+    def data(self, message_type: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """The reply's data; fails the test when the reply is an error."""
+        reply = self.ask(message_type, data, **more)
+        assert reply["ok"], reply["error"]
+        found: dict[str, Any] = reply["data"]
+        return found
+
+    def send_frames(self, frames: list[bytes]) -> dict[str, Any]:
+        self.socket.send_multipart(frames)
+        assert self.socket.poll(REPLY_TIMEOUT_S * 1000), f"no reply to {frames[-1][:200]!r}"
+        reply: dict[str, Any] = json.loads(self.socket.recv_multipart()[-1])
+        return reply
+
+    def until_done(self, message_type: str, data: dict[str, Any], timeout_s: float = 60.0) -> dict[str, Any]:
+        """Ask for a status until it is final."""
+        found: dict[str, Any] = {}
+
+        def final() -> bool:
+            found.update(self.data(message_type, data))
+            return found["status"] not in ("pending", "running")
+
+        wait_until(final, timeout_s, lambda: f"{message_type} {data} is still {found}")
+        return found
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, says: Callable[[], str]) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, says()
+        time.sleep(0.02)
