@@ -91,5 +91,5 @@ class Call:
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
 
-Handler = Callable[..., Awaitable[Reply]]
-"""`async (request, call) -> reply`; raises a `TunesmithError` to refuse."""
+Handler = Callable[..., Reply | Awaitable[Reply]]
+"""`async (request, call) -> reply`, or a plain function where the reply is at hand; a `TunesmithError` refuses."""

@@ -1,0 +1,133 @@
+"""What the daemon says about itself: Prometheus metrics and structured logs. Bots do not import this."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from structlog.contextvars import get_contextvars, merge_contextvars
+from structlog.typing import Processor
+
+from tunesmith.config import Log
+
+LATENCY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+REGISTRY = CollectorRegistry()
+"""Holds every metric below, and the process's own."""
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+GCCollector(registry=REGISTRY)
+
+REQUESTS = Counter("tunesmith_requests", "Requests answered.", ("type", "code"), registry=REGISTRY)
+LATENCY = Histogram(
+    "tunesmith_request_seconds",
+    "Seconds from a request's arrival to its answer.",
+    ("type",),
+    buckets=LATENCY_BUCKETS_S,
+    registry=REGISTRY,
+)
+IN_FLIGHT = Gauge("tunesmith_requests_in_flight", "Requests that handlers are at work on.", registry=REGISTRY)
+DROPPED = Counter(
+    "tunesmith_replies_dropped", "Replies whose client was gone or did not read.", ("door",), registry=REGISTRY
+)
+TASKS = Gauge("tunesmith_tasks", "Tasks by state.", ("status",), registry=REGISTRY)
+TASKS_FINISHED = Counter("tunesmith_tasks_finished", "Tasks that ended.", ("kind", "status"), registry=REGISTRY)
+QUEUE_DEPTH = Gauge("tunesmith_queue_depth", "Chunks that wait for a worker.", registry=REGISTRY)
+WORKERS = Gauge("tunesmith_workers", "Worker processes that are alive.", registry=REGISTRY)
+WORKER_DEATHS = Counter("tunesmith_worker_deaths", "Workers that died at work.", registry=REGISTRY)
+TRIALS = Counter("tunesmith_trials", "Trials evaluated; its rate is trials a second.", registry=REGISTRY)
+VERDICTS = Counter("tunesmith_verdicts", "Decisions by verdict.", ("verdict",), registry=REGISTRY)
+PACKAGES = Counter("tunesmith_packages", "Packages by what became of them.", ("state",), registry=REGISTRY)
+EVENTS = Counter("tunesmith_events_published", "Events sent, by kind of topic.", ("kind",), registry=REGISTRY)
+RESENDS = Counter("tunesmith_events_resent", "Last values sent again for late bots.", registry=REGISTRY)
+EVENT_HEAD = Gauge("tunesmith_event_head", "The newest durable event's seq.", registry=REGISTRY)
+CACHE = Counter("tunesmith_cache", "Cache look-ups, by hit and miss.", ("result",), registry=REGISTRY)
+
+_seen: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+
+
+def observe_request(type: str, code: str, seconds: float) -> None:
+    """Count one answered request; the router's observer."""
+    seen = _seen.get((type, code))
+    if seen is None:
+        seen = _seen[type, code] = (REQUESTS.labels(type, code), LATENCY.labels(type))
+    seen[0].inc()
+    seen[1].observe(seconds)
+
+
+def count_dropped(door: str) -> None:
+    """Count one reply that could not be delivered; the doors' observer."""
+    DROPPED.labels(door).inc()
+
+
+def metrics_text() -> bytes:
+    """Every metric in Prometheus' text format."""
+    return generate_latest(REGISTRY)
+
+
+def metrics_tree() -> dict[str, dict[str, Any]]:
+    """Every metric as plain values: name → type, help, and samples with their labels."""
+    return {
+        family.name: {
+            "type": family.type,
+            "help": family.documentation,
+            "samples": [
+                {"name": sample.name, "labels": dict(sample.labels), "value": sample.value}
+                for sample in family.samples
+                if not sample.name.endswith("_created")
+            ],
+        }
+        for family in REGISTRY.collect()
+    }
+
+
+def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
+    """Send every log line, of our own and of libraries, to `stream` (default: standard error) as JSON or for humans."""
+    target = sys.stderr if stream is None else stream
+    human = settings.format == "human" or (settings.format == "auto" and target.isatty())
+    shared: list[Processor] = [
+        merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    rendering: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=target.isatty())]
+        if human
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+
+
+def log_context() -> Mapping[str, Any]:
+    """The request and task ids of the current context, to be handed to a worker process."""
+    return get_contextvars()

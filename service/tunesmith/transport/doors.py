@@ -1,0 +1,129 @@
+"""What the ZeroMQ doors share: a bound socket that the event loop reads without ever waiting on it.
+
+libzmq's file descriptor is edge-triggered: it signals once, and a send may swallow the signal. So a door reads until
+nothing is left, and looks again after every send. It takes at most `FRAMES_PER_TURN` frames before it lets the loop
+breathe: fewer requests than one user may have in flight, so that requests answered in one step never pile up to the
+limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import zmq
+
+from tunesmith.config import Limits
+from tunesmith.errors import Invalid
+from tunesmith.transport.security import check_bind
+
+FRAMES_PER_TURN = 48
+KEPT_FRAMES = 16
+
+LINGER_MS = 500
+HANDSHAKE_MS = 5_000
+HEARTBEAT_MS = 2_000
+HEARTBEAT_TIMEOUT_MS = 6_000
+BACKLOG = 4_096
+
+_MORE, _NOW, _NOW_MORE = int(zmq.RCVMORE), int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
+"""Plain ints: pyzmq's flags are enums, whose arithmetic costs more than the call that it is for."""
+
+
+def listen(context: zmq.Context[zmq.Socket[bytes]], kind: int, limits: Limits) -> zmq.Socket[bytes]:
+    """A socket of this kind with the options of every door, not bound yet."""
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.IPV6, 1)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.MAXMSGSIZE, limits.max_message_bytes)
+    socket.setsockopt(zmq.BACKLOG, BACKLOG)
+    return socket
+
+
+def bind(socket: zmq.Socket[bytes], address: str, setting: str, *, insecure_bind: bool = False) -> str:
+    """Bind and say where: the address with the port that a free one (`:0`, `:*`) became.
+
+    Raises `Invalid` that names the setting when the address is refused, taken or wrong; the socket is closed then.
+    """
+    try:
+        check_bind(address, setting, insecure_bind=insecure_bind)
+        socket.bind(address)
+    except Invalid:
+        socket.close(0)
+        raise
+    except zmq.ZMQError as error:
+        socket.close(0)
+        raise Invalid(f"cannot listen on {setting} = {address!r}: {error.strerror}") from error
+    return socket.get_string(zmq.LAST_ENDPOINT).replace("[::ffff:127.0.0.1]", "127.0.0.1")
+
+
+class Door:
+    """A bound socket read by the event loop; subclasses say what a message means in `_take`."""
+
+    def __init__(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._socket = socket
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = False
+        self._frames: list[bytes] = []
+        self._n_frames = 0
+
+    def start(self) -> None:
+        """Begin to read, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._wake()
+
+    def stop(self) -> None:
+        """Stop reading and close; what was sent still lingers for half a second."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop = None
+        self._socket.close()
+
+    def _take(self, frames: list[bytes], n_frames: int) -> None:
+        """One whole message; of more than `KEPT_FRAMES` frames only the first ones are in `frames`."""
+        raise NotImplementedError
+
+    def _wake(self) -> None:
+        if self._loop is not None and not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._woken = False
+        if self._loop is None:
+            return
+        socket = self._socket
+        for _ in range(FRAMES_PER_TURN):
+            try:
+                frame = socket.recv(_NOW)
+            except zmq.Again:
+                return
+            self._n_frames += 1
+            if self._n_frames <= KEPT_FRAMES:
+                self._frames.append(frame)
+            if not socket.getsockopt(_MORE):
+                frames, n_frames = self._frames, self._n_frames
+                self._frames, self._n_frames = [], 0
+                self._take(frames, n_frames)
+        self._wake()
+
+    def _send(self, frames: list[bytes]) -> bool:
+        """Send without waiting; False when the peer is gone or does not read."""
+        if self._socket.closed:
+            return False
+        try:
+            for frame in frames[:-1]:
+                self._socket.send(frame, _NOW_MORE)
+            self._socket.send(frames[-1], _NOW)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                raise
+            return False
+        finally:
+            self._wake()
+        return True

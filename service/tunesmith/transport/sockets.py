@@ -1,0 +1,101 @@
+"""The doors that take requests: ROUTER for those who wait for the reply, SUB for those who listen elsewhere.
+
+requests door   in   [identity] [any frames …, REQ's empty delimiter] [body]
+                out  [identity] [the same frames …]                   [reply]
+inbox door      in   [topic frames …] [body]
+                out  on the events door: [rep/<client>/<id>/] [reply]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zmq
+
+from tunesmith.config import Limits
+from tunesmith.domain.topics import reply_topic
+from tunesmith.transport.codec import addressee
+from tunesmith.transport.doors import KEPT_FRAMES, Door, bind, listen
+from tunesmith.transport.router import Peer, Router
+
+NO_ID = "-"
+"""Stands in the topic of a reply to a request whose id could not be read."""
+
+Dropped = Callable[[str], None]
+"""Called with the door's name when a reply could not be delivered."""
+
+
+def _ignore(door: str) -> None:
+    """Nobody counts."""
+
+
+class RequestsDoor(Door):
+    """ROUTER: any number of REQ and DEALER clients, each reply to its own."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        address: str,
+        router: Router,
+        limits: Limits,
+        *,
+        insecure_bind: bool = False,
+        dropped: Dropped = _ignore,
+    ) -> None:
+        socket = listen(context, zmq.ROUTER, limits)
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        super().__init__(socket, bind(socket, address, "server.requests", insecure_bind=insecure_bind))
+        self._router = router
+        self._dropped = dropped
+
+    def _take(self, frames: list[bytes], n_frames: int) -> None:
+        identity = frames[0]
+        if n_frames <= KEPT_FRAMES:
+            route, body = frames[:-1], frames[-1]
+        else:
+            route, body = _to_delimiter(frames), b""
+
+        def answer(reply: bytes) -> None:
+            if not self._send([*route, reply]):
+                self._dropped("requests")
+
+        self._router.submit(body, Peer(door="requests", lane=identity), answer, n_frames=n_frames - 1)
+
+
+class InboxDoor(Door):
+    """SUB: requests that bots publish; who sent one is known by the `client` that it names."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        address: str,
+        router: Router,
+        publish: Callable[[str, bytes], None],
+        limits: Limits,
+        *,
+        insecure_bind: bool = False,
+        dropped: Dropped = _ignore,
+    ) -> None:
+        socket = listen(context, zmq.SUB, limits)
+        socket.setsockopt(zmq.SUBSCRIBE, b"")
+        super().__init__(socket, bind(socket, address, "server.inbox", insecure_bind=insecure_bind))
+        self._router = router
+        self._publish = publish
+        self._dropped = dropped
+
+    def _take(self, frames: list[bytes], n_frames: int) -> None:
+        body = frames[-1] if n_frames <= KEPT_FRAMES else b""
+        client, id = addressee(body)
+
+        def answer(reply: bytes) -> None:
+            if client is None:
+                self._dropped("inbox")
+            else:
+                self._publish(reply_topic(client, id or NO_ID), reply)
+
+        self._router.submit(body, Peer(door="inbox", lane=client or ""), answer, n_frames=n_frames)
+
+
+def _to_delimiter(frames: list[bytes]) -> list[bytes]:
+    """The route of a message with too many frames to repeat: up to REQ's delimiter, else the identity alone."""
+    return frames[: frames.index(b"") + 1] if b"" in frames else frames[:1]

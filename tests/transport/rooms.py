@@ -1,0 +1,166 @@
+"""A transport room in a thread of its own, with a handful of handlers, to be reached over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+import zmq
+
+from tunesmith.config import Events, Limits
+from tunesmith.domain.messages.backtests import BacktestStarted, StartBacktest
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.optimizations import OptimizationStarted, StartOptimization
+from tunesmith.domain.messages.server import EventsSnapshot, Ping, Pong
+from tunesmith.domain.messages.strategies import CreateStrategy, StrategyDeleted
+from tunesmith.domain.messages.tasks import ListTasks, TaskList
+from tunesmith.domain.messages.verdicts import VerdictById, VerdictReply
+from tunesmith.errors import NotFound
+from tunesmith.transport.events import EventsDoor
+from tunesmith.transport.router import Router
+from tunesmith.transport.sockets import InboxDoor, RequestsDoor
+
+T = TypeVar("T")
+
+
+class Handlers:
+    """Handlers that answer at once, wait for `gate`, refuse, or break."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.seen: list[Call] = []
+        self.finished: list[str] = []
+
+    def ping(self, request: Ping, call: Call) -> Pong:
+        self.seen.append(call)
+        return Pong(version="1", protocol=1, time="now", uptime_s=float("nan"))
+
+    async def start(self, request: StartBacktest, call: Call) -> BacktestStarted:
+        await self.gate.wait()
+        self.finished.append(call.id)
+        return BacktestStarted(task_id=call.id, status="pending", estimated_time=1)
+
+    async def optimize(self, request: StartOptimization, call: Call) -> OptimizationStarted:
+        return OptimizationStarted(
+            optimization_id="o", status="pending", progress=0.0, method="grid", n_trials=len(request.param_ranges)
+        )
+
+    async def snapshot(self, request: EventsSnapshot, call: Call) -> Any:
+        raise RuntimeError("secret: the password is 123")
+
+    async def create(self, request: CreateStrategy, call: Call) -> StrategyDeleted:
+        return StrategyDeleted(id=request.id, deleted=False)
+
+    async def tasks(self, request: ListTasks, call: Call) -> TaskList:
+        try:
+            await self.gate.wait()
+        finally:
+            self.finished.append(call.id)
+        return TaskList(tasks=[], total=0)
+
+    async def verdict(self, request: VerdictById, call: Call) -> VerdictReply:
+        raise NotFound(f"no verdict {request.verdict_id}", path="/data/verdict_id")
+
+    def table(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "ping": self.ping,
+            "backtest.start": self.start,
+            "optimization.start": self.optimize,
+            "events.snapshot": self.snapshot,
+            "strategy.create": self.create,
+            "task.list": self.tasks,
+            "verdict.get": self.verdict,
+        }
+
+
+class Room:
+    """Requests, inbox and events doors on free ports; `call` runs a function on their loop."""
+
+    def __init__(self, limits: Limits | None = None, events: Events | None = None) -> None:
+        self.limits = limits or Limits()
+        self.settings = events or Events()
+        self.dropped: Counter[str] = Counter()
+        self.observed: Counter[tuple[str, str]] = Counter()
+        self.head = 0
+        self._ready = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
+
+    def __enter__(self) -> Room:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.call(self._done.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """`function(*args)` on the loop, its result waited for."""
+
+        async def run() -> T:
+            return function(*args)
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
+
+    def _observe(self, type: str, code: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.observed[type, code] += 1
+
+    def _drop(self, door: str) -> None:
+        self.dropped[door] += 1
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._done = asyncio.Event()
+        self.handlers = Handlers()
+        self.router = Router(self.handlers.table(), self.limits, self._observe)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.events = EventsDoor(
+            context,
+            "tcp://127.0.0.1:0",
+            self.settings,
+            self.limits,
+            origin=("test", "epoch-1"),
+            head=lambda: self.head,
+        )
+        self.requests = RequestsDoor(context, "tcp://127.0.0.1:*", self.router, self.limits, dropped=self._drop)
+        self.inbox = InboxDoor(
+            context, "tcp://127.0.0.1:0", self.router, self.events.publish, self.limits, dropped=self._drop
+        )
+        doors = (self.events, self.requests, self.inbox)
+        for door in doors:
+            door.start()
+        self._ready.set()
+        await self._done.wait()
+        await self.router.drained(0.1)
+        for door in doors:
+            door.stop()
+        context.destroy(linger=0)
+
+
+class Bot:
+    """Plain blocking pyzmq sockets, closed with the test."""
+
+    def __init__(self) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._kept: list[zmq.Socket[bytes]] = []
+
+    def socket(self, kind: int, endpoint: str, timeout_ms: int = 5000) -> zmq.Socket[bytes]:
+        socket = self.context.socket(kind)
+        self._kept.append(socket)
+        socket.linger = 0
+        socket.rcvtimeo = timeout_ms
+        if kind == zmq.SUB:
+            socket.rcvhwm = 0
+        socket.connect(endpoint)
+        return socket
+
+
+def body(type: str = "ping", id: Any = "r1", data: Any = None, **more: Any) -> bytes:
+    return msgspec.json.encode({"v": 1, "type": type, "id": id, "data": {} if data is None else data, **more})
