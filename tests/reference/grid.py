@@ -6,17 +6,18 @@ Start     Whenever the account is flat at the close of a bar, a grid starts at t
           (fill = "next_open") or this close (fill = "close"). The cash is split into n equal lots and the first is
           bought at that price `first`. The lowest level is first * (1 - p)^(n - 1); the grid's stop is
           lowest * (1 - stop_loss), fixed until the grid ends.
-Buying    While fewer than n lots are held, a limit order rests at (1 - p) times the price of the lowest lot held, unless
-          that is at or below the stop. It fills at its price, or at the open when the bar opens below it. A lot spends
-          its share of the cash, costs included; less when less is left. A lot whose immediate sale would leave nothing
-          is not bought.
-Selling   Each lot is sold by its own order at (1 + p) times its own price, or at the open when the bar opens above that.
+Buying    While fewer than n lots are held, a limit order rests at (1 - p) times the price of the lowest lot held,
+          unless that is at or below the stop. It fills at its price, or at the open when the bar opens below it. A lot
+          spends its share of the cash, costs included; less when less is left. A lot whose immediate sale would leave
+          nothing is not bought.
+Selling   Each lot is sold by its own order at (1 + p) times its own price, or at the open when the bar opens above it.
 Stop      When a bar opens at or below the stop everything is sold at the open; when its low touches it, at the stop's
           price; in one order. The grid ends when nothing is held any more, by stop or by the last sale.
 In a bar  First the open: stop, then sales, then at most one purchase. Then the range, pessimistically: down first
-          (purchases, then the stop), then up (sales). A lot bought within the range is sold in the same bar only when the
-          close is at its price or above, which is certain; a lot held at the open, or bought there, when the high is.
-          A bar that touches both the stop and the price of a lot held at its open is counted as ambiguous.
+          (purchases, then the stop), then up (sales). A lot bought within the range is sold in the same bar only when
+          the close is at its selling price or above, which is certain; a lot held at the open, or bought there, when
+          the high is. A bar that touches both the stop and the selling price of a lot held at its open is counted as
+          ambiguous.
 
 A trade is a whole position, from the first lot until nothing is held: its profit is what the cash has gained.
 """
@@ -26,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reference.simulator import Candle, Order, Run, Terms, Trade
+from reference.simulator import Candle, Order, Run, Terms, Trade, settle
 
 
 @dataclass(eq=False)
@@ -82,7 +83,7 @@ class Grid:
             bought = sum(o.size for o in self.entries)
             entry_price = sum(o.size * o.price for o in self.entries) / bought
             exit_price = sum(o.size * o.price for o in self.exits) / sum(o.size for o in self.exits)
-            profit = self.cash - self.cash_at_start
+            profit = settle(self.cash - self.cash_at_start, self.cash_at_start)
             self.run.trades.append(Trade("long", self.entries[0].bar, bar, entry_price, exit_price, bought, profit))
 
     def limit(self) -> float | None:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 NAN = math.nan
+ROUNDING = 1e-12
+"""Deviations a bar and drawdowns up to this are rounding, and zero."""
 
 
 def slow_metrics(
@@ -22,7 +24,9 @@ def slow_metrics(
     mean = math.fsum(returns) / n
     variance = math.fsum((r - mean) ** 2 for r in returns) / (n - 1) if n > 1 else NAN
     mean_square = math.fsum(r * r for r in returns) / n
-    std = math.sqrt(variance) if variance > 1e-14 * mean_square else 0.0 if n > 1 else NAN
+    std = math.sqrt(variance) if n > 1 else NAN
+    if std <= max(ROUNDING, 1e-7 * math.sqrt(mean_square)):
+        std = 0.0
     downside = math.sqrt(math.fsum(min(r, 0.0) ** 2 for r in returns) / n)
 
     peak, drawdown = initial_cash, 0.0
@@ -42,8 +46,8 @@ def slow_metrics(
         "total_return": growth - 1.0,
         "annual_return": annual_return,
         "sharpe": mean / std * math.sqrt(bars_per_year) if std > 0 else NAN,
-        "sortino": mean * math.sqrt(bars_per_year) / downside if downside > 0 and n > 1 else NAN,
-        "calmar": annual_return / drawdown if drawdown > 0 else NAN,
+        "sortino": mean * math.sqrt(bars_per_year) / downside if downside > ROUNDING and n > 1 else NAN,
+        "calmar": annual_return / drawdown if drawdown > ROUNDING else NAN,
         "max_drawdown": drawdown,
         "volatility": std * math.sqrt(bars_per_year),
         "n_trades": float(n_trades),

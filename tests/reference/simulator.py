@@ -33,21 +33,22 @@ Stops are levels fixed at entry, from the fill price P (with slippage, without f
 rule read on the bar of the signal. NaN means none.
     stop_loss      long P * (1 - x), short P * (1 + x); or the price itself
     take_profit    long P * (1 + x), short P * (1 - x); or the price itself
-    trailing_stop  long H * (1 - x), short H * (1 + x); or H less (short: plus) the distance from P to the price at entry.
+    trailing_stop  long H * (1 - x), short H * (1 + x); or H less (short: plus) the distance from P to the price.
                    H is the best price since entry as it was known before the bar's range: P, the highs (lows) of the
                    bars held so far, and the open of this bar. A new extreme within a bar moves the stop for the next
                    bar only. The entry bar counts from its open, so with fill = "close" not at all.
-    liquidation    a short whose closing costs would take all its equity is closed at that price, even when the bar opens
-                   above it, and the account is at zero for good.
+    liquidation    a short whose closing costs would take all its equity is closed at that price, even when the bar
+                   opens above it, and the account is at zero for good.
 The nearest of stop_loss, trailing_stop and liquidation is the stop. On one bar:
     open at or beyond the stop    → closed at the open (a short at the liquidation price at worst)
     open at or beyond the target  → closed at the open
-    range touches the stop        → closed at the stop's price; when it touches the target too, the bar is ambiguous: the
-                                    stop is taken, and the bar is counted
+    range touches the stop        → closed at the stop's price; when it touches the target too, the bar is ambiguous:
+                                    the stop is taken, and the bar is counted
     range touches the target      → closed at the target's price
 each with slippage and fees. After a stop the signals of that bar are decided as on any other bar.
 
-A trade is a position from flat to flat. The one that is open at the end counts in equity, and not among the trades.
+A trade is a position from flat to flat; a profit within 1e-12 of its stake is rounding, and zero. The trade that is open
+at the end counts in equity, and not among the trades.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ class Account:
             order = Order(bar, "buy", size, paid, fee, reason)
         assert self.entry_order is not None
         entry = self.entry_order
-        profit = cash_after - self.cash_before_entry
+        profit = settle(cash_after - self.cash_before_entry, self.cash_before_entry)
         self.run.orders.append(order)
         self.run.trades.append(Trade(self.side, entry.bar, bar, entry.price, order.price, size, profit))
         self.cash = cash_after
@@ -261,6 +262,11 @@ class Guard:
         if touches_target:
             return target, "take_profit", False
         return None
+
+
+def settle(profit: float, cash_before: float) -> float:
+    """A profit within 1e-12 of the cash that was staked is rounding, and zero."""
+    return 0.0 if abs(profit) <= 1e-12 * cash_before else profit
 
 
 def _level(level: Level | None, entry_price: float, sign: float) -> float:

@@ -1,8 +1,9 @@
-"""The grid's meaning, by cases computed by hand: four lots of 250, one per cent apart from 100, unless said otherwise."""
+"""The grid's meaning, by cases computed by hand: four lots of 250, one per cent apart from 100, or as said."""
 
 from __future__ import annotations
 
 import pytest
+
 from reference.grid import simulate_grid
 from reference.simulator import Candle, Run, Terms
 
@@ -58,7 +59,10 @@ def test_a_lot_bought_in_the_range_sells_in_that_bar_only_when_the_close_is_cert
 
 
 def test_a_lot_bought_at_the_open_sells_at_the_high() -> None:
-    assert told(run([flat(100), Candle(100, 102, 100, 100)])) == [(1, "buy", 100, "entry"), (1, "sell", 101, "take_profit")]
+    assert told(run([flat(100), Candle(100, 102, 100, 100)])) == [
+        (1, "buy", 100, "entry"),
+        (1, "sell", 101, "take_profit"),
+    ]
 
 
 def test_a_sale_at_a_gap_fills_at_the_open() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from reference.simulator import Candle, Level, Run, Signal, Terms, simulate
 
 BUY = Signal(enter_long=True)
@@ -60,7 +61,9 @@ def test_long_costs() -> None:
 
 
 def test_short_costs() -> None:
-    result = run([flat(100), flat(100), flat(80)], {0: SHORT, 1: COVER}, fee_rate=0.01, slippage_rate=0.1, fixed_fee=1.0)
+    result = run(
+        [flat(100), flat(100), flat(80)], {0: SHORT, 1: COVER}, fee_rate=0.01, slippage_rate=0.1, fixed_fee=1.0
+    )
     size = 999 / (90 * 1.01)
     after_entry = 1000 + size * 90 * 0.99 - 1
     after_exit = after_entry - size * 88 * 1.01 - 1
@@ -165,7 +168,7 @@ def test_a_trailing_stop_follows_highs_of_earlier_bars_and_this_open() -> None:
     trail = Signal(enter_long=True, trailing_stop=Level(fraction=0.1))
     candles = [flat(100), Candle(100, 120, 100, 115), Candle(130, 200, 118, 190), flat(190), Candle(185, 185, 170, 175)]
     result = run(candles, {0: trail})
-    # bar 2: best is its open 130, stop 117, low 118 holds; bar 3: best 200, stop 180, open 190; bar 4: low 170 touches 180
+    # Bar 2: best is its open 130, so the low of 118 stays above the stop of 117. Bar 4: best 200, stop 180.
     assert told(result)[1] == (4, "sell", 180, "trailing_stop")
 
 

@@ -1,0 +1,135 @@
+"""What the kernels read and write: tuples of arrays of one type each, and the columns of their rows.
+
+Notation: n points, T bars. Tuples of equal members compile quickly and cost nothing to unpack.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+
+
+class Market(NamedTuple):
+    """Prices, float64[T] each."""
+
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+
+
+class Conditions(NamedTuple):
+    """Signals of n points, uint8[n, T] each, 0 or 1. A side that is not traded may be uint8[0, 0]."""
+
+    enter_long: Bytes
+    exit_long: Bytes
+    enter_short: Bytes
+    exit_short: Bytes
+
+
+class ConditionWords(NamedTuple):
+    """The same bytes, flat, eight to a word: uint64[n * T // 8] each; the last n * T % 8 bytes are not covered."""
+
+    enter_long: Words
+    exit_long: Words
+    enter_short: Words
+    exit_short: Words
+
+
+class Limits(NamedTuple):
+    """Per point, float64[n] each: distances as fractions of the entry price (NaN: none), and bars (0: no limit)."""
+
+    stop_loss: Floats
+    take_profit: Floats
+    trailing_stop: Floats
+    max_holding: Floats
+
+
+class LimitPrices(NamedTuple):
+    """Absolute levels read at the bar of the signal, float64[n, T] each (NaN: none); float64[0, 0] where unused."""
+
+    stop_loss: Floats
+    take_profit: Floats
+    trailing_stop: Floats
+
+
+class Block(NamedTuple):
+    """Everything that a block of n points asks for."""
+
+    conditions: Conditions
+    words: ConditionWords
+    limits: Limits
+    prices: LimitPrices
+
+
+class Terms(NamedTuple):
+    """Costs and rules of filling, float64 each.
+
+    Flags are 0 or 1: `at_open` fills at the next bar's open, else at the close; `trades_long`, `trades_short`; `skips`
+    jumps over stretches without orders. `start` is the first bar whose signals count.
+    """
+
+    fee_rate: float
+    slippage_rate: float
+    fixed_fee: float
+    initial_cash: float
+    at_open: float
+    trades_long: float
+    trades_short: float
+    skips: float
+    start: float
+
+
+class Tables(NamedTuple):
+    """Range queries over one market's prices; see `kernel_tables`."""
+
+    sums: Floats
+    head: Floats
+    tail: Floats
+    blocks: Floats
+
+
+class Results(NamedTuple):
+    """Filled by the kernels. `totals` float64[n, N_TOTALS] is always written, its columns are named below.
+
+    `orders` float64[m, N_ORDER_FIELDS] takes the orders of all points in the order of filling, while it has room.
+    `marks` float64[2, T - start] takes equity and position at each bar's close, of the last point; float64[2, 0]: not
+    kept. `ambiguous` float64[1, k] takes the ambiguous bars while it has room. `state` float64[N_STATE] is the account
+    that the kernel works on, see `kernel_account`.
+    """
+
+    totals: Floats
+    orders: Floats
+    marks: Floats
+    ambiguous: Floats
+    state: Floats
+
+
+(
+    FINAL_EQUITY,
+    SUM_RETURNS,
+    SUM_SQUARES,
+    SUM_DOWNSIDE_SQUARES,
+    MAX_DRAWDOWN,
+    N_TRADES,
+    N_WINS,
+    GROSS_PROFIT,
+    GROSS_LOSS,
+    N_EXPOSED,
+    N_AMBIGUOUS,
+    N_ORDERS,
+) = range(12)
+N_TOTALS = 12
+
+ORDER_BAR, ORDER_SIDE, ORDER_SIZE, ORDER_PRICE, ORDER_FEE, ORDER_REASON = range(6)
+N_ORDER_FIELDS = 6
+"""Side is +1 for a buy and -1 for a sale; price is what was paid, with slippage; fee is all fees in cash."""
+
+REASONS = ("entry", "exit", "max_holding", "stop_loss", "trailing_stop", "take_profit", "liquidation")
+ENTRY, EXIT, MAX_HOLDING, STOP_LOSS, TRAILING_STOP, TAKE_PROFIT, LIQUIDATION = range(7)

@@ -1,0 +1,144 @@
+"""From bars, signals and execution to the kernels' arrays, and back: one block of points at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.execution import Execution
+from tunesmith.compute.kernel_account import N_STATE
+from tunesmith.compute.kernel_arrays import (
+    N_ORDER_FIELDS,
+    N_TOTALS,
+    Block,
+    Bytes,
+    Conditions,
+    ConditionWords,
+    Floats,
+    LimitPrices,
+    Limits,
+    Market,
+    Results,
+    Tables,
+    Terms,
+    Words,
+)
+from tunesmith.compute.kernel_walk import walk_nb
+from tunesmith.compute.signals import Level, Signals
+from tunesmith.domain.bars import Bars
+
+_NO_PRICES = np.empty((0, 0))
+_NO_BYTES = np.empty((0, 0), np.uint8)
+_NO_WORDS = np.empty(0, np.uint64)
+
+
+def market_of(bars: Bars) -> Market:
+    """The bars' prices as the kernels take them; read-only or mapped columns are copied."""
+    return Market(*(plain(getattr(bars, name), np.float64) for name in Market._fields))
+
+
+def plain(array: NDArray[Any], dtype: type) -> NDArray[Any]:
+    """`array` itself when it is an ordinary writable C-contiguous array of `dtype`, else such a copy.
+
+    A kernel is compiled for each kind of array that it meets; there shall be one.
+    """
+    flags = array.flags
+    if type(array) is np.ndarray and array.dtype == dtype and flags.carray:
+        return array
+    return np.array(array, dtype, order="C", copy=True)
+
+
+def empty_results(n: int, *, n_orders: int = 0, n_marks: int = 0, n_ambiguous: int = 0) -> Results:
+    """Room for the results of n points; orders, marks and ambiguous bars are kept as far as there is room."""
+    return Results(
+        totals=np.empty((n, N_TOTALS)),
+        orders=np.empty((n_orders, N_ORDER_FIELDS)),
+        marks=np.empty((2, n_marks)),
+        ambiguous=np.empty((1, n_ambiguous)),
+        state=np.zeros(N_STATE),
+    )
+
+
+def terms_of(execution: Execution, start: int, *, has_long: bool, has_short: bool, skips: bool = True) -> Terms:
+    """`execution` in numbers; `has_long`, `has_short`: whether the strategy can enter that side."""
+    costs = execution.costs
+    return Terms(
+        fee_rate=float(costs.fee_rate),
+        slippage_rate=float(costs.slippage_rate),
+        fixed_fee=float(costs.fixed_fee),
+        initial_cash=float(execution.initial_cash),
+        at_open=float(execution.fill == "next_open"),
+        trades_long=float(has_long and execution.direction != "short"),
+        trades_short=float(has_short and execution.direction != "long"),
+        skips=float(skips),
+        start=float(start),
+    )
+
+
+def walk_signals(
+    market: Market,
+    tables: Tables,
+    signals: Signals,
+    execution: Execution,
+    start: int,
+    out: Results,
+    *,
+    skips: bool = True,
+) -> None:
+    """Evaluate a block of signals into `out`, whose totals have one row for each of its points."""
+    terms = terms_of(
+        execution,
+        start,
+        has_long=signals.enter_long is not None,
+        has_short=signals.enter_short is not None,
+        skips=skips,
+    )
+    walk_nb(market, tables, pack_signals(signals, terms), terms, out)
+
+
+def pack_signals(signals: Signals, terms: Terms) -> Block:
+    """The block that a kernel reads; the sides that `terms` does not trade are left out."""
+    shape = (signals.n_points, signals.n_bars)
+    sides = {"long": terms.trades_long, "short": terms.trades_short}
+    conditions = Conditions(
+        *(
+            _condition(getattr(signals, name), shape, sides[name.partition("_")[2]] != 0.0)
+            for name in Conditions._fields
+        )
+    )
+    levels = (signals.stop_loss, signals.take_profit, signals.trailing_stop)
+    none = np.full(shape[0], np.nan)
+    holding = np.zeros(shape[0]) if signals.max_holding is None else signals.max_holding.astype(np.float64)
+    return Block(
+        conditions,
+        ConditionWords(*map(_as_words, conditions)),
+        Limits(*(_fraction(level, none) for level in levels), max_holding=holding),
+        LimitPrices(*map(_price, levels)),
+    )
+
+
+def _condition(values: Bytes | None, shape: tuple[int, int], traded: bool) -> Bytes:
+    if not traded:
+        return _NO_BYTES
+    return np.zeros(shape, np.uint8) if values is None else plain(values, np.uint8)
+
+
+def _as_words(condition: Bytes) -> Words:
+    flat = condition.reshape(-1)
+    if flat.size == 0:
+        return _NO_WORDS
+    if flat.size % 8 or flat.ctypes.data % 8:
+        padded = np.zeros((flat.size + 7) // 8 * 8, np.uint8)
+        padded[: flat.size] = flat
+        flat = padded
+    return flat.view(np.uint64)
+
+
+def _fraction(level: Level | None, none: Floats) -> Floats:
+    return none if level is None or level.fraction is None else plain(level.fraction, np.float64)
+
+
+def _price(level: Level | None) -> Floats:
+    return _NO_PRICES if level is None or level.price is None else plain(level.price, np.float64)
