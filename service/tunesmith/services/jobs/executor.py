@@ -1,0 +1,116 @@
+"""The seam between tasks and whatever computes: chunks go in, results come out.
+
+    Internal                 errors of an executor, beside those that a chunk function raises itself
+    ├── ChunkFailed          the function raised something foreign; `traceback` has the text for the log
+    ├── MemoryExceeded       the chunk took more memory than it may
+    └── WorkerDied           the process died under the chunk, again and again
+    DeadlineExceeded
+    └── ChunkTimeout         the chunk took longer than it may
+    Draining                 the executor was closed before the chunk was done
+
+`ProcessPool` (pool.py) and `InlineExecutor` (inline.py) pass one contract suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from tunesmith.errors import DeadlineExceeded, Internal
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit of scheduling: the name of a chunk function and its one argument."""
+
+    function: str
+    payload: Any
+
+
+class Stats(NamedTuple):
+    """An executor now. `ready` workers are past their warm-up (`busy` among them); `queued` chunks wait for one.
+
+    `restarts` counts workers replaced since the start because they died or were killed, `recycled` those replaced for
+    their age or size. `start_failures` counts the rounds in a row in which no worker came up, `last_failure` says why.
+    """
+
+    target: int
+    alive: int
+    ready: int
+    busy: int
+    queued: int
+    restarts: int = 0
+    recycled: int = 0
+    start_failures: int = 0
+    last_failure: str | None = None
+
+
+class LogLine(NamedTuple):
+    """What `worker.log` sends."""
+
+    level: str
+    message: str
+
+
+OnMessage = Callable[[str | None, str, Any], None]
+"""Called on the loop with a chunk's task id, "log" or "progress", and a `LogLine` or a fraction from 0 to 1."""
+
+
+class Executor(Protocol):
+    """Runs chunks. One instance belongs to one event loop."""
+
+    async def run(
+        self,
+        chunk: Chunk,
+        *,
+        priority: int = 5,
+        timeout_s: float | None = None,
+        memory_mb: int | None = None,
+        task_id: str | None = None,
+        user: str = "local",
+    ) -> Any:
+        """The chunk's result.
+
+        Priority 0 comes first; within a priority users take turns, and within a user tasks. The limits hold for the
+        chunk's time at work, not in the queue; the memory is what the worker takes above its start. Cancelling the
+        call takes the chunk out of the queue, or stops it.
+
+        Raises what the chunk function raised, if that is a `TunesmithError`, else the errors named above.
+        """
+        ...
+
+    async def resize(self, n: int) -> None:
+        """Have `n` workers from now on. Chunks at work are not disturbed."""
+        ...
+
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Refuse new chunks, drop queued ones, give running ones `drain_s` seconds, then end them. Idempotent."""
+        ...
+
+    def stats(self) -> Stats: ...
+
+
+class ChunkFailed(Internal):
+    """A chunk function raised an exception of no kind of ours; `traceback` is for the log, not for clients."""
+
+    retryable: ClassVar[bool] = False
+    traceback: str = ""
+
+
+class MemoryExceeded(Internal):
+    """A chunk took more memory than it may, or its worker could get no more."""
+
+    title, retryable = "Out of memory", False
+
+
+class WorkerDied(Internal):
+    """Worker processes died under a chunk as often as it may be tried."""
+
+    title, retryable = "Worker died", False
+
+
+class ChunkTimeout(DeadlineExceeded):
+    """A chunk took longer than it may."""
+
+    title, retryable = "Time limit exceeded", False
