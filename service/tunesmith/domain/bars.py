@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.domain.frames import COLUMNS as COLUMNS
+from tunesmith.domain.frames import columns_of_frame, read_frame
 from tunesmith.domain.timeframes import YEAR_MS, timeframe_ms
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("open", "high", "low", "close", "volume")
 _DENSE = 0.9
 
 
@@ -79,8 +80,6 @@ class Bars:
         Column names are matched without regard to case; `date`, `datetime` and `time` mean timestamp. Naive times are
         UTC; numbers are epoch seconds, milliseconds, microseconds or nanoseconds, told apart by their size.
         """
-        from tunesmith.domain.frames import columns_of_frame
-
         stamps, columns = columns_of_frame(frame)
         return cls.from_arrays(
             stamps, columns, symbol=symbol, timeframe=timeframe, venue=venue, bars_per_year=bars_per_year
@@ -97,8 +96,6 @@ class Bars:
         bars_per_year: float | None = None,
     ) -> Bars:
         """Checked bars from a Parquet, Feather or CSV (also .gz) file."""
-        from tunesmith.domain.frames import read_frame
-
         return cls.from_frame(
             read_frame(Path(path)), symbol=symbol, timeframe=timeframe, venue=venue, bars_per_year=bars_per_year
         )

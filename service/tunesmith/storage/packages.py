@@ -147,6 +147,13 @@ async def revoke(conn: Connection, package_id: str, user: str, reason: str) -> P
     return await get(conn, package_id) if changed else None
 
 
+async def n_due(source: Source, time: str | None = None) -> int:
+    """How many packages stand although their time is over at `time` (ISO text; default: now)."""
+    sql = f"SELECT count(*) FROM parameter_packages WHERE {_STANDING} AND valid_until <= ?"  # noqa: S608 - constants
+    row = await source.fetch_one(sql, (time or now(),))
+    return int(row[0]) if row else 0
+
+
 async def expire_due(conn: Connection, time: str | None = None, limit: int = 100) -> list[PackageRow]:
     """Marks packages whose time is over at `time` (default: now) as expired; those marked, to be announced."""
     time = time or now()
