@@ -48,12 +48,9 @@ def _shift(g: GraphBuilder, x: int, bars: int) -> int:
     return g.row("shift", x, bars)
 
 
-def _true_range(g: GraphBuilder) -> int:
-    return g.row("true_range", column(g, "high"), column(g, "low"), column(g, "close"))
-
-
 def _atr(g: GraphBuilder, window: int) -> int:
-    return g.row("wilder", _true_range(g), window)
+    ranges = g.row("true_range", column(g, "high"), column(g, "low"), column(g, "close"))
+    return g.row("wilder", ranges, window)
 
 
 def _crossed(now: str, before: str) -> Maker:
@@ -71,16 +68,145 @@ def _moving(compare: str, extreme: str) -> Maker:
     return make
 
 
+def _since(g: GraphBuilder, condition: int) -> int:
+    return g.row("since", g.as_number(condition))
+
+
+def _typical(g: GraphBuilder) -> int:
+    total = g.number("add", g.number("add", column(g, "high"), column(g, "low")), column(g, "close"))
+    return g.number("div", total, g.const(3))
+
+
+def _dema(g: GraphBuilder, x: int, window: int) -> int:
+    once = g.row("ema", x, window)
+    return g.number("sub", g.number("mul", g.const(2), once), g.row("ema", once, window))
+
+
+def _tema(g: GraphBuilder, x: int, window: int) -> int:
+    once = g.row("ema", x, window)
+    twice = g.row("ema", once, window)
+    return g.number("add", g.number("mul", g.const(3), g.number("sub", once, twice)), g.row("ema", twice, window))
+
+
+def _hma(g: GraphBuilder, x: int, window: int) -> int:
+    half = g.row("wma", x, g.number("floordiv", window, g.const(2)))
+    ahead = g.number("sub", g.number("mul", g.const(2), half), g.row("wma", x, window))
+    return g.row("wma", ahead, g.number("isqrt", window))
+
+
+def _vwap(g: GraphBuilder, window: int) -> int:
+    volume = column(g, "volume")
+    traded = g.row("sma", g.number("mul", _typical(g), volume), window)
+    return g.number("div", traded, g.row("sma", volume, window))
+
+
+def _share(g: GraphBuilder, part: int, whole: int) -> int:
+    return g.number("mul", g.const(100), g.number("div", part, whole))
+
+
+def _stoch(g: GraphBuilder, window: int, smooth: int, signal: int) -> Made:
+    lowest = g.row("lowest", column(g, "low"), window)
+    reach = g.number("sub", g.row("highest", column(g, "high"), window), lowest)
+    k = g.row("sma", _share(g, g.number("sub", column(g, "close"), lowest), reach), smooth)
+    return k, g.row("sma", k, signal)
+
+
+def _macd(g: GraphBuilder, x: int, fast: int, slow: int, signal: int) -> Made:
+    line = g.row("macd_line", x, fast, slow)
+    average = g.row("ema", line, signal)
+    return line, average, g.number("sub", line, average)
+
+
+def _roc(g: GraphBuilder, x: int, window: int) -> int:
+    before = _shift(g, x, window)
+    return _share(g, g.number("sub", x, before), before)
+
+
+def _mom(g: GraphBuilder, x: int, window: int) -> int:
+    return g.number("sub", x, _shift(g, x, window))
+
+
+def _cci(g: GraphBuilder, window: int) -> int:
+    return g.row("cci", _typical(g), window)
+
+
+def _of_bars(op: str) -> Maker:
+    return lambda g, *points: g.row(op, column(g, "high"), column(g, "low"), column(g, "close"), *points)
+
+
+def _zscore(g: GraphBuilder, x: int, window: int) -> int:
+    away = g.number("sub", x, g.row("sma", x, window))
+    return g.number("div", away, g.row("stddev", x, window))
+
+
+def _bands(g: GraphBuilder, middle: int, reach: int, width: int) -> Made:
+    half = g.number("mul", width, reach)
+    return g.number("add", middle, half), middle, g.number("sub", middle, half)
+
+
+def _bbands(g: GraphBuilder, x: int, window: int, width: int) -> Made:
+    return _bands(g, g.row("sma", x, window), g.row("stddev", x, window), width)
+
+
+def _keltner(g: GraphBuilder, window: int, width: int, atr_window: int) -> Made:
+    return _bands(g, g.row("ema", column(g, "close"), window), _atr(g, atr_window), width)
+
+
+def _supertrend(g: GraphBuilder, window: int, factor: int) -> Made:
+    args = (column(g, "high"), column(g, "low"), column(g, "close"), _atr(g, window), factor)
+    return g.row("supertrend_line", *args), g.row("supertrend_direction", *args)
+
+
+def _donchian(g: GraphBuilder, window: int) -> Made:
+    upper = g.row("highest", column(g, "high"), window)
+    lower = g.row("lowest", column(g, "low"), window)
+    return upper, g.number("div", g.number("add", upper, lower), g.const(2)), lower
+
+
+def _obv(g: GraphBuilder) -> int:
+    return g.row("obv", column(g, "close"), column(g, "volume"))
+
+
+def _mfi(g: GraphBuilder, window: int) -> int:
+    typical = _typical(g)
+    before = g.previous(typical)
+    flow = g.number("mul", typical, column(g, "volume"))
+    zero = g.const(0)
+    up = g.row("sma", g.number("where", g.condition("gt", typical, before), flow, zero), window)
+    down = g.row("sma", g.number("where", g.condition("lt", typical, before), flow, zero), window)
+    return _share(g, up, g.number("add", up, down))
+
+
 MAKERS: dict[str, Maker] = {
     "where": _where,
     "shift": _shift,
     **{name: _elementwise(name) for name in ("abs", "min", "max", "sqrt", "log", "exp")},
-    **{name: _row(name) for name in ("sma", "ema", "rsi")},
-    "true_range": _true_range,
-    "atr": _atr,
     "crossed_above": _crossed("gt", "le"),
     "crossed_below": _crossed("lt", "ge"),
     "rising": _moving("gt", "highest"),
     "falling": _moving("lt", "lowest"),
+    "since": _since,
+    **{
+        name: _row(name)
+        for name in ("sma", "ema", "wma", "rsi", "stddev", "linreg_slope", "percent_rank", "highest", "lowest")
+    },
+    "dema": _dema,
+    "tema": _tema,
+    "hma": _hma,
+    "vwap": _vwap,
+    "stoch": _stoch,
+    "macd": _macd,
+    "cci": _cci,
+    "roc": _roc,
+    "mom": _mom,
+    **{name: _of_bars(name) for name in ("true_range", "adx", "plus_di", "minus_di")},
+    "atr": _atr,
+    "zscore": _zscore,
+    "bbands": _bbands,
+    "keltner": _keltner,
+    "supertrend": _supertrend,
+    "donchian": _donchian,
+    "obv": _obv,
+    "mfi": _mfi,
 }
-"""The maker of every function in the language's table, by name."""
+"""The maker of every function in the language's table but `at`, which `expressions.py` makes, by name."""

@@ -296,7 +296,7 @@ class Expressions:
         if argument.kind == "condition":
             return self.condition(place, what, depth)
         if argument.kind == "window":
-            return self.whole(place, what, argument.least, depth=depth)
+            return self.whole(place, what, argument.least, argument.most, depth=depth)
         if argument.kind == "any":
             found = self.meaning(place, depth)
             if not isinstance(found, int):

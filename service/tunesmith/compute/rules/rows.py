@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.rules.elementwise import evaluate
+from tunesmith.compute.rules.longer_bars import LongerBars, first_known, longer_bars, spread
 from tunesmith.compute.rules.nodes import ELEMENTWISE, Node, reachable
 from tunesmith.compute.rules.plan import Plan, row_arguments
 from tunesmith.compute.rules.points import point_values
@@ -91,9 +92,17 @@ class _Work:
         self._nodes, self._bars, self._points, self._combinations = nodes, bars, points, combinations
         self.rows: dict[int, NDArray[np.float64]] = {}
         self.warmups: dict[int, NDArray[np.int64]] = {}
+        self._frames: dict[str, LongerBars] = {}
 
     def length(self, number: int) -> int:
-        return len(self._bars)
+        """Bars of the timeframe that a node is computed on."""
+        frame = self._nodes[number].frame
+        return len(self._bars) if frame is None else len(self._longer(frame))
+
+    def _longer(self, timeframe: str) -> LongerBars:
+        if timeframe not in self._frames:
+            self._frames[timeframe] = longer_bars(self._bars, timeframe)
+        return self._frames[timeframe]
 
     def compute(self, number: int, out: NDArray[np.float64]) -> None:
         """Fill `out` float64[k, T] with the rows of a node."""
@@ -101,7 +110,9 @@ class _Work:
         self.rows[number] = out
         distinct = self._combinations.of(node.params)
         if node.op == "column":
-            out[:] = getattr(self._bars, str(node.value))
+            bars = self._bars if node.frame is None else self._longer(node.frame).bars
+            if bars is not None:
+                out[:] = getattr(bars, str(node.value))
             self.warmups[number] = np.zeros(len(out), np.int64)
             return
         rows = row_arguments(self._nodes, number)
@@ -109,6 +120,11 @@ class _Work:
         ready = np.zeros(len(out), np.int64)
         for row, source in zip(rows, sources, strict=True):
             np.maximum(ready, self.warmups[row][source], out=ready)
+        if node.op == "at":
+            known = self._longer(str(node.value)).known
+            spread(self.rows[rows[0]], known, out)
+            self.warmups[number] = first_known(ready, known)
+            return
         if node.op in ELEMENTWISE:
             self._elementwise(number, out, rows, sources, distinct)
             self.warmups[number] = ready + node.lag

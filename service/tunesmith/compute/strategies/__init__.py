@@ -23,7 +23,14 @@ class _Entry(NamedTuple):
 
 _RULES: dict[str, _Entry] = {
     "ma_cross_v1.0": _Entry("ma_cross.rule", "Moving Average Cross Strategy", "1.0"),
+    "ema_atr_v1.0": _Entry("ema_atr.rule", "EMA Cross with ATR Stops", "1.0"),
     "rsi_reversion": _Entry("rsi_reversion.rule", "RSI Reversion Strategy", "1.0"),
+    "bollinger_reversion": _Entry("bollinger_reversion.rule", "Bollinger Reversion Strategy", "1.0"),
+    "bollinger_breakout": _Entry("bollinger_breakout.rule", "Bollinger Breakout Strategy", "1.0"),
+    "donchian_breakout": _Entry("donchian_breakout.rule", "Donchian Breakout Strategy", "1.0"),
+    "macd": _Entry("macd.rule", "MACD Strategy", "1.0"),
+    "supertrend": _Entry("supertrend.rule", "Supertrend Strategy", "1.0"),
+    "momentum": _Entry("momentum.rule", "Momentum Strategy", "1.0"),
 }
 
 BUILTIN_IDS: tuple[str, ...] = (*_RULES, *KERNELS)
