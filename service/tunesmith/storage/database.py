@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import sqlite3
 import time
 from collections import deque
@@ -38,6 +39,7 @@ GROUP_WRITES = 512
 GROUP_S = 0.05
 """Seconds after which a group takes no further write, so that large ones do not hold up small ones."""
 _CHECKED_BYTES = 32 * 2**20
+_READERS_END_S = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +47,7 @@ class _Queued:
     run: Callable[[Connection], Any]
     future: asyncio.Future[Any]
     value: Any = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 @dataclass(slots=True)
@@ -111,7 +113,13 @@ class Database:
         self._wake.set()
         try:
             if self._task is not None:
-                await self._task
+                await asyncio.wait([self._task])
+            for queued in self._queue:
+                queued.future.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_READERS_END_S):
+                    for _ in self._readers:
+                        await self._idle.get()
         finally:
             for reader in self._readers:
                 await reader.close()
@@ -156,7 +164,7 @@ class Database:
                 await conn.rollback()
 
     def on_commit(self, callback: Callable[[int], None]) -> None:
-        """Has `callback(head)` called on the loop after each commit that appended events; it must not raise."""
+        """Has `callback(head)` called on the loop after each commit that appended events."""
         self._callbacks.append(callback)
 
     async def check(self) -> list[str]:
@@ -184,14 +192,14 @@ class Database:
                 continue
             group: list[_Queued] = []
             try:
-                head = await self._writer.run(lambda conn, group=group: _run_group(conn, self._queue, group))  # type: ignore[misc]
-            except sqlite3.Error as error:
+                head = await self._writer.run(functools.partial(_run_group, queue=self._queue, group=group))
+            except Exception as error:  # the disk's refusal, or a fault of ours: the group's, never the writer's end
                 self.counts.failures += 1
-                refused = fault(error)
-                refused.__cause__ = error
-                for queued in group:
-                    queued.error = refused
                 head = self.head
+                if not group:  # it could not even begin
+                    group.append(self._queue.popleft())
+                for queued in group:
+                    queued.error = error
             self._answer(group, head)
 
     def _answer(self, group: list[_Queued], head: int) -> None:
@@ -203,15 +211,15 @@ class Database:
             if queued.error is None:
                 queued.future.set_result(queued.value)
             elif isinstance(queued.error, sqlite3.Error):
-                mapped = fault(queued.error)
-                mapped.__cause__ = queued.error
-                queued.future.set_exception(mapped)
+                refused = fault(queued.error)
+                refused.__cause__ = queued.error
+                queued.future.set_exception(refused)
             else:
                 queued.future.set_exception(queued.error)
         if head > self.head:
             self.head = head
             for callback in self._callbacks:
-                callback(head)
+                asyncio.get_running_loop().call_soon(callback, head)
 
 
 def _claim(path: Path) -> DirectoryLock:
@@ -276,7 +284,7 @@ def _run_one(conn: sqlite3.Connection, connection: Connection, queued: _Queued) 
     conn.execute("SAVEPOINT one")
     try:
         queued.value = queued.run(connection)
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
         # Whatever a write raises belongs to its caller; where SQLite itself ended the transaction, to the whole group.
         if isinstance(error, sqlite3.Error) and not conn.in_transaction:
             raise

@@ -39,7 +39,8 @@ from tunesmith.storage.candles import (
 from tunesmith.storage.clock import iso, now
 from tunesmith.storage.files import DRAFTS, write_file
 from tunesmith.storage.lock import exclusive
-from tunesmith.storage.series import Series, check_names, folder_of, quote_symbol, read_manifest
+from tunesmith.storage.series import Series as Series
+from tunesmith.storage.series import check_names, folder_of, quote_symbol, read_manifest
 
 _FREQTRADE_NAME = re.compile(
     r"(?P<pair>[A-Za-z0-9.]+_[A-Za-z0-9.]+)(?:_(?P<settle>[A-Za-z0-9.]+))?-(?P<timeframe>[1-9][0-9]{0,3}[smhdw])"

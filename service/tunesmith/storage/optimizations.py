@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from tunesmith.domain.messages.envelope import TaskStatus
 from tunesmith.errors import NotFound
 from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection, Source
@@ -36,7 +37,7 @@ class NewOptimization(Row, frozen=True, kw_only=True):
 class OptimizationRow(NewOptimization, frozen=True, kw_only=True):
     """A search; `n_done` trials are stored."""
 
-    status: str
+    status: TaskStatus
     progress: float
     n_done: int
     report_id: str | None

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from tunesmith.domain.messages.envelope import Grade
 from tunesmith.domain.messages.packages import Package
 from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection, Source
@@ -26,7 +27,7 @@ class PackageRow(Row, frozen=True, kw_only=True):
     backtest_id: str
     verdict_id: str | None
     seq: int
-    grade: str
+    grade: Grade
     venue: str
     symbol: str
     timeframe: str

@@ -9,7 +9,7 @@ import functools
 import sqlite3
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -112,5 +112,8 @@ def _layout(kind: type[Row]) -> _Layout:
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    is_union = get_origin(annotation) in (Union, types.UnionType)
-    return set(get_args(annotation)) if is_union else {annotation}
+    if get_origin(annotation) in (Union, types.UnionType):
+        return set().union(*map(_kinds, get_args(annotation)))
+    if get_origin(annotation) is Literal:
+        return {type(value) for value in get_args(annotation)}
+    return {annotation}

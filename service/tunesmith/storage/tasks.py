@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from tunesmith.domain.messages.envelope import TaskStatus
 from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.rows import Page, Row, insert, json_text, page, select, select_one
@@ -24,7 +25,7 @@ class TaskRow(Row, frozen=True, kw_only=True):
     kind: str
     user: str
     client: str | None
-    status: str
+    status: TaskStatus
     priority: int
     progress: float
     eta_s: float | None

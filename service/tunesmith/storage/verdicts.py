@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from tunesmith.domain.messages.envelope import Grade
+from tunesmith.domain.messages.verdicts import VerdictStatus
 from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.rows import Page, Row, insert, page, select, select_one
 
@@ -21,8 +23,8 @@ class VerdictRow(Row, frozen=True, kw_only=True):
     venue: str
     symbol: str
     timeframe: str
-    verdict: str
-    grade: str | None
+    verdict: VerdictStatus
+    grade: Grade | None
     reason: str
     checks: list[dict[str, Any]]
     evidence: dict[str, Any]

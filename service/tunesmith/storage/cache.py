@@ -1,0 +1,61 @@
+"""The cache: answers that are cheap to lose, by key. One in process; one elsewhere has the same three methods."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import Protocol
+
+
+class Cache(Protocol):
+    """Where values may be kept. A cache that cannot be reached behaves as an empty one."""
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def set(self, key: str, value: bytes, ttl_s: float | None = None) -> None: ...
+
+    async def delete(self, key: str) -> None: ...
+
+
+class MemoryCache:
+    """The values used last, up to `max_bytes` of keys and values; one that is larger by itself is not kept."""
+
+    def __init__(self, max_bytes: int = 64 * 2**20) -> None:
+        self.max_bytes = max_bytes
+        self.n_bytes = 0
+        self._entries: OrderedDict[str, tuple[bytes, float | None]] = OrderedDict()
+
+    async def get(self, key: str) -> bytes | None:
+        """The value, unless it is not there or its time is over."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        value, until = entry
+        if until is not None and until <= time.monotonic():
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return value
+
+    async def set(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
+        """Keeps `value`, for `ttl_s` seconds at most."""
+        self._drop(key)
+        if _size(key, value) > self.max_bytes:
+            return
+        self._entries[key] = (value, None if ttl_s is None else time.monotonic() + ttl_s)
+        self.n_bytes += _size(key, value)
+        while self.n_bytes > self.max_bytes:
+            self._drop(next(iter(self._entries)))
+
+    async def delete(self, key: str) -> None:
+        """Forgets `key`; nothing happens when it is not there."""
+        self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self.n_bytes -= _size(key, entry[0])
+
+
+def _size(key: str, value: bytes) -> int:
+    return len(key.encode()) + len(value)
