@@ -14,13 +14,16 @@ import zmq
 from tunesmith.config import Events, Limits
 from tunesmith.domain.messages.backtests import BacktestStarted, StartBacktest
 from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.envelope import TaskStatus
 from tunesmith.domain.messages.optimizations import OptimizationStarted, StartOptimization
+from tunesmith.domain.messages.packages import ListPackages, PackageList
 from tunesmith.domain.messages.server import EventsSnapshot, Ping, Pong
-from tunesmith.domain.messages.strategies import CreateStrategy, StrategyDeleted
-from tunesmith.domain.messages.tasks import ListTasks, TaskList
+from tunesmith.domain.messages.strategies import CreateStrategy, DeleteStrategy, StrategyDeleted, UpdateStrategy
+from tunesmith.domain.messages.tasks import ListTasks, LogLine, TaskList, TaskLogs, TaskLogsReply
 from tunesmith.domain.messages.verdicts import VerdictById, VerdictReply
 from tunesmith.errors import NotFound
 from tunesmith.transport.events import EventsDoor
+from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.sockets import InboxDoor, RequestsDoor
 
@@ -34,6 +37,8 @@ class Handlers:
         self.gate = asyncio.Event()
         self.seen: list[Call] = []
         self.finished: list[str] = []
+        self.status: TaskStatus = "running"
+        self.lines: list[LogLine] = []
 
     def ping(self, request: Ping, call: Call) -> Pong:
         self.seen.append(call)
@@ -51,6 +56,22 @@ class Handlers:
 
     async def snapshot(self, request: EventsSnapshot, call: Call) -> Any:
         raise RuntimeError("secret: the password is 123")
+
+    async def log_lines(self, request: TaskLogs, call: Call) -> TaskLogsReply:
+        if request.task_id == "none":
+            raise NotFound("no such task", path="/data/task_id")
+        lines = [line for line in self.lines if line.n > request.after][: request.limit]
+        return TaskLogsReply(task_id=request.task_id, status=self.status, lines=lines)
+
+    async def packages(self, request: ListPackages, call: Call) -> PackageList:
+        return PackageList(packages=[], total=request.limit * 1000 + request.in_force)
+
+    async def update(self, request: UpdateStrategy, call: Call) -> StrategyDeleted:
+        return StrategyDeleted(id=f"{request.id}@{request.version}", deleted=False)
+
+    async def delete(self, request: DeleteStrategy, call: Call) -> StrategyDeleted:
+        self.seen.append(call)
+        return StrategyDeleted(id=request.id, deleted=True)
 
     async def create(self, request: CreateStrategy, call: Call) -> StrategyDeleted:
         return StrategyDeleted(id=request.id, deleted=False)
@@ -72,6 +93,10 @@ class Handlers:
             "optimization.start": self.optimize,
             "events.snapshot": self.snapshot,
             "strategy.create": self.create,
+            "strategy.update": self.update,
+            "strategy.delete": self.delete,
+            "package.list": self.packages,
+            "task.logs": self.log_lines,
             "task.list": self.tasks,
             "verdict.get": self.verdict,
         }
@@ -80,12 +105,15 @@ class Handlers:
 class Room:
     """Requests, inbox and events doors on free ports; `call` runs a function on their loop."""
 
-    def __init__(self, limits: Limits | None = None, events: Events | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, events: Events | None = None, *, with_http: bool = False) -> None:
+        self.with_http = with_http
         self.limits = limits or Limits()
         self.settings = events or Events()
         self.dropped: Counter[str] = Counter()
         self.observed: Counter[tuple[str, str]] = Counter()
         self.head = 0
+        self.health = Health()
+        self.broken: Exception | None = None
         self._ready = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
@@ -96,6 +124,12 @@ class Room:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop every part; once is enough."""
+        if not self._thread.is_alive():
+            return
         self.call(self._done.set)
         self._thread.join(10)
         assert not self._thread.is_alive()
@@ -114,6 +148,11 @@ class Room:
 
     def _drop(self, door: str) -> None:
         self.dropped[door] += 1
+
+    async def _health(self) -> Health:
+        if self.broken is not None:
+            raise self.broken
+        return self.health
 
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -136,9 +175,14 @@ class Room:
         doors = (self.events, self.requests, self.inbox)
         for door in doors:
             door.start()
+        if self.with_http:
+            self.http = HttpDoor("127.0.0.1:0", self.router, self.limits, Probes(self._health))
+            await self.http.start()
         self._ready.set()
         await self._done.wait()
         await self.router.drained(0.1)
+        if self.with_http:
+            await self.http.stop()
         for door in doors:
             door.stop()
         context.destroy(linger=0)

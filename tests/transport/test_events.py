@@ -212,9 +212,9 @@ class TestLastValues:
         assert min(at for at, _ in sent) >= 0.02
 
     def test_a_stream_of_bots_does_not_wait_for_ever(self) -> None:
-        sent = self.run([(i / 100, b"pkg/b/") for i in range(30)], 0.6)
-        assert 2 <= len(sent) <= 5
-        assert sent[0][0] <= 0.2
+        sent = self.run([(i / 100, b"pkg/b/") for i in range(60)], 1.0)
+        assert len(sent) >= 2
+        assert 0.3 <= sent[0][0] <= 0.5
 
     def test_a_later_bot_gets_its_own(self) -> None:
         assert len(self.run([(0.0, b"pkg/b/"), (0.2, b"pkg/b/")], 0.4)) == 2

@@ -45,7 +45,7 @@ def bench(test: Callable[[Bench], Awaitable[None]], **limits: int) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - counters have no event
+    while not condition():
         await asyncio.sleep(0)
 
 

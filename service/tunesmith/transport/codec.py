@@ -130,6 +130,11 @@ def addressee(body: bytes) -> tuple[str | None, str | None]:
     return _readable(opening.client), _readable(opening.id)
 
 
+def is_id(text: str) -> bool:
+    """Whether `text` may stand as an id or a client's name."""
+    return _READABLE.match(text) is not None
+
+
 def encode(value: Any) -> bytes:
     """`value` as JSON; NaN and infinities become null."""
     return _encoder.encode(value)
@@ -223,7 +228,7 @@ def _readable(raw: msgspec.Raw) -> str | None:
         text = msgspec.json.decode(raw)
     except (ValueError, RecursionError):
         return None
-    return text if isinstance(text, str) and _READABLE.match(text) else None
+    return text if isinstance(text, str) and is_id(text) else None
 
 
 def _refuse_version(body: bytes) -> None:

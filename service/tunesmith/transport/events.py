@@ -147,7 +147,7 @@ class LastValues:
     windows. Then each topic that a subscription of the window matches is sent once.
     """
 
-    STRETCH = 5
+    STRETCH = 15
 
     def __init__(self, window_s: float, send: Callable[[list[bytes]], None]) -> None:
         self._window_s = window_s

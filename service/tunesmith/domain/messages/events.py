@@ -12,10 +12,7 @@ class PackageWithdrawn(Reply, frozen=True, kw_only=True):
     """A package that is no longer in force, and why."""
 
     package_id: str
-    symbol: str
-    timeframe: str
-    strategy_id: str
-    reason: str
+    reason: str = ""
 
 
 class TaskDone(Reply, frozen=True, kw_only=True):

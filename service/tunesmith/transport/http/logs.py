@@ -1,0 +1,104 @@
+"""A task's log as a stream of lines that goes on until the task has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from tunesmith.domain.messages.tasks import LogLine, TaskLogs, TaskLogsReply
+from tunesmith.errors import Draining, Invalid, NotFound
+from tunesmith.transport.codec import decode_at, encode
+from tunesmith.transport.http.problems import problem_response
+from tunesmith.transport.router import Outcome, Peer, Router
+
+POLL_S = 0.25
+PAGE = 1000
+UNFINISHED = ("pending", "running")
+NDJSON = "application/x-ndjson"
+TEXT = "text/plain"
+
+
+class Follow(NamedTuple):
+    """Which log, from where on, and whether to wait for more."""
+
+    task_id: str
+    after: int
+    on: bool
+
+
+async def stream_logs(router: Router, stopping: asyncio.Event, request: Request, peer: Peer, id: str) -> Response:
+    """The log as NDJSON, or as text where the client asks for that: `?after=` skips lines, `?follow=0` ends at once."""
+    follow = _follow(request)
+    first = await _ask(router, peer, id, follow.task_id, follow.after)
+    if first.error is not None:
+        return problem_response(first.error, id)
+    as_text = TEXT in request.headers.get("accept", "")
+    write = _text_line if as_text else _json_line
+
+    def page(after: int) -> asyncio.Future[Outcome]:
+        return asyncio.ensure_future(_ask(router, peer, id, follow.task_id, after))
+
+    lines = _lines(first, follow, page, stopping)
+    body = (write(line) async for line in lines)
+    return StreamingResponse(body, media_type=TEXT if as_text else NDJSON)
+
+
+async def _lines(
+    outcome: Outcome, follow: Follow, page: Callable[[int], asyncio.Future[Outcome]], stopping: asyncio.Event
+) -> AsyncIterator[LogLine]:
+    after, ended = follow.after, False
+    while True:
+        if isinstance(outcome.error, Draining | NotFound):
+            return
+        if outcome.error is None:
+            reply = decode_at(TaskLogsReply, outcome.data, "")
+            for line in reply.lines:
+                after = line.n
+                yield line
+            if not reply.lines and (ended or not follow.on):
+                return
+            ended = reply.status not in UNFINISHED
+            wait_s = 0.0 if reply.lines else POLL_S
+        else:
+            wait_s = POLL_S
+        if await _stops(stopping, wait_s):
+            return
+        outcome = await page(after)
+
+
+async def _stops(stopping: asyncio.Event, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            return await stopping.wait()
+    except TimeoutError:
+        return False
+
+
+async def _ask(router: Router, peer: Peer, id: str, task_id: str, after: int) -> Outcome:
+    return await router.dispatch("task.logs", id, encode(TaskLogs(task_id=task_id, after=after, limit=PAGE)), peer)
+
+
+def _follow(request: Request) -> Follow:
+    values = dict(request.query_params)
+    on = values.pop("follow", "1")
+    after = values.pop("after", "0")
+    if values:
+        unknown = next(iter(values))
+        raise Invalid(f"unknown parameter {unknown[:64]!r}; there are after and follow", path=f"/{unknown[:64]}")
+    if on not in ("0", "1", "false", "true"):
+        raise Invalid("follow must be 0 or 1", path="/follow")
+    if not (after.isascii() and after.isdigit() and len(after) <= 12):
+        raise Invalid("after must be a whole number", path="/after")
+    return Follow(request.path_params["task_id"], int(after), on in ("1", "true"))
+
+
+def _json_line(line: LogLine) -> bytes:
+    return encode(line) + b"\n"
+
+
+def _text_line(line: LogLine) -> bytes:
+    return f"{line.time} {line.level} {line.message}\n".encode()
