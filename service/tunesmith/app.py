@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +24,9 @@ import zmq
 
 from tunesmith import __version__, telemetry
 from tunesmith.config import Settings, load
-from tunesmith.domain.messages.catalog import MESSAGES, Handler
-from tunesmith.errors import TunesmithError
+from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
+from tunesmith.domain.messages.server import GetSchema, SchemaReply
+from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.services import (
     backtests,
     data,
@@ -37,19 +39,33 @@ from tunesmith.services import (
     verdicts,
 )
 from tunesmith.services.context import Context
+from tunesmith.services.housekeeping import keep_house, set_gauges
+from tunesmith.services.jobs.executor import LogLine
+from tunesmith.services.jobs.pool import Limits as PoolLimits
 from tunesmith.services.jobs.pool import ProcessPool
 from tunesmith.services.jobs.tasks import Tasks
+from tunesmith.services.jobs.worker import Program
 from tunesmith.services.once import Finish, once
-from tunesmith.storage import outbox
+from tunesmith.services.publisher import Publisher
 from tunesmith.storage.database import Database
+from tunesmith.storage.files import write_file
 from tunesmith.storage.market import MarketStore
 from tunesmith.storage.strategies import seed_builtins
 from tunesmith.transport.events import EventsDoor
-from tunesmith.transport.http import HttpDoor, Probes
+from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.router import Router
+from tunesmith.transport.schema import message_schemas
 from tunesmith.transport.sockets import InboxDoor, RequestsDoor
 
-logger = structlog.get_logger(__name__)
+logger = structlog.get_logger("tunesmith.app")
+
+DOORS_FILE = "doors.json"
+"""In the data directory while the daemon runs: its process id and the addresses in force."""
+
+
+async def schema(context: Context, request: GetSchema, call: Call) -> SchemaReply:
+    """The JSON Schemas of every message, or of one type."""
+    return message_schemas(request.type)
 
 
 class Route(NamedTuple):
@@ -62,7 +78,7 @@ class Route(NamedTuple):
 ROUTES: dict[str, Route] = {
     "ping": Route(server.ping),
     "server.info": Route(server.info),
-    "schema.get": Route(server.schema),
+    "schema.get": Route(schema),
     "strategy.create": Route(strategies.create),
     "strategy.get": Route(strategies.get),
     "strategy.list": Route(strategies.list_all),
@@ -103,9 +119,211 @@ DRIVERS = {
 
 
 class Daemon:
-    """The parts of a running daemon, in the order in which they start. Start-up and recovery are one path."""
+    """The parts of a running daemon. Start-up and recovery are one path."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._stack = contextlib.AsyncExitStack()
-        self.doors: dict[str, str | None] = {}
+        self._stack = AsyncExitStack()
+        self._router: Router | None = None
+
+    async def start(self) -> dict[str, str | None]:
+        """Start every part, workers first (they warm up behind it), doors last; the addresses in force.
+
+        Raises `TunesmithError` for a data directory in use, an address that cannot be bound, and the like; what was
+        started by then is stopped.
+        """
+        async with AsyncExitStack() as stack:
+            context = await self._open(stack)
+            doors = await self._open_doors(stack, context)
+            context.doors.update(doors)
+            n_resumed = await context.tasks.recover()
+            file = self.settings.data_dir / DOORS_FILE
+            text = json.dumps({"pid": os.getpid(), **doors})
+            write_file(file, lambda draft: _write_text(draft, text))
+            stack.callback(file.unlink, missing_ok=True)
+            logger.info("ready", version=__version__, tasks_resumed=n_resumed, **doors)
+            self._stack = stack.pop_all()
+        return doors
+
+    async def stop(self) -> None:
+        """Answer what is in flight, publish what is committed, stop every part; unfinished tasks go on next time."""
+        if self._router is not None:
+            self._router.draining = True
+            await self._router.drained(self.settings.server.drain_timeout_s)
+        await self._stack.aclose()
+
+    async def _open(self, stack: AsyncExitStack) -> Context:
+        settings = self.settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        lines: list[Callable[[str, LogLine], None]] = []
+        pool = _make_pool(settings, lambda task_id, line: lines[0](task_id, line))
+        await pool.start()
+        stack.push_async_callback(pool.close)
+        database = await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance)
+        stack.push_async_callback(database.close)
+        texts = strategies.builtin_texts()
+        await database.write(lambda conn: seed_builtins(conn, texts))
+        wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(wires.term)
+        events = EventsDoor(
+            wires,
+            settings.server.events,
+            settings.events,
+            settings.limits,
+            origin=(settings.server.instance, database.epoch),
+            head=lambda: database.head,
+            insecure_bind=settings.server.insecure_bind,
+        )
+        stack.callback(events.stop)
+        self._wires, self._events = wires, events
+        publisher = Publisher(database, events.publish)
+        await publisher.start(events.prime)
+        stack.push_async_callback(publisher.close)
+        events.start()
+        running = Tasks(settings, database, pool, events)
+        stack.push_async_callback(running.close)
+        lines.append(lambda task_id, line: running.log(task_id, line.level, line.message))
+        context = Context(
+            settings=settings,
+            database=database,
+            market=MarketStore(settings.data_dir / "market"),
+            executor=pool,
+            tasks=running,
+            started=asyncio.get_running_loop().time(),
+            doors={},
+        )
+        running.drivers = {kind: functools.partial(drive, context) for kind, drive in DRIVERS.items()}
+        return context
+
+    async def _open_doors(self, stack: AsyncExitStack, context: Context) -> dict[str, str | None]:
+        where, limits, dropped = self.settings.server, self.settings.limits, telemetry.count_dropped
+        router = self._router = Router(handlers(context), limits, telemetry.observe_request)
+        insecure = where.insecure_bind
+        requests = RequestsDoor(self._wires, where.requests, router, limits, insecure_bind=insecure, dropped=dropped)
+        stack.callback(requests.stop)
+        publish = self._events.publish
+        inbox = InboxDoor(self._wires, where.inbox, router, publish, limits, insecure_bind=insecure, dropped=dropped)
+        stack.callback(inbox.stop)
+        http = None
+        if where.http:
+            probes = Probes(functools.partial(health, context, router), functools.partial(set_gauges, context))
+            http = HttpDoor(where.http, router, limits, probes, insecure_bind=insecure)
+            stack.push_async_callback(http.stop)
+            await http.start()
+        requests.start()
+        inbox.start()
+        housekeeper = asyncio.create_task(keep_house(context), name="housekeeping")
+        stack.push_async_callback(_end, housekeeper)
+        return {
+            "requests": requests.endpoint,
+            "events": self._events.endpoint,
+            "inbox": inbox.endpoint,
+            "http": http.endpoint if http else None,
+        }
+
+
+def handlers(context: Context) -> dict[str, Handler]:
+    """The handler of every message type, with idempotency around those that change something."""
+    return {
+        name: once(context, route.handle, route.finish)
+        if MESSAGES[name].changes
+        else functools.partial(route.handle, context)
+        for name, route in ROUTES.items()
+    }
+
+
+async def health(context: Context, router: Router) -> Health:
+    """How the daemon is: database, workers, and whether it is stopping."""
+    stats = context.executor.stats()
+    reasons = []
+    if router.draining:
+        reasons.append("the daemon is stopping")
+    try:
+        await context.database.fetch_one("SELECT 1")
+    except TunesmithError as error:
+        reasons.append(f"the database does not answer: {error.message}")
+    if not stats.alive:
+        reasons.append(f"no worker is alive: {stats.last_failure or 'they are being started'}")
+    details = {
+        "version": __version__,
+        "uptime_s": round(asyncio.get_running_loop().time() - context.started, 3),
+        "workers": {"alive": stats.alive, "ready": stats.ready, "busy": stats.busy, "queued": stats.queued},
+        "tasks_running": len(context.tasks.jobs),
+        "event_head": context.database.head,
+    }
+    return Health(tuple(reasons), (), details)
+
+
+def _make_pool(settings: Settings, say: Callable[[str, LogLine], None]) -> ProcessPool:
+    program = Program(table="tunesmith.services.jobs.chunks", warm_up="warm_up", log=settings.log)
+
+    def on_message(task_id: str | None, kind: str, payload: Any) -> None:
+        if kind == "log" and task_id is not None:
+            say(task_id, payload)
+
+    limits = PoolLimits(attempts=settings.workers.attempts)
+    return ProcessPool(settings.n_workers, program, limits=limits, on_message=on_message)
+
+
+def _write_text(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def serve(settings: Settings) -> None:
+    """Run a daemon until SIGINT or SIGTERM; a second signal ends it at once."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def stop(name: str) -> None:
+        if stopping.is_set():
+            os._exit(1)
+        logger.info("stopping", signal=name)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number.name)
+    daemon = Daemon(settings)
+    await daemon.start()
+    try:
+        await stopping.wait()
+    finally:
+        await daemon.stop()
+    logger.info("stopped")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the daemon process; the exit code (2: wrong settings, 1: it could not start)."""
+    parser = argparse.ArgumentParser(prog="tunesmith serve", description="Run the daemon.", allow_abbrev=False)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
+    for option, what in (
+        ("--data-dir", "folder of database and market data"),
+        ("--requests", "address of the requests door (ROUTER)"),
+        ("--events", "address of the events door (XPUB)"),
+        ("--inbox", "address of the inbox door (SUB)"),
+        ("--http", "host:port of the HTTP sidecar; empty for none"),
+    ):
+        parser.add_argument(option, help=what)
+    options = vars(parser.parse_args(arguments))
+    file = options.pop("config")
+    try:
+        settings = load(file, overrides={f"server.{name}": value for name, value in options.items()})
+    except Invalid as error:
+        print(f"tunesmith: {error.message}", file=sys.stderr)  # noqa: T201 - there is no logging yet
+        return 2
+    telemetry.configure_logging(settings.log)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serve(settings))
+    except TunesmithError as error:
+        logger.error("could not start", code=error.code, reason=error.message)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

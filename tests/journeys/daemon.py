@@ -64,6 +64,14 @@ class DaemonProcess:
             self.process.send_signal(how)
         return self.process.wait(timeout=30)
 
+    def kill_workers(self) -> int:
+        """kill −9 of every worker process; how many there were."""
+        assert self.process is not None
+        workers = [pid for server in children(self.process.pid) for pid in children(server)]
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        return len(workers)
+
     def log(self) -> str:
         return (self.folder / "daemon.log").read_text()
 
@@ -116,3 +124,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, says: Callable[[
     while not condition():
         assert time.monotonic() < deadline, says()
         time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started and that are still there."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]

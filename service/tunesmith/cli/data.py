@@ -2,18 +2,105 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from tunesmith.config import load
+from tunesmith.domain.messages.markets import ImportReport
 from tunesmith.errors import Invalid
+from tunesmith.storage.clock import iso
 from tunesmith.storage.market import MarketStore
 
 data = typer.Typer(help="Import and list market data.", no_args_is_help=True)
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of database and market data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_LISTED_GAPS = 5
+
+
+@data.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(help="CSV (also .gz), Parquet or Feather file, or a folder of freqtrade's.")],
+    symbol: Annotated[str | None, typer.Option(help="Such as BTC/USDT; a folder's file names tell it.")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Such as 5m, 1h, 1d; a folder's file names tell it.")] = None,
+    venue: Annotated[str, typer.Option(help="Where the candles are from.")] = "local",
+    replace: Annotated[bool, typer.Option(help="Let the file win where stored bars differ.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check candles and store them; nothing is stored of a file that is not sound."""
+    store = _store(data_dir)
+    skipped: list[tuple[str, str]] = []
+    if path.is_dir():
+        found = store.import_folder(path, venue=venue, replace=replace)
+        reports = found.imported
+        skipped = [(skip.file, skip.reason) for skip in found.skipped]
+    elif symbol is None or timeframe is None:
+        raise Invalid("a file needs --symbol and --timeframe")
+    else:
+        reports = [store.import_file(path, symbol=symbol, timeframe=timeframe, venue=venue, replace=replace)]
+    if as_json:
+        typer.echo(json.dumps({"imported": msgspec.to_builtins(reports), "skipped": skipped}, indent=2))
+    else:
+        _show(reports, skipped)
+    if not reports:
+        raise typer.Exit(1)
+
+
+@data.command("list")
+def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List what is stored."""
+    store = _store(data_dir)
+    series = store.list()
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(series), indent=2))
+        return
+    if not series:
+        typer.echo(f"No market data in {store.root}. Import some: tunesmith data import FILE --symbol S --timeframe T")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name, justify in (("venue", "left"), ("symbol", "left"), ("timeframe", "left"), ("bars", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("from")
+    table.add_column("to")
+    table.add_column("gaps", justify="right")
+    for row in series:
+        table.add_row(
+            row.venue,
+            row.symbol,
+            row.timeframe,
+            f"{row.n_bars:,}",
+            _day(row.start_ms),
+            _day(row.end_ms),
+            str(row.n_gaps),
+        )
+    Console(highlight=False).print(table)
+
+
+def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
+    for report in reports:
+        typer.echo(
+            f"{report.symbol} {report.timeframe} ({report.venue}): {report.n_new:,} new bars, {report.n_bars:,} in all,"
+            f" {report.start[:10]} to {report.end[:10]}"
+        )
+        for gap in report.gaps[:_LISTED_GAPS]:
+            typer.echo(f"  gap: {gap['missing']} bars missing from {gap['from']}")
+        if len(report.gaps) > _LISTED_GAPS:
+            typer.echo(f"  … and {len(report.gaps) - _LISTED_GAPS} more gaps (--json lists them)")
+    for file, reason in skipped:
+        typer.echo(f"skipped {file}: {reason}", err=True)
+
+
+def _store(data_dir: Path | None) -> MarketStore:
+    settings = load(overrides={"server.data_dir": None if data_dir is None else str(data_dir)})
+    return MarketStore(settings.data_dir / "market")
+
+
+def _day(time_ms: int) -> str:
+    return iso(time_ms)[:10]

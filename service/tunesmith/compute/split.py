@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.domain.bars import Bars
-from tunesmith.domain.timeframes import timeframe_ms
+from tunesmith.domain.timeframes import instant_at, timeframe_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,5 @@ def split_at(bars: Bars, boundary_ms: int, first: int = 0) -> Split:
 
 
 def default_boundary(bars: Bars, holdout_share: float) -> int:
-    """The instant, UTC milliseconds, from which on the last `holdout_share` of the bars is held out."""
-    first = min(len(bars) - 1, int(len(bars) * (1.0 - holdout_share)))
-    return int(bars.timestamp[first])
+    """The instant, UTC milliseconds, at which the last `holdout_share` of the bars' span begins."""
+    return instant_at(1.0 - holdout_share, int(bars.timestamp[0]), bars.end_ms, bars.timeframe)

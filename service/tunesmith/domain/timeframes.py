@@ -11,6 +11,12 @@ YEAR_MS = 365 * UNIT_MS["d"]
 _TIMEFRAME = re.compile(r"([1-9][0-9]{0,3})([smhdw])")
 
 
+def instant_at(share: float, start_ms: int, end_ms: int, timeframe: str) -> int:
+    """The bar boundary at `share` (0 to 1) of the span from `start_ms` to `end_ms`, UTC milliseconds, rounded down."""
+    length = timeframe_ms(timeframe)
+    return start_ms + round((end_ms - start_ms) * share) // length * length
+
+
 def timeframe_ms(timeframe: str, path: str | None = None) -> int:
     """Length of `timeframe` in milliseconds; raises `Invalid` for what is not a number and one of s, m, h, d, w."""
     match = _TIMEFRAME.fullmatch(timeframe)

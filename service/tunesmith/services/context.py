@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
 
 from tunesmith.config import Settings
+from tunesmith.services.jobs.executor import Executor
+from tunesmith.services.jobs.tasks import Tasks
 from tunesmith.storage.database import Database
 from tunesmith.storage.market import MarketStore
-
-if TYPE_CHECKING:
-    from tunesmith.services.jobs.executor import Executor
-    from tunesmith.services.jobs.tasks import Tasks
-
-
-class Announcer(Protocol):
-    """Where events that are not durable go out."""
-
-    def progress(self, task_id: str, data: dict[str, object]) -> None: ...
 
 
 @dataclass(slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.markets import DataList, ImportData, ImportReport, ListData, MarketData
-from tunesmith.services.clock import iso
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.executor import Chunk
 from tunesmith.services.jobs.payloads import ImportBars
 from tunesmith.services.once import Change
+from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
 
 

@@ -7,11 +7,11 @@ import msgspec
 from tunesmith.domain.messages.markets import MarketRequest
 from tunesmith.domain.trading import Costs, Direction, Fill
 from tunesmith.errors import Invalid
-from tunesmith.services.clock import iso, parse_date
 from tunesmith.services.context import Context
+from tunesmith.services.dates import parse_date
 from tunesmith.storage import holdouts
+from tunesmith.storage.clock import iso
 from tunesmith.storage.market import Series
-
 
 _DAY_MS = 86_400_000
 

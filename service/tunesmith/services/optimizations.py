@@ -26,7 +26,6 @@ from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.space import build_space
 from tunesmith.errors import Conflict, Internal, Invalid, NotFound
 from tunesmith.services import strategies, tasks
-from tunesmith.services.clock import iso
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import OnePoint, Search, Trials
 from tunesmith.services.jobs.tasks import Job
@@ -37,6 +36,7 @@ from tunesmith.services.verdicts import insert_follow_up, make_task
 from tunesmith.services.work import Assignment, assign, prepared, work_of
 from tunesmith.storage import optimizations, reports, trials
 from tunesmith.storage import tasks as task_rows
+from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.optimizations import NewOptimization, OptimizationRow
 from tunesmith.storage.tasks import TaskRow

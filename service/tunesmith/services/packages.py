@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +23,12 @@ from tunesmith.domain.messages.packages import (
 from tunesmith.domain.messages.verdicts import Apply
 from tunesmith.domain.topics import package_topic
 from tunesmith.errors import Conflict, NotFound
-from tunesmith.services.clock import iso, now_ms
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Prepared
 from tunesmith.services.once import Change
 from tunesmith.services.work import Assignment
 from tunesmith.storage import outbox, packages
+from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.packages import PackageRow
 
@@ -50,7 +51,7 @@ async def publish(conn: Connection, approved: Approved, params: dict[str, Any], 
     timeframe and strategy.
     """
     window, strategy = approved.assignment.window, approved.assignment.strategy
-    created_ms = now_ms()
+    created_ms = int(time.time() * 1000)
     incumbent = await packages.standing(conn, window.venue, window.symbol, window.timeframe, strategy.id)
     fields: dict[str, Any] = {
         "grade": "criteria",

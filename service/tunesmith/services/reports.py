@@ -10,11 +10,11 @@ import msgspec
 from tunesmith.domain.messages.backtests import GetReport, ListReports, Report, ReportList, ReportSummary
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.errors import NotFound
-from tunesmith.services.clock import iso, now_ms
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Prepared
 from tunesmith.services.work import Assignment
 from tunesmith.storage import reports
+from tunesmith.storage.clock import iso, now
 from tunesmith.storage.reports import ReportRow, ReportSummaryRow
 
 
@@ -54,7 +54,7 @@ def make_report(origin: Origin, assignment: Assignment, data: Prepared, made: di
         stats=made["stats"],
         trades=made["trades"],
         equity=made["equity"],
-        created_at=iso(now_ms()),
+        created_at=now(),
     )
 
 

@@ -21,15 +21,15 @@ from tunesmith.domain.messages.server import (
     ServerInfoReply,
 )
 from tunesmith.domain.metrics import METRICS
-from tunesmith.services.clock import iso, now_ms
 from tunesmith.services.context import Context
 from tunesmith.storage import outbox
+from tunesmith.storage.clock import now
 from tunesmith.storage.outbox import Missed
 
 
 async def ping(context: Context, request: Ping, call: Call) -> Pong:
     """Version, time and uptime."""
-    return Pong(version=__version__, protocol=VERSION, time=iso(now_ms()), uptime_s=_uptime(context))
+    return Pong(version=__version__, protocol=VERSION, time=now(), uptime_s=_uptime(context))
 
 
 async def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
@@ -44,7 +44,7 @@ async def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoR
         ready=context.executor.stats().ready > 0,
         doors=context.doors,
         limits=msgspec.to_builtins(context.settings.limits),
-        workers=msgspec.to_builtins(context.executor.stats()),
+        workers={name: n for name, n in context.executor.stats()._asdict().items() if isinstance(n, int)},
         metrics=[metric._asdict() for metric in METRICS.values()],
         methods=list(SAMPLERS),
         types=list(MESSAGES),

@@ -25,7 +25,6 @@ from tunesmith.domain.messages.verdicts import (
 )
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.services import tasks
-from tunesmith.services.clock import iso, now_ms
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import OnePoint, Prepared
 from tunesmith.services.jobs.tasks import Job
@@ -34,6 +33,7 @@ from tunesmith.services.packages import Approved, publish
 from tunesmith.services.work import Assignment, prepared, work_of
 from tunesmith.storage import holdouts, optimizations, packages, reports, verdicts
 from tunesmith.storage import tasks as task_rows
+from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.tasks import TaskRow
 from tunesmith.storage.verdicts import VerdictRow
@@ -258,7 +258,7 @@ def _row(job: Job, task: VerdictTask, data: Prepared, decision: Decision, packag
             "checks": [msgspec.to_builtins(check) for check in decision.checks],
         },
         package_id=package_id,
-        created_at=iso(now_ms()),
+        created_at=now(),
     )
 
 

@@ -14,10 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from tunesmith.compute.evaluate import Execution, evaluate_points
-from tunesmith.storage.market import MarketStore
-from tunesmith.storage.snapshots import Snapshots
 
+from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
 from tunesmith.compute.rules.strategy import Strategy
@@ -44,6 +42,8 @@ from tunesmith.services.jobs.payloads import (
     Trials,
     Work,
 )
+from tunesmith.storage.market import MarketStore
+from tunesmith.storage.snapshots import Snapshots
 
 _EQUITY_POINTS = 2000
 

@@ -98,8 +98,9 @@ class _Server:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 break
-            number = self._children.pop(pid)
-            self._tell(f"exited {number} {os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}")
+            number = self._children.pop(pid, None)  # None: not a worker, but what a preloaded module started
+            if number is not None:
+                self._tell(f"exited {number} {os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}")
 
     def _tell(self, text: str) -> None:
         with contextlib.suppress(ConnectionError):  # the daemon is gone, which the next read says

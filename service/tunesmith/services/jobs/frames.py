@@ -54,14 +54,22 @@ class Splitter:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[memoryview]:
-        """The frames that `data` completes, each without its size and in memory of its own."""
+        """The frames that `data` completes, each without its size."""
         self._buffer += data
-        while len(self._buffer) >= _REST.size:
-            end = _REST.size + _REST.unpack_from(self._buffer)[0]
+        ends, at = [], 0
+        while len(self._buffer) - at >= _REST.size:
+            end = at + _REST.size + _REST.unpack_from(self._buffer, at)[0]
             if len(self._buffer) < end:
-                return
-            frame, self._buffer = self._buffer, self._buffer[end:]
-            yield memoryview(frame)[_REST.size : end]
+                break
+            ends.append(end)
+            at = end
+        if not ends:
+            return
+        whole, self._buffer = memoryview(self._buffer), self._buffer[at:]  # views forbid to resize what they are of
+        at = 0
+        for end in ends:
+            yield whole[at + _REST.size : end]
+            at = end
 
 
 def _read_exactly(sock: socket.socket, n: int) -> memoryview | None:

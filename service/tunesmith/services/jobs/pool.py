@@ -159,15 +159,15 @@ class ProcessPool:
             await asyncio.shield(self._closed)
             return
         self._closed = asyncio.get_running_loop().create_future()
-        while self._queue:
-            self._queue.take().fail(_stopped())
-        running = [job.result for job in self._jobs.values() if not job.result.done()]
-        if running and drain_s > 0:
-            await asyncio.wait(running, timeout=drain_s)
-        for job in self._jobs.values():
-            job.fail(_stopped())
-        await self._end()
-        self._closed.set_result(None)
+        try:
+            while self._queue:
+                self._queue.take().fail(_stopped())
+            running = [job.result for job in self._jobs.values() if not job.result.done()]
+            if running and drain_s > 0:
+                await asyncio.wait(running, timeout=drain_s)
+        finally:
+            await self._end()
+            self._closed.set_result(None)
 
     def stats(self) -> Stats:
         active = self._active()
@@ -369,6 +369,8 @@ class ProcessPool:
         task.add_done_callback(self._tasks.discard)
 
     async def _end(self) -> None:
+        for job in self._jobs.values():
+            job.fail(_stopped())
         for timer in (self._watch, self._retry):
             if timer is not None:
                 timer.cancel()

@@ -166,13 +166,16 @@ class WorkerProcess(asyncio.Protocol):
 
     async def connect(self, server: ForkServer) -> None:
         """Have the process made. When that fails, `on_lost` is called as for one that died."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
-            try:
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
                 server.fork(self, theirs)
-            except OSError:
-                self.exited(Exit())
+        except OSError as error:
+            self.failure = f"cannot start a process: {error}"
+            self.exited(Exit())
+            if self._transport is None:
+                self._on_lost(self)
 
     def send(self, *message: Any) -> None:
         """Queue a message; dropped when the worker is gone, which `on_lost` says."""

@@ -13,17 +13,16 @@ import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import structlog
-from tunesmith.services.jobs.executor import Chunk, Executor
 
 from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.domain.topics import done_topic
 from tunesmith.errors import DeadlineExceeded, Internal, TunesmithError
-from tunesmith.services.context import Announcer
+from tunesmith.services.jobs.executor import Chunk, Executor
 from tunesmith.services.jobs.payloads import BestTrial
 from tunesmith.storage import outbox, tasks
 from tunesmith.storage.connections import Connection
@@ -33,7 +32,14 @@ from tunesmith.storage.tasks import TaskRow
 logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+_FLUSH_S = 0.05
 Complete = Callable[[Connection], Coroutine[Any, Any, dict[str, Any]]]
+
+
+class Announcer(Protocol):
+    """Where events that are not durable go out."""
+
+    def progress(self, task_id: str, data: dict[str, Any]) -> None: ...
 
 
 class Job:
@@ -129,7 +135,7 @@ class Tasks:
         self._lines: list[tuple[str, str, str]] = []
         self._flusher: asyncio.Task[None] | None = None
         self._closing = False
-        self._n_slots = max(8, 4 * settings.n_workers)
+        self.n_slots = max(8, 4 * settings.n_workers)
 
     async def recover(self) -> int:
         """Start every unfinished task, oldest first within its priority; how many there were."""
@@ -160,10 +166,11 @@ class Tasks:
 
     async def wait(self, task_id: str, timeout_s: float) -> bool:
         """Whether the task ended within `timeout_s` seconds."""
-        row = await tasks.get(self.database, task_id)
-        if row is None or row.status not in ("pending", "running"):
-            return True
         event = self._finished.setdefault(task_id, asyncio.Event())
+        row = await tasks.get(self.database, task_id)
+        if row is None or row.is_finished:
+            self._finished.pop(task_id, None)
+            return True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), timeout_s)
         return event.is_set()
@@ -209,7 +216,7 @@ class Tasks:
         return ended
 
     def _fill(self) -> None:
-        while self._waiting and len(self._running) < self._n_slots and not self._closing:
+        while self._waiting and len(self._running) < self.n_slots and not self._closing:
             busy = Counter(job.row.user for job in self.jobs.values())
             row = min(self._waiting, key=lambda r: (r.priority, busy[r.user]))
             self._waiting.remove(row)
@@ -246,11 +253,16 @@ class Tasks:
         await self.finish(job.row, "failed", error=error.problem(instance=job.id))
 
     async def _flush_soon(self) -> None:
-        await asyncio.sleep(0.05)
+        while self._lines:
+            await asyncio.sleep(0 if self._closing else _FLUSH_S)
+            await self._flush()
         self._flusher = None
-        await self._flush()
 
     async def _flush(self) -> None:
         lines, self._lines = self._lines, []
-        if lines:
+        if not lines:
+            return
+        try:
             await self.database.write(lambda conn: tasks.append_logs(conn, lines))
+        except TunesmithError as error:
+            logger.warning("log lines of tasks were lost", n_lines=len(lines), reason=error.message)

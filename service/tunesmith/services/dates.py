@@ -1,24 +1,10 @@
-"""Wall-clock times as the wire and the database write them: ISO 8601, UTC, milliseconds."""
+"""Dates as requests write them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 from tunesmith.errors import Invalid
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def now_ms() -> int:
-    return int(now().timestamp() * 1000)
-
-
-def iso(time_ms: int) -> str:
-    """UTC milliseconds as 2024-01-31T00:00:00.000Z."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_date(text: str, path: str, *, end: bool = False) -> int:

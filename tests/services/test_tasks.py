@@ -1,0 +1,199 @@
+"""Tasks: durable, driven, logged, cancelled, failed with a reason, resumed. A real database, chunks run inline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from services.recorder import Recorder
+from tunesmith.config import Settings, Workers
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.errors import Invalid
+from tunesmith.services.jobs.inline import InlineExecutor
+from tunesmith.services.jobs.tasks import Driver, Job, Tasks
+from tunesmith.services.tasks import insert
+from tunesmith.storage import outbox, tasks
+from tunesmith.storage.database import Database
+
+CALL = Call("x", "1", "ann", "operator", "requests", 0.0, "bot")
+SETTINGS = Settings(workers=Workers(count=1, task_timeout_s=0.5))
+
+
+class House:
+    """A database, an inline executor and the tasks over them."""
+
+    def __init__(self, database: Database, drivers: dict[str, Driver], settings: Settings = SETTINGS) -> None:
+        self.database = database
+        self.recorder = Recorder()
+        self.tasks = Tasks(settings, database, InlineExecutor("services.doubling"), self.recorder)
+        self.tasks.drivers = drivers
+
+    async def submit(self, task_id: str, kind: str, request: Any = None, priority: int = 5) -> None:
+        row = await self.database.write(lambda conn: insert(conn, CALL, task_id, kind, request, priority))
+        self.tasks.start(row)
+
+    async def ended(self, task_id: str) -> tasks.TaskRow:
+        assert await self.tasks.wait(task_id, 10.0), f"{task_id} did not end"
+        row = await tasks.get(self.database, task_id)
+        assert row is not None
+        return row
+
+
+def in_loop(test: Callable[[Database], Any]) -> Callable[[Path], None]:
+    def run(tmp_path: Path) -> None:
+        async def main() -> None:
+            database = await Database.open(tmp_path / "t.db")
+            try:
+                await test(database)
+            finally:
+                await database.close()
+
+        asyncio.run(main())
+
+    run.__name__ = test.__name__
+    return run
+
+
+async def nothing(conn: Any) -> dict[str, Any]:
+    return {}
+
+
+async def doubling(job: Job) -> None:
+    numbers = job.decode(list[int])
+    found = sorted([x async for x in job.map("double", numbers)])
+    job.advance(len(found), len(numbers))
+    job.log(f"doubled {len(found)}")
+
+    async def apply(conn: Any) -> dict[str, Any]:
+        return {"found": found}
+
+    await job.complete(apply)
+
+
+@in_loop
+async def test_a_task_runs_to_its_end_and_says_so(database: Database) -> None:
+    house = House(database, {"doubling": doubling})
+    await house.submit("t1", "doubling", [3, 1, 2])
+    row = await house.ended("t1")
+    assert (row.status, row.progress) == ("completed", 1.0)
+    assert msgspec.json.decode(row.result or "") == {"found": [2, 4, 6]}
+    [event] = await outbox.unpublished(database)
+    assert (event.topic, event.type) == ("task/t1/done/", "task.completed")
+    assert msgspec.json.decode(event.event)["data"]["result"] == {"found": [2, 4, 6]}
+    await house.tasks.close()
+    lines = [line.message for line in await tasks.logs(database, "t1")]
+    assert lines == ["doubling started", "doubled 3"]
+    assert house.recorder.progress_of("t1") == [1.0]
+
+
+@in_loop
+async def test_a_failure_keeps_its_reason(database: Database) -> None:
+    async def refuse(job: Job) -> None:
+        raise Invalid("no such thing", path="/data/x")
+
+    async def break_(job: Job) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    house = House(database, {"refuse": refuse, "break": break_})
+    await house.submit("t1", "refuse")
+    await house.submit("t2", "break")
+    refused, broken = await house.ended("t1"), await house.ended("t2")
+    assert refused.status == broken.status == "failed"
+    assert refused.error is not None
+    assert broken.error is not None
+    assert (refused.error["code"], refused.error["errors"][0]["path"]) == ("invalid", "/data/x")
+    assert broken.error["code"] == "internal"
+    assert "secret" not in broken.error["detail"]
+    await house.tasks.close()
+    assert any("secret detail" in line.message for line in await tasks.logs(database, "t2"))
+
+
+@in_loop
+async def test_a_task_over_its_time_fails_with_that_reason(database: Database) -> None:
+    async def stall(job: Job) -> None:
+        await asyncio.Event().wait()
+
+    house = House(database, {"stall": stall})
+    await house.submit("t1", "stall")
+    row = await house.ended("t1")
+    assert row.error is not None
+    assert (row.status, row.error["code"]) == ("failed", "deadline_exceeded")
+    assert "0.5 s" in row.error["detail"]
+    await house.tasks.close()
+
+
+@in_loop
+async def test_a_cancelled_task_stays_cancelled_and_keeps_nothing_of_its_end(database: Database) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late(job: Job) -> None:
+        reached.set()
+        await go_on.wait()
+
+    house = House(database, {"late": late})
+    await house.submit("t1", "late")
+    await reached.wait()
+    assert await house.tasks.cancel("t1")
+    assert not await house.tasks.cancel("t1")
+    row = await house.ended("t1")
+    assert row.status == "cancelled"
+    assert not await house.tasks.finish(row, "completed")
+    assert [event.type for event in await outbox.unpublished(database)] == ["task.cancelled"]
+    await house.tasks.close()
+
+
+@in_loop
+async def test_unfinished_tasks_go_on_with_their_state_after_a_restart(database: Database) -> None:
+    reached = asyncio.Event()
+    seen: list[dict[str, Any]] = []
+
+    async def stepwise(job: Job) -> None:
+        seen.append(dict(job.state))
+        if not job.state:
+            await job.save({"step": 1})
+            reached.set()
+            await asyncio.Event().wait()
+        await job.complete(nothing)
+
+    patient = Settings(workers=Workers(count=1))
+    first = House(database, {"stepwise": stepwise}, patient)
+    await first.submit("t1", "stepwise")
+    await reached.wait()
+    await first.tasks.close()
+    row = await tasks.get(database, "t1")
+    assert row is not None
+    assert row.status == "running"
+    second = House(database, {"stepwise": stepwise}, patient)
+    assert await second.tasks.recover() == 1
+    assert (await second.ended("t1")).status == "completed"
+    assert seen == [{}, {"step": 1}]
+    await second.tasks.close()
+
+
+@in_loop
+async def test_urgent_tasks_and_idle_users_come_first(database: Database) -> None:
+    order: list[str] = []
+    gate = asyncio.Event()
+
+    async def note(job: Job) -> None:
+        order.append(job.id)
+        await gate.wait()
+        await job.complete(nothing)
+
+    house = House(database, {"note": note}, Settings(workers=Workers(count=1)))
+    for i in range(house.tasks.n_slots):
+        await house.submit(f"first{i}", "note")
+    await house.submit("later", "note", priority=5)
+    await house.submit("urgent", "note", priority=0)
+    while len(order) < house.tasks.n_slots:
+        await asyncio.sleep(0)
+    gate.set()
+    await house.ended("first0")
+    while len(order) < house.tasks.n_slots + 2:
+        await asyncio.sleep(0)
+    assert order[-2:] == ["urgent", "later"]
+    await house.tasks.close()
