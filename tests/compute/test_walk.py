@@ -10,7 +10,7 @@ from reference.cases import Case, cases, random_bars, random_signals, slow_run
 from reference.metrics import slow_metrics
 from reference.simulator import Run
 from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import N_AMBIGUOUS, N_ORDERS, ORDER_BAR, ORDER_FEE, REASONS, Results
+from tunesmith.compute.kernel_arrays import N_AMBIGUOUS, N_ORDERS, N_TOTALS, ORDER_BAR, ORDER_FEE, REASONS, Results
 from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.kernel_walk import walk_nb
 from tunesmith.compute.metrics import metrics_of
@@ -22,7 +22,7 @@ from tunesmith.domain.trading import Costs
 def walk(case: Case, *, skips: bool) -> Results:
     n_bars = len(case.bars) - case.start
     room = 4 * n_bars * case.signals.n_points
-    out = empty_results(case.signals.n_points, n_orders=room, n_marks=n_bars)
+    out = empty_results(np.empty((case.signals.n_points, N_TOTALS)), n_orders=room, n_marks=n_bars)
     market = market_of(case.bars)
     walk_signals(market, build_tables(market), case.signals, case.execution, case.start, out, skips=skips)
     return out

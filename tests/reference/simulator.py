@@ -47,8 +47,8 @@ The nearest of stop_loss, trailing_stop and liquidation is the stop. On one bar:
     range touches the target      → closed at the target's price
 each with slippage and fees. After a stop the signals of that bar are decided as on any other bar.
 
-A trade is a position from flat to flat; a profit within 1e-12 of its stake is rounding, and zero. The trade that is open
-at the end counts in equity, and not among the trades.
+A trade is a position from flat to flat; a profit within 1e-12 of its stake is rounding, and zero. What is open at the
+end counts in equity, and not among the trades.
 """
 
 from __future__ import annotations

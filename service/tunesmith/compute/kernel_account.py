@@ -113,7 +113,7 @@ def count_trade_nb(totals: Floats, profit: float, stake: float) -> None:
 
 @inlined
 def enter_nb(state: Floats, totals: Floats, side: float, bar: int, price: float, terms: Terms, out: Results) -> bool:
-    """Put all equity into a position of `side` (1 long, -1 short); False when closing it at once would leave nothing."""
+    """Put all equity into a position of `side` (1 long, -1 short); False when closing it would leave nothing."""
     cash = state[CASH]
     against = 1.0 + terms.slippage_rate
     favour = 1.0 - terms.slippage_rate

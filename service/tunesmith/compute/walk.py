@@ -11,7 +11,6 @@ from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_account import N_STATE
 from tunesmith.compute.kernel_arrays import (
     N_ORDER_FIELDS,
-    N_TOTALS,
     Block,
     Bytes,
     Conditions,
@@ -50,10 +49,10 @@ def plain(array: NDArray[Any], dtype: type) -> NDArray[Any]:
     return np.array(array, dtype, order="C", copy=True)
 
 
-def empty_results(n: int, *, n_orders: int = 0, n_marks: int = 0, n_ambiguous: int = 0) -> Results:
-    """Room for the results of n points; orders, marks and ambiguous bars are kept as far as there is room."""
+def empty_results(totals: Floats, *, n_orders: int = 0, n_marks: int = 0, n_ambiguous: int = 0) -> Results:
+    """Results that fill `totals` float64[n, N_TOTALS]; orders, marks and ambiguous bars as far as there is room."""
     return Results(
-        totals=np.empty((n, N_TOTALS)),
+        totals=totals,
         orders=np.empty((n_orders, N_ORDER_FIELDS)),
         marks=np.empty((2, n_marks)),
         ambiguous=np.empty((1, n_ambiguous)),
@@ -114,7 +113,7 @@ def pack_signals(signals: Signals, terms: Terms) -> Block:
     return Block(
         conditions,
         ConditionWords(*map(_as_words, conditions)),
-        Limits(*(_fraction(level, none) for level in levels), max_holding=holding),
+        Limits(_fraction(levels[0], none), _fraction(levels[1], none), _fraction(levels[2], none), holding),
         LimitPrices(*map(_price, levels)),
     )
 

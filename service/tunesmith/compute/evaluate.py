@@ -1,0 +1,130 @@
+"""Strategy × points × bars → metrics.
+
+1. Points that break a require(…) are set aside; they are rows of NaN.
+2. The others are taken in chunks whose indicator rows fit a budget; `bind` computes each distinct indicator once.
+3. A chunk is cut into blocks whose signals stay in a core's cache; threads take block after block (kernels release the
+   GIL), fill in the signals and walk them.
+4. The totals of a chunk become metrics, so memory does not grow with the number of points but for the results.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.execution import Execution
+from tunesmith.compute.kernel_arrays import N_TOTALS, Market, Results, Terms
+from tunesmith.compute.kernel_tables import build_tables
+from tunesmith.compute.metrics import metrics_of
+from tunesmith.compute.rules.binding import bind, row_bytes
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.strategies.grid import walk_grids
+from tunesmith.compute.walk import empty_results, market_of, terms_of, walk_signals
+from tunesmith.domain.bars import Bars
+from tunesmith.domain.metrics import METRICS
+from tunesmith.errors import Invalid
+
+__all__ = ["KERNEL_WALKS", "Execution", "evaluate_points"]
+
+KERNEL_WALKS: dict[str, Callable[[Market, NDArray[np.float64], Terms, Results], None]] = {"grid_v1.2": walk_grids}
+"""Compiled strategies by id: what walks points float64[n, p], columns in the order of the declared parameters."""
+
+_MAX_CHUNK = 65_536
+_ROW_BUDGET = 192 * 2**20
+_SIGNAL_BUDGET = 512 * 2**10
+_MAX_BLOCK = 512
+
+
+def evaluate_points(
+    strategy: Strategy,
+    bars: Bars,
+    points: NDArray[np.float64],
+    execution: Execution,
+    *,
+    start: int = 0,
+    n_threads: int = 1,
+) -> dict[str, NDArray[np.float64]]:
+    """Every metric of `domain.metrics.METRICS` for `points` float64[n, p]; float64[n] by name, NaN where undefined.
+
+    `start` is the first bar whose signals count: earlier bars only warm indicators up, the account enters flat, and
+    the metrics are over the bars from `start` on. Raises `Invalid` for a start outside the bars.
+    """
+    check_start(bars, start)
+    points = np.ascontiguousarray(points, np.float64)
+    metrics = {name: np.full(len(points), np.nan) for name in METRICS}
+    chosen = np.flatnonzero(strategy.valid(points))
+    lo = 0
+    while lo < len(chosen):
+        rows = chosen[lo : lo + _chunk_length(strategy, bars, points, chosen[lo : lo + _MAX_CHUNK])]
+        totals = evaluate_totals(strategy, bars, points[rows], execution, start=start, n_threads=n_threads)
+        for name, values in metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash).items():
+            metrics[name][rows] = values
+        lo += len(rows)
+    return metrics
+
+
+def evaluate_totals(
+    strategy: Strategy,
+    bars: Bars,
+    points: NDArray[np.float64],
+    execution: Execution,
+    *,
+    start: int = 0,
+    n_threads: int = 1,
+) -> NDArray[np.float64]:
+    """Totals float64[n, N_TOTALS] (columns named in `kernel_arrays`) of points that keep every require(…)."""
+    totals = np.empty((len(points), N_TOTALS))
+    market = market_of(bars)
+    if strategy.kind == "kernel":
+        terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
+        walk = KERNEL_WALKS[strategy.id]
+        length = _block_length(len(points), n_threads, _MAX_BLOCK)
+
+        def work(lo: int, hi: int) -> None:
+            walk(market, points[lo:hi], terms, empty_results(totals[lo:hi]))
+
+    else:
+        tables = build_tables(market)
+        bound = bind(strategy, bars, points)
+        bytes_a_bar = len(bound.plan.conditions) + 8 * len(bound.plan.prices)
+        fitting = _SIGNAL_BUDGET // (bytes_a_bar * len(bars)) // 8 * 8
+        length = _block_length(len(points), n_threads, max(fitting, 1))
+
+        def work(lo: int, hi: int) -> None:
+            walk_signals(market, tables, bound.signals(lo, hi), execution, start, empty_results(totals[lo:hi]))
+
+    edges = [*range(0, len(points), length), len(points)]
+    if n_threads > 1 and len(edges) > 2:
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(work, edges[:-1], edges[1:]))
+    else:
+        for lo, hi in itertools.pairwise(edges):
+            work(lo, hi)
+    return totals
+
+
+def check_start(bars: Bars, start: int) -> None:
+    """Raise `Invalid` where `start` is not the index of a bar."""
+    if not 0 <= start < len(bars):
+        raise Invalid(f"trading cannot start at bar {start}: there are {len(bars)}")
+
+
+def _chunk_length(strategy: Strategy, bars: Bars, points: NDArray[np.float64], candidates: NDArray[np.int64]) -> int:
+    """How many of `candidates` to take at once, so that their indicator rows fit the budget."""
+    length = len(candidates)
+    if strategy.kind == "kernel":
+        return length
+    while length > 64 and row_bytes(strategy, len(bars), points[candidates[:length]]) > _ROW_BUDGET:
+        length //= 2
+    return length
+
+
+def _block_length(n: int, n_threads: int, fitting: int) -> int:
+    """Points a block: what fits, and enough blocks for every thread; a multiple of eight where it can be."""
+    shared = -(-n // max(n_threads, 1))
+    length = min(fitting, _MAX_BLOCK, max(shared, 1))
+    return length if length < 8 else length // 8 * 8
