@@ -32,6 +32,10 @@ class ThreadConnection(aiosqlite.Connection):
         super().__init__(open_file, iter_chunk_size=64)
         self._thread.daemon = True
 
+    def join(self) -> None:
+        """Waits for the thread to end, after `close` or a failed opening: its last word needs the event loop."""
+        self._thread.join(1.0)
+
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """The answer of `function(connection)`, called in the connection's thread."""
         answer: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
@@ -59,7 +63,11 @@ async def connect(path: Path, *, writer: bool) -> ThreadConnection:
         return conn
 
     connection = ThreadConnection(open_file)
-    await connection
+    try:
+        await connection
+    except BaseException:
+        connection.join()
+        raise
     return connection
 
 

@@ -18,7 +18,7 @@ import functools
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,8 +93,7 @@ class Database:
             for _ in range(n_readers):
                 connections.append(await connect(path, writer=False))
         except BaseException as error:
-            for connection in reversed(connections):
-                await connection.close()
+            await _close(connections[::-1])
             lock.release()
             if isinstance(error, sqlite3.Error):
                 raise _opening_fault(path, error) from error
@@ -121,9 +120,7 @@ class Database:
                     for _ in self._readers:
                         await self._idle.get()
         finally:
-            for reader in self._readers:
-                await reader.close()
-            await self._writer.close()
+            await _close([*self._readers, self._writer])
             self._lock.release()
 
     async def write(self, write: Write[T]) -> T:
@@ -220,6 +217,12 @@ class Database:
             self.head = head
             for callback in self._callbacks:
                 asyncio.get_running_loop().call_soon(callback, head)
+
+
+async def _close(connections: Iterable[ThreadConnection]) -> None:
+    for connection in connections:
+        await connection.close()
+        connection.join()
 
 
 def _claim(path: Path) -> DirectoryLock:

@@ -1,0 +1,168 @@
+"""What the storage tests share: a test over an open database, and rows that other rows need."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from tunesmith.domain.messages.packages import Package
+from tunesmith.storage import optimizations, outbox, packages, reports, strategies, tasks, verdicts
+from tunesmith.storage.clock import now
+from tunesmith.storage.connections import Connection
+from tunesmith.storage.database import Database
+from tunesmith.storage.strategies import StrategyText
+
+MA = StrategyText(
+    id="ma_cross_v1.0",
+    name="Moving Average Cross Strategy",
+    version="1.0",
+    code="fast = param(5)\n",
+    default_params={"fast_period": 5, "slow_period": 20, "signal_threshold": 0.02},
+    doc="Two averages.",
+)
+
+
+def over_database(test: Callable[[Database], Awaitable[None]]) -> Callable[[Path], None]:
+    """The async test `(database) -> None` as one that pytest runs, over a fresh database."""
+
+    @functools.wraps(test)
+    def run(tmp_path: Path) -> None:
+        async def main() -> None:
+            database = await Database.open(tmp_path / "t.db")
+            try:
+                await test(database)
+            finally:
+                await database.close()
+
+        asyncio.run(main())
+
+    del run.__wrapped__  # type: ignore[attr-defined]  # pytest would read the parameters of `test`
+    run.__annotations__ = {"tmp_path": Path}
+    return run
+
+
+async def add_task(conn: Connection, task_id: str, kind: str = "backtest", **more: Any) -> tasks.TaskRow:
+    values = {"user": "ann", "client": None, "priority": 5, "request": "{}", **more}
+    return await tasks.create(conn, task_id=task_id, kind=kind, **values)
+
+
+async def add_optimization(conn: Connection, task_id: str, **more: Any) -> None:
+    """A search with its task and strategy."""
+    if await strategies.get(conn, MA.id) is None:
+        await strategies.create(conn, MA)
+    await add_task(conn, task_id, "optimization")
+    values: dict[str, Any] = {
+        "id": task_id,
+        "strategy_id": MA.id,
+        "strategy_version": "1.0",
+        "venue": "local",
+        "symbol": "BTC/USDT",
+        "timeframe": "1h",
+        "param_ranges": {"fast_period": {"min": 5, "max": 60}},
+        "optimization_target": "sharpe",
+        "method": "grid",
+        "seed": 7,
+        "n_trials": 100,
+        "start_date": None,
+        "end_date": None,
+        "withheld_from": None,
+        "data_hash": "0" * 64,
+        "details": {"fill": "next_open"},
+        **more,
+    }
+    await optimizations.create(conn, optimizations.NewOptimization(**values))
+
+
+async def add_report(conn: Connection, report_id: str, **more: Any) -> reports.ReportRow:
+    if await strategies.get(conn, MA.id) is None:
+        await strategies.create(conn, MA)
+    values: dict[str, Any] = {
+        "id": report_id,
+        "task_id": None,
+        "optimization_id": None,
+        "strategy_id": MA.id,
+        "strategy_version": "1.0",
+        "code_hash": MA.code_hash,
+        "venue": "local",
+        "symbol": "BTC/USDT",
+        "timeframe": "1h",
+        "params": {"fast_period": 5},
+        "metrics": {"sharpe": 1.5, "max_drawdown": 0.2, "total_return": 0.4, "calmar": None},
+        "start_date": "2024-01-01T00:00:00.000Z",
+        "end_date": "2024-06-01T00:00:00.000Z",
+        "used_holdout": False,
+        "data_hash": "0" * 64,
+        "costs": {"fee_rate": 0.001},
+        "fill": "next_open",
+        "direction": "long",
+        "initial_cash": 10_000.0,
+        "created_at": now(),
+        "stats": {"Total Trades": 3},
+        "trades": [{"size": 1.0, "pnl": -2.5}],
+        "equity": [[1704067200000, 10_000.0]],
+        **more,
+    }
+    report = reports.ReportRow(**values)
+    await reports.create(conn, report)
+    return report
+
+
+async def add_verdict(conn: Connection, verdict_id: str, **more: Any) -> verdicts.VerdictRow:
+    await add_task(conn, verdict_id, "verdict")
+    if await strategies.get(conn, MA.id) is None:
+        await strategies.create(conn, MA)
+    values: dict[str, Any] = {
+        "id": verdict_id,
+        "user": "ann",
+        "strategy_id": MA.id,
+        "optimization_id": None,
+        "report_id": None,
+        "venue": "local",
+        "symbol": "BTC/USDT",
+        "timeframe": "1h",
+        "verdict": "rejected",
+        "grade": None,
+        "reason": "too few trades",
+        "checks": [{"name": "min_trades", "value": 3, "threshold": 10, "passed": False}],
+        "evidence": {"n": 1},
+        "package_id": None,
+        "created_at": now(),
+        **more,
+    }
+    row = verdicts.VerdictRow(**values)
+    await verdicts.create(conn, row)
+    return row
+
+
+async def add_package(conn: Connection, package_id: str, **more: Any) -> packages.PackageRow:
+    """A package with its report and event; `more` are fields of the package."""
+    values: dict[str, Any] = {
+        "package_id": package_id,
+        "grade": "criteria",
+        "venue": "local",
+        "symbol": "BTC/USDT",
+        "timeframe": "1h",
+        "strategy_id": MA.id,
+        "strategy_version": "1.0",
+        "code_hash": MA.code_hash,
+        "params": {"fast_period": 9},
+        "metrics": {"in_sample": {"sharpe": 1.0, "calmar": None}},
+        "checks": [],
+        "data_hash": "0" * 64,
+        "costs": {"fee_rate": 0.001},
+        "fill": "next_open",
+        "direction": "long",
+        "valid_from": "2024-01-01T00:00:00.000Z",
+        "valid_until": "2999-01-01T00:00:00.000Z",
+        "supersedes": None,
+        "apply": "new_trades",
+        "created_at": now(),
+        **more,
+    }
+    package = Package(**values)
+    await add_report(conn, f"r-{package_id}")
+    appended = await outbox.append(conn, "pkg/BTC/USDT/1h/x/", "package.approved", package.symbol, package)
+    return await packages.create(conn, package, seq=appended.seq, backtest_id=f"r-{package_id}")
