@@ -12,9 +12,9 @@ def main() -> None:
     try:
         from tunesmith.cli.commands import app
     except ModuleNotFoundError as error:
-        if error.name not in ("typer", "rich"):
+        if (error.name or "tunesmith").startswith("tunesmith"):
             raise
-        sys.exit("The command line needs two more packages: pip install 'tunesmith[cli]'")
+        sys.exit(f"The command line needs the package {error.name}: pip install 'tunesmith[service]'")
     try:
         app()
     except TunesmithError as error:

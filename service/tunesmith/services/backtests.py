@@ -80,9 +80,9 @@ async def status(context: Context, request: BacktestStatus, call: Call) -> Backt
 
 
 async def cancel(context: Context, request: CancelBacktest, call: Call) -> Change:
-    """Cancel a backtest. `not_found`, `conflict` when it has ended."""
+    """Cancel a backtest. `not_found`, `conflict` when it has come to its own end."""
     row = await tasks.load(context, request.task_id, KIND)
-    if not await context.tasks.cancel(row.id):
+    if row.status != "cancelled" and not await context.tasks.cancel(row.id):
         raise Conflict(f"the task has {row.status} already", path="/data/task_id")
     reply = await _reply(context, await tasks.load(context, row.id))
 

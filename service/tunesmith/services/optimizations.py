@@ -142,9 +142,9 @@ async def results(context: Context, request: OptimizationResults, call: Call) ->
 
 
 async def cancel(context: Context, request: CancelOptimization, call: Call) -> Change:
-    """Cancel a search; its trials are kept. `not_found`, `conflict` when it has ended."""
+    """Cancel a search; its trials are kept. `not_found`, `conflict` when it has come to its own end."""
     row = await tasks.load(context, request.optimization_id, KIND, "/data/optimization_id")
-    if not await context.tasks.cancel(row.id):
+    if row.status != "cancelled" and not await context.tasks.cancel(row.id):
         raise Conflict(f"the task has {row.status} already", path="/data/optimization_id")
     reply = await _reply(context, await tasks.load(context, row.id))
 
