@@ -1,0 +1,176 @@
+"""Chunk functions for the tests of executors; imported in worker processes by name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tunesmith.errors import Invalid
+from tunesmith.services.jobs import worker
+
+BIG = 50_000_000
+
+
+class Unsendable:
+    """A result that does not pickle."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("no")
+
+
+class Unreadable:
+    """A result that pickles, but does not unpickle."""
+
+    def __reduce__(self) -> Any:
+        return int, ("not a number",)
+
+
+def echo(payload: Any) -> Any:
+    return payload
+
+
+def pid(_: None) -> int:
+    return os.getpid()
+
+
+def hold(folder: str) -> str:
+    """Say that it runs, then wait until it is let go or cancelled."""
+    running, let_go = Path(folder, "running"), Path(folder, "let_go")
+    running.write_text(str(os.getpid()))
+    while not let_go.exists() and not worker.cancelled():
+        time.sleep(0.002)
+    return "cancelled" if worker.cancelled() else "let go"
+
+
+def stick(folder: str) -> None:
+    """Say that it runs, then hold the interpreter for ever, as a kernel may."""
+    Path(folder, "running").write_text(str(os.getpid()))
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+def segfault(_: None) -> None:
+    ctypes.string_at(0)
+
+
+def leave(_: None) -> None:
+    sys.exit(3)
+
+
+def fail(secret: str) -> None:
+    raise KeyError(secret)
+
+
+def refuse(_: None) -> None:
+    raise Invalid("too small", path="/data/n")
+
+
+def use_up_memory(_: None) -> None:
+    raise MemoryError
+
+
+def eat(megabytes: int) -> None:
+    """Take memory until somebody ends it."""
+    eaten = bytearray(os.urandom(2**20)) * megabytes
+    while eaten and not worker.cancelled():
+        time.sleep(0.002)
+
+
+def keep(megabytes: int) -> None:
+    """Take memory and keep it for good."""
+    _kept.append(bytearray(os.urandom(2**20)) * megabytes)
+
+
+def importer(_: None) -> int:
+    """Who imported this module."""
+    return _imported_by
+
+
+def big_buffer(_: None) -> pickle.PickleBuffer:
+    return pickle.PickleBuffer(bytearray(b"tune" * (BIG // 4)))
+
+
+def big_bytes(_: None) -> bytes:
+    return b"tune" * (BIG // 4)
+
+
+def unsendable(_: None) -> Unsendable:
+    return Unsendable()
+
+
+def unreadable(_: None) -> Unreadable:
+    return Unreadable()
+
+
+def talk(n: int) -> str:
+    for k in range(n):
+        worker.log("info", f"line {k}")
+    worker.progress(0.25)
+    worker.progress(1.0)
+    return "done"
+
+
+def context(_: None) -> dict[str, Any]:
+    return structlog.contextvars.get_contextvars()
+
+
+def environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def warm(_: None) -> bool:
+    return _warmed
+
+
+_warmed = False
+_kept: list[bytearray] = []
+_imported_by = os.getpid()
+
+
+def warm_up() -> None:
+    global _warmed
+    _warmed = True
+
+
+def broken_warm_up() -> None:
+    raise RuntimeError("no such kernel")
+
+
+def warm_up_when_allowed() -> None:
+    """Die until the file that the environment names is there."""
+    if not Path(os.environ["POOL_TEST_ALLOWED"]).exists():
+        os._exit(7)
+
+
+CHUNKS = {
+    function.__name__: function
+    for function in (
+        echo,
+        pid,
+        hold,
+        stick,
+        segfault,
+        leave,
+        fail,
+        refuse,
+        use_up_memory,
+        eat,
+        keep,
+        importer,
+        big_buffer,
+        big_bytes,
+        unsendable,
+        unreadable,
+        talk,
+        context,
+        environment,
+        warm,
+    )
+}
