@@ -53,6 +53,8 @@ def next_signal_nb(
     words: ConditionWords, i: int, n_bars: int, start: int, side: float, trades: tuple[float, float]
 ) -> int:
     """First bar from `start` on whose signals ask point `i` of `side` for an order; `n_bars` when there is none."""
+    if trades[0] == 0.0 and trades[1] == 0.0:
+        return n_bars
     first = i * n_bars + start
     stop = i * n_bars + n_bars
     if trades[0] != 0.0 and trades[1] != 0.0:

@@ -92,12 +92,16 @@ def trace(strategy: Strategy, bars: Bars, point: NDArray[np.float64], execution:
         n_marks=n_bars,
         n_ambiguous=int(first.totals[0, N_AMBIGUOUS]),
     )
-    out.marks[0], out.marks[1] = execution.initial_cash, 0.0
     _walk(strategy, bars, points, execution, start, out)
-    orders = tuple(_order(row) for row in out.orders)
+    return read_trace(out, execution, start)
+
+
+def read_trace(out: Results, execution: Execution, start: int) -> Trace:
+    """The trace of one point from a kernel's results, which had room for all its orders, marks and ambiguous bars."""
+    orders = tuple(_order(row) for row in out.orders[: int(out.totals[0, N_ORDERS])])
     equity = out.marks[0].copy()
     before = np.concatenate([[execution.initial_cash], equity[:-1]])
-    returns = np.divide(equity, before, out=np.ones(n_bars), where=before > 0.0) - 1.0
+    returns = np.divide(equity, before, out=np.ones(len(equity)), where=before > 0.0) - 1.0
     return Trace(
         start=start,
         orders=orders,
@@ -105,7 +109,7 @@ def trace(strategy: Strategy, bars: Bars, point: NDArray[np.float64], execution:
         equity=equity,
         returns=returns,
         position=out.marks[1].copy(),
-        ambiguous_bars=out.ambiguous[0].astype(np.int64),
+        ambiguous_bars=out.ambiguous[0, : int(out.totals[0, N_AMBIGUOUS])].astype(np.int64),
     )
 
 

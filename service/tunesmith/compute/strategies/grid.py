@@ -73,12 +73,11 @@ def grid_nb(market: Market, points: Floats, terms: Terms, grid: Floats, lots: Fl
     n_bars = len(market.close)
     start = int(terms.start)
     at_open = terms.at_open != 0.0
+    trades = terms.trades_long != 0.0
     for i in range(len(out.totals)):
         totals = out.totals[i]
         open_account_nb(state, totals, terms.initial_cash)
         books = Books(state, totals, grid, lots)
-        if terms.trades_long == 0.0:
-            continue
         grid[COUNT] = 0.0
         grid[LOTS] = points[i, 0]
         grid[STEP] = points[i, 1]
@@ -86,11 +85,11 @@ def grid_nb(market: Market, points: Floats, terms: Terms, grid: Floats, lots: Fl
             opening = market.open[bar]
             if grid[COUNT] > 0.0:
                 open_bar_nb(books, bar, opening, terms, out)
-            elif at_open and bar > start:
+            elif trades and at_open and bar > start:
                 start_grid_nb(books, bar, opening, points[i, 2], terms, out)
             if grid[COUNT] > 0.0:
                 cross_range_nb(books, market, bar, terms, out)
-            if grid[COUNT] == 0.0 and not at_open:
+            if trades and not at_open and grid[COUNT] == 0.0:
                 start_grid_nb(books, bar, market.close[bar], points[i, 2], terms, out)
             mark_nb(state, totals, bar - start, market.close[bar], out)
 
