@@ -313,6 +313,8 @@ class Expressions:
     def _refuse_mixed(self, function: Function, place: ast.Call, numbers: Sequence[int]) -> None:
         if function.name.startswith("crossed") and not any(self.graph[n].varies for n in numbers):
             raise mistake_at(place, f"one side of {function.name}() must change from bar to bar")
+        if function.name == "since" and not self.graph[numbers[0]].varies:
+            raise mistake_at(place, "the condition of since() must change from bar to bar")
         if function.name == "where" and self.graph[numbers[1]].kind != self.graph[numbers[2]].kind:
             raise mistake_at(place, "a and b of where() must be both numbers or both conditions")
 

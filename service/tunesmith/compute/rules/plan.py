@@ -72,10 +72,22 @@ def is_row(nodes: Sequence[Node], number: int) -> bool:
     return not node.params or any(nodes[n].params == node.params for n in raw_rows(nodes, number))
 
 
-def raw_rows(nodes: Sequence[Node], number: int) -> list[int]:
-    """The columns and row functions that an elementwise node is made of."""
-    found = reachable(nodes, [number], lambda n: nodes[n].op not in ELEMENTWISE or not nodes[n].varies)
-    return [n for n in found if nodes[n].varies and nodes[n].op not in ELEMENTWISE]
+def raw_rows(nodes: Sequence[Node], number: int) -> dict[int, int]:
+    """The columns and row functions that an elementwise node is made of, and how many bars back it reads each."""
+    found: dict[int, int] = {}
+    seen: set[tuple[int, int]] = set()
+    waiting = [(number, 0)]
+    while waiting:
+        n, back = waiting.pop()
+        node = nodes[n]
+        if (n, back) in seen or not node.varies:
+            continue
+        seen.add((n, back))
+        if node.op in ELEMENTWISE:
+            waiting.extend((arg, back + (node.op == "prev")) for arg in node.args)
+        else:
+            found[n] = max(found.get(n, 0), back)
+    return found
 
 
 def _row_order(nodes: Sequence[Node], leaves: Sequence[int]) -> tuple[int, ...]:
@@ -90,8 +102,8 @@ def _row_order(nodes: Sequence[Node], leaves: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def row_arguments(nodes: Sequence[Node], number: int) -> list[int]:
-    """The rows that a row is computed from."""
+def row_arguments(nodes: Sequence[Node], number: int) -> dict[int, int]:
+    """The rows that a row is computed from, in order, and how many bars back it reads each beside its own window."""
     if nodes[number].op in ELEMENTWISE:
         return raw_rows(nodes, number)
-    return [arg for arg in nodes[number].args if nodes[arg].varies]
+    return {arg: 0 for arg in nodes[number].args if nodes[arg].varies}

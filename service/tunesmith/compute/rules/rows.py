@@ -77,7 +77,7 @@ def compute_rows(
         else:
             out = np.empty((count, work.length(number)))
         work.compute(number, out)
-        for arg in set(row_arguments(nodes, number)):
+        for arg in row_arguments(nodes, number):
             if last_use[arg] == number and arg not in starts:
                 del work.rows[arg]
     return Computed(matrix, starts, work.warmups)
@@ -115,11 +115,12 @@ class _Work:
                 out[:] = getattr(bars, str(node.value))
             self.warmups[number] = np.zeros(len(out), np.int64)
             return
-        rows = row_arguments(self._nodes, number)
+        arguments = row_arguments(self._nodes, number)
+        rows = list(arguments)
         sources = [self._combinations.of(self._nodes[row].params).inverse[distinct.first] for row in rows]
         ready = np.zeros(len(out), np.int64)
         for row, source in zip(rows, sources, strict=True):
-            np.maximum(ready, self.warmups[row][source], out=ready)
+            np.maximum(ready, self.warmups[row][source] + arguments[row], out=ready)
         if node.op == "at":
             known = self._longer(str(node.value)).known
             spread(self.rows[rows[0]], known, out)
@@ -127,7 +128,7 @@ class _Work:
             return
         if node.op in ELEMENTWISE:
             self._elementwise(number, out, rows, sources, distinct)
-            self.warmups[number] = ready + node.lag
+            self.warmups[number] = ready
             return
         given = [arg for arg in node.args if not self._nodes[arg].varies]
         values = point_values(self._nodes, given, self._points[distinct.first])

@@ -1,0 +1,168 @@
+"""Random rules of the language's whole grammar, and random bars, for laws that must hold for every rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from tunesmith.domain.bars import Bars
+
+HOUR_MS = 3_600_000
+
+HEADER = """n = Int(5, 2, 9)
+m = Int(3, 1, 12)
+k = Float(1.5, -2.0, 3.0)
+level = Choice(20, [20, 50, 80])
+mode = Choice("fast", ["fast", "slow", "off"])
+use = Bool(True)
+"""
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+OF_SERIES = (
+    *("sma", "ema", "wma", "dema", "tema", "hma", "rsi", "roc", "mom", "linreg_slope"),
+    *("percent_rank", "stddev", "zscore", "highest", "lowest", "shift"),
+)
+OF_BARS = (
+    "atr({w})",
+    "true_range()",
+    "vwap({w})",
+    "obv()",
+    "mfi({w})",
+    "cci({w})",
+    "adx({w})",
+    "plus_di({w})",
+    "minus_di({w})",
+    "stoch({w}, {w}, {w}).k",
+    "stoch({w}, 2, {w}).d",
+    "donchian({w}).upper",
+    "donchian({w}).middle",
+    "keltner({w}, k, {w}).upper",
+    "keltner({w}, 1.5, {w}).lower",
+    "supertrend({w}, 1.5).line",
+    "supertrend({w}, abs(k)).direction",
+)
+OF_SERIES_IN_PARTS = (
+    "macd({x}, {w}, {w}, {w}).line",
+    "macd({x}, {w}, {w}, {w}).hist",
+    "bbands({x}, {w}, k).upper",
+    "bbands({x}, {w}, 2).lower",
+)
+WINDOWS = st.sampled_from(["n", "m + 1", "2", "3", "7", "n * 2", "max(n, m)", "n // 2 + 1"])
+CONSTANTS = st.sampled_from(["0", "1", "2.5", "-1", "30", "0.01", "k", "level", "n", "(k + 1)", "k * level", "n / m"])
+
+
+@st.composite
+def series(draw: st.DrawFn, depth: int = 3, longer: bool = True) -> str:
+    """A number that changes from bar to bar."""
+    if depth == 0:
+        return draw(st.sampled_from(COLUMNS))
+    kind = draw(st.integers(0, 11))
+    inner = series(depth - 1, longer)
+    if kind <= 2:
+        return f"{draw(st.sampled_from(OF_SERIES))}({draw(inner)}, {draw(WINDOWS)})"
+    if kind == 3:
+        text = draw(st.sampled_from(OF_BARS))
+        return text.format(w=draw(WINDOWS))
+    if kind == 4:
+        return draw(st.sampled_from(OF_SERIES_IN_PARTS)).format(x=draw(inner), w=draw(WINDOWS))
+    if kind <= 7:
+        other = draw(st.one_of(inner, CONSTANTS))
+        return f"({draw(inner)} {draw(st.sampled_from(['+', '-', '*', '/']))} {other})"
+    if kind == 8:
+        return f"where({draw(condition(depth - 1, longer))}, {draw(inner)}, {draw(st.one_of(inner, CONSTANTS))})"
+    if kind == 9:
+        text = draw(st.sampled_from(["abs({a})", "min({a}, {b})", "max({a}, {b})", "sqrt({a})", "-{a}", "{a} % {b}"]))
+        return text.format(a=draw(inner), b=draw(st.one_of(inner, CONSTANTS)))
+    if kind == 10 and longer:
+        return f'at("{draw(st.sampled_from(["2h", "4h"]))}", {draw(series(depth - 1, False))})'
+    return f"since({draw(inner)} > {draw(st.one_of(inner, CONSTANTS))})"
+
+
+@st.composite
+def condition(draw: st.DrawFn, depth: int = 3, longer: bool = True) -> str:
+    """A condition that may change from bar to bar."""
+    inner = series(depth, longer)
+    kind = draw(st.integers(0, 9 if depth else 3))
+    if kind <= 2:
+        compare = draw(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]))
+        return f"({draw(inner)} {compare} {draw(st.one_of(inner, CONSTANTS))})"
+    if kind == 3:
+        return draw(st.sampled_from(["use", 'mode == "fast"', 'mode != "off"', "n < m", "k > 0", "True"]))
+    if kind <= 5:
+        word = draw(st.sampled_from(["crossed_above", "crossed_below"]))
+        return f"{word}({draw(inner)}, {draw(st.one_of(inner, CONSTANTS))})"
+    if kind == 6:
+        return f"{draw(st.sampled_from(['rising', 'falling']))}({draw(inner)}, {draw(WINDOWS)})"
+    if kind == 7:
+        return f"not {draw(condition(depth - 1, longer))}"
+    if kind == 8:
+        return f"shift({draw(condition(depth - 1, longer))}, {draw(WINDOWS)})"
+    word = draw(st.sampled_from(["and", "or"]))
+    return f"({draw(condition(depth - 1, longer))} {word} {draw(condition(depth - 1, longer))})"
+
+
+@st.composite
+def rules(draw: st.DrawFn, depth: int = 3) -> str:
+    """A whole rule: named parts, orders of every kind."""
+    lines = [f"x = {draw(series(depth))}", f"y = {draw(series(depth))}", "z = x - y"]
+    lines.append(f"enter_long({draw(condition(depth))})")
+    lines.append(draw(st.sampled_from(["exit_long(crossed_below(x, y))", "exit_long(z > k)", "exit_long(not x > y)"])))
+    if draw(st.booleans()):
+        lines.append(f"enter_short({draw(condition(depth - 1))})")
+        lines.append(f"exit_short({draw(condition(depth - 1))})")
+    lines += draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    "stop_loss(close - abs(k) * atr(n))",
+                    "stop_loss(abs(k) / 20)",
+                    "take_profit(where(use, 1.1 * close, x))",
+                    "take_profit(0.05)",
+                    "trailing_stop(0.03)",
+                    "trailing_stop(lowest(low, n))",
+                    "max_holding(m)",
+                ]
+            ),
+            max_size=3,
+            unique_by=lambda line: line.split("(")[0],
+        )
+    )
+    return HEADER + "\n".join(lines) + "\n"
+
+
+def points(n: int, seed: int) -> np.ndarray[Any, Any]:
+    """Random points float64[n, 6] of the header's parameters, repeating their values."""
+    random = np.random.default_rng(seed)
+    columns = [
+        random.integers(2, 10, n),
+        random.integers(1, 13, n),
+        np.round(random.uniform(-2, 3, n), 1),
+        random.integers(0, 3, n),
+        random.integers(0, 3, n),
+        random.integers(0, 2, n),
+    ]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def random_bars(n: int, seed: int) -> Bars:
+    """Hourly bars of a random market with ties, flat stretches, jumps and bars without volume."""
+    random = np.random.default_rng(seed)
+    steps = random.normal(0, 0.01, n) * random.choice([0.0, 1.0, 1.0, 4.0], n)
+    steps[n // 2 : n // 2 + random.integers(0, 15)] = 0.0
+    close = np.round(100 * np.exp(np.cumsum(steps)), 1) + 0.1
+    opened = np.concatenate([[close[0]], close[:-1]])
+    reach = np.round(random.choice([0.0, 0.3, 1.0], n), 1)
+    return Bars.from_arrays(
+        np.arange(n, dtype=np.int64) * HOUR_MS + 1_700_000_000_000 // HOUR_MS * HOUR_MS,
+        {
+            "open": opened,
+            "high": np.maximum(opened, close) + reach,
+            "low": np.minimum(opened, close) - reach / 2,
+            "close": close,
+            "volume": np.round(random.exponential(10, n) * random.choice([0.0, 1.0, 1.0], n), 2),
+        },
+        symbol="TEST/USDT",
+        timeframe="1h",
+    )
