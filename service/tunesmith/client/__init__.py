@@ -1,0 +1,10 @@
+"""The bots' library: ask the daemon over ZeroMQ, and follow the packages that it approves.
+
+It needs msgspec and pyzmq alone.
+"""
+
+from tunesmith.client.asynchronous import AsyncClient
+from tunesmith.client.blocking import Client
+from tunesmith.client.packages import PackageEvent
+
+__all__ = ["AsyncClient", "Client", "PackageEvent"]

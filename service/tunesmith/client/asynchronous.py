@@ -1,0 +1,219 @@
+"""The asynchronous client."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Collection, Mapping
+from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
+import zmq
+
+from tunesmith.client.asking import Asking
+from tunesmith.client.packages import Wanted
+from tunesmith.client.sockets import Context
+from tunesmith.client.streams import EventStream, PackageEvents, Packages
+from tunesmith.domain.messages.backtests import BacktestStarted
+from tunesmith.domain.messages.events import TaskDone
+from tunesmith.domain.messages.optimizations import OptimizationStarted
+from tunesmith.domain.messages.packages import PackageReply
+from tunesmith.domain.messages.server import Pong
+from tunesmith.domain.messages.verdicts import VerdictReply
+from tunesmith.domain.topics import done_topic
+from tunesmith.errors import DeadlineExceeded
+
+REQUESTS = "tcp://127.0.0.1:5555"
+EVENTS = "tcp://127.0.0.1:5556"
+DEADLINE_S = 10.0
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A bot's line to the daemon. Connects on first use; belongs to one event loop; close it, or use `async with`.
+
+    Requests are sent again with the same id when the connection was lost, when the daemon is busy or restarts, and
+    when no reply comes, until the deadline. What the daemon refuses is raised as the `TunesmithError` that it is.
+    `name` is the bot's name in tasks and logs.
+    """
+
+    def __init__(
+        self, requests: str = REQUESTS, events: str = EVENTS, *, name: str | None = None, deadline_s: float = DEADLINE_S
+    ) -> None:
+        self._requests = requests
+        self._events = events
+        self._name = name
+        self._deadline_s = deadline_s
+        self._context: Context | None = None
+        self._asking: Asking | None = None
+        self._streams: list[EventStream] = []
+
+    async def request(
+        self,
+        type: str,
+        data: Any = None,
+        *,
+        deadline_s: float | None = None,
+        id: str | None = None,
+    ) -> dict[str, Any]:
+        """Any message: its reply's data. The same `id` again, also after a crash of the bot, changes nothing twice."""
+        wait_s = self._deadline_s if deadline_s is None else deadline_s
+        reply: dict[str, Any] = await self._open().ask(type, {} if data is None else data, id or new_id(), wait_s)
+        return reply
+
+    async def ping(self) -> Pong:
+        """Whether the daemon is there, and its version."""
+        return _typed(Pong, await self.request("ping"))
+
+    async def backtest(
+        self,
+        symbol: str,
+        strategy_id: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        id: str | None = None,
+    ) -> BacktestStarted:
+        """Start a backtest; `options` are further fields of `backtest.start`."""
+        data = {"symbol": symbol, "strategy_id": strategy_id, "params": params or {}, **(options or {})}
+        return _typed(BacktestStarted, await self.request("backtest.start", data, id=id))
+
+    async def optimize(
+        self,
+        symbol: str,
+        strategy_id: str,
+        param_ranges: Mapping[str, Any] | None = None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        id: str | None = None,
+    ) -> OptimizationStarted:
+        """Start a search; without ranges the strategy's own. `options` are further fields of `optimization.start`."""
+        data = {"symbol": symbol, "strategy_id": strategy_id, "param_ranges": param_ranges or {}, **(options or {})}
+        return _typed(OptimizationStarted, await self.request("optimization.start", data, id=id))
+
+    async def wait(self, task_id: str, timeout_s: float | None = None) -> TaskDone:
+        """The end of a task, of any kind; raises `DeadlineExceeded` when it has none within `timeout_s` seconds."""
+        stream = self._stream([done_topic(task_id)])
+        try:
+            found = await stream.next(timeout_s)
+        finally:
+            self._drop(stream)
+        if not found:
+            raise DeadlineExceeded(f"the task {task_id} did not end within {timeout_s} s")
+        return _typed(TaskDone, found[-1].event.data)
+
+    async def approve(
+        self,
+        strategy_id: str,
+        *,
+        optimization_id: str | None = None,
+        backtest_id: str | None = None,
+        criteria: Mapping[str, Any] | None = None,
+        deadline_s: float = 60.0,
+        id: str | None = None,
+    ) -> VerdictReply:
+        """Ask for a verdict on a search or a backtest and wait for it; it may still be running at the deadline."""
+        deadline = asyncio.get_running_loop().time() + deadline_s
+        asked = {"optimization_id": optimization_id, "backtest_id": backtest_id, "approval_criteria": criteria}
+        data = {"strategy_id": strategy_id} | {name: value for name, value in asked.items() if value is not None}
+        first_s = min(deadline_s, self._deadline_s)
+        verdict = _typed(VerdictReply, await self.request("strategy.approve", data, id=id, deadline_s=first_s))
+        left_s = deadline - asyncio.get_running_loop().time()
+        if verdict.status not in ("pending", "running") or left_s <= 0:
+            return verdict
+        try:
+            await self.wait(verdict.verdict_id, left_s)
+        except DeadlineExceeded:
+            return verdict
+        return _typed(VerdictReply, await self.request("verdict.get", {"verdict_id": verdict.verdict_id}))
+
+    async def latest_package(
+        self, symbol: str, timeframe: str | None = None, strategy_id: str | None = None
+    ) -> PackageReply:
+        """The newest package in force, of any grade; raises `NotFound` when there is none."""
+        data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id}
+        return _typed(PackageReply, await self.request("package.latest", data))
+
+    def packages(
+        self,
+        symbol: str,
+        timeframe: str | None = None,
+        strategy_id: str | None = None,
+        *,
+        grades: Collection[str] = ("proven",),
+        timeout_s: float | None = None,
+    ) -> Packages:
+        """Follow packages: those in force now, then each new one, as dictionaries (`Package` lists the members).
+
+        Refused are those that are revoked, expired, superseded, on a wrong topic, or of a grade that is not in
+        `grades`. Ends when nothing came for `timeout_s` seconds.
+        """
+        wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades))
+        return Packages(self._stream([wanted.prefix]), wanted, timeout_s)
+
+    def package_events(
+        self,
+        symbol: str,
+        timeframe: str | None = None,
+        strategy_id: str | None = None,
+        *,
+        grades: Collection[str] = ("proven",),
+        timeout_s: float | None = None,
+    ) -> PackageEvents:
+        """Follow everything that happens to packages, also what takes them out of force. Bots that hold positions
+        by a package should follow this."""
+        wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades))
+        return PackageEvents(self._stream([wanted.prefix]), wanted, timeout_s)
+
+    async def close(self) -> None:
+        """Close every connection and stream."""
+        for stream in self._streams:
+            stream.close()
+        self._streams.clear()
+        if self._asking is not None:
+            self._asking.close()
+            self._asking = None
+        if self._context is not None:
+            self._context.destroy(linger=0)
+            self._context = None
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _wires(self) -> Context:
+        if self._context is None:
+            self._context = zmq.Context()
+        return self._context
+
+    def _open(self) -> Asking:
+        if self._asking is None:
+            self._asking = Asking(self._wires(), self._requests, self._name)
+        return self._asking
+
+    def _stream(self, prefixes: list[str]) -> EventStream:
+        async def ask(type: str, data: Any, deadline_s: float) -> Any:
+            return await self.request(type, data, deadline_s=deadline_s)
+
+        stream = EventStream(self._wires(), self._events, prefixes, ask)
+        self._streams = [*(s for s in self._streams if not s.closed), stream]
+        return stream
+
+    def _drop(self, stream: EventStream) -> None:
+        stream.close()
+        self._streams = [s for s in self._streams if s is not stream]
+
+
+def new_id() -> str:
+    """A new request id."""
+    return uuid.uuid4().hex
+
+
+def _typed(kind: type[T], data: Any) -> T:
+    return msgspec.convert(data, kind)

@@ -1,0 +1,134 @@
+"""Following topics without missing or repeating an event: what a bot does between the wire and its strategy.
+
+1. Subscribe, then ask `events.snapshot`; hold what arrives meanwhile.
+2. Of each topic, take events in the order of `seq` and drop what was seen.
+3. An event whose `prev` is not the last one seen tells of a loss: hold it and ask `events.replay`.
+4. A heartbeat whose head has moved on may tell of a lost last event: ask as well, but hold nothing for it.
+5. Another epoch means another database: begin anew.
+
+`Follower` decides, without sockets and clocks; `AsyncClient` asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from tunesmith.domain.messages.envelope import Event
+from tunesmith.domain.messages.server import EventsReplay, EventsReply, EventsSnapshot
+from tunesmith.domain.topics import HEARTBEAT
+
+PAGE = 1_000
+
+
+class Numbered(NamedTuple):
+    """A durable event and the topic on which it came."""
+
+    topic: str
+    event: Event
+
+    @property
+    def seq(self) -> int:
+        return self.event.seq or 0
+
+
+class Question(NamedTuple):
+    """A request that mends what a follower misses."""
+
+    type: str
+    data: EventsSnapshot | EventsReplay
+
+
+class Follower:
+    """The state of one subscription to the durable events below `prefixes`."""
+
+    def __init__(self, prefixes: Iterable[str]) -> None:
+        self.prefixes = list(prefixes)
+        self._package_only = all(prefix.startswith("pkg/") for prefix in self.prefixes)
+        self._epoch: str | None = None
+        self._last: dict[str, int] = {}
+        self._sure = 0
+        self._held: list[Numbered] = []
+        self._whole = False
+        self.behind = True
+        """Something is missing, what comes is held: `question` must be asked."""
+        self.unsure = False
+        """Something may be missing: `question` should be asked in a while."""
+
+    def hear(self, topic: str, event: Event) -> list[Numbered]:
+        """What can be passed on now that this came: nothing while something before it is missing."""
+        if topic == HEARTBEAT:
+            self._beat(event)
+            return []
+        if event.seq is None or not topic.startswith(tuple(self.prefixes)):
+            return []
+        if self.behind:
+            self._held.append(Numbered(topic, event))
+            return []
+        return self._accept(Numbered(topic, event))
+
+    def question(self) -> Question:
+        """What to ask when `behind` or `unsure`."""
+        if self._epoch is None and not self._whole:
+            return Question("events.snapshot", EventsSnapshot(topics=self.prefixes))
+        return Question("events.replay", EventsReplay(topics=self.prefixes, after=self._sure, limit=PAGE))
+
+    def learn(self, asked: Question, reply: EventsReply) -> list[Numbered]:
+        """What can be passed on now that `asked` was answered, oldest first."""
+        if reply.epoch != self._epoch and asked.type == "events.replay" and self._epoch is not None:
+            self._forget()
+            return []
+        if asked.type == "events.snapshot" and reply.more:
+            self._whole = True  # more topics than a snapshot holds: replay everything instead
+            return []
+        self._epoch = reply.epoch
+        found: list[Numbered] = []
+        for record in reply.events:
+            told = Numbered(record.topic, msgspec.convert(record.event, Event))
+            self._sure = max(self._sure, told.seq)
+            if told.seq > self._last.get(told.topic, 0):
+                self._last[told.topic] = told.seq
+                found.append(told)
+        if reply.more:
+            return found
+        self._sure = max(self._sure, reply.head)
+        self.behind = self.unsure = False
+        held, self._held = self._held, []
+        for told in held:
+            if self.behind:
+                self._held.append(told)
+            elif told.event.epoch == self._epoch:
+                found += self._accept(told)
+        return found
+
+    def _accept(self, told: Numbered) -> list[Numbered]:
+        if told.event.epoch != self._epoch:
+            self._forget()
+            self._held.append(told)
+            return []
+        last = self._last.get(told.topic, 0)
+        if told.seq <= last:
+            return []
+        if told.event.prev != last and told.seq > self._sure:
+            self.behind = True
+            self._held.append(told)
+            return []
+        self._last[told.topic] = told.seq
+        return [told]
+
+    def _beat(self, event: Event) -> None:
+        if self.behind or not isinstance(event.data, dict):
+            return
+        if event.data.get("epoch", event.epoch) != self._epoch:
+            self._forget()
+            return
+        head = event.data.get("package_head") if self._package_only else None
+        if head is None:
+            head = event.data.get("head")
+        self.unsure = isinstance(head, int) and head > self._sure
+
+    def _forget(self) -> None:
+        self._epoch, self._last, self._sure, self._whole = None, {}, 0, False
+        self.behind = True

@@ -1,0 +1,133 @@
+"""Packages as a bot takes them: what it asked for, in force, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from tunesmith.client.following import Numbered
+from tunesmith.domain.messages.packages import Package
+from tunesmith.domain.topics import package_topic
+
+log = logging.getLogger("tunesmith.client")
+
+
+class PackageEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a package.
+
+    `approved` brings the `package` as it came; `revoked` and `expired` take it out of force, and so does `superseded`,
+    where its successor is of a grade that was not asked for.
+    """
+
+    kind: Literal["approved", "revoked", "expired", "superseded"]
+    package_id: str
+    topic: str
+    seq: int
+    time: str
+    package: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which packages a bot asked for; None means any."""
+
+    symbol: str
+    timeframe: str | None
+    strategy_id: str | None
+    grades: Collection[str]
+
+    @property
+    def prefix(self) -> str:
+        """The longest topic prefix that all of them share."""
+        prefix = f"pkg/{self.symbol}/"
+        if self.timeframe is not None:
+            prefix += f"{self.timeframe}/"
+            if self.strategy_id is not None:
+                prefix += f"{self.strategy_id}/"
+        return prefix
+
+    def read(self, told: Numbered) -> PackageEvent | None:
+        """The event as far as it concerns these packages; what is refused is logged with the reason."""
+        data = told.event.data if isinstance(told.event.data, dict) else {}
+        if told.event.type == "package.approved":
+            refusal = self._refusal(data, told.topic)
+            if refusal is None:
+                return _event("approved", told, data["package_id"], package=data)
+            log.info("package refused: %s (%s, seq %d)", refusal, told.topic, told.seq)
+            if isinstance(data.get("supersedes"), str):
+                return _event("superseded", told, data["supersedes"], reason=refusal)
+            return None
+        if told.event.type in ("package.revoked", "package.expired") and isinstance(data.get("package_id"), str):
+            kind: Literal["revoked", "expired"] = "revoked" if told.event.type == "package.revoked" else "expired"
+            return _event(kind, told, data["package_id"], reason=str(data.get("reason") or kind))
+        return None
+
+    def _refusal(self, data: dict[str, Any], topic: str) -> str | None:
+        try:
+            package = msgspec.convert(data, Package)
+        except msgspec.ValidationError as error:
+            return f"it is malformed: {error}"
+        if package_topic(package.symbol, package.timeframe, package.strategy_id) != topic:
+            return f"it is for {package.symbol} {package.timeframe} {package.strategy_id}"
+        wishes = (self.symbol, self.timeframe, self.strategy_id)
+        found = (package.symbol, package.timeframe, package.strategy_id)
+        if any(wish not in (None, is_) for wish, is_ in zip(wishes, found, strict=True)):
+            return f"{' '.join(found)} was not asked for"
+        if package.grade not in self.grades:
+            return f"its grade is {package.grade!r}"
+        if is_expired(data):
+            return f"it expired at {package.valid_until}"
+        return None
+
+
+class Shelf:
+    """Packages in force that were not taken yet, the newest of each topic."""
+
+    def __init__(self) -> None:
+        self._packages: dict[str, dict[str, Any]] = {}
+
+    def put(self, events: Iterable[PackageEvent]) -> None:
+        """Follow what happened, in order."""
+        for event in events:
+            self._packages.pop(event.topic, None)
+            if event.package is not None:
+                self._packages[event.topic] = event.package
+
+    def take(self) -> dict[str, Any] | None:
+        """The package that waits longest and has not expired by now; None when there is none."""
+        while self._packages:
+            package = self._packages.pop(next(iter(self._packages)))
+            if not is_expired(package):
+                return package
+        return None
+
+
+def is_expired(package: dict[str, Any]) -> bool:
+    """Whether `valid_until` has passed; a time that cannot be read has."""
+    try:
+        until = datetime.fromisoformat(package["valid_until"])
+    except ValueError:
+        return True
+    return (until if until.tzinfo else until.replace(tzinfo=UTC)) <= datetime.now(UTC)
+
+
+def _event(
+    kind: Literal["approved", "revoked", "expired", "superseded"],
+    told: Numbered,
+    package_id: str,
+    package: dict[str, Any] | None = None,
+    reason: str | None = None,
+) -> PackageEvent:
+    return PackageEvent(
+        kind=kind,
+        package_id=package_id,
+        topic=told.topic,
+        seq=told.seq,
+        time=told.event.time,
+        package=package,
+        reason=reason,
+    )

@@ -1,0 +1,256 @@
+"""Streams of events: a subscription that finds out what it missed and gets it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import msgspec
+import zmq
+
+from tunesmith.client.following import Follower, Numbered, Question
+from tunesmith.client.packages import PackageEvent, Shelf, Wanted
+from tunesmith.client.sockets import Context, Wire
+from tunesmith.domain.messages.envelope import Event
+from tunesmith.domain.messages.server import EventsReply
+from tunesmith.domain.topics import HEARTBEAT
+from tunesmith.errors import TunesmithError
+from tunesmith.transport.codec import decode_event
+
+ASK_DEADLINE_S = 5.0
+ASK_AGAIN_S = 0.25
+JITTER_S = 1.0
+"""Many bots hear the same heartbeat; they do not all ask at once."""
+
+SILENCE_S = 10.0
+"""A subscription that hears nothing for this long, or for five heartbeats, is made anew."""
+
+MAX_BEAT_S = 60.0
+
+Ask = Callable[[str, Any, float], Awaitable[Any]]
+"""`await ask(type, data, deadline_s)` → the reply's data."""
+
+log = logging.getLogger("tunesmith.client")
+
+T = TypeVar("T")
+
+
+class EventStream:
+    """The durable events below some prefixes, each once, in order, none missing. Belongs to one loop."""
+
+    def __init__(self, context: Context, address: str, prefixes: list[str], ask: Ask) -> None:
+        self._context = context
+        self._address = address
+        self._ask = ask
+        self._follower = Follower(prefixes)
+        self._arrived: deque[tuple[str, Event]] = deque()
+        self._beat: Event | None = None
+        self._ready: list[Numbered] = []
+        self._news = asyncio.Event()
+        self._ask_at = 0.0
+        self._heard_at = self._beat_at = asyncio.get_running_loop().time()
+        self._beat_s = 0.0
+        self._wire: Wire | None = self._open()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it stopped listening."""
+        return self._wire is None
+
+    async def next(self, timeout_s: float | None = None) -> list[Numbered]:
+        """All that can be passed on by now, at least one event; empty after `timeout_s` seconds or when closed."""
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout_s is None else loop.time() + timeout_s
+        while self._wire is not None:
+            self._take_in()
+            if self._must_ask():
+                await self._inquire(deadline)
+            if self._ready:
+                break
+            if deadline is not None and loop.time() >= deadline:
+                break
+            await self._wait(deadline)
+            self._renew_if_silent()
+        return self.arrived()
+
+    def arrived(self) -> list[Numbered]:
+        """What can be passed on at once, without asking or waiting."""
+        if self._wire is not None:
+            self._take_in()
+        ready, self._ready = self._ready, []
+        return ready
+
+    def close(self) -> None:
+        """Stop listening; who waits in `next` gets an empty list."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+            self._news.set()
+
+    def _open(self) -> Wire:
+        wire = Wire(self._context, zmq.SUB, self._address, self._hear, lambda: None)
+        for prefix in (*self._follower.prefixes, HEARTBEAT):  # heartbeats last: who hears one has the others
+            wire.subscribe(prefix)
+        return wire
+
+    def _hear(self, frames: list[bytes]) -> None:
+        now = asyncio.get_running_loop().time()
+        self._heard_at = now
+        try:
+            topic, event = frames[0].decode(), decode_event(frames[1])
+        except (TunesmithError, UnicodeDecodeError, IndexError):
+            log.warning("an event that cannot be read was dropped")
+            return
+        if topic == HEARTBEAT:
+            self._beat, self._beat_s, self._beat_at = event, min(now - self._beat_at, MAX_BEAT_S), now
+        else:
+            self._arrived.append((topic, event))
+        self._news.set()
+
+    def _take_in(self) -> None:
+        self._news.clear()
+        while self._arrived:
+            self._ready += self._follower.hear(*self._arrived.popleft())
+        if self._beat is not None:
+            beat, self._beat = self._beat, None
+            was_unsure = self._follower.unsure
+            self._follower.hear(HEARTBEAT, beat)
+            if self._follower.unsure and not was_unsure:
+                self._postpone(random.uniform(0.0, JITTER_S))  # noqa: S311 - not for secrets
+
+    def _must_ask(self) -> bool:
+        due = asyncio.get_running_loop().time() >= self._ask_at
+        return due and (self._follower.behind or self._follower.unsure)
+
+    async def _inquire(self, deadline: float | None) -> None:
+        question = self._follower.question()
+        left_s = ASK_DEADLINE_S
+        if deadline is not None:
+            left_s = min(left_s, max(0.05, deadline - asyncio.get_running_loop().time()))
+        try:
+            answer = await self._ask(question.type, question.data, left_s)
+            reply = msgspec.convert(answer, EventsReply)
+        except TunesmithError as error:
+            if not error.retryable:
+                raise
+            self._postpone(ASK_AGAIN_S)
+            return
+        self._learn(question, reply)
+
+    def _learn(self, question: Question, reply: EventsReply) -> None:
+        found = self._follower.learn(question, reply)
+        self._ready += found
+        if self._follower.behind and not found and not reply.more:
+            self._postpone(ASK_AGAIN_S)
+
+    def _postpone(self, seconds: float) -> None:
+        self._ask_at = asyncio.get_running_loop().time() + seconds
+
+    async def _wait(self, deadline: float | None) -> None:
+        times = [self._silent_at()]
+        if deadline is not None:
+            times.append(deadline)
+        if self._follower.behind or self._follower.unsure:
+            times.append(self._ask_at)
+        try:
+            async with asyncio.timeout_at(min(times)):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    def _silent_at(self) -> float:
+        return self._heard_at + max(SILENCE_S, 5 * self._beat_s)
+
+    def _renew_if_silent(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._wire is not None and now >= self._silent_at():
+            log.warning("nothing was heard from %s for %.0f s; connecting anew", self._address, now - self._heard_at)
+            self._wire.close()
+            self._wire = self._open()
+            self._heard_at = now
+
+
+class Follow(Generic[T]):
+    """An asynchronous iterator that survives the cancellation of one step. Ends when closed, or after a silence."""
+
+    def __init__(self, stream: EventStream, wanted: Wanted, timeout_s: float | None) -> None:
+        self._stream = stream
+        self._wanted = wanted
+        self._timeout_s = timeout_s
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        loop = asyncio.get_running_loop()
+        deadline = None if self._timeout_s is None else loop.time() + self._timeout_s
+        self._take_in(self._stream.arrived())  # what waits to be taken may be out of force by now
+        while (found := self._pop()) is None:
+            left_s = None if deadline is None else max(0.0, deadline - loop.time())
+            news = await self._stream.next(left_s)
+            if not news:
+                raise StopAsyncIteration
+            self._take_in(news)
+        return found
+
+    def stop(self) -> None:
+        """Stop listening; to be called on the loop."""
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def __del__(self) -> None:
+        self._stream.close()
+
+    def _take_in(self, news: list[Numbered]) -> None:
+        read = (self._wanted.read(told) for told in news)
+        self._push([event for event in read if event is not None])
+
+    def _push(self, events: Collection[PackageEvent]) -> None:
+        raise NotImplementedError
+
+    def _pop(self) -> T | None:
+        raise NotImplementedError
+
+
+class PackageEvents(Follow[PackageEvent]):
+    """Everything that happens to the packages that were asked for, in order."""
+
+    def __init__(self, stream: EventStream, wanted: Wanted, timeout_s: float | None) -> None:
+        super().__init__(stream, wanted, timeout_s)
+        self._events: deque[PackageEvent] = deque()
+
+    def _push(self, events: Collection[PackageEvent]) -> None:
+        self._events.extend(events)
+
+    def _pop(self) -> PackageEvent | None:
+        return self._events.popleft() if self._events else None
+
+
+class Packages(Follow[dict[str, Any]]):
+    """The packages in force that were asked for, each once; of several on one topic the newest."""
+
+    def __init__(self, stream: EventStream, wanted: Wanted, timeout_s: float | None) -> None:
+        super().__init__(stream, wanted, timeout_s)
+        self._shelf = Shelf()
+
+    def _push(self, events: Collection[PackageEvent]) -> None:
+        self._shelf.put(events)
+
+    def _pop(self) -> dict[str, Any] | None:
+        return self._shelf.take()
