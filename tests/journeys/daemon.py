@@ -86,6 +86,12 @@ class Dealer:
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.connect(address)
 
+    def __enter__(self) -> Dealer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def ask(self, message_type: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
         """The whole reply envelope."""
         request = {"v": 1, "type": message_type, "id": f"t{os.getpid()}-{next(self._ids)}", "data": data, **more}
@@ -104,7 +110,7 @@ class Dealer:
         reply: dict[str, Any] = json.loads(self.socket.recv_multipart()[-1])
         return reply
 
-    def until_done(self, message_type: str, data: dict[str, Any], timeout_s: float = 60.0) -> dict[str, Any]:
+    def until_done(self, message_type: str, data: dict[str, Any], timeout_s: float = 150.0) -> dict[str, Any]:
         """Ask for a status until it is final."""
         found: dict[str, Any] = {}
 
@@ -114,6 +120,14 @@ class Dealer:
 
         wait_until(final, timeout_s, lambda: f"{message_type} {data} is still {found}")
         return found
+
+    def verdict(self, data: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Ask for approval and wait for the verdict, however long vectorbt takes to compile the first time."""
+        verdict = self.data("strategy.approve", data, deadline_ms=5_000, **more)
+        if verdict["status"] in ("pending", "running"):
+            verdict = self.until_done("verdict.status", {"verdict_id": verdict["verdict_id"]})
+        assert verdict["status"] == "completed", verdict
+        return verdict
 
     def close(self) -> None:
         self.socket.close()

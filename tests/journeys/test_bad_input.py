@@ -115,7 +115,12 @@ def test_a_wrong_frame_gets_its_code(dealer: Dealer, frames: list[bytes], code: 
 
 def test_numbers_beyond_a_double_are_refused_with_their_path(dealer: Dealer) -> None:
     text = json.dumps(
-        {"v": 1, "type": "optimization.start", "id": "bad", "data": {**SEARCH, "param_ranges": {"fast_period": {"min": 5}}}}
+        {
+            "v": 1,
+            "type": "optimization.start",
+            "id": "bad",
+            "data": {**SEARCH, "param_ranges": {"fast_period": {"min": 5}}},
+        }
     )
     reply = dealer.send_frames([text.replace('"min": 5', '"min": 1e999').encode()])
     assert (reply["error"]["code"], reply["error"]["errors"][0]["path"]) == (
@@ -170,7 +175,7 @@ def test_an_import_of_unsound_bars_names_every_problem(dealer: Dealer) -> None:
         [hour, 10.0, 9.5, 9.0, 10.0, 1.0],
         [hour, 10.0, 11.0, 9.0, -1.0, 1.0],
     ]
-    reply = dealer.ask("data.import", {"symbol": "BAD/USDT", "timeframe": "1h", "bars": rows})
+    reply = dealer.ask("data.import", {"symbol": "BAD/USDT", "timeframe": "1h", "bars": rows}, deadline_ms=25_000)
     assert reply["error"]["code"] == "invalid"
     detail = reply["error"]["detail"] + json.dumps(reply["error"]["errors"])
     assert "high" in detail

@@ -49,8 +49,8 @@ PLANTED = Market(
     "1d",
     "made up, with an edge planted in it: long calm trends that change direction",
     {
-        "fast_period": {"min": 2, "max": 30},
-        "slow_period": {"min": 10, "max": 120, "step": 2},
+        "fast_period": {"min": 2, "max": 20},
+        "slow_period": {"min": 10, "max": 60},
         "signal_threshold": 0.0,
     },
 )

@@ -7,13 +7,13 @@ import random
 from datetime import UTC, datetime, timedelta
 
 _SIGMA = 0.02
-_DRIFT = 0.22
-_MEAN_LENGTH = 80
+_DRIFT = 0.35
+_MEAN_LENGTH = 40
 _START = datetime(2019, 1, 1, tzinfo=UTC)
 
 
 def planted_market(n_bars: int, seed: int) -> str:
-    """Daily candles as CSV text: log returns of ±0.22 σ drift and σ = 2 %, the sign changing every 80 bars on average.
+    """Daily candles as CSV text: log returns of ±0.35 σ drift and σ = 2 %, the sign changing every 40 bars on average.
 
     Highs and lows come from a walk within the bar, so that they are as wide as the returns ask for.
     """

@@ -18,7 +18,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from tunesmith.domain.criteria import bounds
+from tunesmith.domain.criteria import bounds, keeps
 from tunesmith.domain.messages.verdicts import ApprovalCriteria, Check, VerdictStatus
 from tunesmith.domain.metrics import METRICS
 
@@ -95,7 +95,7 @@ def criteria_checks(criteria: ApprovalCriteria, metrics: Metrics, segment: str) 
         value = metrics.get(bound.metric)
         if value is not None and math.isnan(value):
             value = None
-        passed = value is not None and (value >= bound.limit if bound.at_least else value <= bound.limit)
+        passed = keeps(bound, value)
         side = "at least" if bound.at_least else "at most"
         limit = say(bound.metric, bound.limit)
         label = bound.metric.replace("_", " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
@@ -37,6 +38,13 @@ def bounds(criteria: ApprovalCriteria) -> list[Bound]:
         for name, metric, at_least in CRITERIA
         if (limit := getattr(criteria, name)) is not None
     ]
+
+
+def keeps(bound: Bound, value: float | None) -> bool:
+    """Whether a metric's value keeps the bound; an undefined one does not."""
+    if value is None or math.isnan(value):
+        return False
+    return value >= bound.limit if bound.at_least else value <= bound.limit
 
 
 def merge(asked: ApprovalCriteria | None, defaults: ApprovalCriteria) -> ApprovalCriteria:

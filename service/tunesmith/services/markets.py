@@ -90,10 +90,10 @@ def _range_of(request: MarketRequest, series: Series) -> tuple[int, int]:
     start = series.start_ms if request.start_date is None else parse_date(request.start_date, "/data/start_date")
     end = series.end_ms if request.end_date is None else parse_date(request.end_date, "/data/end_date", end=True)
     span = f"{series.symbol} {series.timeframe} runs from {iso(series.start_ms)} to {iso(series.end_ms)}"
-    if end <= start:
-        raise Invalid("end_date is not after start_date", path="/data/end_date")
     if not series.start_ms <= start < series.end_ms:
         raise Invalid(f"start_date is outside the data: {span}", path="/data/start_date")
-    if end > series.end_ms + _DAY_MS:
+    if not series.start_ms < end <= series.end_ms + _DAY_MS:
         raise Invalid(f"end_date is outside the data: {span}", path="/data/end_date")
+    if end <= start:
+        raise Invalid("end_date is not after start_date", path="/data/end_date")
     return start, min(end, series.end_ms)

@@ -9,7 +9,7 @@ import msgspec
 from tunesmith import telemetry
 from tunesmith.compute.samplers import SAMPLERS, choose_method
 from tunesmith.compute.selection import target_metric
-from tunesmith.domain.criteria import SEARCH_FLOOR, bounds, merge
+from tunesmith.domain.criteria import SEARCH_FLOOR, bounds, keeps, merge
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.optimizations import (
     CancelOptimization,
@@ -137,7 +137,7 @@ async def results(context: Context, request: OptimizationResults, call: Call) ->
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
         total=await trials.count(context.database, row.id),
-        trials=[Trial(index=t.index, params=t.params, metrics=t.metrics) for t in page],
+        trials=[_trial(t, task) for t in page],
     )
 
 
@@ -261,7 +261,7 @@ async def _without_winner(conn: Connection) -> dict[str, Any]:
     return {"best_params": None, "best_score": None, "report_id": None, "verdict_id": None}
 
 
-def _direction(target: str) -> str:
+def _direction(target: str) -> trials.Direction:
     return METRICS[target_metric(target)].direction
 
 
@@ -272,6 +272,13 @@ async def _best(context: Context, row: TaskRow) -> tuple[dict[str, Any], float] 
         return stored.best_params, stored.best_score
     job = context.tasks.jobs.get(row.id)
     return None if job is None or job.best is None else (msgspec.json.decode(job.best.params), job.best.score)
+
+
+def _trial(row: trials.TrialRow, task: OptimizationTask) -> Trial:
+    kept = all(keeps(bound, row.metrics.get(bound.metric)) for bound in bounds(task.constraints))
+    return Trial(
+        index=row.index, params=row.params, metrics=row.metrics, eligible=kept and row.error is None, error=row.error
+    )
 
 
 def _constraints(task: OptimizationTask) -> list[trials.Constraint]:

@@ -37,15 +37,13 @@ from tunesmith.storage.packages import PackageRow
 class Approved:
     """An approval on its way to a package."""
 
-    verdict_id: str
-    report_id: str
     assignment: Assignment
     data: Prepared
     decision: Decision
 
 
-async def publish(conn: Connection, approved: Approved, params: dict[str, Any], apply: Apply) -> Package:
-    """Store the package and its event in the writer's transaction; it goes out after the commit.
+async def compose(conn: Connection, approved: Approved, params: dict[str, Any], apply: Apply) -> Package:
+    """The package that an approval makes.
 
     It is valid for as long as the hold-out that it passed, and supersedes the one in force for the same market,
     timeframe and strategy.
@@ -74,11 +72,14 @@ async def publish(conn: Connection, approved: Approved, params: dict[str, Any], 
         "apply": apply,
         "created_at": iso(created_ms),
     }
-    package = Package(package_id=canonical_hash(fields), **fields)
-    topic = package_topic(window.symbol, window.timeframe, strategy.id)
-    seq, _ = await outbox.append(conn, topic, "package.approved", window.symbol, msgspec.to_builtins(package))
-    await packages.create(conn, package, seq=seq, backtest_id=approved.report_id, verdict_id=approved.verdict_id)
-    return package
+    return Package(package_id=canonical_hash(fields), **fields)
+
+
+async def publish(conn: Connection, package: Package, *, verdict_id: str, report_id: str) -> None:
+    """Store a package and its event, in the transaction that stored its verdict; it goes out after the commit."""
+    topic = package_topic(package.symbol, package.timeframe, package.strategy_id)
+    seq, _ = await outbox.append(conn, topic, "package.approved", package.symbol, msgspec.to_builtins(package))
+    await packages.create(conn, package, seq=seq, backtest_id=report_id, verdict_id=verdict_id)
 
 
 async def latest(context: Context, request: LatestPackage, call: Call) -> PackageReply:

@@ -29,7 +29,7 @@ from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import OnePoint, Prepared
 from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.once import Change
-from tunesmith.services.packages import Approved, publish
+from tunesmith.services.packages import Approved, compose, publish
 from tunesmith.services.work import Assignment, prepared, work_of
 from tunesmith.storage import holdouts, optimizations, packages, reports, verdicts
 from tunesmith.storage import tasks as task_rows
@@ -120,10 +120,10 @@ async def run(context: Context, job: Job) -> None:
     async def apply(conn: Connection) -> dict[str, Any]:
         package = None
         if decision.approved:
-            package = await publish(
-                conn, Approved(job.id, task.report_id, task, data, decision), task.params, task.apply
-            )
+            package = await compose(conn, Approved(task, data, decision), task.params, task.apply)
         await verdicts.create(conn, _row(job, task, data, decision, package.package_id if package else None))
+        if package is not None:
+            await publish(conn, package, verdict_id=job.id, report_id=task.report_id)
         telemetry.VERDICTS.labels(decision.status).inc()
         return {
             "verdict": decision.status,

@@ -84,9 +84,13 @@ class OptimizationResults(Request, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Trial(Reply, frozen=True, kw_only=True):
+    """One point that was tried. Only an `eligible` one, which keeps every constraint, can be the best."""
+
     index: int
     params: dict[str, Any]
     metrics: dict[str, float | None]
+    eligible: bool
+    error: str | None = None
 
 
 class OptimizationResultsReply(Reply, frozen=True, kw_only=True):

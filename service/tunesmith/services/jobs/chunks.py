@@ -6,6 +6,7 @@ that a task may see out of the market data and writes it there, so that workers 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute import replay
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
@@ -131,7 +133,8 @@ CHUNKS: dict[str, Callable[[Any], Any]] = {
 
 
 def warm_up() -> None:
-    """Load kernels and vectorbt before the first task asks for them."""
+    """Load kernels before the first chunk, and behind it vectorbt, which takes longer and only reports need."""
+    threading.Thread(target=replay.warm_up, name="vectorbt", daemon=True).start()
     n = 64
     stamps = np.arange(n, dtype=np.int64) * 3_600_000
     close = 100.0 + np.sin(np.arange(n) / 3.0)
@@ -139,7 +142,7 @@ def warm_up() -> None:
     bars = Bars.from_arrays(stamps, columns, symbol="WARM/UP", timeframe="1h")
     rule = builtin("ma_cross_v1.0")
     point = encode_points(rule.parameters, {"fast_period": 2, "slow_period": 5, "signal_threshold": 0.0})[0]
-    report_point(rule, bars, point, Execution(Costs(), "next_open", "long"), 0)
+    evaluate_points(rule, bars, point[np.newaxis], Execution(Costs(), "next_open", "long"))
 
 
 def _load(work: Work) -> tuple[Strategy, Bars]:
