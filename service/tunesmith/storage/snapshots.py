@@ -41,7 +41,8 @@ class Snapshots:
         name = bars.data_hash
         label = self.root / f"{name}.json"
         with contextlib.suppress(FileNotFoundError):
-            os.utime(label)  # so that `prune` takes it for a young one
+            for file in (label.with_suffix(".npy"), label):
+                os.utime(file)  # so that `prune` takes it for a young one
             return name
         table = np.empty((1 + len(COLUMNS), len(bars)))
         table[0] = bars.timestamp.view(np.float64)

@@ -1,0 +1,533 @@
+"""Market data: imports of every format and every bad kind, merging, finding, resampling, and what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tunesmith.domain.bars import COLUMNS, Bars
+from tunesmith.domain.messages.markets import ImportReport
+from tunesmith.errors import Conflict, Internal, Invalid, NotFound, TunesmithError
+from tunesmith.storage import market
+from tunesmith.storage.market import MarketStore
+
+HOUR = 3_600_000
+START = 1_704_067_200_000
+NAMES: dict[str, Any] = {"symbol": "BTC/USDT", "timeframe": "1h"}
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MarketStore:
+    return MarketStore(tmp_path / "market")
+
+
+def table(hours: range = range(48), seed: int = 0) -> pd.DataFrame:
+    """Candles of these hours; the same hour has the same candle in every table of a seed."""
+    rng = np.random.default_rng(seed)
+    opened, close = 100 + rng.random((2, 1000))[:, hours.start : hours.stop]
+    return pd.DataFrame(
+        {
+            "date": pd.to_datetime(START + HOUR * np.array(hours), unit="ms", utc=True),
+            "open": opened,
+            "high": np.maximum(opened, close) + 1,
+            "low": np.minimum(opened, close) - 1,
+            "close": close,
+            "volume": 1.0,
+        }
+    )
+
+
+def write(path: Path, frame: pd.DataFrame) -> Path:
+    if ".csv" in path.name:
+        frame.to_csv(path, index=False)
+    elif path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_feather(path)
+    return path
+
+
+def bring(store: MarketStore, frame: pd.DataFrame, **more: Any) -> ImportReport:
+    path = write(store.root.parent / "import.parquet", frame.reset_index(drop=True))
+    return store.import_file(path, **{**NAMES, **more})
+
+
+def without(frame: pd.DataFrame, *rows: int) -> pd.DataFrame:
+    return frame.drop(index=list(rows))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet", "a.feather"])
+def test_every_format_is_imported_alike(store: MarketStore, tmp_path: Path, name: str) -> None:
+    report = store.import_file(write(tmp_path / name, table()), **NAMES)
+    bars = store.load("local", "BTC/USDT", "1h")
+    expected = Bars.from_frame(table(), **NAMES)
+    assert report.data_hash == bars.data_hash == expected.data_hash
+    assert (report.n_bars, report.n_new, report.gaps) == (48, 48, [])
+    assert (report.start, report.end) == ("2024-01-01T00:00:00.000Z", "2024-01-03T00:00:00.000Z")
+    (series,) = store.list()
+    assert (series.venue, series.symbol, series.timeframe) == ("local", "BTC/USDT", "1h")
+    assert (series.start_ms, series.end_ms, series.n_bars) == (START, START + 48 * HOUR, 48)
+
+
+def test_rows_are_imported_as_files_are(store: MarketStore) -> None:
+    frame = table()
+    stamps = [START + HOUR * hour for hour in range(48)]
+    rows = list(zip(stamps, *(frame[name].tolist() for name in COLUMNS), strict=True))
+    report = store.import_rows(rows, **NAMES, venue="binance")
+    assert report.data_hash == Bars.from_frame(frame, **NAMES, venue="binance").data_hash
+    with pytest.raises(Invalid) as refused:
+        store.import_rows([(10**30, *rows[0][1:])], **NAMES)
+    assert refused.value.path == "/data/bars"
+    with pytest.raises(Invalid, match="before 1970 or after 2262"):
+        store.import_rows([(10**16, *rows[0][1:])], **NAMES)
+
+
+BAD: dict[str, tuple[Change, list[str]]] = {
+    "out of order": (lambda f: f.iloc[[0, 2, 1, 3, 4]], ["1 bars are out of order, first at row 2"]),
+    "newest first": (lambda f: f.iloc[::-1], ["47 bars are out of order, first at row 1"]),
+    "repeated": (
+        lambda f: pd.concat([f[:3], f[2:]]),
+        ["1 bars repeat the time before them", "1 have the same bar again and 0 another one"],
+    ),
+    "repeated with other values": (
+        lambda f: pd.concat([f[:3], f[2:3].assign(volume=9.0), f[3:]]),
+        ["1 bars repeat the time before them", "0 have the same bar again and 1 another one"],
+    ),
+    "repeated later": (lambda f: pd.concat([f, f[:2]]), ["out of order", "2 have the same bar again"]),
+    "high below close": (lambda f: f.assign(high=f["low"]), ["48 bars have a high below their open or close"]),
+    "low above open": (lambda f: f.assign(low=f["high"]), ["48 bars have a low above their open or close"]),
+    "zero price": (lambda f: f.assign(low=0.0), ["48 bars have a price of zero or below, first at row 0"]),
+    "negative price": (lambda f: f.assign(low=-1.0), ["48 bars have a price of zero or below"]),
+    "missing price": (lambda f: f.assign(close=np.nan), ["48 bars have a missing or infinite price"]),
+    "negative volume": (lambda f: f.assign(volume=-1.0), ["48 bars have a missing, infinite or negative volume"]),
+    "no rows": (lambda f: f[:0], ["there are no bars"]),
+    "another timeframe": (
+        lambda f: f.assign(date=f["date"].iloc[0] + pd.to_timedelta(5 * np.arange(48), "min")),
+        ["the bars are 5m apart, not 1h"],
+    ),
+    "a longer timeframe": (
+        lambda f: f.assign(date=f["date"].iloc[0] + pd.to_timedelta(np.arange(48), "D")),
+        ["the bars are 1d apart, not 1h"],
+    ),
+    "off the grid": (
+        lambda f: f.assign(date=[*f["date"][:-1], f["date"].iloc[-1] + pd.Timedelta("7min")]),
+        ["1 bars are not a whole number of 1h after the first, first at row 47"],
+    ),
+    "before 1970": (lambda f: f.assign(date=f["date"] - pd.Timedelta(days=30_000)), ["a time before 1970"]),
+    "several things": (
+        lambda f: f.assign(low=[0.0, *f["low"][1:]], volume=-1.0).iloc[[0, 2, 1]],
+        ["out of order", "price of zero", "negative volume"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_bars_are_refused_with_every_problem_and_nothing_is_stored(store: MarketStore, kind: str) -> None:
+    change, problems = BAD[kind]
+    with pytest.raises(Invalid) as refused:
+        bring(store, change(table()))
+    error = refused.value
+    assert error.message.startswith("import.parquet: ")
+    assert len(error.errors) >= len(problems)
+    assert all(any(problem in found.message for found in error.errors) for problem in problems)
+    assert store.list() == []
+    assert list(store.root.rglob("*.parquet")) == []
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_import_leaves_what_is_stored(store: MarketStore, kind: str) -> None:
+    before = bring(store, table())
+    with pytest.raises(Invalid):
+        bring(store, BAD[kind][0](table()), replace=True)
+    assert store.load("local", "BTC/USDT", "1h").data_hash == before.data_hash
+
+
+def test_gaps_are_reported_and_not_refused(store: MarketStore) -> None:
+    report = bring(store, without(table(), 5, 20, 21, 22))
+    assert report.n_bars == 44
+    assert report.gaps == [
+        {"from": "2024-01-01T05:00:00.000Z", "to": "2024-01-01T05:00:00.000Z", "missing": 1},
+        {"from": "2024-01-01T20:00:00.000Z", "to": "2024-01-01T22:00:00.000Z", "missing": 3},
+    ]
+    (series,) = store.list()
+    assert (series.n_gaps, series.gaps) == (2, report.gaps)
+
+
+def test_a_manifest_lists_no_more_than_the_first_gaps(store: MarketStore) -> None:
+    report = bring(store, without(table(range(900)), *(row for row in range(900) if row % 4 == 3)))
+    assert len(report.gaps) == 224
+    (series,) = store.list()
+    assert (series.n_gaps, series.gaps) == (224, report.gaps[:100])
+
+
+def test_a_later_range_joins_what_is_stored(store: MarketStore) -> None:
+    bring(store, table(range(30)))
+    report = bring(store, table(range(20, 48)))
+    assert (report.n_bars, report.n_new, report.gaps) == (48, 18, [])
+    assert store.load("local", "BTC/USDT", "1h").data_hash == Bars.from_frame(table(), **NAMES).data_hash
+    assert len(list(store.root.rglob("*.parquet"))) == 1
+
+
+def test_an_earlier_range_fills_a_gap(store: MarketStore) -> None:
+    bring(store, without(table(), *range(10, 20)))
+    report = bring(store, table(range(10, 20)))
+    assert (report.n_bars, report.n_new, report.gaps) == (48, 10, [])
+
+
+def test_the_same_file_again_changes_nothing(store: MarketStore) -> None:
+    first = bring(store, table())
+    files = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.*") if path.name != ".lock"}
+    again = bring(store, table())
+    assert (again.n_new, again.data_hash) == (0, first.data_hash)
+    assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*.*") if path.name != ".lock"} == files
+
+
+def test_other_values_for_stored_bars_are_a_conflict_unless_they_replace(store: MarketStore) -> None:
+    before = bring(store, table(range(30)))
+    changed = table(range(20, 48))
+    changed.loc[0, "close"] = changed.loc[0, "high"]
+    with pytest.raises(Conflict) as refused:
+        bring(store, changed)
+    assert "1 bars differ from what is stored (2024-01-01T20:00:00.000Z close" in refused.value.message
+    assert "with replace" in refused.value.message
+    assert store.list()[0].data_hash == before.data_hash
+    report = bring(store, changed, replace=True)
+    assert (report.n_bars, report.n_new) == (48, 19)
+    assert store.load("local", "BTC/USDT", "1h").close[20] == changed["high"][0]
+
+
+def test_bars_that_do_not_align_with_the_stored_ones_are_refused(store: MarketStore) -> None:
+    bring(store, table(range(30)))
+    late = table(range(30, 48)).assign(date=lambda f: f["date"] + pd.Timedelta("30min"))
+    with pytest.raises(Invalid, match="18 bars are not a whole number of 1h after the first"):
+        bring(store, late)
+
+
+def test_one_bar_is_enough(store: MarketStore) -> None:
+    assert bring(store, table(range(1))).n_bars == 1
+
+
+FREQTRADE = {
+    "BTC_USDT-1h.feather": ("BTC/USDT", "1h"),
+    "futures/BTC_USDT_USDT-1h-futures.feather": ("BTC/USDT:USDT", "1h"),
+    "ETH_BTC-1h.parquet": ("ETH/BTC", "1h"),
+    "1000PEPE_USDT-1h.csv.gz": ("1000PEPE/USDT", "1h"),
+}
+
+
+def test_a_folder_of_freqtrade_s(store: MarketStore, tmp_path: Path) -> None:
+    folder = tmp_path / "binance"
+    (folder / "futures").mkdir(parents=True)
+    for name in FREQTRADE:
+        write(folder / name, table())
+    for name in ("futures/BTC_USDT_USDT-1h-mark.feather", "futures/BTC_USDT_USDT-8h-funding_rate.feather"):
+        write(folder / name, table())
+    write(folder / "notes.csv", table())
+    write(folder / "BAD_USDT-1h.feather", table().assign(low=0.0))
+    (folder / "README.md").write_text("hello")
+    report = store.import_folder(folder, venue="binance")
+    assert {(r.symbol, r.timeframe) for r in report.imported} == set(FREQTRADE.values())
+    assert {series.venue for series in store.list()} == {"binance"}
+    reasons = {skipped.file: skipped.reason for skipped in report.skipped}
+    assert reasons.keys() == {
+        "BTC_USDT_USDT-1h-mark.feather",
+        "BTC_USDT_USDT-8h-funding_rate.feather",
+        "notes.csv",
+        "BAD_USDT-1h.feather",
+    }
+    assert "funding_rate is no trading data" in reasons["BTC_USDT_USDT-8h-funding_rate.feather"]
+    assert "price of zero" in reasons["BAD_USDT-1h.feather"]
+
+
+def test_a_folder_without_candles_is_refused(store: MarketStore, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in ("empty", "gone"):
+        with pytest.raises(Invalid, match="no files such as"):
+            store.import_folder(tmp_path / folder)
+
+
+def test_real_candles(store: MarketStore, shared_data: Path) -> None:
+    spot = store.import_folder(shared_data / "spot", venue="binance")
+    perpetual = store.import_folder(shared_data / "perpetual", venue="binance")
+    assert (len(spot.imported), len(perpetual.imported)) == (6, 9)
+    assert spot.skipped == perpetual.skipped == []
+    funding = store.import_folder(shared_data / "funding")
+    assert funding.imported == []
+    assert all("columns are missing" in skipped.reason for skipped in funding.skipped)
+    by_name = {(r.symbol, r.timeframe): r for r in spot.imported}
+    assert by_name["BTC/USDT", "5m"].n_bars == 71_769
+    assert by_name["BTC/USDT", "5m"].gaps == []
+    assert store.find("BTC/USDT:USDT", "1h").n_bars == 719
+    hours = store.load("binance", "BTC/USDT", "1h")
+    fours = store.load("binance", "BTC/USDT", "4h")
+    assert len(hours) // 4 == len(fours) == store.find("BTC/USDT", "4h").n_bars
+
+
+@pytest.fixture
+def full(store: MarketStore) -> MarketStore:
+    bring(store, table())
+    bring(store, table(), symbol="ETH/USDT")
+    bring(store, table(), symbol="ETH/USDT", venue="binance")
+    five = table().assign(date=pd.to_datetime(START + 300_000 * np.arange(48), unit="ms", utc=True))
+    bring(store, five, symbol="SOL/USDT", timeframe="5m")
+    bring(store, table(), symbol="SOL/USDT")
+    return store
+
+
+def test_finding_what_is_stored_or_can_be_made(full: MarketStore) -> None:
+    exact = full.find("BTC/USDT", "1h")
+    assert (exact.source, exact.timeframe, exact.n_bars) == (None, "1h", 48)
+    assert full.find("BTC/USDT", "60m").timeframe == "1h"
+    assert full.find("BTC/USDT") == exact
+    assert full.find("ETH/USDT", "1h", "binance").venue == "binance"
+    made = full.find("SOL/USDT", "4h")
+    assert (made.source, made.timeframe, made.n_bars) == ("1h", "4h", 12)
+    assert (made.start_ms, made.end_ms, made.data_hash) == (
+        START,
+        START + 48 * HOUR,
+        full.find("SOL/USDT", "1h").data_hash,
+    )
+    assert full.find("SOL/USDT", "30m").source == "5m"
+    assert len(full.load("local", "SOL/USDT", "30m")) == 8
+    assert full.load("local", "SOL/USDT", "4h").timeframe == "4h"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "path", "words"),
+    [
+        (("BTC/USD", "1h"), NotFound, "/data/symbol", "did you mean BTC/USDT"),
+        (("XXXXXXXX", "1h"), NotFound, "/data/symbol", "there are BTC/USDT, ETH/USDT, SOL/USDT"),
+        (("BTC/USDT", "1h", "kraken"), NotFound, "/data/symbol", "from kraken"),
+        (("BTC/USDT", "5m"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "90m"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "1w"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "hourly"), Invalid, "/data/timeframe", "no timeframe"),
+        (("ETH/USDT", "1h"), Invalid, "/data/venue", "binance, local"),
+        (("SOL/USDT",), Invalid, "/data/timeframe", "5m, 1h"),
+    ],
+)
+def test_what_cannot_be_found_is_said_with_what_is_there(
+    full: MarketStore, arguments: tuple[str, ...], kind: type[TunesmithError], path: str, words: str
+) -> None:
+    with pytest.raises(kind) as refused:
+        full.find(*arguments)
+    assert type(refused.value) is kind
+    assert refused.value.path == path
+    assert words in refused.value.message
+
+
+def test_listing_by_venue_and_symbol(full: MarketStore) -> None:
+    assert [(s.venue, s.symbol, s.timeframe) for s in full.list()] == [
+        ("binance", "ETH/USDT", "1h"),
+        ("local", "BTC/USDT", "1h"),
+        ("local", "ETH/USDT", "1h"),
+        ("local", "SOL/USDT", "5m"),
+        ("local", "SOL/USDT", "1h"),
+    ]
+    assert len(full.list(venue="local")) == 4
+    assert len(full.list(symbol="ETH/USDT")) == 2
+    assert full.list(venue="binance", symbol="BTC/USDT") == []
+
+
+def test_the_time_at_a_share_of_the_span_is_a_bar_s(full: MarketStore) -> None:
+    series = full.find("BTC/USDT", "1h")
+    assert series.time_at(0.0) == START
+    assert series.time_at(0.7) == START + 33 * HOUR
+    assert series.time_at(1.0) == series.end_ms
+
+
+EVIL = [
+    "..",
+    "../x",
+    "a/../b",
+    "a/../../../b",
+    "/etc/passwd",
+    "a\0b",
+    "",
+    ".",
+    "*",
+    "A" * 5000,
+    "ä/ö",
+    "a\nb",
+    " a",
+    "%2e%2e",
+]
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_no_name_leads_out_of_its_folder(store: MarketStore, name: str) -> None:
+    bring(store, table())
+    outside = {path for path in store.root.parent.rglob("*") if store.root not in (path, *path.parents)}
+    for names in ({"symbol": name}, {"venue": name}, {"timeframe": name}):
+        refused = ""
+        try:
+            bring(store, table(), **names)
+        except Invalid as error:
+            refused = error.message
+        assert len(refused) < 200
+        with pytest.raises((NotFound, Invalid)):
+            store.load(names.get("venue", "local"), names.get("symbol", "NO/SUCH"), names.get("timeframe", "4w"))
+        assert [
+            s for s in store.list(names.get("venue"), names.get("symbol")) if s.symbol not in (name, "BTC/USDT")
+        ] == []
+    assert {path for path in store.root.parent.rglob("*") if store.root not in (path, *path.parents)} == outside
+    assert all(len(path.relative_to(store.root).parts) <= 3 for path in store.root.rglob("*"))
+
+
+def test_a_symbol_with_dots_and_slashes_has_one_folder_of_its_own(store: MarketStore) -> None:
+    bring(store, table(), symbol="a/../b")
+    (series,) = store.list()
+    assert series.symbol == "a/../b"
+    assert store.load("local", "a/../b", "1h").symbol == "a/../b"
+    assert [path.name for path in (store.root / "local").iterdir()] == ["a%2F..%2Fb"]
+
+
+def test_a_damaged_manifest_is_said_and_can_be_replaced(store: MarketStore) -> None:
+    bring(store, table())
+    (manifest,) = store.root.rglob("*.json")
+    manifest.write_text("{")
+    with pytest.raises(Internal, match=r"1h.json is damaged .* import the data again with replace"):
+        store.list()
+    with pytest.raises(Internal, match="damaged"):
+        bring(store, table())
+    assert bring(store, table(), replace=True).n_new == 48
+    assert len(store.list()) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "gone"])
+def test_damaged_candles_are_said_and_can_be_replaced(store: MarketStore, damage: str) -> None:
+    bring(store, table())
+    (file,) = store.root.rglob("*.parquet")
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:1000])
+    elif damage == "other":
+        market.write_parquet(file, Bars.from_frame(table(seed=1), **NAMES))
+    else:
+        file.unlink()
+    with pytest.raises(Internal, match="import the data again"):
+        store.load("local", "BTC/USDT", "1h")
+    assert bring(store, table(), replace=True).n_new == 48
+    assert len(store.load("local", "BTC/USDT", "1h")) == 48
+
+
+def test_what_a_crash_left_is_cleaned_up(store: MarketStore) -> None:
+    bring(store, table(range(30)))
+    (manifest,) = store.root.rglob("*.json")
+    (manifest.parent / ".0123.tmp").write_text("half")
+    (manifest.parent / "1h-0123.parquet").write_text("half")
+    (manifest.parent / "4h-0123.parquet").write_text("another timeframe's")
+    assert len(store.load("local", "BTC/USDT", "1h")) == 30
+    bring(store, table())
+    names = sorted(path.name for path in manifest.parent.iterdir())
+    assert names == [".lock", f"1h-{store.list()[0].data_hash}.parquet", "1h.json", "4h-0123.parquet"]
+
+
+@pytest.mark.parametrize("step", ["write_parquet", "_write_bytes"])
+def test_a_failing_disk_leaves_the_old_data(store: MarketStore, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    before = bring(store, table(range(30)))
+
+    def fail(path: Path, content: object) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(market, step, fail)
+    with pytest.raises(Internal, match="was not stored: No space left"):
+        bring(store, table())
+    assert store.load("local", "BTC/USDT", "1h").data_hash == before.data_hash
+    assert list(store.root.rglob("*.tmp")) == []
+
+
+def test_a_reader_follows_an_import_that_replaces_the_file_under_it(
+    store: MarketStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(store, table(range(30)))
+    read, stale = market.read_parquet, [True]
+
+    def import_in_between(path: Path) -> Any:
+        if stale:
+            stale.clear()
+            monkeypatch.setattr(market, "read_parquet", read)
+            bring(store, table())
+        return read(path)
+
+    monkeypatch.setattr(market, "read_parquet", import_in_between)
+    assert len(store.load("local", "BTC/USDT", "1h")) == 48
+
+
+def test_imports_at_the_same_time_lose_nothing(store: MarketStore, tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / f"{hour}.parquet", table(range(hour, hour + 6)).reset_index(drop=True))
+        for hour in range(0, 48, 6)
+    ]
+    code = """
+import sys
+from pathlib import Path
+from tunesmith.storage.market import MarketStore
+print("ready", flush=True)
+sys.stdin.readline()
+for file in sys.argv[2:]:
+    MarketStore(Path(sys.argv[1])).import_file(Path(file), symbol="BTC/USDT", timeframe="1h")
+"""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code, str(store.root), *map(str, files[i::2])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.communicate("go\n", timeout=60)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert store.load("local", "BTC/USDT", "1h").data_hash == Bars.from_frame(table(), **NAMES).data_hash
+
+
+def test_listing_and_finding_need_no_pandas(full: MarketStore) -> None:
+    code = """
+import sys
+from pathlib import Path
+from tunesmith.storage.market import MarketStore
+store = MarketStore(Path(sys.argv[1]))
+assert len(store.list()) == 5
+assert store.find("SOL/USDT", "4h").n_bars == 12
+heavy = {"pandas", "pyarrow", "scipy", "numba"} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    result = subprocess.run([sys.executable, "-c", code, str(full.root)], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_manifest_is_read_again_only_when_it_changed(full: MarketStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    full.list()
+    read: list[Path] = []
+    original = market.read_manifest
+    monkeypatch.setattr(market, "read_manifest", lambda path: [read.append(path), original(path)][1])
+    full.list()
+    assert read == []
+    MarketStore(full.root).import_rows([(START + 48 * HOUR, 1.0, 2.0, 0.5, 1.0, 1.0)], **NAMES)
+    read.clear()
+    assert full.find("BTC/USDT", "1h").n_bars == 49
+    assert len(read) == 1
+
+
+def test_a_manifest_is_json_that_anyone_can_read(store: MarketStore) -> None:
+    bring(store, table())
+    manifest = json.loads((store.root / "local" / "BTC%2FUSDT" / "1h.json").read_text())
+    assert manifest["n_bars"] == 48
+    stored = pd.read_parquet(store.root / "local" / "BTC%2FUSDT" / manifest["file"])
+    assert list(stored.columns) == ["timestamp", *COLUMNS]
+    assert str(stored["timestamp"].dtype) == "datetime64[ms, UTC]"
