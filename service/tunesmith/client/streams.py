@@ -19,7 +19,7 @@ from tunesmith.client.sockets import Context, Wire
 from tunesmith.domain.messages.envelope import Event
 from tunesmith.domain.messages.server import EventsReply
 from tunesmith.domain.topics import HEARTBEAT
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import BadJson, TunesmithError
 from tunesmith.transport.codec import decode_event
 
 ASK_DEADLINE_S = 5.0
@@ -53,6 +53,8 @@ class EventStream:
         self._ready: list[Numbered] = []
         self._news = asyncio.Event()
         self._ask_at = 0.0
+        self._inquiry: asyncio.Task[None] | None = None
+        self._refusal: TunesmithError | None = None
         self._heard_at = self._beat_at = asyncio.get_running_loop().time()
         self._beat_s = 0.0
         self._wire: Wire | None = self._open()
@@ -68,8 +70,11 @@ class EventStream:
         deadline = None if timeout_s is None else loop.time() + timeout_s
         while self._wire is not None:
             self._take_in()
+            if self._refusal is not None:
+                refusal, self._refusal = self._refusal, None
+                raise refusal
             if self._must_ask():
-                await self._inquire(deadline)
+                self._inquiry = asyncio.create_task(self._inquire())
             if self._ready:
                 break
             if deadline is not None and loop.time() >= deadline:
@@ -90,6 +95,8 @@ class EventStream:
         if self._wire is not None:
             self._wire.close()
             self._wire = None
+            if self._inquiry is not None and not self._inquiry.done():
+                self._inquiry.cancel()
             self._news.set()
 
     def _open(self) -> Wire:
@@ -124,23 +131,24 @@ class EventStream:
                 self._postpone(random.uniform(0.0, JITTER_S))  # noqa: S311 - not for secrets
 
     def _must_ask(self) -> bool:
-        due = asyncio.get_running_loop().time() >= self._ask_at
+        due = self._inquiry is None and asyncio.get_running_loop().time() >= self._ask_at
         return due and (self._follower.behind or self._follower.unsure)
 
-    async def _inquire(self, deadline: float | None) -> None:
+    async def _inquire(self) -> None:
+        """Ask what is missing; a task of its own, so that who stops waiting for events does not stop it."""
         question = self._follower.question()
-        left_s = ASK_DEADLINE_S
-        if deadline is not None:
-            left_s = min(left_s, max(0.05, deadline - asyncio.get_running_loop().time()))
         try:
-            answer = await self._ask(question.type, question.data, left_s)
-            reply = msgspec.convert(answer, EventsReply)
+            answer = await self._ask(question.type, question.data, ASK_DEADLINE_S)
+            self._learn(question, msgspec.convert(answer, EventsReply))
         except TunesmithError as error:
             if not error.retryable:
-                raise
+                self._refusal = error
             self._postpone(ASK_AGAIN_S)
-            return
-        self._learn(question, reply)
+        except msgspec.ValidationError as error:
+            self._refusal = BadJson(f"the answer to {question.type} is malformed: {error}")
+        finally:
+            self._inquiry = None
+            self._news.set()
 
     def _learn(self, question: Question, reply: EventsReply) -> None:
         found = self._follower.learn(question, reply)
@@ -155,7 +163,7 @@ class EventStream:
         times = [self._silent_at()]
         if deadline is not None:
             times.append(deadline)
-        if self._follower.behind or self._follower.unsure:
+        if self._inquiry is None and (self._follower.behind or self._follower.unsure):
             times.append(self._ask_at)
         try:
             async with asyncio.timeout_at(min(times)):
