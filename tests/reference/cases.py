@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -28,6 +29,14 @@ class Case:
     signals: Signals
     execution: Execution
     start: int
+
+    def __repr__(self) -> str:
+        signals = self.signals
+        levels = {name: getattr(signals, name) and getattr(signals, name).fraction for name in LEVELS}
+        return f"Case({signals.n_points} points, {len(self.bars)} bars, start {self.start}, {levels}, {self.execution})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 def random_bars(rng: np.random.Generator, n: int, volatility: float = 0.02, ticks: bool = False) -> Bars:

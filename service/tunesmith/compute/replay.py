@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.execution import Execution
+from tunesmith.compute.metrics import ROUNDING
 from tunesmith.compute.trace import Order, Trace
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.timeframes import timeframe_ms
@@ -26,7 +27,6 @@ from tunesmith.domain.timeframes import timeframe_ms
 Engine = Literal["auto", "numba", "rust"]
 
 TOLERANCE = 1e-9
-_INFINITE = 1e9
 _SHORT = 1
 _CLOSED = 1
 
@@ -218,6 +218,8 @@ def _metrics(portfolio: Any, bars_per_year: float, length: Any) -> tuple[dict[st
     ahead = pd.Series(np.concatenate([[0.0], portfolio.returns().to_numpy(np.float64)]))
     max_drawdown = abs(float(ahead.vbt.returns(freq=length, year_freq=year).max_drawdown(engine=portfolio.engine)))
     annual_return = float(returns.annualized())
+    volatility = float(returns.annualized_volatility())
+    rounding = ROUNDING * math.sqrt(bars_per_year)
     positions = portfolio.positions.records
     profits = positions["pnl"].to_numpy(np.float64)[positions["status"].to_numpy() == _CLOSED]
     won, lost = profits[profits > 0].sum(), -profits[profits < 0].sum()
@@ -225,11 +227,11 @@ def _metrics(portfolio: Any, bars_per_year: float, length: Any) -> tuple[dict[st
     metrics = {
         "total_return": float(portfolio.total_return()),
         "annual_return": annual_return,
-        "sharpe": float(returns.sharpe_ratio()),
-        "sortino": float(returns.sortino_ratio()),
-        "calmar": annual_return / max_drawdown if max_drawdown > 0 else math.nan,
+        "sharpe": float(returns.sharpe_ratio()) if volatility > rounding else math.nan,
+        "sortino": float(returns.sortino_ratio()) if float(returns.downside_risk()) > rounding else math.nan,
+        "calmar": annual_return / max_drawdown if max_drawdown > ROUNDING else math.nan,
         "max_drawdown": max_drawdown,
-        "volatility": float(returns.annualized_volatility()),
+        "volatility": volatility,
         "n_trades": float(n),
         "win_rate": float((profits > 0).mean()) if n else math.nan,
         "profit_factor": float(won / lost) if lost > 0 else math.nan,
@@ -241,8 +243,7 @@ def _metrics(portfolio: Any, bars_per_year: float, length: Any) -> tuple[dict[st
 
 def _agree(here: float, there: float, tolerance: float, scale: float) -> bool:
     if math.isnan(here):
-        # vectorbt divides by deviations that are rounding, and by zero.
-        return not math.isfinite(there) or abs(there) > _INFINITE
+        return not math.isfinite(there)
     return abs(here - there) <= tolerance * max(abs(here), scale)
 
 

@@ -1,0 +1,84 @@
+"""Range queries over one market equal plain loops, also where rounding would eat a calm stretch after a wild one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reference.cases import random_bars
+from tunesmith.compute import kernel_tables as tables_of
+from tunesmith.compute.kernel_arrays import ConditionWords
+from tunesmith.compute.kernel_conditions import scan_both_entries_nb, scan_both_exits_nb, scan_entries_nb, scan_nb
+from tunesmith.compute.walk import market_of
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 200), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_queries_equal_plain_loops(seed: int, n: int, data: st.DataObject) -> None:
+    bars = random_bars(np.random.default_rng(seed), n)
+    market = market_of(bars)
+    tables = tables_of.build_tables(market)
+    start = data.draw(st.integers(1, n - 1))
+    stop = data.draw(st.integers(start + 1, n))
+    returns = [market.close[t] / market.close[t - 1] - 1.0 for t in range(start, stop)]
+    wanted = [
+        (tables_of.SUM, math.fsum(returns)),
+        (tables_of.SQUARES, math.fsum(r * r for r in returns)),
+        (tables_of.DOWNSIDE, math.fsum(r * r for r in returns if r < 0)),
+    ]
+    for column, total in wanted:
+        assert tables_of.stretch_sum_nb(tables.sums, column, start, stop) == pytest.approx(total, rel=1e-12, abs=1e-17)
+    peak, worst = 101.0, 0.01
+    slow_peak, slow_worst = peak, worst
+    for price in market.close[start:stop]:
+        slow_peak = max(slow_peak, price)
+        slow_worst = max(slow_worst, 1.0 - price / slow_peak)
+    found = tables_of.stretch_drawdown_nb(market.close, tables, start, stop, peak, worst)
+    assert found == pytest.approx((slow_peak, slow_worst), rel=1e-14)
+    low, high = data.draw(st.sampled_from([60.0, 90.0, 99.0])), data.draw(st.sampled_from([101.0, 120.0, math.inf]))
+    touched = [t for t in range(start, stop) if market.low[t] <= low or market.high[t] >= high]
+    assert tables_of.first_touch_nb(market, tables, start, stop, low, high) == (touched[0] if touched else stop)
+
+
+def test_a_calm_stretch_after_a_crash_keeps_its_digits() -> None:
+    rng = np.random.default_rng(0)
+    close = 100.0 * np.cumprod(1.0 + np.concatenate([[0.0, -0.5, 1.0, -0.9], rng.normal(0, 1e-6, 20_000)]))
+    market = market_of(random_bars(rng, len(close)))._replace(close=close)
+    sums = tables_of.build_tables(market).sums
+    returns = close[1:] / close[:-1] - 1.0
+    for start, stop in ((19_000, 19_010), (5, 20_000)):
+        exact = math.fsum(r * r for r in returns[start - 1 : stop - 1])
+        assert tables_of.stretch_sum_nb(sums, tables_of.SQUARES, start, stop) == pytest.approx(exact, rel=1e-13)
+
+
+@given(
+    density=st.sampled_from([0.0, 0.01, 0.3]),
+    seed=st.integers(0, 2**32 - 1),
+    n_words=st.integers(1, 40),
+    data=st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_scans_equal_plain_searches(density: float, seed: int, n_words: int, data: st.DataObject) -> None:
+    rng = np.random.default_rng(seed)
+    n = 8 * n_words
+    rows = (rng.random((4, n)) < density).astype(np.uint8)
+    words = ConditionWords(*(row.view(np.uint64) for row in rows))
+    first = data.draw(st.integers(0, n))
+    stop = data.draw(st.integers(first, n))
+    enter_long, exit_long, enter_short, exit_short = (row != 0 for row in rows)
+
+    def search(condition: np.ndarray) -> int:
+        hits = np.flatnonzero(condition[first:stop])
+        return first + int(hits[0]) if len(hits) else stop
+
+    assert scan_nb(words.enter_long, first, stop) == search(enter_long)
+    assert scan_entries_nb(words.enter_long, words.exit_long, first, stop) == search(enter_long & ~exit_long)
+    both = (enter_long & ~exit_long) ^ (enter_short & ~exit_short)
+    assert scan_both_entries_nb(words, first, stop) == search(both)
+    closing = exit_long | (enter_short & ~exit_short & ~enter_long)
+    found = scan_both_exits_nb(words.exit_long, words.enter_long, words.exit_short, words.enter_short, first, stop)
+    assert found == search(closing)
