@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import zmq
+
 from journeys.daemon import DaemonProcess, Dealer
 
 SEARCH = {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0", "method": "grid"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import zmq
+
 from journeys.conftest import EDGE, import_markets
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.test_main_job import next_event, subscriber
