@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.rules.elementwise import evaluate
 from tunesmith.compute.rules.generated import Kernel, load_kernel
+from tunesmith.compute.rules.nodes import reachable
 from tunesmith.compute.rules.plan import Plan
 from tunesmith.compute.rules.points import check_points, point_values
 from tunesmith.compute.rules.program import Rule
-from tunesmith.compute.rules.rows import Combinations, compute_rows
+from tunesmith.compute.rules.rows import Combinations, as_column, compute_rows
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.signals import Level, Signals
 from tunesmith.domain.bars import Bars
@@ -29,7 +31,8 @@ class Bound:
     """A rule on bars for n points. Read-only: `signals` may be called from several threads at once.
 
     `rows` float64[R, T]; `index` int64[n, L]: which row each leaf of a point is; `values` float64[n, Q]: its scalars;
-    `warmup` int64[n]: the first bar at which every indicator that the point uses is defined (T where none is).
+    `warmup` int64[n]: the first bar at which every indicator that the point uses is defined (T where none is);
+    `first_flags` uint8[C, n] and `first_prices` float64[P, n]: what bar 0 says, where the kernel leaves it out.
     """
 
     n_points: int
@@ -41,6 +44,8 @@ class Bound:
     plan: Plan
     fractions: dict[str, NDArray[np.float64]]
     max_holding: NDArray[np.int64] | None
+    first_flags: NDArray[np.uint8]
+    first_prices: NDArray[np.float64]
     kernel: Kernel
 
     def signals(self, lo: int, hi: int) -> Signals:
@@ -49,6 +54,9 @@ class Bound:
         flags = np.empty((len(self.plan.conditions), n, self.n_bars), np.uint8)
         prices = np.empty((len(self.plan.prices), n, self.n_bars), np.float64)
         self.kernel(self.rows, self.index, self.values, lo, hi, flags, prices)
+        if self.plan.looks_back:
+            flags[:, :, 0] = self.first_flags[:, lo:hi]
+            prices[:, :, 0] = self.first_prices[:, lo:hi]
         signals = Signals(n, self.n_bars)
         for name, flag in zip(self.plan.conditions, flags, strict=True):
             setattr(signals, name, flag)
@@ -88,6 +96,7 @@ def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64]) -> Bound:
         plan,
         _fractions(rule, plan, points),
         _holding(rule, points),
+        *_first_bar(rule, plan, points, computed.matrix[:, 0][index]),
         load_kernel(plan.source),
     )
 
@@ -116,6 +125,26 @@ def _scalars(rule: Rule, scalars: Sequence[int], points: NDArray[np.float64]) ->
         else:
             out[:, i] = value
     return out
+
+
+def _first_bar(
+    rule: Rule, plan: Plan, points: NDArray[np.float64], leaves: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Conditions uint8[C, n] and prices float64[P, n] at bar 0, whose leaves are float64[n, L]; none is before it."""
+    flags = np.zeros((len(plan.conditions), len(points)), np.uint8)
+    prices = np.empty((len(plan.prices), len(points)))
+    if not plan.looks_back:
+        return flags, prices
+    targets = dict((*rule.conditions, *rule.levels))
+    known = {n: as_column(v) for n, v in point_values(rule.nodes, plan.scalars, points).items()}
+    known |= {leaf: leaves[:, i : i + 1] for i, leaf in enumerate(plan.leaves)}
+    order = reachable(rule.nodes, [targets[name] for name in (*plan.conditions, *plan.prices)], known.__contains__)
+    values = evaluate(rule.nodes, order, known)
+    for flag, name in zip(flags, plan.conditions, strict=True):
+        flag[:] = values[targets[name]][0][:, 0]
+    for price, name in zip(prices, plan.prices, strict=True):
+        price[:] = values[targets[name]][:, 0]
+    return flags, prices
 
 
 def _fractions(rule: Rule, plan: Plan, points: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

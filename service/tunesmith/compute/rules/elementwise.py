@@ -104,6 +104,12 @@ def evaluate(nodes: Sequence[Node], order: Sequence[int], known: Mapping[int, Va
     return values
 
 
+def value_of_constants(node: Node, args: Sequence[Node]) -> Value:
+    """The value of an elementwise node whose arguments are all constants; arrays of length 1."""
+    with np.errstate(all="ignore"):
+        return _apply(node, [_constant(arg) for arg in args])
+
+
 def _apply(node: Node, args: list[Value]) -> Value:
     op = node.op
     if op in NUMBERS:

@@ -5,10 +5,11 @@ The function writes, for the points lo to hi, one byte a bar for each condition 
     conditions(rows f8[R, T], index i8[n, L], values f8[n, Q], lo, hi, flags u1[C, m, T], prices f8[P, m, T])
 
 m = hi - lo. `index[i]` says which row each leaf of point i is, `values[i]` holds its scalars. The inner loop has no
-branch, so that the compiler vectorizes it; bar 0, which has no bar before it, stands apart; long series are cut into
-tiles that stay in the processor's cache while the block's points pass over them. A condition is emitted as "known true"
-or "known false" (three-valued logic resolved here, at no cost): comparisons with NaN are neither. Every name in the
-source is made of node numbers, every constant is the `repr` of a float: nothing of the user's text gets in.
+branch, and an unsigned index, which numba need not wrap around, so that the compiler vectorizes it. A rule that looks
+one bar back is written from bar 1 on: bar 0 is not the kernel's. Long series are cut into tiles that stay in the
+processor's cache while the block's points pass over them. A condition is emitted as "known true" or "known false"
+(three-valued logic resolved here, at no cost): comparisons with NaN are neither. Every name in the source is made of
+node numbers, every constant is the `repr` of a float: nothing of the user's text gets in.
 """
 
 from __future__ import annotations
@@ -54,14 +55,15 @@ import numpy as np
 from numba import njit
 
 nan = np.nan
+one = np.uint64(1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def conditions(rows, index, values, lo, hi, flags, prices):
     n_bars = rows.shape[1]
     for tile in range(0, n_bars, {tile}):
-        stop = min(tile + {tile}, n_bars)
-        start = max(tile, {skipped})
+        stop = np.uint64(min(tile + {tile}, n_bars))
+        start = np.uint64(max(tile, {skipped}))
         for point in range(lo, hi):
             at = point - lo
 '''
@@ -78,10 +80,11 @@ class Fused(NamedTuple):
 
 
 class Emitted(NamedTuple):
-    """The source, and for each leaf how many bars back it is read at most."""
+    """The source; for each leaf how many bars back it is read at most; whether one is, and bar 0 so left out."""
 
     source: str
     lags: tuple[int, ...]
+    looks_back: bool
 
 
 def emit(fused: Fused) -> Emitted:
@@ -92,26 +95,12 @@ def emit(fused: Fused) -> Emitted:
     for i, number in enumerate(fused.scalars):
         lines += [f"            {line}" for line in _scalar(fused.nodes[number], number, i)]
     lines += [f"            r{n} = rows[index[point, {i}]]" for i, n in enumerate(fused.leaves)]
-    if lagging:
-        lines.append("            if tile == 0:")
-        lines += [f"                {line}" for line in _body(fused, parts, first=True)]
-    lines += [f"            {line}" for line in _views(fused, parts)]
-    lines.append("            for t in range(stop - start):")
-    lines += [f"                {line}" for line in _body(fused, parts, first=False)]
+    lines += [f"            c{i} = flags[{i}, at]" for i in range(len(fused.conditions))]
+    lines += [f"            p{i} = prices[{i}, at]" for i in range(len(fused.prices))]
+    lines.append("            for t in range(start, stop):")
+    lines += [f"                {line}" for line in _body(fused, parts)]
     lags = tuple(max(back for n, back, _ in parts if n == leaf) for leaf in fused.leaves)
-    return Emitted("\n".join(lines) + "\n", lags)
-
-
-def _views(fused: Fused, parts: Sequence[Part]) -> list[str]:
-    """Slices that the inner loop reads and writes at its own index: no index arithmetic stands in the way."""
-    lines = []
-    for number, back, _ in parts:
-        if number in fused.leaves:
-            span = f"start - {back} : stop - {back}" if back else "start:stop"
-            lines.append(f"r{number}_{back} = r{number}[{span}]")
-    lines += [f"c{i} = flags[{i}, at, start:stop]" for i in range(len(fused.conditions))]
-    lines += [f"p{i} = prices[{i}, at, start:stop]" for i in range(len(fused.prices))]
-    return lines
+    return Emitted("\n".join(lines) + "\n", lags, lagging)
 
 
 def _needed(fused: Fused) -> list[Part]:
@@ -151,16 +140,14 @@ def _scalar(node: Node, number: int, i: int) -> list[str]:
     return [f"s{number}t = values[point, {i}] > 0.5", f"s{number}f = values[point, {i}] < 0.5"]
 
 
-def _body(fused: Fused, parts: Sequence[Part], *, first: bool) -> list[str]:
+def _body(fused: Fused, parts: Sequence[Part]) -> list[str]:
     lines = []
     for part in parts:
         node = fused.nodes[part[0]]
         if node.varies:
-            lines.append(f"{_name(fused, part)} = {_expression(fused, part, first)}")
-    for i, n in enumerate(fused.conditions):
-        lines.append(f"{f'flags[{i}, at, 0]' if first else f'c{i}[t]'} = {_name(fused, (n, 0, 't'))}")
-    for i, n in enumerate(fused.prices):
-        lines.append(f"{f'prices[{i}, at, 0]' if first else f'p{i}[t]'} = {_name(fused, (n, 0, 'n'))}")
+            lines.append(f"{_name(fused, part)} = {_expression(fused, part)}")
+    lines += [f"c{i}[t] = {_name(fused, (n, 0, 't'))}" for i, n in enumerate(fused.conditions)]
+    lines += [f"p{i}[t] = {_name(fused, (n, 0, 'n'))}" for i, n in enumerate(fused.prices)]
     return lines
 
 
@@ -174,13 +161,11 @@ def _name(fused: Fused, part: Part) -> str:
     return f"v{number}_{back}{form}" if node.varies else f"s{number}{form}"
 
 
-def _expression(fused: Fused, part: Part, first: bool) -> str:
+def _expression(fused: Fused, part: Part) -> str:
     number, back, form = part
     node = fused.nodes[number]
-    if first and back:
-        return "nan" if form == "n" else "False"
     if number in fused.leaves:
-        return f"r{number}[0]" if first else f"r{number}_{back}[t]"
+        return f"r{number}[t - one]" if back else f"r{number}[t]"
     names = [_name(fused, read) for read in _reads(fused, part)]
     if node.op in ("prev", "not"):
         return names[0]

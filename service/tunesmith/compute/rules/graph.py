@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tunesmith.compute.rules.elementwise import evaluate
+from tunesmith.compute.rules.elementwise import value_of_constants
 from tunesmith.compute.rules.nodes import INFINITY, Kind, Node, reachable
 
 
@@ -103,8 +103,7 @@ class GraphBuilder:
         return self._add(node)
 
     def _folded(self, node: Node) -> int:
-        known = evaluate(self.nodes, node.args, {})
-        result = evaluate([*self.nodes, node], [len(self.nodes)], known)[len(self.nodes)]
+        result = value_of_constants(node, [self.nodes[arg] for arg in node.args])
         if node.kind == "condition":
             return self.truth(bool(result[0][0]))
         if not np.isfinite(result[0]):

@@ -20,7 +20,8 @@ class Plan:
 
     `rows` are computed in this order; `leaves` are those that the fused conditions read, `lags` how many bars back
     each of them is read at most; `scalars` are the point values that they read. `conditions` and `prices` name the
-    outputs of the fused kernel `source`, `fractions` the levels that are known per point.
+    outputs of the fused kernel `source`, `fractions` the levels that are known per point. Where the rule `looks_back`,
+    the kernel leaves bar 0 out.
     """
 
     rows: tuple[int, ...]
@@ -31,6 +32,7 @@ class Plan:
     prices: tuple[str, ...]
     fractions: tuple[tuple[str, int], ...]
     source: str
+    looks_back: bool
 
 
 def make_plan(rule: Rule) -> Plan:
@@ -53,6 +55,7 @@ def make_plan(rule: Rule) -> Plan:
         tuple(name for name, _ in prices),
         tuple(fractions),
         written.source,
+        written.looks_back,
     )
 
 

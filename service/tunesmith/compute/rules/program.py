@@ -16,13 +16,13 @@ from tunesmith.compute.rules.declarations import declare, is_declaration
 from tunesmith.compute.rules.expressions import Broken, Expressions, Fields, Skipped
 from tunesmith.compute.rules.graph import GraphBuilder, TooManyNodes
 from tunesmith.compute.rules.language import CONDITION_ORDERS, LEVEL_ORDERS, MAX_WINDOW, RESERVED, STATEMENTS
-from tunesmith.compute.rules.mistakes import Mistake, mistake_at, nearest, refusal
+from tunesmith.compute.rules.mistakes import MAX_REPORTED, Mistake, mistake_at, nearest, refusal
 from tunesmith.compute.rules.nodes import Node
 from tunesmith.compute.rules.points import defaults_point, satisfied
 from tunesmith.compute.rules.scanner import scan
 from tunesmith.domain.parameters import Parameter
 
-MAX_NODES = 1_000
+MAX_NODES = 600
 MAX_PARAMETERS = 64
 MAX_DOC = 4_000
 
@@ -49,7 +49,8 @@ def read_rule(code: str) -> Rule:
         raise refusal([mistake]) from None
     program = _Program()
     for statement in tree.body:
-        program.read(statement)
+        if program.goes_on:
+            program.read(statement)
     if not program.mistakes:
         program.finish()
     if program.mistakes:
@@ -92,11 +93,17 @@ class _Program:
         self.mistakes: list[Mistake] = []
         self.doc = ""
         self._first = True
+        self._outgrown = False
         self._lines: dict[str, int] = {}
         self._conditions: dict[str, int] = {}
         self._levels: dict[str, int] = {}
         self._holding: int | None = None
         self._requires: list[tuple[int, ast.stmt]] = []
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more statements are worth reading."""
+        return len(self.mistakes) < MAX_REPORTED and not self._outgrown
 
     def read(self, statement: ast.stmt) -> None:
         """Take in one statement; a mistake is kept, and the names that it would have defined are marked as broken."""
@@ -117,6 +124,7 @@ class _Program:
             self._break(statement)
         except TooManyNodes:
             self.mistakes.append(mistake_at(statement, f"the rule is too large: more than {MAX_NODES} expressions"))
+            self._outgrown = True
 
     def finish(self) -> None:
         """The checks on the whole."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.rules.elementwise import evaluate
+from tunesmith.compute.rules.elementwise import Value, evaluate
 from tunesmith.compute.rules.longer_bars import LongerBars, first_known, longer_bars, spread
 from tunesmith.compute.rules.nodes import ELEMENTWISE, Node, reachable
 from tunesmith.compute.rules.plan import Plan, row_arguments
@@ -151,11 +151,12 @@ class _Work:
         for start in range(0, len(out), step):
             batch = slice(start, min(start + step, len(out)))
             points = self._points[distinct.first[batch]]
-            known = {n: _as_column(v) for n, v in point_values(self._nodes, scalars, points).items()}
+            known = {n: as_column(v) for n, v in point_values(self._nodes, scalars, points).items()}
             for row, source in zip(rows, sources, strict=True):
                 known[row] = self.rows[row][source[batch]]
             out[batch] = evaluate(self._nodes, order, known)[number]
 
 
-def _as_column(value: Any) -> Any:
+def as_column(value: Value) -> Value:
+    """A point value or condition [n] as a column [n, 1], to meet rows [n, T]."""
     return tuple(part[:, None] for part in value) if isinstance(value, tuple) else value[:, None]

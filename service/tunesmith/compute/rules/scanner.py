@@ -12,7 +12,7 @@ import re
 from tunesmith.compute.rules.mistakes import Mistake
 
 MAX_CODE = 65_536
-MAX_TOKENS = 6_000
+MAX_TOKENS = 3_000
 MAX_NESTING = 24
 MAX_PREFIXES = 4
 MAX_NAME = 64
@@ -30,9 +30,7 @@ _HINTS = {
     "in": "; compare with == and join by or",
 }
 _TOKEN = re.compile(
-    r"""(?P<space>[ \t\f]+)
-      | (?P<newline>\r?\n)
-      | (?P<comment>\#[^\n]*)
+    r"""(?P<blank>(?:[ \t\f]|\r?\n|\#[^\n]*)+)
       | (?P<text>[A-Za-z]{0,2}(?:\"\"\"[^\\]*?\"\"\"|'''[^\\]*?'''|"(?!"")[^"\\\n]*"|'(?!'')[^'\\\n]*'))
       | (?P<number>(?:[0-9][0-9_]*)?\.?[0-9][0-9_]*\.?(?:[eE][+-]?[0-9]+)?[A-Za-z0-9_]*)
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
@@ -62,7 +60,7 @@ def scan(code: str) -> None:
             raise Mistake(line, column, _strange(code, position))
         kind, text = str(match.lastgroup), match.group()
         position = match.end()
-        if kind in ("newline", "text", "space", "comment"):
+        if kind in ("blank", "text"):
             if "\n" in text:
                 line += text.count("\n")
                 line_start = match.start() + text.rindex("\n") + 1
