@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
+from rich.text import Text
 
 from tunesmith.cli.planted import planted_market
 from tunesmith.client import Client
@@ -23,6 +24,7 @@ from tunesmith.storage.market import MarketStore
 
 _START_TIMEOUT_S = 20.0
 _TASK_TIMEOUT_S = 50.0
+_INDENT = 10
 
 
 class Market(NamedTuple):
@@ -47,7 +49,7 @@ REAL = Market(
 PLANTED = Market(
     "PLANTED/USDT",
     "1d",
-    "made up, with an edge planted in it: long calm trends that change direction",
+    "made up, with an edge planted in it (drifts that turn every 40 bars)",
     {
         "fast_period": {"min": 2, "max": 20},
         "slow_period": {"min": 10, "max": 60},
@@ -56,21 +58,28 @@ PLANTED = Market(
 )
 
 
+def _say(console: Console, label: str, text: str) -> None:
+    """One labelled statement, wrapped under itself."""
+    lines = Text(text).wrap(console, console.width - _INDENT)
+    for i, line in enumerate(lines):
+        console.print(f"{label if i == 0 else '':<{_INDENT}}", line, sep="", end="\n")
+
+
 def run_demo(keep: Path | None) -> int:
     """Run the demo and say what happens; the exit code."""
     console = Console(width=80, highlight=False)
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tunesmith-demo-")))
         folder.mkdir(parents=True, exist_ok=True)
-        console.print("[bold]Tunesmith demo[/bold]: a daemon, a bot and two markets, on this machine only.\n")
+        console.print("[bold]Tunesmith demo[/bold]: a daemon, a bot and two markets, on this machine only\n")
         _import_markets(folder, console)
         began = time.monotonic()
         doors = stack.enter_context(daemon(folder))
-        console.print(f"Daemon   ready in {time.monotonic() - began:.1f} s; requests at {doors['requests']}")
+        _say(console, "Daemon", f"ready in {time.monotonic() - began:.1f} s, requests at {doors['requests']}")
         bot = stack.enter_context(_bot(doors, folder))
-        console.print("Bot      a process of its own, listening for packages of both markets\n")
+        _say(console, "Bot", "a process of its own, listens for packages of both markets")
         client = stack.enter_context(Client(requests=doors["requests"], events=doors["events"]))
-        verdicts = {market.symbol: _tune(client, market, console) for market in (REAL, PLANTED)}
+        verdicts = {m.symbol: _tune(client, m, console, first=m is REAL) for m in (REAL, PLANTED)}
         received = _received(bot, [v["parameter_package"] for v in verdicts.values() if v["approved"]])
     _conclude(received, verdicts, console)
     return 0 if len(received) == sum(v["approved"] for v in verdicts.values()) else 1
@@ -119,7 +128,7 @@ def _import_markets(folder: Path, console: Console) -> None:
     with resources.as_file(sample) as path:
         for market, file in ((REAL, path), (PLANTED, planted)):
             report = store.import_file(file, symbol=market.symbol, timeframe=market.timeframe, venue="demo")
-            console.print(f"Data     {market.symbol} {market.timeframe}: {report.n_bars:,} bars, {market.about}")
+            _say(console, "Data", f"{market.symbol} {market.timeframe}, {report.n_bars:,} bars: {market.about}")
 
 
 @contextmanager
@@ -138,9 +147,9 @@ def _bot(doors: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]
             process.stdout.close()
 
 
-def _tune(client: Client, market: Market, console: Console) -> dict[str, Any]:
+def _tune(client: Client, market: Market, console: Console, *, first: bool) -> dict[str, Any]:
     """Search and judge one market; the verdict."""
-    console.print(f"[bold]{market.symbol}[/bold] {market.timeframe}, strategy ma_cross_v1.0")
+    console.print(f"\n[bold]{market.symbol}[/bold] {market.timeframe}, strategy ma_cross_v1.0")
     began = time.monotonic()
     search = client.request(
         "optimization.start",
@@ -153,24 +162,26 @@ def _tune(client: Client, market: Market, console: Console) -> dict[str, Any]:
             "method": "grid",
         },
     )
-    found = _wait(client, "optimization.status", {"optimization_id": search["optimization_id"]})
+    found: dict[str, Any] = _wait(client, "optimization.status", {"optimization_id": search["optimization_id"]})
     took = time.monotonic() - began
     if found["best_params"] is None:
         raise Internal(f"the search found nothing: {found['error'] or found['status']}")
     best = found["best_params"]
-    console.print(
-        f"  search   {found['n_trials']:,} combinations in {took:.1f} s (compiling included), on the part before "
-        f"{search['withheld_from'][:10]}\n"
-        f"  best     fast {best['fast_period']}, slow {best['slow_period']}: Sharpe {found['best_score']:.2f} in sample"
+    _say(
+        console,
+        "  search",
+        f"{found['n_trials']:,} combinations in {took:.1f} s{' (compiling included)' if first else ''}, on the bars before "
+        f"{search['withheld_from'][:10]}; what comes after was withheld",
     )
+    periods = f"fast {best['fast_period']}, slow {best['slow_period']}"
+    _say(console, "  best", f"{periods}: Sharpe ratio {found['best_score']:.2f} a year, in sample")
     verdict = client.request(
         "strategy.approve",
         {"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]},
     )
     if verdict["status"] in ("pending", "running"):
         verdict = _wait(client, "verdict.status", {"verdict_id": verdict["verdict_id"]})
-    color = "green" if verdict["approved"] else "yellow"
-    console.print(f"  verdict  [{color}]{verdict['verdict']}[/{color}]: {verdict['reason']}\n")
+    _say(console, "  verdict", f"{verdict['verdict']}: {verdict['reason']}")
     return verdict
 
 
@@ -196,18 +207,17 @@ def _received(bot: subprocess.Popen[str], expected: list[dict[str, Any]]) -> lis
 
 
 def _conclude(received: list[dict[str, Any]], verdicts: dict[str, dict[str, Any]], console: Console) -> None:
+    console.print("\n[bold]What the bot received[/bold]")
     for package in received:
         params = ", ".join(f"{name} {value}" for name, value in package["params"].items())
-        console.print(
-            f"Bot      received {package['symbol']} {package['timeframe']}: {params}\n"
-            f"         grade {package['grade']}, valid until {package['valid_until'][:10]}, "
-            f"package {package['package_id'][:12]}"
-        )
+        market = f"{package['symbol']} {package['timeframe']}"
+        _say(console, "  package", f"{package['package_id'][:12]} for {market}: {params}")
+        _say(console, "", f"grade {package['grade']}, valid until {package['valid_until'][:10]}")
     for symbol, verdict in verdicts.items():
         if not verdict["approved"]:
-            console.print(f"Bot      received nothing for {symbol}, as it should")
+            _say(console, "  nothing", f"for {symbol}, as it should be")
     console.print(
-        '\nThe grade "criteria" says that the numbers kept their bounds in sample and on\n'
+        '\nThe grade "criteria" says that the numbers kept their bounds, in sample and on\n'
         "bars that the search never saw, and that vectorbt computes the same from the\n"
         "orders. It does not say that chance could not have done as well."
     )

@@ -154,10 +154,11 @@ def _execution(work: Work) -> Execution:
 
 
 def _point(rule: Strategy, params: dict[str, Scalar]) -> NDArray[np.float64]:
-    point = encode_points(rule.parameters, params, "/data/params")
-    if not rule.valid(point)[0]:
+    points = encode_points(rule.parameters, params, "/data/params")
+    if not rule.valid(points)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
-    return point[0]
+    point: NDArray[np.float64] = points[0]
+    return point
 
 
 @lru_cache(maxsize=32)
