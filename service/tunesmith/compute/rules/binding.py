@@ -1,6 +1,6 @@
 """A rule bound to bars and points: rows once for each distinct value, then signals for any range of points.
 
-1. For every row node, the distinct combinations of the parameters that it depends on (`Combinations`).
+1. For every family of rows, the distinct combinations of the values that they depend on (`families`).
 2. Rows in the plan's order, each from its arguments' rows; those that the conditions read stand in one matrix.
 3. `signals(lo, hi)` hands the matrix, the row numbers and the scalars of these points to the compiled conditions.
 """
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.rules.elementwise import evaluate
+from tunesmith.compute.rules.families import Needs
 from tunesmith.compute.rules.generated import Kernel, load_kernel
 from tunesmith.compute.rules.nodes import reachable
 from tunesmith.compute.rules.plan import Plan
 from tunesmith.compute.rules.points import check_points, point_values
 from tunesmith.compute.rules.program import Rule
-from tunesmith.compute.rules.rows import Combinations, as_column, compute_rows
+from tunesmith.compute.rules.rows import as_column, compute_rows
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.signals import Level, Signals
 from tunesmith.domain.bars import Bars
@@ -77,15 +78,13 @@ def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64]) -> Bound:
     rule = _rule(strategy)
     check_points(strategy.parameters, points)
     plan = strategy.plan
-    combinations = Combinations(points)
-    computed = compute_rows(rule.nodes, plan, bars, points, combinations)
+    computed = compute_rows(rule.nodes, plan, bars, Needs(points))
     n = len(points)
     index = np.empty((n, len(plan.leaves)), np.int64)
     warmup = np.zeros(n, np.int64)
     for i, (leaf, lag) in enumerate(zip(plan.leaves, plan.lags, strict=True)):
-        inverse = combinations.of(rule.nodes[leaf].params).inverse
-        index[:, i] = inverse + computed.starts[leaf]
-        np.maximum(warmup, computed.warmups[leaf][inverse] + lag, out=warmup)
+        index[:, i] = computed.row[leaf]
+        np.maximum(warmup, computed.warmup[leaf] + lag, out=warmup)
     return Bound(
         n,
         len(bars),
@@ -103,9 +102,8 @@ def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64]) -> Bound:
 
 def row_bytes(strategy: Strategy, n_bars: int, points: NDArray[np.float64]) -> int:
     """Bytes of rows that `bind` would hold for `points` float64[n, p] on bars of this number: to size chunks by."""
-    rule = _rule(strategy)
-    combinations = Combinations(points)
-    return sum(8 * n_bars * len(combinations.of(rule.nodes[n].params).first) for n in strategy.plan.rows)
+    needs = Needs(points)
+    return sum(8 * n_bars * len(needs.of(family)) for family in strategy.plan.families)
 
 
 def _rule(strategy: Strategy) -> Rule:

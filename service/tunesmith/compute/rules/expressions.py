@@ -149,7 +149,7 @@ class Expressions:
 
     def _parameter(self, parameter: Parameter, number: int) -> Meaning:
         if parameter.kind == "bool":
-            return self.graph.leaf(Node("param", (), number, "condition", False, (number,)))
+            return self.graph.leaf(Node("param", (), None, "condition", False, (number,)))
         if parameter.kind == "choice":
             numbers = tuple(float(c) for c in parameter.choices if not isinstance(c, str))
             if not numbers:
@@ -159,7 +159,7 @@ class Expressions:
             return self.graph.leaf(Node("choice", (), numbers, "number", False, (number,), whole, low, high))
         low, high = float(parameter.low or 0.0), float(parameter.high or 0.0)
         whole = parameter.kind == "int"
-        return self.graph.leaf(Node("param", (), number, "number", False, (number,), whole, low, high))
+        return self.graph.leaf(Node("param", (), None, "number", False, (number,), whole, low, high))
 
     def _name(self, place: ast.Name, depth: int) -> Meaning:
         if place.id in self.names:

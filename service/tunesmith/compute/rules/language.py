@@ -247,3 +247,24 @@ FUNCTIONS: dict[str, Function] = {function.name: function for group in GROUPS.va
 
 RESERVED = frozenset({*COLUMNS, *PARAMETER_KINDS, *STATEMENTS, *FUNCTIONS})
 """Names that a rule cannot give to its own values."""
+
+
+class Word(NamedTuple):
+    """One line of the language's reference."""
+
+    group: str
+    signature: str
+    meaning: str
+    warm_up: str = ""
+
+
+def reference() -> tuple[Word, ...]:
+    """Every word of the language, in the order of a manual: from this the README and the schema are made."""
+    words = [Word("columns", name, meaning) for name, meaning in COLUMNS.items()]
+    words += [Word("parameters", signature, meaning) for signature, meaning in PARAMETER_KINDS.values()]
+    words += [Word("statements", signature, meaning) for signature, meaning in STATEMENTS.values()]
+    for group, functions in GROUPS.items():
+        for function in functions:
+            parts = f"; parts: {', '.join('.' + name for name in function.fields)}" if function.fields else ""
+            words.append(Word(group, function.signature, function.meaning + parts, function.warm_up))
+    return tuple(words)

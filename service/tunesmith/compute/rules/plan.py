@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith.compute.rules.emit import Fused, emit
+from tunesmith.compute.rules.families import Family, find_families
 from tunesmith.compute.rules.nodes import ELEMENTWISE, Node, reachable
 from tunesmith.compute.rules.program import Rule
 
@@ -18,13 +19,13 @@ from tunesmith.compute.rules.program import Rule
 class Plan:
     """Numbers are nodes of the rule's graph.
 
-    `rows` are computed in this order; `leaves` are those that the fused conditions read, `lags` how many bars back
-    each of them is read at most; `scalars` are the point values that they read. `conditions` and `prices` name the
-    outputs of the fused kernel `source`, `fractions` the levels that are known per point. Where the rule `looks_back`,
-    the kernel leaves bar 0 out.
+    `families` of rows are computed in this order; `leaves` are the rows that the fused conditions read, `lags` how many
+    bars back each of them is read at most; `scalars` are the point values that they read. `conditions` and `prices`
+    name the outputs of the fused kernel `source`, `fractions` the levels that are known per point. Where the rule
+    `looks_back`, the kernel leaves bar 0 out.
     """
 
-    rows: tuple[int, ...]
+    families: tuple[Family, ...]
     leaves: tuple[int, ...]
     lags: tuple[int, ...]
     scalars: tuple[int, ...]
@@ -47,7 +48,7 @@ def make_plan(rule: Rule) -> Plan:
     scalars = tuple(n for n in fused if not nodes[n].varies and nodes[n].op != "const")
     written = emit(Fused(nodes, leaves, scalars, [node for _, node in rule.conditions], [node for _, node in prices]))
     return Plan(
-        _row_order(nodes, leaves),
+        find_families(nodes, _rows(nodes, leaves)),
         leaves,
         written.lags,
         scalars,
@@ -93,8 +94,8 @@ def raw_rows(nodes: Sequence[Node], number: int) -> dict[int, int]:
     return found
 
 
-def _row_order(nodes: Sequence[Node], leaves: Sequence[int]) -> tuple[int, ...]:
-    """`leaves` and all rows that they are made of, ascending."""
+def _rows(nodes: Sequence[Node], leaves: Sequence[int]) -> set[int]:
+    """`leaves` and all rows that they are made of."""
     found: set[int] = set()
     waiting = list(leaves)
     while waiting:
@@ -102,7 +103,7 @@ def _row_order(nodes: Sequence[Node], leaves: Sequence[int]) -> tuple[int, ...]:
         if number not in found:
             found.add(number)
             waiting.extend(row_arguments(nodes, number))
-    return tuple(sorted(found))
+    return found
 
 
 def row_arguments(nodes: Sequence[Node], number: int) -> dict[int, int]:
