@@ -21,6 +21,9 @@ from tunesmith.transport.router import Peer, Router
 NO_ID = "-"
 """Stands in the topic of a reply to a request whose id could not be read."""
 
+UNREAD_REPLIES = 10_000
+"""Replies that may wait for one client; a client may well send thousands of requests before it reads."""
+
 Dropped = Callable[[str], None]
 """Called with the door's name when a reply could not be delivered."""
 
@@ -44,6 +47,7 @@ class RequestsDoor(Door):
     ) -> None:
         socket = listen(context, zmq.ROUTER, limits)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.SNDHWM, UNREAD_REPLIES)
         super().__init__(socket, bind(socket, address, "server.requests", insecure_bind=insecure_bind))
         self._router = router
         self._dropped = dropped
