@@ -44,9 +44,9 @@ async def until(condition: Callable[[], object]) -> None:
 
 def test_many_requests_at_once_get_their_own_replies(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        replies = await asyncio.gather(*(client.request("ping", id=f"r{i}") for i in range(500)))
-        assert len(replies) == 500
-        assert sorted(daemon.ids) == sorted(f"r{i}" for i in range(500))
+        replies = await asyncio.gather(*(client.request("ping", id=f"r{i}") for i in range(3000)))
+        assert len(replies) == 3000
+        assert sorted(daemon.ids) == sorted(f"r{i}" for i in range(3000))
         assert (await client.ping()).protocol == 1
 
     run(daemon, test)

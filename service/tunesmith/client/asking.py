@@ -54,7 +54,7 @@ class Asking:
                 reply = await self._exchange(waiting)
                 if reply.ok:
                     return reply.data
-                error = from_problem(reply.error)
+                error = from_problem(reply.error if isinstance(reply.error, dict) else {})
                 pause_s = _pause_s(error, pause_s)
                 if not isinstance(error, Busy | Draining) or loop.time() + pause_s >= deadline:
                     raise error

@@ -51,6 +51,7 @@ class Wire:
         socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
         if kind == zmq.DEALER:
             socket.setsockopt(zmq.IMMEDIATE, 1)
+            socket.setsockopt(zmq.SNDHWM, 0)  # each request waits for its reply, which bounds them
         if kind == zmq.SUB:
             socket.setsockopt(zmq.RCVHWM, 100_000)
         self._monitor = socket.get_monitor_socket(_CONNECTED)
