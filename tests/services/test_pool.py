@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -353,7 +353,11 @@ def daemon(folder: Path, *functions: str) -> Iterator[tuple[subprocess.Popen[str
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
     ) as process:
         assert process.stdout is not None
-        yield process, [int(pid) for pid in process.stdout.readline().split()]
+        try:
+            yield process, [int(pid) for pid in process.stdout.readline().split()]
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_no_process_outlives_a_killed_daemon(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Worker processes for asyncio: `ProcessPool`.
 
-Why our own: one dead worker breaks a whole `concurrent.futures` pool; pebble kills single workers, but its number of
-workers is fixed, its queue is first in first out, all workers share one pair of pipes under locks that it may have to
-break, its three threads poll, and nothing but results comes back; multiprocessing's fork server, in turn, imports the
-daemon's `__main__` into every worker (195 ms measured with FastAPI and pyzmq, against 3 ms).
+Why our own: one dead worker breaks a whole `concurrent.futures` pool, and pebble, which does kill single workers, has a
+fixed number of them, one queue without priorities, and a channel shared by all that brings back results alone.
+multiprocessing's fork server is not used either: it imports the daemon's `__main__` into every worker (195 ms measured
+with FastAPI and pyzmq, where ours take a chunk after 8 ms), and asking it for a process blocks.
 
     run() → Turns → an idle worker → result
               ↑                 └→ dead? the chunk goes first in the queue, up to `attempts` times; a new worker starts
@@ -194,7 +194,7 @@ class ProcessPool:
         for worker in self._workers:
             if not self._queue:
                 break
-            if worker.state is State.IDLE:
+            if worker.state is State.IDLE and not worker.doomed:
                 self._assign(worker, self._queue.take())
 
     def _assign(self, worker: WorkerProcess, job: _Job) -> None:

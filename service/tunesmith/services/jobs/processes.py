@@ -33,6 +33,7 @@ ONE_THREAD = dict.fromkeys(
 )
 """Workers are the parallelism; libraries that add threads of their own only get in each other's way."""
 
+_EXIT_WAIT_S = 5.0
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -77,7 +78,7 @@ class ForkServer:
         """End the process and with it all of its workers, and wait until they are gone."""
         self._lose()
         if self._process is not None:
-            await asyncio.to_thread(self._process.wait)
+            await asyncio.to_thread(_wait, self._process)
 
     def _launch(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -162,7 +163,7 @@ class WorkerProcess(asyncio.Protocol):
         self._on_lost = on_lost
         self._splitter = frames.Splitter()
         self._transport: asyncio.Transport | None = None
-        self._doomed = False
+        self.doomed = False
 
     async def connect(self, server: ForkServer) -> None:
         """Have the process made. When that fails, `on_lost` is called as for one that died."""
@@ -184,7 +185,7 @@ class WorkerProcess(asyncio.Protocol):
 
     def kill(self) -> None:
         """End the process at once, whatever it does."""
-        self._doomed = True
+        self.doomed = True
         if self.pid is not None:
             _kill(self.pid)
 
@@ -205,7 +206,7 @@ class WorkerProcess(asyncio.Protocol):
 
     def started(self, pid: int) -> None:
         self.pid = pid
-        if self._doomed:
+        if self.doomed:
             _kill(pid)
 
     def exited(self, exit: Exit) -> None:
@@ -227,6 +228,14 @@ class WorkerProcess(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._on_lost(self)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_EXIT_WAIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _kill(pid: int) -> None:
