@@ -87,9 +87,7 @@ async def insert(conn: Connection, row: Row, more: Mapping[str, Any] | None = No
         if values[name] is not None:
             values[name] = json_text(values[name])
     values.update(more or {})
-    marks = ", ".join("?" * len(values))
-    sql = f"INSERT INTO {row.table} ({', '.join(values)}) VALUES ({marks})"  # noqa: S608 - our own names
-    await conn.execute(sql, list(values.values()))
+    await conn.execute(_insert(row.table, tuple(values)), list(values.values()))
 
 
 def json_text(value: Any) -> str:
@@ -97,6 +95,13 @@ def json_text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
+@functools.cache
+def _insert(table: str, names: tuple[str, ...]) -> str:
+    marks = ", ".join("?" * len(names))
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
+
+
+@functools.cache
 def _select(kind: type[Row]) -> str:
     return f"SELECT {', '.join(_layout(kind).names)} FROM {kind.table}"  # noqa: S608 - our own names
 

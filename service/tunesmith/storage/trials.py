@@ -80,9 +80,11 @@ async def page(
     """
     column = "idx" if sort == "index" else _metric(sort, "/data/sort")
     direction = "DESC" if descending else "ASC"
-    sql = f"""SELECT {_COLUMNS} FROM trials WHERE optimization_id = ?
-              ORDER BY {column} {direction} NULLS LAST, idx LIMIT ? OFFSET ?"""  # noqa: S608 - a checked name
-    return _trials(await source.fetch_all(sql, (optimization_id, limit, offset)))
+    order = f"{column} {direction} NULLS LAST, idx"
+    sql = f"""SELECT {_COLUMNS} FROM trials WHERE optimization_id = ? AND idx IN (
+                  SELECT idx FROM trials WHERE optimization_id = ? ORDER BY {order} LIMIT ? OFFSET ?
+              ) ORDER BY {order}"""  # noqa: S608 - a checked name; sorting the indices alone is several times faster
+    return _trials(await source.fetch_all(sql, (optimization_id, optimization_id, limit, offset)))
 
 
 async def best(
