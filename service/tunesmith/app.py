@@ -63,7 +63,7 @@ DOORS_FILE = "doors.json"
 """In the data directory while the daemon runs: its process id and the addresses in force."""
 
 
-async def schema(context: Context, request: GetSchema, call: Call) -> SchemaReply:
+def schema(context: Context, request: GetSchema, call: Call) -> SchemaReply:
     """The JSON Schemas of every message, or of one type."""
     return message_schemas(request.type)
 

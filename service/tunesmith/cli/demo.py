@@ -23,7 +23,7 @@ from tunesmith.errors import Internal
 from tunesmith.storage.market import MarketStore
 
 _START_TIMEOUT_S = 20.0
-_TASK_TIMEOUT_S = 50.0
+_TASK_TIMEOUT_S = 120.0
 _INDENT = 10
 
 

@@ -12,7 +12,7 @@ from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
 
 
-async def list_all(context: Context, request: ListData, call: Call) -> DataList:
+def list_all(context: Context, request: ListData, call: Call) -> DataList:
     """What market data is stored."""
     return DataList(
         data=[

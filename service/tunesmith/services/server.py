@@ -27,12 +27,12 @@ from tunesmith.storage.clock import now
 from tunesmith.storage.outbox import Missed
 
 
-async def ping(context: Context, request: Ping, call: Call) -> Pong:
+def ping(context: Context, request: Ping, call: Call) -> Pong:
     """Version, time and uptime."""
     return Pong(version=__version__, protocol=VERSION, time=now(), uptime_s=_uptime(context))
 
 
-async def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
+def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
     """What this daemon is and may do; no secrets."""
     return ServerInfoReply(
         version=__version__,
