@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reference.cases import random_bars
 from tunesmith.compute import kernel_tables as tables_of
-from tunesmith.compute.kernel_arrays import ConditionWords
+from tunesmith.compute.kernel_arrays import Conditions
 from tunesmith.compute.kernel_conditions import scan_both_entries_nb, scan_both_exits_nb, scan_entries_nb, scan_nb
 from tunesmith.compute.walk import market_of
 
@@ -66,7 +66,7 @@ def test_scans_equal_plain_searches(density: float, seed: int, n_words: int, dat
     rng = np.random.default_rng(seed)
     n = 8 * n_words
     rows = (rng.random((4, n)) < density).astype(np.uint8)
-    words = ConditionWords(*(row.view(np.uint64) for row in rows))
+    words = Conditions(*(row.view(np.uint64) for row in rows))
     first = data.draw(st.integers(0, n))
     stop = data.draw(st.integers(first, n))
     enter_long, exit_long, enter_short, exit_short = (row != 0 for row in rows)

@@ -35,8 +35,8 @@ KERNEL_WALKS: dict[str, Callable[[Market, NDArray[np.float64], Terms, Results], 
 
 _MAX_CHUNK = 65_536
 _ROW_BUDGET = 192 * 2**20
-_SIGNAL_BUDGET = 512 * 2**10
-_MAX_BLOCK = 512
+_SIGNAL_BUDGET = 2**20
+_MAX_BLOCK = 2048
 
 
 def evaluate_points(

@@ -55,10 +55,11 @@ from tunesmith.compute.kernel_cache import inlined
     EQUITY,
     PEAK,
     LOG_ROW,
-) = range(14)
-N_STATE = 14
+    GUARDED,
+) = range(15)
+N_STATE = 15
 """SIZE is negative for a short. EQUITY is that of the last marked bar, PEAK its maximum so far, LOG_ROW the next free
-row of the order log; BEST is the best price since entry."""
+row of the order log; BEST is the best price since entry; GUARDED is 0 where no level can close the position."""
 
 
 @inlined
@@ -103,12 +104,12 @@ def note_ambiguous_nb(totals: Floats, out: Results, bar: int) -> None:
 @inlined
 def count_trade_nb(totals: Floats, profit: float, stake: float) -> None:
     """Count a closed trade; a profit within 1e-12 of the cash before it is rounding, and neither won nor lost."""
+    # Written without branches: whether a trade won is what a processor cannot predict.
+    rounding = 1e-12 * stake
     totals[N_TRADES] += 1.0
-    if profit > 1e-12 * stake:
-        totals[N_WINS] += 1.0
-        totals[GROSS_PROFIT] += profit
-    elif profit < -1e-12 * stake:
-        totals[GROSS_LOSS] -= profit
+    totals[N_WINS] += 1.0 if profit > rounding else 0.0
+    totals[GROSS_PROFIT] += profit if profit > rounding else 0.0
+    totals[GROSS_LOSS] -= profit if profit < -rounding else 0.0
 
 
 @inlined
@@ -172,6 +173,14 @@ def set_guard_nb(state: Floats, i: int, signal_bar: int, limits: Limits, prices:
     """Fix the stops of the position just entered, from fractions of its price or prices read at `signal_bar`."""
     entry = state[ENTRY_PRICE]
     side = 1.0 if state[SIZE] > 0.0 else -1.0
+    has_prices = len(prices.stop_loss) + len(prices.take_profit) + len(prices.trailing_stop) > 0
+    no_fractions = (
+        np.isnan(limits.stop_loss[i]) and np.isnan(limits.take_profit[i]) and np.isnan(limits.trailing_stop[i])
+    )
+    if side > 0.0 and no_fractions and not has_prices:
+        state[GUARDED] = 0.0
+        return
+    state[GUARDED] = 1.0
     stop = entry * (1.0 - side * limits.stop_loss[i])
     if prices.stop_loss.shape[0] > 0:
         stop = prices.stop_loss[i, signal_bar]
@@ -234,19 +243,20 @@ def check_range_nb(state: Floats, totals: Floats, market: Market, bar: int, term
 def mark_nb(state: Floats, totals: Floats, index: int, close: float, out: Results) -> None:
     """Mark the account at a bar's close; `index` counts bars from the start."""
     before = state[EQUITY]
-    equity = state[CASH] + state[SIZE] * close
+    size = state[SIZE]
+    equity = state[CASH] + size * close
     change = equity / before - 1.0 if before > 0.0 else 0.0
+    square = change * change
+    peak = max(state[PEAK], equity)
     totals[SUM_RETURNS] += change
-    totals[SUM_SQUARES] += change * change
-    if change < 0.0:
-        totals[SUM_DOWNSIDE_SQUARES] += change * change
-        drawdown = 1.0 - equity / state[PEAK]
-        totals[MAX_DRAWDOWN] = max(totals[MAX_DRAWDOWN], drawdown)
-    state[PEAK] = max(state[PEAK], equity)
-    state[EQUITY] = equity
+    totals[SUM_SQUARES] += square
+    totals[SUM_DOWNSIDE_SQUARES] += square if change < 0.0 else 0.0
+    if equity < (1.0 - totals[MAX_DRAWDOWN]) * peak:
+        totals[MAX_DRAWDOWN] = 1.0 - equity / peak
+    totals[N_EXPOSED] += 1.0 if size != 0.0 else 0.0
     totals[FINAL_EQUITY] = equity
-    if state[SIZE] != 0.0:
-        totals[N_EXPOSED] += 1.0
+    state[PEAK] = peak
+    state[EQUITY] = equity
     if out.marks.shape[1] > 0:
         out.marks[0, index] = equity
         out.marks[1, index] = state[SIZE]

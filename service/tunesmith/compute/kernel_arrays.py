@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 
 
@@ -25,16 +24,10 @@ class Market(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """Signals of n points, uint8[n, T] each, 0 or 1. A side that is not traded may be uint8[0, 0]."""
+    """Signals of n points: bytes of 0 or 1, every bar of every point in turn, eight to a word; uint64[n * T / 8] each.
 
-    enter_long: Bytes
-    exit_long: Bytes
-    enter_short: Bytes
-    exit_short: Bytes
-
-
-class ConditionWords(NamedTuple):
-    """The same bytes, flat, eight to a word: uint64[n * T // 8] each; the last n * T % 8 bytes are not covered."""
+    A side that is not traded may be uint64[0].
+    """
 
     enter_long: Words
     exit_long: Words
@@ -63,7 +56,6 @@ class Block(NamedTuple):
     """Everything that a block of n points asks for."""
 
     conditions: Conditions
-    words: ConditionWords
     limits: Limits
     prices: LimitPrices
 
@@ -87,12 +79,28 @@ class Terms(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Range queries over one market's prices; see `kernel_tables`."""
+    """Range queries over one market of T bars; see `kernel_tables` for their use.
+
+    A node is a row (max, min, drawdown) over a stretch of closes. B = T / 16 blocks, B / 16 pages.
+    sums        float64[T + 1, 8]   prefix sums of returns, squares and negative squares, each as a float and what
+                                    rounding took from it; one cache line a row
+    head, tail  float64[T, 3]       node from the block's first bar to this one, and from this one to its last
+    ranges      float64[B, 2]       lowest low and highest high
+    blocks      float64[B, 3]       node of the block
+    block_head, block_tail  float64[B, 3]   node from the page's first block to this one, and from this one to its last
+    pages       float64[B / 16, 3]  node of the page
+    covers      float64[7, 2 B]     row k: max and min of the 2^k blocks from each block on
+    """
 
     sums: Floats
     head: Floats
     tail: Floats
+    ranges: Floats
     blocks: Floats
+    block_head: Floats
+    block_tail: Floats
+    pages: Floats
+    covers: Floats
 
 
 class Results(NamedTuple):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.compute.kernel_arrays import Conditions, ConditionWords, Words
+from tunesmith.compute.kernel_arrays import Conditions, Words
 from tunesmith.compute.kernel_cache import inlined
 
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -24,20 +24,26 @@ _TOP = np.uint64(56)
 
 
 @inlined
+def is_set_nb(words: Words, at: int) -> bool:
+    """Whether byte `at` is 1."""
+    return bool((words[at >> 3] >> np.uint64((at & 7) << 3)) & _ONE != _ZERO)
+
+
+@inlined
 def wanted_nb(
-    conditions: Conditions, i: int, t: int, side: float, overdue: bool, trades: tuple[float, float]
+    conditions: Conditions, at: int, side: float, overdue: bool, trades: tuple[float, float]
 ) -> tuple[bool, float]:
-    """Whether the signals of bar `t` close a position of `side` (0 flat), and the side they enter (0 none).
+    """Whether the signals at byte `at` close a position of `side` (0 flat), and the side they enter (0 none).
 
     `overdue`: max_holding asks for an exit too. `trades`: which sides may be traded, long and short, 1 or 0.
     """
     enter_long = exit_long = enter_short = exit_short = False
     if trades[0] != 0.0:
-        exit_long = conditions.exit_long[i, t] != 0 or (overdue and side > 0.0)
-        enter_long = conditions.enter_long[i, t] != 0 and not exit_long
+        exit_long = is_set_nb(conditions.exit_long, at) or (overdue and side > 0.0)
+        enter_long = is_set_nb(conditions.enter_long, at) and not exit_long
     if trades[1] != 0.0:
-        exit_short = conditions.exit_short[i, t] != 0 or (overdue and side < 0.0)
-        enter_short = conditions.enter_short[i, t] != 0 and not exit_short
+        exit_short = is_set_nb(conditions.exit_short, at) or (overdue and side < 0.0)
+        enter_short = is_set_nb(conditions.enter_short, at) and not exit_short
     if enter_long and enter_short:
         enter_long = enter_short = False
     entry = 1.0 if enter_long else -1.0 if enter_short else 0.0
@@ -50,7 +56,7 @@ def wanted_nb(
 
 @inlined
 def next_signal_nb(
-    words: ConditionWords, i: int, n_bars: int, start: int, side: float, trades: tuple[float, float]
+    conditions: Conditions, i: int, n_bars: int, start: int, side: float, trades: tuple[float, float]
 ) -> int:
     """First bar from `start` on whose signals ask point `i` of `side` for an order; `n_bars` when there is none."""
     if trades[0] == 0.0 and trades[1] == 0.0:
@@ -59,22 +65,22 @@ def next_signal_nb(
     stop = i * n_bars + n_bars
     if trades[0] != 0.0 and trades[1] != 0.0:
         if side == 0.0:
-            found = scan_both_entries_nb(words, first, stop)
+            found = scan_both_entries_nb(conditions, first, stop)
         elif side > 0.0:
             found = scan_both_exits_nb(
-                words.exit_long, words.enter_long, words.exit_short, words.enter_short, first, stop
+                conditions.exit_long, conditions.enter_long, conditions.exit_short, conditions.enter_short, first, stop
             )
         else:
             found = scan_both_exits_nb(
-                words.exit_short, words.enter_short, words.exit_long, words.enter_long, first, stop
+                conditions.exit_short, conditions.enter_short, conditions.exit_long, conditions.enter_long, first, stop
             )
     elif side == 0.0:
         if trades[0] != 0.0:
-            found = scan_entries_nb(words.enter_long, words.exit_long, first, stop)
+            found = scan_entries_nb(conditions.enter_long, conditions.exit_long, first, stop)
         else:
-            found = scan_entries_nb(words.enter_short, words.exit_short, first, stop)
+            found = scan_entries_nb(conditions.enter_short, conditions.exit_short, first, stop)
     else:
-        found = scan_nb(words.exit_long if side > 0.0 else words.exit_short, first, stop)
+        found = scan_nb(conditions.exit_long if side > 0.0 else conditions.exit_short, first, stop)
     return found - i * n_bars
 
 
@@ -100,19 +106,19 @@ def scan_nb(words: Words, first: int, stop: int) -> int:
 def scan_entries_nb(enter: Words, leave: Words, first: int, stop: int) -> int:
     """First byte of first … stop - 1 where `enter` is set and `leave` is not; else `stop`."""
     at = scan_nb(enter, first, stop)
-    while at < stop and (leave[at >> 3] >> np.uint64((at & 7) << 3)) & _ONE != _ZERO:
+    while at < stop and is_set_nb(leave, at):
         at = scan_nb(enter, at + 1, stop)
     return at
 
 
 @inlined
-def scan_both_entries_nb(words: ConditionWords, first: int, stop: int) -> int:
+def scan_both_entries_nb(conditions: Conditions, first: int, stop: int) -> int:
     """First byte of first … stop - 1 that asks a flat account to enter one side; else `stop`."""
     end = (stop + 7) >> 3
     mask = _bytes_from_nb(first)
     for w in range(first >> 3, end):
-        long = words.enter_long[w] & ~words.exit_long[w]
-        short = words.enter_short[w] & ~words.exit_short[w]
+        long = conditions.enter_long[w] & ~conditions.exit_long[w]
+        short = conditions.enter_short[w] & ~conditions.exit_short[w]
         found = (long ^ short) & mask
         if found != _ZERO:
             return min((w << 3) + _lowest_byte_nb(found), stop)

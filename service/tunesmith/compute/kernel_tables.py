@@ -5,7 +5,9 @@ While an account is fully invested and long its equity is a constant times the c
     maximum drawdown                                                  nodes (max, min, drawdown) of disjoint stretches
     first bar that touches a level                                    block extremes first, then bar by bar
 A node is exact: the drawdown of two adjacent stretches is the worst of their own and of 1 - min(right) / max(left).
-Everything is linear in T to build; a query touches one node a block of BLOCK bars.
+Most stretches make neither a new peak nor a new worst, which the extremes of the blocks that cover them tell at once.
+A block is BLOCK bars, a page BLOCK blocks. All tables are linear in T, about 25 floats a bar; a query touches a few
+nodes, and one for each page that it spans.
 """
 
 from __future__ import annotations
@@ -20,17 +22,28 @@ _LOG_BLOCK = 4
 
 SUM, SUM_REST, SQUARES, SQUARES_REST, DOWNSIDE, DOWNSIDE_REST = range(6)
 MAX, MIN, DRAWDOWN = range(3)
-BLOCK_LOW, BLOCK_HIGH = 3, 4
+LOW, HIGH = range(2)
+
+_LEVELS = 7
+_COVERED = 2 ** (_LEVELS - 1)
+_LOG2 = np.array([0] + [n.bit_length() - 1 for n in range(1, _COVERED + 1)], np.int64)
 
 
 def build_tables(market: Market) -> Tables:
-    """Tables for bars float64[T]; about 15 floats a bar."""
+    """Tables for a market of T bars."""
     n = len(market.close)
+    n_blocks = (n + BLOCK - 1) // BLOCK
+    n_pages = (n_blocks + BLOCK - 1) // BLOCK
     tables = Tables(
         sums=np.zeros((n + 1, 8)),
         head=np.empty((n, 3)),
         tail=np.empty((n, 3)),
-        blocks=np.empty(((n + BLOCK - 1) // BLOCK, 5)),
+        ranges=np.empty((n_blocks, 2)),
+        blocks=np.empty((n_blocks, 3)),
+        block_head=np.empty((n_blocks, 3)),
+        block_tail=np.empty((n_blocks, 3)),
+        pages=np.empty((n_pages, 3)),
+        covers=np.empty((_LEVELS, 2 * n_blocks)),
     )
     build_tables_nb(market, tables)
     return tables
@@ -38,42 +51,39 @@ def build_tables(market: Market) -> Tables:
 
 @kernel
 def build_tables_nb(market: Market, tables: Tables) -> None:
-    """Fill `tables`.
-
-    sums float64[T + 1, 8]: prefix sums as pairs of a float and what rounding took from it, so that a calm stretch after
-    a wild one keeps its digits; one cache line a row. head, tail float64[T, 3]: node from the block's first bar to this
-    one, and from this one to the block's last. blocks float64[T / BLOCK, 5]: node, lowest low and highest high.
-    """
+    """Fill `tables`; their shapes stand in `kernel_arrays.Tables`."""
     close = market.close
     n = len(close)
-    sums = tables.sums
+    n_blocks = len(tables.blocks)
     for t in range(n):
         change = close[t] / close[t - 1] - 1.0 if t > 0 else 0.0
         square = change * change
-        add_exactly_nb(sums, t, SUM, change)
-        add_exactly_nb(sums, t, SQUARES, square)
-        add_exactly_nb(sums, t, DOWNSIDE, square if change < 0.0 else 0.0)
-    for block in range(len(tables.blocks)):
-        start = block * BLOCK
-        stop = min(start + BLOCK, n)
-        grow_node_nb(tables.head, close, start, start, stop)
-        for t in range(stop - 1, start - 1, -1):
-            if t == stop - 1:
-                tables.tail[t, MAX] = close[t]
-                tables.tail[t, MIN] = close[t]
-                tables.tail[t, DRAWDOWN] = 0.0
-            else:
-                tables.tail[t, MAX] = max(close[t], tables.tail[t + 1, MAX])
-                tables.tail[t, MIN] = min(close[t], tables.tail[t + 1, MIN])
-                tables.tail[t, DRAWDOWN] = max(tables.tail[t + 1, DRAWDOWN], 1.0 - tables.tail[t + 1, MIN] / close[t])
+        add_exactly_nb(tables.sums, t, SUM, change)
+        add_exactly_nb(tables.sums, t, SQUARES, square)
+        add_exactly_nb(tables.sums, t, DOWNSIDE, square if change < 0.0 else 0.0)
+    # Each bar is a node of itself; heads and tails grow from it.
+    for t in range(n):
+        tables.head[t, MAX] = tables.head[t, MIN] = close[t]
+        tables.head[t, DRAWDOWN] = 0.0
+    grow_nodes_nb(tables.head, tables.head, tables.tail, tables.blocks)
+    grow_nodes_nb(tables.blocks, tables.block_head, tables.block_tail, tables.pages)
+    for block in range(n_blocks):
+        start, stop = block * BLOCK, min(block * BLOCK + BLOCK, n)
         lowest, highest = market.low[start], market.high[start]
         for t in range(start, stop):
             lowest = min(lowest, market.low[t])
             highest = max(highest, market.high[t])
-        for column in range(3):
-            tables.blocks[block, column] = tables.tail[start, column]
-        tables.blocks[block, BLOCK_LOW] = lowest
-        tables.blocks[block, BLOCK_HIGH] = highest
+        tables.ranges[block, LOW] = lowest
+        tables.ranges[block, HIGH] = highest
+        tables.covers[0, 2 * block + MAX] = tables.blocks[block, MAX]
+        tables.covers[0, 2 * block + MIN] = tables.blocks[block, MIN]
+    for level in range(1, _LEVELS):
+        half = 2 ** (level - 1)
+        for block in range(n_blocks):
+            other = min(block + half, n_blocks - 1)
+            below = tables.covers[level - 1]
+            tables.covers[level, 2 * block + MAX] = max(below[2 * block + MAX], below[2 * other + MAX])
+            tables.covers[level, 2 * block + MIN] = min(below[2 * block + MIN], below[2 * other + MIN])
 
 
 @inlined
@@ -87,18 +97,25 @@ def add_exactly_nb(sums: Floats, t: int, column: int, value: float) -> None:
 
 
 @inlined
-def grow_node_nb(nodes: Floats, close: Floats, anchor: int, start: int, stop: int) -> None:
-    """nodes[t] = node of close[anchor … t] for start <= t < stop."""
-    for t in range(start, stop):
-        price = close[t]
-        if t == anchor:
-            nodes[t, MAX] = price
-            nodes[t, MIN] = price
-            nodes[t, DRAWDOWN] = 0.0
-        else:
-            nodes[t, DRAWDOWN] = max(nodes[t - 1, DRAWDOWN], 1.0 - price / nodes[t - 1, MAX])
-            nodes[t, MAX] = max(nodes[t - 1, MAX], price)
-            nodes[t, MIN] = min(nodes[t - 1, MIN], price)
+def grow_nodes_nb(nodes: Floats, head: Floats, tail: Floats, groups: Floats) -> None:
+    """For each group of BLOCK nodes: head[i] from its first to i, tail[i] from i to its last, and the group's own.
+
+    `head` may be `nodes` itself.
+    """
+    for group in range(len(groups)):
+        start, stop = group * BLOCK, min(group * BLOCK + BLOCK, len(nodes))
+        for i in range(stop - 1, start - 1, -1):
+            high, low, worst = nodes[i, MAX], nodes[i, MIN], nodes[i, DRAWDOWN]
+            if i < stop - 1:
+                worst = max(max(worst, tail[i + 1, DRAWDOWN]), 1.0 - tail[i + 1, MIN] / high)
+                high, low = max(high, tail[i + 1, MAX]), min(low, tail[i + 1, MIN])
+            tail[i, MAX], tail[i, MIN], tail[i, DRAWDOWN] = high, low, worst
+        high, low, worst = nodes[start, MAX], nodes[start, MIN], nodes[start, DRAWDOWN]
+        for i in range(start, stop):
+            worst = max(max(worst, nodes[i, DRAWDOWN]), 1.0 - nodes[i, MIN] / high)
+            high, low = max(high, nodes[i, MAX]), min(low, nodes[i, MIN])
+            head[i, MAX], head[i, MIN], head[i, DRAWDOWN] = high, low, worst
+        groups[group, MAX], groups[group, MIN], groups[group, DRAWDOWN] = high, low, worst
 
 
 @inlined
@@ -112,23 +129,37 @@ def stretch_sum_nb(sums: Floats, column: int, start: int, stop: int) -> float:
 def stretch_drawdown_nb(
     close: Floats, tables: Tables, start: int, stop: int, peak: float, worst: float
 ) -> tuple[float, float]:
-    """Peak and worst drawdown after the closes start … stop - 1, given those before; O(1 + (stop - start) / BLOCK)."""
+    """Peak and worst drawdown after the closes start … stop - 1, given those before."""
     first = start >> _LOG_BLOCK
     last = (stop - 1) >> _LOG_BLOCK
+    n_blocks = last - first + 1
+    if n_blocks <= _COVERED:
+        level = _LOG2[n_blocks]
+        other = last - (1 << level) + 1
+        covers = tables.covers
+        high = max(covers[level, 2 * first + MAX], covers[level, 2 * other + MAX])
+        low = min(covers[level, 2 * first + MIN], covers[level, 2 * other + MIN])
+        if high <= peak and low >= (1.0 - worst) * peak:
+            return peak, worst
     if first == last:
-        floor = (1.0 - worst) * peak
         for t in range(start, stop):
             price = close[t]
-            if price > peak:
-                peak = price
-                floor = (1.0 - worst) * peak
-            elif price < floor:
+            peak = max(peak, price)
+            if price < (1.0 - worst) * peak:
                 worst = 1.0 - price / peak
-                floor = price
         return peak, worst
     peak, worst = join_node_nb(tables.tail, start, peak, worst)
-    for block in range(first + 1, last):
-        peak, worst = join_node_nb(tables.blocks, block, peak, worst)
+    first_page = (first + 1) >> _LOG_BLOCK
+    last_page = (last - 1) >> _LOG_BLOCK
+    if last - first > 1:
+        if first_page == last_page:
+            for block in range(first + 1, last):
+                peak, worst = join_node_nb(tables.blocks, block, peak, worst)
+        else:
+            peak, worst = join_node_nb(tables.block_tail, first + 1, peak, worst)
+            for page in range(first_page + 1, last_page):
+                peak, worst = join_node_nb(tables.pages, page, peak, worst)
+            peak, worst = join_node_nb(tables.block_head, last - 1, peak, worst)
     return join_node_nb(tables.head, stop - 1, peak, worst)
 
 
@@ -148,7 +179,7 @@ def first_touch_nb(market: Market, tables: Tables, start: int, stop: int, low: f
     while t < stop:
         if (t & (BLOCK - 1)) == 0:
             block = t >> _LOG_BLOCK
-            if tables.blocks[block, BLOCK_LOW] > low and tables.blocks[block, BLOCK_HIGH] < high:
+            if tables.ranges[block, LOW] > low and tables.ranges[block, HIGH] < high:
                 t += BLOCK
                 continue
         if market.low[t] <= low or market.high[t] >= high:
@@ -169,16 +200,16 @@ def first_trailing_touch_nb(
     fixed, target, fraction, distance = side * levels[0], side * levels[1], side * levels[2], levels[3]
     has_fraction = not np.isnan(fraction)
     best = side * best
-    above, below = (BLOCK_HIGH, BLOCK_LOW) if side > 0.0 else (BLOCK_LOW, BLOCK_HIGH)
+    above, below = (HIGH, LOW) if side > 0.0 else (LOW, HIGH)
     highs, lows = (market.high, market.low) if side > 0.0 else (market.low, market.high)
     t = start
     while t < stop:
         if (t & (BLOCK - 1)) == 0 and t + BLOCK <= stop:
             block = t >> _LOG_BLOCK
-            block_high = side * tables.blocks[block, above]
+            block_high = side * tables.ranges[block, above]
             high = max(best, block_high)
             trail = high * (1.0 - fraction) if has_fraction else high - distance
-            if side * tables.blocks[block, below] > max(fixed, trail) and block_high < target:
+            if side * tables.ranges[block, below] > max(fixed, trail) and block_high < target:
                 best = high
                 t += BLOCK
                 continue

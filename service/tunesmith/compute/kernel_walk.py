@@ -19,6 +19,7 @@ from tunesmith.compute.kernel_account import (
     CASH,
     ENTRY_BAR,
     EQUITY,
+    GUARDED,
     LIQUIDATION_PRICE,
     PEAK,
     SIZE,
@@ -50,7 +51,7 @@ from tunesmith.compute.kernel_arrays import (
     Terms,
 )
 from tunesmith.compute.kernel_cache import inlined, kernel
-from tunesmith.compute.kernel_conditions import next_signal_nb, wanted_nb
+from tunesmith.compute.kernel_conditions import is_set_nb, next_signal_nb, wanted_nb
 from tunesmith.compute.kernel_tables import (
     DOWNSIDE,
     SQUARES,
@@ -83,32 +84,33 @@ def walk_nb(market: Market, tables: Tables, block: Block, terms: Terms, out: Res
                     break
             for fills in (at_open, not at_open):
                 if not fills:
-                    if state[SIZE] != 0.0:
+                    if state[SIZE] != 0.0 and state[GUARDED] != 0.0:
                         check_range_nb(state, totals, market, bar, terms, out)
                 elif bar - lag >= start:
                     price = market.open[bar] if at_open else market.close[bar]
-                    fill_nb(block, terms, state, totals, (i, bar - lag, bar), price, out)
+                    fill_nb(block, terms, state, totals, (i, n_bars, bar - lag, bar), price, out)
             mark_nb(state, totals, bar - start, market.close[bar], out)
             bar += 1
 
 
 @inlined
 def fill_nb(
-    block: Block, terms: Terms, state: Floats, totals: Floats, at: tuple[int, int, int], price: float, out: Results
+    block: Block, terms: Terms, state: Floats, totals: Floats, at: tuple[int, ...], price: float, out: Results
 ) -> None:
-    """Fill what the signals ask for; `at`: point, bar of the signals, bar of the fill."""
-    i, signal_bar, bar = at
+    """Fill what the signals ask for; `at`: point, number of bars, bar of the signals and of the fill."""
+    i, n_bars, signal_bar, bar = at
     size = state[SIZE]
     side = 1.0 if size > 0.0 else -1.0 if size < 0.0 else 0.0
     longest = block.limits.max_holding[i]
     overdue = side != 0.0 and longest > 0.0 and bar - state[ENTRY_BAR] >= longest
     trades = (terms.trades_long, terms.trades_short)
-    leave, entry = wanted_nb(block.conditions, i, signal_bar, side, overdue, trades)
+    byte = i * n_bars + signal_bar
+    leave, entry = wanted_nb(block.conditions, byte, side, overdue, trades)
     if leave:
         reason = EXIT
         if overdue and entry == 0.0:
             own = block.conditions.exit_long if side > 0.0 else block.conditions.exit_short
-            if own[i, signal_bar] == 0:
+            if not is_set_nb(own, byte):
                 reason = MAX_HOLDING
         close_nb(state, totals, bar, price, float(reason), terms, out)
     if entry != 0.0 and state[SIZE] == 0.0 and enter_nb(state, totals, entry, bar, price, terms, out):
@@ -124,13 +126,15 @@ def next_event_nb(market: Market, tables: Tables, block: Block, terms: Terms, st
     size = state[SIZE]
     side = 1.0 if size > 0.0 else -1.0 if size < 0.0 else 0.0
     trades = (terms.trades_long, terms.trades_short)
-    event = lag + next_signal_nb(block.words, i, n_bars, max(bar - lag, start), side, trades)
+    event = lag + next_signal_nb(block.conditions, i, n_bars, max(bar - lag, start), side, trades)
     if side == 0.0:
         return min(event, n_bars)
     longest = block.limits.max_holding[i]
     if longest > 0.0:
         event = min(event, int(state[ENTRY_BAR] + longest))
     event = min(event, n_bars)
+    if state[GUARDED] == 0.0:
+        return event
     stop, target = state[STOP_PRICE], state[TARGET_PRICE]
     if not (np.isnan(state[TRAIL_FRACTION]) and np.isnan(state[TRAIL_DISTANCE])):
         nearest = stop if side > 0.0 else min(stop, state[LIQUIDATION_PRICE])
@@ -139,7 +143,7 @@ def next_event_nb(market: Market, tables: Tables, block: Block, terms: Terms, st
         state[BEST] = best
     elif side < 0.0:
         event = first_touch_nb(market, tables, bar, event, target, min(stop, state[LIQUIDATION_PRICE]))
-    elif stop > 0.0 or target < np.inf:
+    else:
         event = first_touch_nb(market, tables, bar, event, stop, target)
     return event
 

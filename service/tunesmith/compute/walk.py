@@ -12,9 +12,7 @@ from tunesmith.compute.kernel_account import N_STATE
 from tunesmith.compute.kernel_arrays import (
     N_ORDER_FIELDS,
     Block,
-    Bytes,
     Conditions,
-    ConditionWords,
     Floats,
     LimitPrices,
     Limits,
@@ -29,7 +27,6 @@ from tunesmith.compute.signals import Level, Signals
 from tunesmith.domain.bars import Bars
 
 _NO_PRICES = np.empty((0, 0))
-_NO_BYTES = np.empty((0, 0), np.uint8)
 _NO_WORDS = np.empty(0, np.uint64)
 
 
@@ -102,37 +99,30 @@ def pack_signals(signals: Signals, terms: Terms) -> Block:
     shape = (signals.n_points, signals.n_bars)
     sides = {"long": terms.trades_long, "short": terms.trades_short}
     conditions = Conditions(
-        *(
-            _condition(getattr(signals, name), shape, sides[name.partition("_")[2]] != 0.0)
-            for name in Conditions._fields
-        )
+        *(_words(getattr(signals, name), shape, sides[name.partition("_")[2]] != 0.0) for name in Conditions._fields)
     )
     levels = (signals.stop_loss, signals.take_profit, signals.trailing_stop)
     none = np.full(shape[0], np.nan)
     holding = np.zeros(shape[0]) if signals.max_holding is None else signals.max_holding.astype(np.float64)
     return Block(
         conditions,
-        ConditionWords(*map(_as_words, conditions)),
         Limits(_fraction(levels[0], none), _fraction(levels[1], none), _fraction(levels[2], none), holding),
         LimitPrices(*map(_price, levels)),
     )
 
 
-def _condition(values: Bytes | None, shape: tuple[int, int], traded: bool) -> Bytes:
+def _words(condition: NDArray[np.uint8] | None, shape: tuple[int, int], traded: bool) -> Words:
     if not traded:
-        return _NO_BYTES
-    return np.zeros(shape, np.uint8) if values is None else plain(values, np.uint8)
-
-
-def _as_words(condition: Bytes) -> Words:
-    flat = condition.reshape(-1)
-    if flat.size == 0:
         return _NO_WORDS
-    if flat.size % 8 or flat.ctypes.data % 8:
-        padded = np.zeros((flat.size + 7) // 8 * 8, np.uint8)
-        padded[: flat.size] = flat
-        flat = padded
-    return flat.view(np.uint64)
+    size = shape[0] * shape[1]
+    if condition is None:
+        return np.zeros((size + 7) // 8, np.uint64)
+    flat = plain(condition, np.uint8).reshape(-1)
+    if size % 8 == 0 and flat.view(np.uint64).flags.aligned:
+        return flat.view(np.uint64)
+    padded = np.zeros((size + 7) // 8 * 8, np.uint8)
+    padded[:size] = flat
+    return padded.view(np.uint64)
 
 
 def _fraction(level: Level | None, none: Floats) -> Floats:
