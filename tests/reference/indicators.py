@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from itertools import pairwise
 
 NAN = math.nan
@@ -20,7 +21,8 @@ def windows(x: Sequence[float], n: int, value: Callable[[Sequence[float]], float
 
 
 def mean(window: Sequence[float]) -> float:
-    return math.fsum(window) / len(window)
+    """The exact mean, rounded once."""
+    return float(sum(map(Fraction, window)) / len(window))
 
 
 def sma(x: Series, n: int) -> Series:
