@@ -76,7 +76,7 @@ class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The hold-out and the default approval criteria (fractions; Sharpe a year)."""
 
     holdout_share: Annotated[float, msgspec.Meta(gt=0.0, lt=0.9)] = 0.3
-    min_holdout_bars: Count = 50
+    min_bars: Count = 50
     min_sharpe: float = 0.5
     max_drawdown: Share = 0.35
     min_return: float = 0.0

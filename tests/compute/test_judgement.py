@@ -18,7 +18,7 @@ GOOD: dict[str, float | None] = {
     "profit_factor": 1.6,
 }
 CRITERIA = ApprovalCriteria(min_sharpe=0.5, max_drawdown=0.35, min_return=0.0, min_trades=10, min_profit_factor=1.0)
-LONG = Segments(n_in_sample=700, n_holdout=300, min_holdout=50)
+LONG = Segments(n_in_sample=700, n_holdout=300, min_bars=50)
 
 
 def judge(answers: Mapping[str, Answer], segments: Segments = LONG) -> tuple[Decision, list[str]]:
@@ -43,10 +43,11 @@ def test_what_passes_everything_is_approved() -> None:
 
 
 def test_too_short_a_holdout_is_insufficient_data_before_any_work() -> None:
-    decision, asked = judge({}, Segments(n_in_sample=100, n_holdout=49, min_holdout=50))
+    decision, asked = judge({}, Segments(n_in_sample=49, n_holdout=12, min_bars=50))
     assert decision.status == "insufficient_data"
     assert asked == []
-    assert "49 bars are held out, at least 50 are needed" in decision.reason
+    assert "49 bars are in sample, at least 50 are needed" in decision.reason
+    assert "12 bars are held out, at least 50 are needed" in decision.reason
 
 
 def test_a_broken_bound_in_sample_rejects_without_a_look_at_the_holdout() -> None:

@@ -1,6 +1,6 @@
 """The decision: whether a result may be published, as a pure plan.
 
-1. data gate: is there a hold-out, and is it long enough?            else insufficient_data
+1. data gate: are there enough bars on both sides of the boundary?    else insufficient_data
 2. criteria in sample: each bound on each metric                      else rejected
 3. hold-out, once: the same bounds (trades in proportion to length)   else rejected
 4. replay: vectorbt, given the orders, confirms every number          else rejected
@@ -27,11 +27,11 @@ Metrics = Mapping[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """How many bars lie on each side of the hold-out's boundary, after warm-up bars are taken off."""
+    """How many bars lie on each side of the hold-out's boundary, warm-up bars not counted, and how many each needs."""
 
     n_in_sample: int
     n_holdout: int
-    min_holdout: int
+    min_bars: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,11 @@ class Decision:
 
 def decide(criteria: ApprovalCriteria, segments: Segments) -> Generator[Ask, Answer, Decision]:
     """The plan: yields `Ask`s, is sent their answers, returns the `Decision`."""
-    checks = [_data_gate(segments)]
+    checks = _data_gate(segments)
     seen: dict[str, Metrics] = {}
-    if not checks[0].passed:
-        return Decision("insufficient_data", checks[0].reason, tuple(checks), seen)
+    missing = [check.reason for check in checks if not check.passed]
+    if missing:
+        return Decision("insufficient_data", "; ".join(missing), tuple(checks), seen)
     segment_works: tuple[Literal["in_sample", "holdout"], ...] = ("in_sample", "holdout")
     for work in segment_works:
         metrics = cast(Metrics, (yield Ask(work)))
@@ -126,18 +127,26 @@ def say(metric: str, value: float | None) -> str:
     return f"{value:.0f}" if unit == "trades" else f"{value:.2f}"
 
 
-def _data_gate(segments: Segments) -> Check:
-    enough = segments.n_holdout >= segments.min_holdout
-    reason = f"{segments.n_holdout} bars are held out, at least {segments.min_holdout} are needed"
-    return Check(
-        name="holdout_bars",
-        segment="data",
-        asks=f"at least {segments.min_holdout} held-out bars",
-        value=float(segments.n_holdout),
-        threshold=float(segments.min_holdout),
-        passed=enough,
-        reason=reason if enough else reason + "; import more bars",
-    )
+def _data_gate(segments: Segments) -> list[Check]:
+    made = []
+    for name, n_bars, what in (
+        ("in_sample_bars", segments.n_in_sample, "are in sample"),
+        ("holdout_bars", segments.n_holdout, "are held out"),
+    ):
+        enough = n_bars >= segments.min_bars
+        reason = f"{n_bars} bars {what}, at least {segments.min_bars} are needed"
+        made.append(
+            Check(
+                name=name,
+                segment="data",
+                asks=f"at least {segments.min_bars} bars {what}",
+                value=float(n_bars),
+                threshold=float(segments.min_bars),
+                passed=enough,
+                reason=reason if enough else reason + "; import more bars or ask for a longer range",
+            )
+        )
+    return made
 
 
 def _shortened(criteria: ApprovalCriteria, segments: Segments) -> ApprovalCriteria:

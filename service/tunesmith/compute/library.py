@@ -1,9 +1,9 @@
 """The library face: the daemon's work in a notebook, with the same functions and so the same numbers.
 
-    evaluate   many points of a strategy on one market → a table of metrics
-    optimize   search a parameter space on the in-sample part → a study
-    judge      a study → a verdict, from the hold-out that the search never saw
-    backtest   one point in full → orders, trades, equity and vectorbt's report
+evaluate   many points of a strategy on one market → a table of metrics
+optimize   search a parameter space on the in-sample part → a study
+judge      a study → a verdict, from the hold-out that the search never saw
+backtest   one point in full → orders, trades, equity and vectorbt's report
 """
 
 from __future__ import annotations
@@ -188,20 +188,24 @@ def optimize(
     return Study(rule, bars, split, space, execution, target, floor, method, seed, table, best)
 
 
-def judge(study: Study, criteria: ApprovalCriteria | None = None, *, min_holdout_bars: int = 50) -> Verdict:
+def judge(study: Study, criteria: ApprovalCriteria | None = None, *, min_bars: int = 50) -> Verdict:
     """Decide on the study's best point; see `compute.judgement` for the steps."""
     if study.best_params is None:
         return Verdict("rejected", "no trial kept the constraints, so there is nothing to approve", [])
     point = encode_points(study.strategy.parameters, study.best_params)[0]
     n_out = len(study.bars) - study.split.out_start
-    plan = decide(merge(criteria, DEFAULT_CRITERIA), Segments(study.split.n_in_sample, n_out, min_holdout_bars))
+    plan = decide(merge(criteria, DEFAULT_CRITERIA), Segments(study.split.n_in_sample, n_out, min_bars))
     decision = run_plan(plan, study.strategy, study.bars, point, study.execution, study.split)
     return Verdict(decision.status, decision.reason, decision.public_checks())
 
 
 def run_plan(
     plan: Generator[Ask, Answer, Decision],
-    rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split
+    rule: Strategy,
+    bars: Bars,
+    point: NDArray[np.float64],
+    execution: Execution,
+    split: Split,
 ) -> Decision:
     """Drive a decision plan here and now, answering each `Ask` in turn."""
     try:
@@ -263,9 +267,7 @@ def backtest(
     return report_point(rule, bars, point, execution, start)
 
 
-def report_point(
-    rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, start: int
-) -> Report:
+def report_point(rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, start: int) -> Report:
     """`backtest` for an encoded point float64[p]."""
     metrics = evaluate_points(rule, bars, point[np.newaxis], execution, start=start)
     numbers = {name: float(metrics[name][0]) for name in METRICS}

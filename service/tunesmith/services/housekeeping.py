@@ -43,7 +43,9 @@ async def expire_packages(context: Context) -> int:
             await outbox.append(conn, topic, "package.expired", row.symbol, data)
         return len(due)
 
-    return await context.database.write(write)
+    n_expired = await context.database.write(write)
+    telemetry.PACKAGES.labels("expired").inc(n_expired)
+    return n_expired
 
 
 async def set_gauges(context: Context) -> None:

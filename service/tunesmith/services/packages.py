@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tunesmith import telemetry
 from tunesmith.compute.judgement import Decision
 from tunesmith.domain.canonical import canonical_hash
 from tunesmith.domain.messages.catalog import Call
@@ -128,7 +129,7 @@ async def revoke(context: Context, request: RevokePackage, call: Call) -> Change
         await outbox.append(conn, topic, "package.revoked", row.symbol, data)
         return _reply(changed)
 
-    return Change(apply)
+    return Change(apply, after=lambda: telemetry.PACKAGES.labels("revoked").inc())
 
 
 async def _load(context: Context, package_id: str) -> PackageRow:

@@ -124,14 +124,17 @@ async def run(context: Context, job: Job) -> None:
         await verdicts.create(conn, _row(job, task, data, decision, package.package_id if package else None))
         if package is not None:
             await publish(conn, package, verdict_id=job.id, report_id=task.report_id)
-        telemetry.VERDICTS.labels(decision.status).inc()
+            await holdouts.record_look(conn, *_look(task, data), job.row.user, "approval", job.id)
         return {
             "verdict": decision.status,
             "reason": decision.reason,
             "package_id": package.package_id if package else None,
         }
 
-    await job.complete(apply)
+    if await job.complete(apply):
+        telemetry.VERDICTS.labels(decision.status).inc()
+        if decision.approved:
+            telemetry.PACKAGES.labels("approved").inc()
 
 
 def make_task(
@@ -187,7 +190,7 @@ async def _report_of(context: Context, request: ApproveStrategy) -> tuple[str, s
 
 
 async def _decide(context: Context, job: Job, task: VerdictTask, data: Prepared, point: OnePoint) -> Decision:
-    segments = Segments(data.n_in_sample, data.n_holdout, context.settings.decision.min_holdout_bars)
+    segments = Segments(data.n_in_sample, data.n_holdout, context.settings.decision.min_bars)
     plan = decide(task.criteria, segments)
     try:
         ask = next(plan)
@@ -208,17 +211,8 @@ async def _record_look(context: Context, job: Job, task: VerdictTask, data: Prep
     """Before the hold-out is looked at: once for each verdict, also when it is driven again after a restart."""
     if job.state.get("looked"):
         return
-    window = task.window
     await context.database.write(
-        lambda conn: holdouts.record_look(
-            conn,
-            window.venue,
-            window.symbol,
-            (window.start_ms, data.end_ms),
-            job.row.user,
-            "verdict",
-            job.id,
-        )
+        lambda conn: holdouts.record_look(conn, *_look(task, data), job.row.user, "verdict", job.id)
     )
     await job.save({**job.state, "looked": True})
 
@@ -260,6 +254,10 @@ def _row(job: Job, task: VerdictTask, data: Prepared, decision: Decision, packag
         package_id=package_id,
         created_at=now(),
     )
+
+
+def _look(task: VerdictTask, data: Prepared) -> tuple[str, str, tuple[int, int]]:
+    return task.window.venue, task.window.symbol, (task.window.start_ms, data.end_ms)
 
 
 def _pending(row: TaskRow, task: VerdictTask) -> VerdictReply:

@@ -108,12 +108,12 @@ class Job:
     def log(self, message: str, level: str = "info") -> None:
         self._owner.log(self.id, level, message)
 
-    async def complete(self, apply: Complete) -> None:
+    async def complete(self, apply: Complete) -> bool:
         """End the task in one transaction: `apply` stores its results and returns its result and event data.
 
-        A task that was cancelled in between stays cancelled, and nothing of `apply` is kept.
+        False for a task that was cancelled in between: it stays cancelled, and nothing of `apply` is kept.
         """
-        await self._owner.finish(self.row, "completed", apply)
+        return await self._owner.finish(self.row, "completed", apply)
 
 
 Driver = Callable[[Job], Coroutine[Any, Any, None]]
