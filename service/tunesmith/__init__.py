@@ -25,7 +25,7 @@ _FACE = {
     "strategy": "tunesmith.compute.library",
 }
 
-__all__ = [  # noqa: PLE0604 - the names are loaded by __getattr__
+__all__ = [
     "AsyncClient",
     "Bars",
     "Client",

@@ -102,7 +102,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A decision on a study. `guarded` is False: no ledger counted this look at the hold-out, so it issues no package."""
+    """A decision on a study. Not `guarded`: no ledger counted this look at the hold-out, so it issues no package."""
 
     status: str
     reason: str
@@ -112,7 +112,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Report:
-    """One point in full. `metrics` are ours, `stats` is vectorbt's own report, `disagreements` is empty when both agree."""
+    """One point in full: our `metrics`, vectorbt's `stats`, and their `disagreements`, which should be none."""
 
     params: dict[str, Scalar]
     metrics: dict[str, float]
@@ -140,7 +140,7 @@ def evaluate(
     start: int = 0,
     n_threads: int | None = None,
 ) -> Table:
-    """Metrics of every point in `params` (arrays of one length, zipped; scalars are repeated; the unnamed take defaults).
+    """Metrics of every point in `params`: arrays of one length, zipped; scalars are repeated; the unnamed take defaults.
 
     Points that break a `require` are NaN rows. Bars before `start` only warm indicators up.
     """
