@@ -33,6 +33,18 @@ def test_precedence_is_file_then_environment_then_command_line(tmp_path: Path) -
     assert (settings.server.http, settings.server.instance, settings.workers.count) == ("127.0.0.1:1", "environment", 4)
 
 
+def test_it_tells_where_each_setting_comes_from(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text('[server]\nhttp = ""\ninstance = "file"\n[workers]\ncount = 2\n')
+    explained = config.explain(file, {"TUNESMITH_SERVER__INSTANCE": "here"}, {"workers.count": "4"})
+    assert explained.sources == {
+        "server.http": "file",
+        "server.instance": "environment",
+        "workers.count": "option",
+    }
+    assert explained.settings.server.instance == "here"
+
+
 @pytest.mark.parametrize(
     ("environ", "says"),
     [

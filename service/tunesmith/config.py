@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -85,6 +85,14 @@ class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
 
 
+class Cache(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where computed answers are kept: in Redis at `redis_url`, in process when that is empty."""
+
+    redis_url: str = ""
+    ttl_s: Positive = 604_800.0
+    max_mb: Count = 64
+
+
 class Log(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`format` auto means human on a terminal and JSON elsewhere."""
 
@@ -100,6 +108,7 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     workers: Workers = Workers()
     events: Events = Events()
     decision: Decision = Decision()
+    cache: Cache = Cache()
     log: Log = Log()
 
     @property
@@ -122,6 +131,22 @@ def load(
 
     Raises `Invalid`, naming the setting and the nearest right name, for unknown keys and values out of bounds.
     """
+    return explain(file, environ, overrides).settings
+
+
+class Explained(NamedTuple):
+    """Settings, and where each comes from: "section.name" → file, environment or option; what is absent is default."""
+
+    settings: Settings
+    sources: dict[str, str]
+
+
+def explain(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str | None] | None = None,
+) -> Explained:
+    """As `load`, with the source of every setting that is not the default."""
     tree: dict[str, Any] = {}
     if file is not None:
         try:
@@ -130,20 +155,27 @@ def load(
             raise Invalid(f"cannot read the configuration file {file}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Invalid(f"{file} is not TOML: {error}") from error
+    sources = {f"{section}.{name}": "file" for section, table in tree.items() for name in _names(table)}
     for variable, text in (os.environ if environ is None else environ).items():
         if variable.startswith(PREFIX) and "__" in variable:
             section, _, name = variable.removeprefix(PREFIX).lower().partition("__")
             _put(tree, section, name, text)
+            sources[f"{section}.{name}"] = "environment"
     for key, value in (overrides or {}).items():
         if value is not None:
             section, _, name = key.partition(".")
             _put(tree, section, name, value)
+            sources[key] = "option"
     _refuse_unknown(tree)
     try:
-        return msgspec.convert(tree, Settings, strict=False)
+        return Explained(msgspec.convert(tree, Settings, strict=False), sources)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         raise Invalid(f"setting {where.strip('`$.') or '?'}: {what}") from error
+
+
+def _names(table: Any) -> Iterable[str]:
+    return table if isinstance(table, dict) else ()
 
 
 def _put(tree: dict[str, Any], section: str, name: str, value: str) -> None:
