@@ -19,7 +19,7 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SOURCES = ("kernel*.py", "strategies/*.py")
+_SOURCES = ("kernel*.py", "strategies/*.py", "rules/indicators/*.py")
 
 
 def cache_folder() -> Path:

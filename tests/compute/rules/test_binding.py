@@ -129,6 +129,18 @@ def test_no_points_and_no_parameters() -> None:
     assert bound_to("enter_long(True)\n", 1, np.zeros((1, 0))).signals(0, 1).enter_long == 1
 
 
+def test_a_window_that_is_undefined_for_a_point_gives_no_signal() -> None:
+    code = (
+        "a = Int(2, 0, 9)\nb = Int(1, 0, 9)\nn = where(a / b > 1, 5, 7)\n"
+        "enter_long(close >= lowest(low, n))\nmax_holding(n)\n"
+    )
+    signals = bound_to(code, 60, np.array([[2.0, 1.0], [2.0, 0.0], [1.0, 2.0]])).signals(0, 3)
+    assert signals.enter_long is not None
+    assert signals.enter_long.sum(axis=1).tolist() == [56, 0, 54]
+    assert signals.max_holding is not None
+    assert signals.max_holding.tolist() == [5, 0, 7]
+
+
 def test_zero_and_negative_fractions_are_no_level() -> None:
     code = "s = Float(0.1, 0, 0.5)\nenter_long(close > open)\nstop_loss(s)\n"
     level = bound_to(code, 30, np.array([[0.0], [0.25]])).signals(0, 2).stop_loss

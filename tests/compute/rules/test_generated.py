@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from reference.random_rules import random_bars
+from tunesmith.compute.rules import generated
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.generated import is_compiled, kernel_name, load_kernel
 from tunesmith.compute.rules.strategy import Strategy
@@ -22,6 +23,7 @@ stop_loss(close - 2 * atr(n))
 WORK = f"""
 import sys, time
 import numpy as np
+from tunesmith.compute.rules import generated
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.generated import is_compiled
 from tunesmith.compute.rules.strategy import Strategy
@@ -66,6 +68,20 @@ def test_a_kernel_is_compiled_from_numbers_alone() -> None:
         assert word not in source
     body = source.split("for t in range(start, stop):")[1]
     assert re.fullmatch(r"[\s0-9a-z_\[\]()+\-*/%<>=&|!.]*", body)
+
+
+def test_the_oldest_kernels_are_removed_when_there_are_too_many(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("TUNESMITH_KERNEL_CACHE", str(tmp_path))
+    monkeypatch.setattr(generated, "MAX_KEPT", 10)
+    sources = [Strategy.parse(CODE.replace("3.125", f"{i}.0625")).plan.source for i in range(12)]
+    for source in sources[:10]:
+        load_kernel(source)
+    assert len(list(tmp_path.rglob("tunesmith_kernel_*.py"))) == 10
+    load_kernel(sources[10])
+    left = {path.stem for path in tmp_path.rglob("tunesmith_kernel_*.py")}
+    assert len(left) == 9
+    assert kernel_name(sources[10]) in left
+    assert kernel_name(sources[0]) not in left
 
 
 def test_a_file_that_was_changed_is_written_anew(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -69,6 +69,7 @@ def test_random_rules_mean_what_the_interpreter_says(code: str, seed: int, n_bar
         'enter_long(crossed_above(close, at("2h", bbands(close, n, 1).lower)))',
         'enter_long(mode == "fast" and close > level or mode == "slow" and volume > 0)',
         "enter_long(use)\nenter_long(close > open)",
+        "enter_long(True)\nexit_long(crossed_below(close, open))",
         "enter_long(shift(where(use, 30, close)) > 20)",
         "enter_long(crossed_above(shift(close - open), 0))",
         "enter_long(crossed_above(crossed_above_count, 0))\n".replace("crossed_above_count", "since(close > open)"),

@@ -139,9 +139,9 @@ def _first_bar(
     order = reachable(rule.nodes, [targets[name] for name in (*plan.conditions, *plan.prices)], known.__contains__)
     values = evaluate(rule.nodes, order, known)
     for flag, name in zip(flags, plan.conditions, strict=True):
-        flag[:] = values[targets[name]][0][:, 0]
+        flag[:] = values[targets[name]][0].ravel()
     for price, name in zip(prices, plan.prices, strict=True):
-        price[:] = values[targets[name]][:, 0]
+        price[:] = values[targets[name]].ravel()
     return flags, prices
 
 
@@ -150,7 +150,7 @@ def _fractions(rule: Rule, plan: Plan, points: NDArray[np.float64]) -> dict[str,
     fractions = {}
     for name, node in plan.fractions:
         value = np.broadcast_to(values[node], len(points))
-        fractions[name] = np.where(value > 0, value, np.nan)
+        fractions[name] = np.where((value > 0) & np.isfinite(value), value, np.nan)
     return fractions
 
 
@@ -158,4 +158,5 @@ def _holding(rule: Rule, points: NDArray[np.float64]) -> NDArray[np.int64] | Non
     if rule.max_holding is None:
         return None
     value = point_values(rule.nodes, [rule.max_holding], points)[rule.max_holding]
-    return np.ascontiguousarray(np.broadcast_to(value, len(points)), np.int64)
+    bars: NDArray[np.int64] = np.nan_to_num(np.broadcast_to(value, len(points))).astype(np.int64)
+    return bars

@@ -1,7 +1,8 @@
 """Generated kernels on disk, so that a rule is compiled once on a machine and not once in a process.
 
 A kernel's source stands in a file named by the source's hash; numba keeps the machine code beside it. Files appear by
-an atomic link with a fixed time stamp, so that processes that write the same kernel at once agree on it.
+an atomic rename with a fixed time stamp, so that processes that write the same kernel at once agree on it. The oldest
+are removed when there are too many: rules come from the network.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from pathlib import Path
 from tunesmith.compute.kernel_cache import cache_folder
 
 Kernel = Callable[..., None]
+
+MAX_KEPT = 2_000
+"""Kernels on disk, about 50 kB each."""
 
 _loaded: dict[str, Kernel] = {}
 _lock = threading.Lock()
@@ -43,8 +47,16 @@ def load_kernel(source: str) -> Kernel:
     name = kernel_name(source)
     with _lock:
         if name not in _loaded:
-            _loaded[name] = _import(name, _written(cache_folder(), name, source))
+            try:
+                _loaded[name] = _import(name, _written(cache_folder(), name, source))
+            except FileNotFoundError:  # removed by another process between the two
+                _loaded[name] = _import(name, _written(cache_folder(), name, source))
         return _loaded[name]
+
+
+def n_loaded_kernels() -> int:
+    """Kernels that this process holds in memory; they stay until it ends."""
+    return len(_loaded)
 
 
 def _written(folder: Path, name: str, source: str) -> Path:
@@ -60,7 +72,20 @@ def _written(folder: Path, name: str, source: str) -> Path:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)  # noqa: PTH108
+    _remove_oldest(folder)
     return target
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Bring the kernels in `folder` down to nine tenths of `MAX_KEPT` where there are more than that."""
+    born: list[tuple[float, Path]] = []
+    for path in folder.glob("tunesmith_kernel_*.py"):
+        with contextlib.suppress(FileNotFoundError):
+            born.append((path.stat().st_ctime, path))
+    surplus = len(born) - MAX_KEPT * 9 // 10 if len(born) > MAX_KEPT else 0
+    for _, path in sorted(born)[:surplus]:
+        for file in (path, *(folder / "__pycache__").glob(f"{path.stem}.*")):
+            file.unlink(missing_ok=True)
 
 
 def _import(name: str, path: Path) -> Kernel:

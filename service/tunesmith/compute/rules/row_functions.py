@@ -34,8 +34,8 @@ def _sum_space(n_bars: int) -> tuple[NDArray[Any], ...]:
     return np.empty((2, n_bars + 1)), np.empty(n_bars + 1, np.int64)
 
 
-def _queue_space(n_bars: int) -> tuple[NDArray[Any], ...]:
-    return (np.empty(n_bars, np.int64),)
+def _scan_space(n_bars: int) -> tuple[NDArray[Any], ...]:
+    return np.empty((2, n_bars)), np.empty(n_bars + 1, np.int64)
 
 
 def _windowed(
@@ -100,8 +100,8 @@ def _percent_rank(out: Rows, rows: Sequence[Rows], sources: Sequence[Source], po
 
 ROW_FUNCTIONS: dict[str, RowFunction] = {
     "shift": _windowed(windows.shift_nb),
-    "highest": _windowed(windows.highest_nb, 1, _queue_space),
-    "lowest": _windowed(windows.lowest_nb, 1, _queue_space),
+    "highest": _windowed(windows.highest_nb, 1, _scan_space),
+    "lowest": _windowed(windows.lowest_nb, 1, _scan_space),
     "since": RowFunction(_since, lambda points: 0),
     "percent_rank": RowFunction(_percent_rank, lambda points: points[0].astype(np.int64)),
     "sma": _windowed(sums.sma_nb, 1, _sum_space),

@@ -98,9 +98,13 @@ class _Work:
         else:
             given = [arg for arg in node.args if not self._nodes[arg].varies]
             values = point_values(self._nodes, given, points)
-            numbers = [np.ascontiguousarray(np.broadcast_to(values[arg], len(out)), np.float64) for arg in given]
+            numbers = [np.array(np.broadcast_to(values[arg], len(out)), np.float64) for arg in given]
+            undefined = ~np.logical_and.reduce([np.ones(len(out), bool), *map(np.isfinite, numbers)])
+            for number in numbers:
+                number[undefined] = 2.0
             function = ROW_FUNCTIONS[node.op]
             function.compute(out, rows, sources, numbers)
+            out[undefined] = np.nan
             self.warmups[family] = ready + function.lookback(numbers)
 
     def _longer(self, timeframe: str) -> LongerBars:

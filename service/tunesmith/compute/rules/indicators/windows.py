@@ -20,47 +20,53 @@ def shift_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
 
 
 @kernel
-def highest_nb(x: Rows, source: Whole, window: Whole, queue: Whole, out: Rows) -> None:
+def highest_nb(x: Rows, source: Whole, window: Whole, scans: Rows, bad: Whole, out: Rows) -> None:
     """Largest of the last n values, the bar's own among them; row j is defined from n - 1 on.
 
-    Linear in T for every n: the candidates stand in a queue of falling values (Lemire 2006). `queue` int64[T] is
-    working space.
+    Three comparisons a bar for every n: series are cut into blocks of n, whose maxima are scanned from both ends
+    (van Herk 1992; Gil & Werman 1993). `scans` float64[2, T] and `bad` int64[T + 1] are working space.
     """
-    _extreme_nb(x, source, window, queue, out, 1.0)
+    _extreme_nb(x, source, window, scans, bad, out, 1.0)
 
 
 @kernel
-def lowest_nb(x: Rows, source: Whole, window: Whole, queue: Whole, out: Rows) -> None:
-    """Smallest of the last n values, the bar's own among them; row j is defined from n - 1 on. Linear in T."""
-    _extreme_nb(x, source, window, queue, out, -1.0)
+def lowest_nb(x: Rows, source: Whole, window: Whole, scans: Rows, bad: Whole, out: Rows) -> None:
+    """Smallest of the last n values, the bar's own among them; row j is defined from n - 1 on. As `highest_nb`."""
+    _extreme_nb(x, source, window, scans, bad, out, -1.0)
 
 
 @inlined
-def _extreme_nb(x: Rows, source: Whole, window: Whole, queue: Whole, out: Rows, sign: float) -> None:
+def _extreme_nb(x: Rows, source: Whole, window: Whole, scans: Rows, bad: Whole, out: Rows, sign: float) -> None:
     n_bars = x.shape[1]
+    forward = scans[0]
+    backward = scans[1]
     for j in range(len(window)):
         values = x[source[j]]
-        n = window[j]
-        row = out[j]
-        head = 0
-        tail = 0
-        undefined = -1
+        n = min(window[j], n_bars + 1)
+        bad[0] = 0
+        best = -np.inf
+        place = 0
         for t in range(n_bars):
-            value = values[t]
-            row[t] = np.nan
-            if value - value != 0.0:
-                undefined = t
-                head = 0
-                tail = 0
-                continue
-            while tail > head and sign * values[queue[tail - 1]] <= sign * value:
-                tail -= 1
-            queue[tail] = t
-            tail += 1
-            if queue[head] <= t - n:
-                head += 1
-            if t - undefined >= n:
-                row[t] = values[queue[head]]
+            value = sign * values[t] if values[t] - values[t] == 0.0 else -np.inf
+            bad[t + 1] = bad[t] + (1 if value == -np.inf else 0)
+            best = max(best, value) if place > 0 else value
+            forward[t] = best
+            backward[t] = value
+            place = place + 1 if place < n - 1 else 0
+        size = place if place > 0 else n
+        left = 0
+        for t in range(n_bars - 1, -1, -1):
+            if left == 0:
+                best = backward[t]
+                left = size
+                size = n
+            best = max(best, backward[t])
+            backward[t] = best
+            left -= 1
+        out[j, : n - 1] = np.nan
+        for t in range(n - 1, n_bars):
+            best = max(backward[t - n + 1], forward[t])
+            out[j, t] = sign * best if bad[t + 1] == bad[t - n + 1] else np.nan
 
 
 @kernel
