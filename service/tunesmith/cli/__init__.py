@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import DeadlineExceeded, TunesmithError
+
+FAILED, USAGE, UNREACHABLE, NOT_APPROVED, INTERRUPTED = 1, 2, 3, 4, 130
+"""Exit codes; 0 is done."""
+
+_EXTRAS = {"typer": "cli", "rich": "cli"}
 
 
 def main() -> None:
-    """Entry point of `tunesmith`: runs the command, prints refusals as one line and exits 1, usage errors exit 2."""
+    """Entry point of `tunesmith`: runs the command; a refusal is one line or two on standard error and an exit code."""
     try:
-        from tunesmith.cli.commands import app
+        from tunesmith.cli.commands import tunesmith
+
+        tunesmith()()
     except ModuleNotFoundError as error:
         if (error.name or "tunesmith").startswith("tunesmith"):
             raise
-        sys.exit(f"The command line needs the package {error.name}: pip install 'tunesmith[service]'")
-    try:
-        app()
+        extra = _EXTRAS.get(str(error.name), "service")
+        _end(f"this needs the package {error.name}: pip install 'tunesmith[{extra}]'", FAILED)
+    except DeadlineExceeded as error:
+        _end(error.message, UNREACHABLE)
     except TunesmithError as error:
-        sys.exit(f"tunesmith: {error.message}")
+        _end(error.message, FAILED)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(FAILED)
+
+
+def _end(says: str, code: int) -> NoReturn:
+    print(f"tunesmith: {says}", file=sys.stderr)
+    sys.exit(code)

@@ -1,71 +1,97 @@
-"""The commands of `tunesmith`."""
+"""The commands of `tunesmith`, by name: which module has each."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from tunesmith import __version__
-from tunesmith.cli.data import data
-from tunesmith.cli.demo import run_demo
-from tunesmith.errors import Invalid
+from tunesmith.cli.late import LateGroup, Row
 
-app = typer.Typer(
-    help="Tune trading-strategy parameters, prove them, and deliver those that pass to bots.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=True,
+_CLI = "tunesmith.cli"
+_RUN, _MARKET, _WORK, _OUT, _ABOUT = "Run", "Market data and strategies", "Work", "Packages", "Look inside"
+
+ROWS = (
+    Row("demo", "See the whole job on real candles, in a minute.", f"{_CLI}.daemon", _RUN),
+    Row("serve", "Run the daemon until Ctrl-C or SIGTERM.", f"{_CLI}.daemon", _RUN),
+    Row(
+        "data",
+        "Import and list market data.",
+        section=_MARKET,
+        rows=(
+            Row("import", "Check candles in files and store them.", f"{_CLI}.data"),
+            Row("list", "List what is stored.", f"{_CLI}.data"),
+        ),
+    ),
+    Row(
+        "strategies",
+        "List, show and add strategies.",
+        section=_MARKET,
+        rows=(
+            Row("list", "List the strategies.", f"{_CLI}.strategies"),
+            Row("show", "Show a strategy's parameters and rules.", f"{_CLI}.strategies"),
+            Row("add", "Add a strategy from a file in the rule language.", f"{_CLI}.strategies"),
+        ),
+    ),
+    Row("backtest", "Run a strategy with one set of parameters.", f"{_CLI}.work", _WORK),
+    Row("optimize", "Search a strategy's parameters.", f"{_CLI}.work", _WORK),
+    Row("status", "Show one task, or the newest ones.", f"{_CLI}.tasks", _WORK),
+    Row("logs", "Show a task's log lines.", f"{_CLI}.tasks", _WORK),
+    Row("cancel", "Cancel a task; what is done is kept.", f"{_CLI}.tasks", _WORK),
+    Row("results", "Show what a search or a backtest found.", f"{_CLI}.results", _WORK),
+    Row("approve", "Ask for the verdict on a search or a backtest.", f"{_CLI}.verdicts", _WORK),
+    Row(
+        "packages",
+        "List, show and revoke parameter packages.",
+        section=_OUT,
+        rows=(
+            Row("list", "List packages, newest first.", f"{_CLI}.packages"),
+            Row("show", "Show a package.", f"{_CLI}.packages"),
+            Row("revoke", "Take a package out of force, for every bot at once.", f"{_CLI}.packages"),
+        ),
+    ),
+    Row("listen", "Print what happens to a market's packages.", f"{_CLI}.listen", _OUT),
+    Row("doctor", "Check this installation and say what to do.", f"{_CLI}.doctor", _ABOUT),
+    Row(
+        "config",
+        "Show the settings.",
+        section=_ABOUT,
+        rows=(Row("show", "Show every setting and where it comes from.", f"{_CLI}.settings"),),
+    ),
+    Row("schema", "Print the messages' JSON Schemas, or AsyncAPI.", f"{_CLI}.schema", _ABOUT),
 )
-app.add_typer(data, name="data")
+"""Every command. A new one is a row here and a Typer command in its module."""
+
+_EPILOG = """Exit codes:
+  0  done
+  1  refused or failed
+  2  wrong usage or settings
+  3  the daemon cannot be reached or does not answer
+  4  the verdict is not an approval
+  130  stopped by Ctrl-C; tasks go on"""
+
+app = typer.Typer(cls=LateGroup, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-@app.callback(invoke_without_command=True)
-def version(
-    show: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+@app.callback(
+    help="Tune trading-strategy parameters, prove them, and deliver those that pass to bots.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    invoke_without_command=True,
+)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
 ) -> None:
-    if show:
+    if version:
         typer.echo(__version__)
         raise typer.Exit
 
 
-@app.command()
-def serve(
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of database and market data.")] = None,
-    requests: Annotated[str | None, typer.Option(help="Address of the requests door (ROUTER).")] = None,
-    events: Annotated[str | None, typer.Option(help="Address of the events door (XPUB).")] = None,
-    inbox: Annotated[str | None, typer.Option(help="Address of the inbox door (SUB).")] = None,
-    http: Annotated[str | None, typer.Option(help="host:port of the HTTP sidecar; empty for none.")] = None,
-) -> None:
-    """Run the daemon until Ctrl-C or SIGTERM."""
-    need_service()
-    options = {
-        "--config": config,
-        "--data-dir": data_dir,
-        "--requests": requests,
-        "--events": events,
-        "--inbox": inbox,
-        "--http": http,
-    }
-    given = [f"{name}={value}" for name, value in options.items() if value is not None]
-    os.execv(sys.executable, [sys.executable, "-m", "tunesmith.app", *given])  # noqa: S606 - our own module
-
-
-@app.command()
-def demo(
-    keep: Annotated[Path | None, typer.Option(help="Keep the demo's files in this folder.")] = None,
-) -> None:
-    """See the whole job on real candles: a daemon, a bot, a search, a verdict. Ends by itself in under a minute."""
-    need_service()
-    raise typer.Exit(run_demo(keep))
-
-
-def need_service() -> None:
-    """Refuse with the way out where only the bots' client is installed."""
-    if importlib.util.find_spec("numba") is None:
-        raise Invalid("this needs the daemon's packages: pip install 'tunesmith[service]'")
+def tunesmith() -> Any:
+    """The command `tunesmith`."""
+    command = get_command(app)
+    if isinstance(command, LateGroup):
+        command.add_rows(ROWS)
+    return command

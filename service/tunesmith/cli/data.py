@@ -11,20 +11,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tunesmith.cli.late import new_app
 from tunesmith.config import load
 from tunesmith.domain.messages.markets import ImportReport
 from tunesmith.errors import Invalid
 from tunesmith.storage.clock import iso
 from tunesmith.storage.market import MarketStore
 
-data = typer.Typer(help="Import and list market data.", no_args_is_help=True)
+app = new_app()
 
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of database and market data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _LISTED_GAPS = 5
 
 
-@data.command("import")
+@app.command("import")
 def import_(
     path: Annotated[Path, typer.Argument(help="CSV (also .gz), Parquet or Feather file, or a folder of freqtrade's.")],
     symbol: Annotated[str | None, typer.Option(help="Such as BTC/USDT; a folder's file names tell it.")] = None,
@@ -53,7 +54,7 @@ def import_(
         raise typer.Exit(1)
 
 
-@data.command("list")
+@app.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List what is stored."""
     store = _store(data_dir)
