@@ -51,7 +51,8 @@ PARAMETERS_MAY_EXCEED = {
 MAY_IMPORT_LATER = {
     "__init__.py": "`import tunesmith` stays light: the package's face loads names on first use",
     "cli/__init__.py": "it must be able to say that the packages of the command line are missing",
-    "cli/late.py": "a command's module is imported to run it, so that help and the bots' install go without the others'",
+    "cli/late.py": "a command's module is imported to run it: help and the bots' install go without the others'",
+    "services/jobs/fork_server.py": "the daemon names what the process that workers are forked from loads",
     "services/jobs/worker.py": "the chunk table is named by the program that the daemon starts workers with",
 }
 """Where modules are imported inside functions, and why; nowhere else."""

@@ -170,8 +170,8 @@ def _tune(client: Client, market: Market, console: Console, *, first: bool) -> d
     _say(
         console,
         "  search",
-        f"{found['n_trials']:,} combinations in {took:.1f} s{' (compiling included)' if first else ''}, on the bars before "
-        f"{search['withheld_from'][:10]}; what comes after was withheld",
+        f"{found['n_trials']:,} combinations in {took:.1f} s{' (compiling included)' if first else ''}, on the bars "
+        f"before {search['withheld_from'][:10]}; what comes after was withheld",
     )
     periods = f"fast {best['fast_period']}, slow {best['slow_period']}"
     _say(console, "  best", f"{periods}: Sharpe ratio {found['best_score']:.2f} a year, in sample")

@@ -1,0 +1,182 @@
+"""The line from a command to the daemon: where it is, the client, and what to say when it refuses or is not there."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+from urllib.parse import urlsplit
+
+import typer
+
+from tunesmith.client import Client
+from tunesmith.config import Explained, explain
+from tunesmith.errors import Busy, DeadlineExceeded, Draining, Forbidden, NotFound, TunesmithError
+
+_DEADLINE_S = 15.0
+_CONNECT_S = 2.0
+_ANYWHERE = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - where a daemon binds; it is reached on loopback
+_ADDRESSES = "The daemon"
+
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of database and market data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Requests = Annotated[str | None, typer.Option("--requests", help="Address of the requests door.", metavar="ADDR")]
+Events = Annotated[str | None, typer.Option("--events", help="Address of the events door.", metavar="ADDR")]
+
+_OPTIONS: dict[str, Any] = {
+    "requests": Requests,
+    "events": Events,
+    "data_dir": DataDir,
+    "config": Config,
+    "as_json": AsJson,
+}
+
+_NEXT = {
+    "/data/symbol": "`tunesmith data list` shows what is there, `tunesmith data import` adds more.",
+    "/data/timeframe": "`tunesmith data list` shows what is there.",
+    "/data/venue": "Give --venue; `tunesmith data list` shows what is there.",
+    "/data/strategy_id": "`tunesmith strategies list` shows what is there.",
+    "/data/id": "`tunesmith strategies list` shows what is there.",
+    "/data/task_id": "`tunesmith status` shows the newest tasks.",
+    "/data/optimization_id": "`tunesmith status` shows the newest tasks.",
+    "/data/verdict_id": "`tunesmith status` shows the newest tasks.",
+    "/data/backtest_id": "`tunesmith status` shows the newest tasks.",
+    "/data/package_id": "`tunesmith packages list` shows what is there.",
+}
+"""What to do next about a field that names something which is not there."""
+
+
+@dataclass(slots=True)
+class Line:
+    """A command's way to the daemon. `as_json`: print JSON and nothing else on standard output."""
+
+    requests: str
+    events: str
+    as_json: bool
+    _client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """The client; raises `DeadlineExceeded` at once where nobody listens."""
+        if self._client is None:
+            _knock(self.requests)
+            self._client = Client(self.requests, self.events, name="cli", deadline_s=_DEADLINE_S)
+        return self._client
+
+    def ask(self, message_type: str, data: dict[str, Any] | None = None, deadline_s: float | None = None) -> Any:
+        """The reply's data; a refusal says what to do next."""
+        given = {name: value for name, value in (data or {}).items() if value is not None}
+        try:
+            return self.client.request(message_type, given, deadline_s=deadline_s)
+        except DeadlineExceeded as error:
+            if self._client is None:
+                raise
+            raise DeadlineExceeded(f"{error.message}\n{_look(self.requests)}") from error
+        except TunesmithError as error:
+            raise type(error)(_advice(error), errors=error.errors) from error
+
+    def close(self) -> None:
+        """Close the client."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def print_json(self, value: Any) -> None:
+        """One JSON document on standard output."""
+        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def talks(function: Callable[..., None]) -> Callable[..., None]:
+    """A command whose first parameter is a `Line`: it gets the options that say where the daemon is, and --json."""
+    hints = get_type_hints(function, include_extras=True)
+    own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values()][1:]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=name != "as_json" and None, annotation=hint)
+        for name, hint in _OPTIONS.items()
+    ]
+
+    @functools.wraps(function)
+    def command(*arguments: Any, **_given: Any) -> None:
+        line = open_line(*(_given.pop(name) for name in _OPTIONS))
+        try:
+            function(line, *arguments, **_given)
+        finally:
+            line.close()
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    del command.__wrapped__  # type: ignore[attr-defined]
+    return command
+
+
+def open_line(
+    requests: str | None, events: str | None, data_dir: Path | None, config: Path | None, as_json: bool
+) -> Line:
+    """The line to the daemon: options first, then settings, then the doors of the daemon on the data directory."""
+    options = {"requests": requests, "events": events, "data_dir": None if data_dir is None else str(data_dir)}
+    explained = explain(config, overrides={f"server.{name}": value for name, value in options.items()})
+    doors = running_doors(explained.settings.data_dir)
+    return Line(_address("requests", explained, doors), _address("events", explained, doors), as_json)
+
+
+def running_doors(data_dir: Path) -> dict[str, Any]:
+    """What the daemon on a data directory wrote down (pid and addresses); empty where none runs."""
+    try:
+        doors: dict[str, Any] = json.loads((data_dir / "doors.json").read_text())
+        os.kill(int(doors["pid"]), 0)
+    except PermissionError:  # it runs, as another user
+        return doors
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return doors
+
+
+def _address(door: str, explained: Explained, doors: dict[str, Any]) -> str:
+    address: str = getattr(explained.settings.server, door)
+    if doors.get(door) and (f"server.{door}" not in explained.sources or address.endswith(":0")):
+        address = doors[door]
+    head, _, tail = address.rpartition("//")
+    host, _, port = tail.rpartition(":")
+    return f"{head}//127.0.0.1:{port}" if host in _ANYWHERE else address
+
+
+def _knock(address: str) -> None:
+    """Find out at once that nobody listens; a door that opens may still not answer."""
+    parts = urlsplit(address)
+    if parts.scheme != "tcp" or not parts.hostname:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or 0), timeout=_CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DeadlineExceeded(f"no daemon answers at {address}: {reason}\n{_look(address)}") from None
+
+
+def _look(address: str) -> str:
+    return "Start one with `tunesmith serve`, or name its address with --requests; `tunesmith doctor` checks the rest."
+
+
+def _advice(error: TunesmithError) -> str:
+    path = error.path or ""
+    lines = [error.message]
+    if path and len(error.errors) == 1:
+        field = path.removeprefix("/data/")
+        if "/" in field:
+            lines = [f"{field.replace('/', ' ')}: {error.message}"]
+    elif len(error.errors) > 1:
+        lines = [f"{e.path.removeprefix('/data/')}: {e.message}" for e in error.errors]
+    if isinstance(error, NotFound) or path == "/data/venue":
+        lines += [_NEXT[path]] if path in _NEXT else []
+    elif isinstance(error, Forbidden):
+        lines += []
+    elif isinstance(error, Busy | Draining):
+        lines += ["Try again in a moment."]
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""How values look: tables of at most the terminal's width, numbers and times in few characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_PERCENT = {"total_return", "annual_return", "max_drawdown", "win_rate", "exposure", "volatility"}
+_LABEL_WIDTH = 14
+
+
+def make_console(*, errors: bool = False) -> Console:
+    """A console without colours of its own making; `errors` writes to standard error."""
+    return Console(highlight=False, stderr=errors, soft_wrap=False)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+    """Print a table without lines; columns named in `right` are aligned there, long cells are wrapped."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+    make_console().print(table)
+
+
+def show_facts(facts: Mapping[str, Any]) -> None:
+    """Print labelled statements, each wrapped under itself; None is left out."""
+    console = make_console()
+    width = max((len(label) + 2 for label, value in facts.items() if value is not None), default=_LABEL_WIDTH)
+    for label, value in facts.items():
+        if value is not None:
+            for i, line in enumerate(Text(str(value)).wrap(console, max(20, console.width - width))):
+                console.print(f"{label if i == 0 else '':<{width}}", line, sep="", markup=False)
+
+
+def metric(name: str, value: float | None) -> str:
+    """A metric as people write it."""
+    if value is None:
+        return "-"
+    if name == "n_trades":
+        return f"{value:,.0f}"
+    return f"{value:.1%}" if name in _PERCENT else f"{value:.2f}"
+
+
+def number(value: Any) -> str:
+    """A parameter's value, without digits that say nothing."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def params(values: Mapping[str, Any]) -> str:
+    """Parameters in one line."""
+    return ", ".join(f"{name} {number(value)}" for name, value in values.items()) or "none"
+
+
+def moment(time: str | None) -> str | None:
+    """A time of the wire to the second, UTC."""
+    return None if time is None else time[:19].replace("T", " ")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
