@@ -1,4 +1,4 @@
-"""The cache: answers that are cheap to lose, by key. One in process; one elsewhere has the same three methods."""
+"""The cache: answers that are cheap to lose, by key. One in process; `redis_cache` has the same face."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ class Cache(Protocol):
     async def set(self, key: str, value: bytes, ttl_s: float | None = None) -> None: ...
 
     async def delete(self, key: str) -> None: ...
+
+    async def trouble(self) -> str | None: ...
+
+    async def close(self) -> None: ...
 
 
 class MemoryCache:
@@ -50,6 +54,15 @@ class MemoryCache:
     async def delete(self, key: str) -> None:
         """Forgets `key`; nothing happens when it is not there."""
         self._drop(key)
+
+    async def trouble(self) -> str | None:
+        """None: what is in process can always be reached."""
+        return None
+
+    async def close(self) -> None:
+        """Forgets everything."""
+        self._entries.clear()
+        self.n_bytes = 0
 
     def _drop(self, key: str) -> None:
         entry = self._entries.pop(key, None)

@@ -1,0 +1,97 @@
+"""What every cache does, whichever the settings choose."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from storage.redis_server import RedisServer
+from tunesmith.storage.cache import Cache, MemoryCache
+from tunesmith.storage.redis_cache import RedisCache
+
+Walk = Callable[[Cache], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture(params=["in process", "redis"])
+def walk(request: pytest.FixtureRequest) -> Callable[[Walk], None]:
+    """Runs steps with a fresh cache."""
+    if request.param == "redis":
+        url = request.getfixturevalue("server").url
+
+    def run(steps: Walk) -> None:
+        async def main() -> None:
+            cache: Cache = RedisCache(url) if request.param == "redis" else MemoryCache()
+            try:
+                await steps(cache)
+            finally:
+                await cache.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", bytes(range(256)), b"x" * 1_000_000], ids=["0", "2", "256", "1 MB"])
+def test_it_answers_what_was_set_last(walk: Callable[[Walk], None], value: bytes) -> None:
+    async def steps(cache: Cache) -> None:
+        assert await cache.get("fresh") is None
+        await cache.set("k", b"before")
+        await cache.set("k", value)
+        assert await cache.get("k") == value
+        assert await cache.trouble() is None
+        await cache.delete("k")
+
+    walk(steps)
+
+
+def test_keys_are_apart_whatever_is_in_them(walk: Callable[[Walk], None]) -> None:
+    keys = ["a", "a:", ":a", "a b", "ä", "a\n", "a\x00b", "a*", "x" * 1000]
+
+    async def steps(cache: Cache) -> None:
+        for key in keys:
+            await cache.set(key, key.encode())
+        assert [await cache.get(key) for key in keys] == [key.encode() for key in keys]
+        for key in keys:
+            await cache.delete(key)
+            assert await cache.get(key) is None
+
+    walk(steps)
+
+
+def test_deleting_what_is_not_there_is_nothing(walk: Callable[[Walk], None]) -> None:
+    async def steps(cache: Cache) -> None:
+        await cache.set("kept", b"1")
+        await cache.delete("absent")
+        assert await cache.get("kept") == b"1"
+
+    walk(steps)
+
+
+def test_a_value_is_gone_after_its_time(walk: Callable[[Walk], None]) -> None:
+    async def steps(cache: Cache) -> None:
+        await cache.set("short", b"1", ttl_s=0.02)
+        await cache.set("long", b"2", ttl_s=60.0)
+        async with asyncio.timeout(10.0):
+            while await cache.get("short") is not None:
+                await asyncio.sleep(0.005)
+        assert await cache.get("long") == b"2"
+
+    walk(steps)
+
+
+def test_many_at_once_each_get_their_own(walk: Callable[[Walk], None]) -> None:
+    async def steps(cache: Cache) -> None:
+        for n in range(20):
+            await cache.set(f"n{n}", b"%d" % n)
+        found = await asyncio.gather(*(cache.get(f"n{n}") for n in range(20)))
+        assert found == [b"%d" % n for n in range(20)]
+
+    walk(steps)
