@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import json
 import os
@@ -17,18 +16,19 @@ import typer
 
 from tunesmith.client import Client
 from tunesmith.config import Explained, explain
-from tunesmith.errors import Busy, DeadlineExceeded, Draining, Forbidden, NotFound, TunesmithError
+from tunesmith.errors import Busy, DeadlineExceeded, Draining, NotFound, TunesmithError
 
 _DEADLINE_S = 15.0
 _CONNECT_S = 2.0
 _ANYWHERE = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - where a daemon binds; it is reached on loopback
-_ADDRESSES = "The daemon"
 
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of database and market data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Requests = Annotated[str | None, typer.Option("--requests", help="Address of the requests door.", metavar="ADDR")]
 Events = Annotated[str | None, typer.Option("--events", help="Address of the events door.", metavar="ADDR")]
+
+_START = "Start one with `tunesmith serve`, or name its address with --requests. `tunesmith doctor` checks the rest."
 
 _OPTIONS: dict[str, Any] = {
     "requests": Requests,
@@ -78,7 +78,7 @@ class Line:
         except DeadlineExceeded as error:
             if self._client is None:
                 raise
-            raise DeadlineExceeded(f"{error.message}\n{_look(self.requests)}") from error
+            raise DeadlineExceeded(f"{error.message}\n{_START}") from error
         except TunesmithError as error:
             raise type(error)(_advice(error), errors=error.errors) from error
 
@@ -102,19 +102,18 @@ def talks(function: Callable[..., None]) -> Callable[..., None]:
         for name, hint in _OPTIONS.items()
     ]
 
-    @functools.wraps(function)
-    def command(*arguments: Any, **_given: Any) -> None:
-        line = open_line(*(_given.pop(name) for name in _OPTIONS))
+    def _command(**given: Any) -> None:
+        line = open_line(*(given.pop(name) for name in _OPTIONS))
         try:
-            function(line, *arguments, **_given)
+            function(line, **given)
         finally:
             line.close()
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    del command.__wrapped__  # type: ignore[attr-defined]
-    return command
+    _command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    _command.__annotations__ = {p.name: p.annotation for p in parameters}
+    _command.__name__, _command.__doc__ = function.__name__, function.__doc__
+    return _command
 
 
 def open_line(
@@ -157,11 +156,7 @@ def _knock(address: str) -> None:
         socket.create_connection((parts.hostname, parts.port or 0), timeout=_CONNECT_S).close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DeadlineExceeded(f"no daemon answers at {address}: {reason}\n{_look(address)}") from None
-
-
-def _look(address: str) -> str:
-    return "Start one with `tunesmith serve`, or name its address with --requests; `tunesmith doctor` checks the rest."
+        raise DeadlineExceeded(f"no daemon answers at {address}: {reason}\n{_START}") from None
 
 
 def _advice(error: TunesmithError) -> str:
@@ -175,8 +170,6 @@ def _advice(error: TunesmithError) -> str:
         lines = [f"{e.path.removeprefix('/data/')}: {e.message}" for e in error.errors]
     if isinstance(error, NotFound) or path == "/data/venue":
         lines += [_NEXT[path]] if path in _NEXT else []
-    elif isinstance(error, Forbidden):
-        lines += []
     elif isinstance(error, Busy | Draining):
         lines += ["Try again in a moment."]
     return "\n".join(lines)

@@ -1,0 +1,55 @@
+"""What people write for parameters: `fast_period=5:60:5`, `mode=a,b`, `threshold=0.0001:0.1:log`, `fixed=3`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+
+def parse_ranges(texts: Sequence[str]) -> dict[str, Any]:
+    """`param_ranges` of `optimization.start`; raises `typer.BadParameter`."""
+    return {name: _range(name, value) for name, value in map(_split, texts)}
+
+
+def parse_params(texts: Sequence[str]) -> dict[str, Any]:
+    """`params` of `backtest.start`; raises `typer.BadParameter`."""
+    return {name: scalar(value) for name, value in map(_split, texts)}
+
+
+def scalar(text: str) -> bool | int | float | str:
+    """A value as it is meant: true and false, numbers, else text."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE, such as fast_period=5:60")
+    return name.strip(), value.strip()
+
+
+def _range(name: str, text: str) -> Any:
+    if "," in text:
+        return [scalar(part.strip()) for part in text.split(",")]
+    parts = text.split(":")
+    if len(parts) == 1:
+        return scalar(text)
+    bounds = [scalar(part) for part in parts[:2]]
+    found: dict[str, Any] = {"min": bounds[0], "max": bounds[1]}
+    if parts[2:] == ["log"]:
+        found["log"] = True
+    elif len(parts) == 3:
+        found["step"] = scalar(parts[2])
+    numbers = [value for key, value in found.items() if key != "log"]
+    if len(parts) > 3 or any(isinstance(value, bool | str) for value in numbers):
+        raise typer.BadParameter(f"{name}={text}: a range is MIN:MAX, MIN:MAX:STEP or MIN:MAX:log, in numbers")
+    return found

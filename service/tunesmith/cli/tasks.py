@@ -1,0 +1,178 @@
+"""`tunesmith status`, `logs` and `cancel`."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+
+from tunesmith.cli import FAILED
+from tunesmith.cli.late import new_app
+from tunesmith.cli.line import Line, talks
+from tunesmith.cli.tables import duration, moment, number, params, show_facts, show_table
+from tunesmith.cli.verdicts import end_with, show_verdict
+from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
+from tunesmith.errors import Conflict
+
+app = new_app()
+
+TaskId = Annotated[str, typer.Argument(help="The task's id, as opt-… or bt-….", metavar="ID")]
+_POLL_S = 0.3
+_PAGE = 1000
+
+
+@app.command()
+@talks
+def status(
+    line: Line,
+    task: Annotated[str | None, typer.Argument(help="The task's id; the newest tasks without.", metavar="[ID]")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay until it has ended.")] = False,
+    limit: Annotated[int, typer.Option(help="How many tasks to list.", min=1, max=1000, metavar="N")] = 20,
+) -> None:
+    """Show one task, or the newest ones. The exit code is 1 when the task failed, 4 when a verdict is no approval."""
+    if task is None:
+        _list(line, limit)
+    elif watch:
+        finish_watching(line, task)
+    else:
+        found = status_of(line, task)
+        _show(line, task, found)
+        _exit_with(task, found)
+
+
+@app.command()
+@talks
+def logs(
+    line: Line,
+    task: TaskId,
+    follow_on: Annotated[bool, typer.Option("--follow", "-f", help="Stay until the task has ended.")] = False,
+) -> None:
+    """Show a task's log lines. With --json one object a line."""
+    kind_of(task)
+    after = 0
+    while True:
+        page = line.ask("task.logs", {"task_id": task, "after": after, "limit": _PAGE})
+        for entry in page["lines"]:
+            after = entry["n"]
+            if line.as_json:
+                typer.echo(json.dumps(entry))
+            else:
+                typer.echo(f"{entry['time'][11:23]} {entry['level']:<7} {entry['message']}")
+        if len(page["lines"]) == _PAGE:
+            continue
+        if not follow_on or page["status"] in ENDED:
+            break
+        time.sleep(_POLL_S)
+    if after == 0 and not line.as_json:
+        typer.echo(f"No log lines yet; the task is {page['status']}.")
+
+
+@app.command()
+@talks
+def cancel(line: Line, task: TaskId) -> None:
+    """Cancel a search or a backtest; the trials that are done are kept."""
+    kind = kind_of(task)
+    if kind.name == "verdict":
+        raise Conflict("a verdict cannot be cancelled; it ends by itself in seconds")
+    found = line.ask(f"{kind.name}.cancel", {kind.field: task})
+    if line.as_json:
+        line.print_json(found)
+    else:
+        typer.echo(f"{task} is {found['status']}.")
+
+
+def finish_watching(line: Line, task_id: str) -> None:
+    """Follow a task to its end and on to its verdict, show both; ends with the exit code that they mean."""
+    found = follow(line, task_id)
+    verdict_id = found.get("verdict_id") if kind_of(task_id).name == "optimization" else None
+    verdict = follow(line, verdict_id) if verdict_id else None
+    if line.as_json:
+        line.print_json(found if verdict is None else {**found, "verdict": verdict})
+    else:
+        _show(line, task_id, found)
+        if verdict is not None:
+            typer.echo("")
+            show_verdict(verdict)
+    if found["status"] != "completed":
+        raise typer.Exit(FAILED)
+    if verdict is not None:
+        end_with(verdict)
+    _exit_with(task_id, found)
+
+
+def finish(found: dict[str, Any]) -> dict[str, Any]:
+    """A task that completed; one that did not ends the command with its reason."""
+    if found["status"] != "completed":
+        raise Conflict(f"the task {found['status']}: {_reason(found)}")
+    return found
+
+
+def _exit_with(task_id: str, found: dict[str, Any]) -> None:
+    if found["status"] in ("failed", "cancelled"):
+        raise typer.Exit(FAILED)
+    if kind_of(task_id).name == "verdict" and found["status"] == "completed":
+        end_with(found)
+
+
+def _list(line: Line, limit: int) -> None:
+    found = line.ask("task.list", {"limit": limit})
+    if line.as_json:
+        line.print_json(found)
+        return
+    if not found["tasks"]:
+        typer.echo("No tasks yet. Start one: tunesmith optimize BTC/USDT ma_cross_v1.0 --watch")
+        return
+    rows = [
+        (t["task_id"], t["status"], f"{t['progress']:.0%}", moment(t["created_at"]), t["client"] or t["user"])
+        for t in found["tasks"]
+    ]
+    show_table(("task", "status", "done", "asked for (UTC)", "by"), rows, right=("done",))
+    if found["total"] > len(rows):
+        typer.echo(f"… of {found['total']:,} in all (--limit)")
+
+
+def _show(line: Line, task_id: str, found: dict[str, Any]) -> None:
+    if line.as_json:
+        line.print_json(found)
+        return
+    kind = kind_of(task_id).name
+    if kind == "verdict":
+        show_verdict(found)
+        return
+    running = found["status"] == "running"
+    facts: dict[str, Any] = {
+        kind: f"{task_id}, {found['status']}" + (f", {found['progress']:.0%} done" if running else ""),
+        "time left": duration(found["eta_s"]) if running and found.get("eta_s") is not None else None,
+        "error": _reason(found) if found["error"] else None,
+    }
+    if kind == "optimization":
+        score = number(round(found["best_score"], 4)) if found["best_score"] is not None else None
+        facts |= {
+            "trials": f"{found['n_done']:,} of {found['n_trials']:,}, {found['method']}",
+            "best": params(found["best_params"]) if found["best_params"] else None,
+            "score": f"{score}, in sample" if score is not None else None,
+        }
+        if found["status"] == "completed" and found["best_params"] is None:
+            facts["best"] = "no trial kept the constraints"
+    facts |= {"held out": f"from {found['withheld_from'][:10]} on" if found.get("withheld_from") else None}
+    facts |= {"report": found.get("report_id"), "verdict": found.get("verdict_id")}
+    facts |= {"next": _next(task_id, kind, found)}
+    show_facts(facts)
+
+
+def _next(task_id: str, kind: str, found: dict[str, Any]) -> str | None:
+    if found["status"] not in ENDED:
+        return f"tunesmith status {task_id} --watch"
+    if found["status"] == "failed":
+        return f"tunesmith logs {task_id}"
+    if found["status"] == "cancelled" or kind == "backtest" or found.get("best_params") is None:
+        return f"tunesmith results {task_id}" if found["status"] == "completed" or kind == "optimization" else None
+    then = f"tunesmith status {found['verdict_id']}" if found.get("verdict_id") else f"tunesmith approve {task_id}"
+    return f"tunesmith results {task_id}; {then}"
+
+
+def _reason(found: dict[str, Any]) -> str:
+    error = found.get("error") or {}
+    return str(error.get("detail") or error.get("title") or "no reason was given")

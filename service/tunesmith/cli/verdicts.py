@@ -1,0 +1,144 @@
+"""`tunesmith approve`, and how a verdict looks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import typer
+
+from tunesmith.cli import FAILED, NOT_APPROVED
+from tunesmith.cli.late import new_app
+from tunesmith.cli.line import Line, talks
+from tunesmith.cli.tables import metric, params, show_facts, show_table
+from tunesmith.cli.watching import ENDED, follow, kind_of
+from tunesmith.errors import Conflict, Invalid, NotFound
+
+app = new_app()
+
+MinSharpe = Annotated[float | None, typer.Option(help="Least Sharpe ratio a year.", metavar="X")]
+MaxDrawdown = Annotated[float | None, typer.Option(help="Largest drawdown, a fraction.", metavar="X")]
+MinReturn = Annotated[float | None, typer.Option(help="Least total return, a fraction.", metavar="X")]
+MinTrades = Annotated[int | None, typer.Option(help="Least closed trades.", metavar="N")]
+MinWinRate = Annotated[float | None, typer.Option(help="Least share of winning trades.", metavar="X")]
+MinProfitFactor = Annotated[float | None, typer.Option(help="Least gross profit over gross loss.", metavar="X")]
+
+_ASK_S = 5.0
+_SHORT_ID = 12
+
+
+class Criteria(NamedTuple):
+    """Approval criteria as options give them; None leaves one to the daemon's settings."""
+
+    min_sharpe: float | None = None
+    max_drawdown: float | None = None
+    min_return: float | None = None
+    min_trades: int | None = None
+    min_win_rate: float | None = None
+    min_profit_factor: float | None = None
+
+    def given(self) -> dict[str, float]:
+        """Those that were given."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+@app.command()
+@talks
+def approve(
+    line: Line,
+    task: Annotated[str, typer.Argument(help="A completed search or backtest, as opt-… or bt-….", metavar="ID")],
+    min_sharpe: MinSharpe = None,
+    max_drawdown: MaxDrawdown = None,
+    min_return: MinReturn = None,
+    min_trades: MinTrades = None,
+    min_win_rate: MinWinRate = None,
+    min_profit_factor: MinProfitFactor = None,
+    apply: Annotated[
+        Literal["new_trades", "when_flat", "immediately"], typer.Option(help="When bots take the package up.")
+    ] = "new_trades",
+) -> None:
+    """Ask for the verdict on a search or a backtest. It looks once at the hold-out, and the look is written down.
+
+    An approval publishes a parameter package. The exit code is 4 when the verdict is not an approval. Criteria that
+    are not named are those of the daemon's settings.
+    """
+    criteria = Criteria(min_sharpe, max_drawdown, min_return, min_trades, min_win_rate, min_profit_factor).given()
+    data = _subject(line, task) | {"approval_criteria": criteria or None, "apply": apply}
+    verdict = line.ask("strategy.approve", data, deadline_s=_ASK_S)
+    if verdict["status"] not in ENDED:
+        verdict = follow(line, verdict["verdict_id"])
+    if line.as_json:
+        line.print_json(verdict)
+    else:
+        show_verdict(verdict)
+    end_with(verdict)
+
+
+def show_verdict(verdict: dict[str, Any]) -> None:
+    """Print the decision, its checks and the package that came of it."""
+    package = verdict["parameter_package"]
+    error = (verdict["error"] or {}).get("detail")
+    standing = verdict["verdict"] or verdict["status"]
+    show_facts(
+        {
+            "verdict": f"{standing.replace('_', ' ')} ({verdict['verdict_id']})",
+            "reason": verdict["reason"] or error,
+            "grade": verdict["grade"],
+        }
+    )
+    rows = [
+        (
+            check["name"],
+            check["segment"].replace("_", " "),
+            check["asks"],
+            metric(_metric_of(check["name"]), check["value"]),
+            "kept" if check["passed"] else "broken",
+        )
+        for check in verdict["checks"]
+    ]
+    if rows:
+        typer.echo("")
+        show_table(("check", "segment", "asks", "value", ""), rows, right=("value",))
+    if package is not None:
+        typer.echo("")
+        show_facts(
+            {
+                "package": package["package_id"][:_SHORT_ID],
+                "for": f"{package['symbol']} {package['timeframe']}, {package['strategy_id']}",
+                "params": params(package["params"]),
+                "valid until": package["valid_until"][:10],
+                "next": f"tunesmith packages show {package['package_id'][:_SHORT_ID]}",
+            }
+        )
+
+
+def end_with(verdict: dict[str, Any]) -> None:
+    """End the command with the exit code that a verdict means, unless it is an approval or under way."""
+    if verdict["status"] in ("failed", "cancelled"):
+        raise typer.Exit(FAILED)
+    if verdict["status"] == "completed" and not verdict["approved"]:
+        raise typer.Exit(NOT_APPROVED)
+
+
+def _metric_of(check: str) -> str:
+    name = check.removeprefix("min_").removeprefix("max_")
+    return {"return": "total_return", "drawdown": "max_drawdown", "trades": "n_trades"}.get(name, name)
+
+
+def _subject(line: Line, task_id: str) -> dict[str, str]:
+    """The request's subject and its strategy, which the report of the task names."""
+    kind = kind_of(task_id)
+    if kind.name == "verdict":
+        raise Invalid(f"{task_id} is a verdict; name the search or backtest that it shall be about")
+    status = line.ask(f"{kind.name}.status", {kind.field: task_id})
+    if status["status"] != "completed":
+        raise Conflict(
+            f"{task_id} is {status['status']}; a verdict needs a completed one\n"
+            f"Wait for it with: tunesmith status {task_id} --watch"
+        )
+    if status["report_id"] is None:
+        raise NotFound(
+            "the search found no trial that kept its constraints, so there is nothing to approve\n"
+            f"See its trials: tunesmith results {task_id}"
+        )
+    report = line.ask("report.get", {"report_id": status["report_id"]})
+    return {"strategy_id": report["strategy_id"], f"{kind.name}_id": task_id}

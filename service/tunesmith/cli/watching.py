@@ -1,0 +1,75 @@
+"""Tasks by their id: what to ask for each kind, and following one to its end with a progress bar."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple, NoReturn
+
+import typer
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from tunesmith.cli import INTERRUPTED
+from tunesmith.cli.line import Line
+from tunesmith.cli.tables import duration, make_console
+from tunesmith.errors import NotFound
+
+_POLL_S = 0.2
+ENDED = ("completed", "failed", "cancelled")
+
+
+class Kind(NamedTuple):
+    """A kind of task: its message types begin with `name`, which take the id as `field`."""
+
+    name: str
+    field: str
+
+
+KINDS = {
+    "opt-": Kind("optimization", "optimization_id"),
+    "bt-": Kind("backtest", "task_id"),
+    "vd-": Kind("verdict", "verdict_id"),
+}
+"""By the beginning of a task's id."""
+
+
+def kind_of(task_id: str) -> Kind:
+    """The kind of a task; raises `NotFound` for what is no task's id."""
+    for prefix, kind in KINDS.items():
+        if task_id.startswith(prefix):
+            return kind
+    raise NotFound(f"{task_id!r} is no task's id; `tunesmith status` shows the newest tasks")
+
+
+def status_of(line: Line, task_id: str) -> dict[str, Any]:
+    """The reply to the status message of a task's kind."""
+    kind = kind_of(task_id)
+    reply: dict[str, Any] = line.ask(f"{kind.name}.status", {kind.field: task_id})
+    return reply
+
+
+def follow(line: Line, task_id: str) -> dict[str, Any]:
+    """The last status of a task, once it has ended. Ctrl-C leaves the task running and says how to come back."""
+    console = make_console(errors=True)
+    columns = TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TextColumn("{task.fields[left]}")
+    try:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            shown = bar.add_task(kind_of(task_id).name, total=1.0, left="")
+            while (status := status_of(line, task_id))["status"] not in ENDED:
+                bar.update(shown, completed=status["progress"], left=_left(status))
+                time.sleep(_POLL_S)
+    except KeyboardInterrupt:
+        _leave(task_id)
+    return status
+
+
+def _left(status: dict[str, Any]) -> str:
+    if status["status"] == "pending":
+        return "waiting for a worker"
+    left = f"{duration(status['eta_s'])} left" if status.get("eta_s") is not None else ""
+    score = f"best {status['best_score']:.3g}" if status.get("best_score") is not None else ""
+    return ", ".join(part for part in (left, score) if part)
+
+
+def _leave(task_id: str) -> NoReturn:
+    typer.echo(f"\nThe task goes on. Come back with: tunesmith status {task_id} --watch", err=True)
+    raise typer.Exit(INTERRUPTED)
