@@ -58,15 +58,14 @@ def test_a_calm_stretch_after_a_crash_keeps_its_digits() -> None:
 @given(
     density=st.sampled_from([0.0, 0.01, 0.3]),
     seed=st.integers(0, 2**32 - 1),
-    n_words=st.integers(1, 40),
+    n=st.integers(1, 400),
     data=st.data(),
 )
 @settings(max_examples=60, deadline=None)
-def test_scans_equal_plain_searches(density: float, seed: int, n_words: int, data: st.DataObject) -> None:
+def test_scans_equal_plain_searches(density: float, seed: int, n: int, data: st.DataObject) -> None:
     rng = np.random.default_rng(seed)
-    n = 8 * n_words
     rows = (rng.random((4, n)) < density).astype(np.uint8)
-    words = Conditions(*(row.view(np.uint64) for row in rows))
+    conditions = Conditions(*rows)
     first = data.draw(st.integers(0, n))
     stop = data.draw(st.integers(first, n))
     enter_long, exit_long, enter_short, exit_short = (row != 0 for row in rows)
@@ -75,10 +74,12 @@ def test_scans_equal_plain_searches(density: float, seed: int, n_words: int, dat
         hits = np.flatnonzero(condition[first:stop])
         return first + int(hits[0]) if len(hits) else stop
 
-    assert scan_nb(words.enter_long, first, stop) == search(enter_long)
-    assert scan_entries_nb(words.enter_long, words.exit_long, first, stop) == search(enter_long & ~exit_long)
+    assert scan_nb(conditions.enter_long, first, stop) == search(enter_long)
+    assert scan_entries_nb(conditions.enter_long, conditions.exit_long, first, stop) == search(enter_long & ~exit_long)
     both = (enter_long & ~exit_long) ^ (enter_short & ~exit_short)
-    assert scan_both_entries_nb(words, first, stop) == search(both)
+    assert scan_both_entries_nb(conditions, first, stop) == search(both)
     closing = exit_long | (enter_short & ~exit_short & ~enter_long)
-    found = scan_both_exits_nb(words.exit_long, words.enter_long, words.exit_short, words.enter_short, first, stop)
+    found = scan_both_exits_nb(
+        conditions.exit_long, conditions.enter_long, conditions.exit_short, conditions.enter_short, first, stop
+    )
     assert found == search(closing)

@@ -10,7 +10,17 @@ from reference.cases import Case, cases, random_bars, random_signals, slow_run
 from reference.metrics import slow_metrics
 from reference.simulator import Run
 from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import N_AMBIGUOUS, N_ORDERS, N_TOTALS, ORDER_BAR, ORDER_FEE, REASONS, Results
+from tunesmith.compute.kernel_arrays import (
+    N_AMBIGUOUS,
+    N_ORDERS,
+    N_TOTALS,
+    N_TRADES,
+    N_WINS,
+    ORDER_BAR,
+    ORDER_FEE,
+    REASONS,
+    Results,
+)
 from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.kernel_walk import walk_nb
 from tunesmith.compute.metrics import metrics_of
@@ -73,6 +83,18 @@ def test_every_order_and_metric_equals_the_simulator(case: Case, skips: bool) ->
         assert_same_metrics({name: float(v[i]) for name, v in metrics.items()}, slow, cash)
     assert out.marks[0] == pytest.approx(expected.equity, rel=1e-9, abs=1e-9 * cash)
     assert out.marks[1] == pytest.approx(expected.position, rel=1e-9)
+
+
+@given(case=cases(plain=True))
+@settings(max_examples=300, deadline=None)
+def test_the_common_case_by_itself_equals_stepping(case: Case) -> None:
+    totals = np.empty((case.signals.n_points, N_TOTALS))
+    market = market_of(case.bars)
+    tables = build_tables(market)
+    walk_signals(market, tables, case.signals, case.execution, case.start, empty_results(totals))
+    stepped = walk(case, skips=False).totals
+    np.testing.assert_allclose(totals, stepped, rtol=1e-9, atol=1e-11 * case.execution.initial_cash)
+    np.testing.assert_array_equal(totals[:, [N_TRADES, N_WINS, N_ORDERS]], stepped[:, [N_TRADES, N_WINS, N_ORDERS]])
 
 
 @pytest.mark.parametrize("fill", ["next_open", "close"])

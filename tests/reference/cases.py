@@ -76,15 +76,19 @@ def _random_level(rng: np.random.Generator, bars: Bars, n: int, form: str, name:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """A random case; the seed carries the arrays, the structure is drawn."""
+def cases(draw: st.DrawFn, *, plain: bool = False) -> Case:
+    """A random case; the seed carries the arrays, the structure is drawn. `plain`: long, without levels."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     n_bars = draw(st.integers(2, 130), label="bars")
     n_points = draw(st.integers(1, 9), label="points")
     volatility = draw(st.sampled_from([0.003, 0.02, 0.2]), label="volatility")
     bars = random_bars(rng, n_bars, volatility, ticks=draw(st.booleans(), label="ticks"))
     names = set(draw(st.sets(st.sampled_from(CONDITIONS), min_size=1), label="conditions"))
-    forms = {name: draw(st.sampled_from(["none", "none", "fraction", "price"]), label=name) for name in LEVELS}
+    forms = (
+        {}
+        if plain
+        else {name: draw(st.sampled_from(["none", "none", "fraction", "price"]), label=name) for name in LEVELS}
+    )
     costs = Costs(
         fee_rate=draw(st.sampled_from([0.0, 0.001, 0.05, 0.4])),
         slippage_rate=draw(st.sampled_from([0.0, 0.0005, 0.05])),
@@ -93,7 +97,7 @@ def cases(draw: st.DrawFn) -> Case:
     execution = Execution(
         costs=costs,
         fill=draw(st.sampled_from(["next_open", "close"])),
-        direction=draw(st.sampled_from(["long", "short", "both"])),
+        direction="long" if plain else draw(st.sampled_from(["long", "short", "both"])),
         initial_cash=draw(st.sampled_from([1.0, 1000.0, 10_000.0])),
     )
     start = draw(st.integers(0, n_bars - 1), label="start")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Words = NDArray[np.uint64]
+Bytes = NDArray[np.uint8]
 
 
 class Market(NamedTuple):
@@ -24,15 +24,15 @@ class Market(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """Signals of n points: bytes of 0 or 1, every bar of every point in turn, eight to a word; uint64[n * T / 8] each.
+    """Signals of n points: bytes of 0 or 1, every bar of every point in turn; uint8[n * T] each.
 
-    A side that is not traded may be uint64[0].
+    A side that is not traded may be uint8[0].
     """
 
-    enter_long: Words
-    exit_long: Words
-    enter_short: Words
-    exit_short: Words
+    enter_long: Bytes
+    exit_long: Bytes
+    enter_short: Bytes
+    exit_short: Bytes
 
 
 class Limits(NamedTuple):

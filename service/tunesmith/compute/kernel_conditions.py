@@ -1,7 +1,7 @@
 """Reading conditions: what the signals of one bar ask for, and the next bar that asks for anything.
 
-Conditions are bytes of 0 or 1. The next bar is looked for eight bars at a time, as 64-bit words; the same formulas hold
-for a byte and for a word of eight.
+Conditions are bytes of 0 or 1, every bar of every point in turn. The next bar is looked for 64 bars at a time: a vector
+of 64 bytes becomes a mask of 64 bits, and the formulas below are formulas of masks.
     flat      one side    enter & ~exit
               both        (enter_long & ~exit_long) ^ (enter_short & ~exit_short)
     long      one side    exit_long
@@ -11,22 +11,44 @@ for a byte and for a word of eight.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from tunesmith.compute.kernel_arrays import Conditions, Words
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic
+
+from tunesmith.compute.kernel_arrays import Bytes, Conditions
 from tunesmith.compute.kernel_cache import inlined
 
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-_ONES = np.uint64(0x0101010101010101)
 _ZERO = np.uint64(0)
-_ONE = np.uint64(1)
-_TOP = np.uint64(56)
+_STRIDE = 64
 
 
-@inlined
-def is_set_nb(words: Words, at: int) -> bool:
-    """Whether byte `at` is 1."""
-    return bool((words[at >> 3] >> np.uint64((at & 7) << 3)) & _ONE != _ZERO)
+@intrinsic  # type: ignore[untyped-decorator]
+def mask_nb(typing: Any, condition: Any, at: Any) -> Any:
+    """Which of the bytes `at` … `at` + 63 of uint8[n] are not zero, as the bits of a uint64; reads all 64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        vector = ir.VectorType(ir.IntType(8), _STRIDE)
+        place = builder.bitcast(builder.gep(array.data, [arguments[1]]), vector.as_pointer())
+        loaded = builder.load(place)
+        loaded.align = 1
+        is_set = builder.icmp_unsigned("!=", loaded, ir.Constant(vector, [0] * _STRIDE))
+        return builder.bitcast(is_set, ir.IntType(_STRIDE))
+
+    return types.uint64(condition, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit_nb(typing: Any, mask: Any) -> Any:
+    """Position of the lowest bit of a uint64 that is set; the mask must not be zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
 
 
 @inlined
@@ -39,11 +61,11 @@ def wanted_nb(
     """
     enter_long = exit_long = enter_short = exit_short = False
     if trades[0] != 0.0:
-        exit_long = is_set_nb(conditions.exit_long, at) or (overdue and side > 0.0)
-        enter_long = is_set_nb(conditions.enter_long, at) and not exit_long
+        exit_long = conditions.exit_long[at] != 0 or (overdue and side > 0.0)
+        enter_long = conditions.enter_long[at] != 0 and not exit_long
     if trades[1] != 0.0:
-        exit_short = is_set_nb(conditions.exit_short, at) or (overdue and side < 0.0)
-        enter_short = is_set_nb(conditions.enter_short, at) and not exit_short
+        exit_short = conditions.exit_short[at] != 0 or (overdue and side < 0.0)
+        enter_short = conditions.enter_short[at] != 0 and not exit_short
     if enter_long and enter_short:
         enter_long = enter_short = False
     entry = 1.0 if enter_long else -1.0 if enter_short else 0.0
@@ -85,71 +107,64 @@ def next_signal_nb(
 
 
 @inlined
-def scan_nb(words: Words, first: int, stop: int) -> int:
-    """First byte of first … stop - 1 that is not zero; else `stop`."""
-    w = first >> 3
-    end = (stop + 7) >> 3
-    if w >= end:
-        return stop
-    found = words[w] & _bytes_from_nb(first)
-    while found == _ZERO:
-        w += 1
-        while w + 4 <= end and (words[w] | words[w + 1] | words[w + 2] | words[w + 3]) == _ZERO:
-            w += 4
-        if w >= end:
-            return stop
-        found = words[w]
-    return min((w << 3) + _lowest_byte_nb(found), stop)
+def scan_nb(condition: Bytes, first: int, stop: int) -> int:
+    """First byte of first … stop - 1 that is set; else `stop`."""
+    at = first
+    while at < stop and at + _STRIDE <= len(condition):
+        found = mask_nb(condition, at)
+        if found != _ZERO:
+            return min(at + int(lowest_bit_nb(found)), stop)
+        at += _STRIDE
+    while at < stop and condition[at] == 0:
+        at += 1
+    return min(at, stop)
 
 
 @inlined
-def scan_entries_nb(enter: Words, leave: Words, first: int, stop: int) -> int:
+def scan_entries_nb(enter: Bytes, leave: Bytes, first: int, stop: int) -> int:
     """First byte of first … stop - 1 where `enter` is set and `leave` is not; else `stop`."""
-    at = scan_nb(enter, first, stop)
-    while at < stop and is_set_nb(leave, at):
-        at = scan_nb(enter, at + 1, stop)
-    return at
+    at = first
+    while at < stop and at + _STRIDE <= len(enter):
+        found = mask_nb(enter, at) & ~mask_nb(leave, at)
+        if found != _ZERO:
+            return min(at + int(lowest_bit_nb(found)), stop)
+        at += _STRIDE
+    while at < stop and (enter[at] == 0 or leave[at] != 0):
+        at += 1
+    return min(at, stop)
 
 
 @inlined
 def scan_both_entries_nb(conditions: Conditions, first: int, stop: int) -> int:
     """First byte of first … stop - 1 that asks a flat account to enter one side; else `stop`."""
-    end = (stop + 7) >> 3
-    mask = _bytes_from_nb(first)
-    for w in range(first >> 3, end):
-        long = conditions.enter_long[w] & ~conditions.exit_long[w]
-        short = conditions.enter_short[w] & ~conditions.exit_short[w]
-        found = (long ^ short) & mask
-        if found != _ZERO:
-            return min((w << 3) + _lowest_byte_nb(found), stop)
-        mask = _ALL
-    return stop
+    at = first
+    while at < stop and at + _STRIDE <= len(conditions.enter_long):
+        long = mask_nb(conditions.enter_long, at) & ~mask_nb(conditions.exit_long, at)
+        short = mask_nb(conditions.enter_short, at) & ~mask_nb(conditions.exit_short, at)
+        if long ^ short != _ZERO:
+            return min(at + int(lowest_bit_nb(long ^ short)), stop)
+        at += _STRIDE
+    while at < stop:
+        goes_long = conditions.enter_long[at] != 0 and conditions.exit_long[at] == 0
+        goes_short = conditions.enter_short[at] != 0 and conditions.exit_short[at] == 0
+        if goes_long != goes_short:
+            break
+        at += 1
+    return min(at, stop)
 
 
 @inlined
-def scan_both_exits_nb(own: Words, again: Words, other: Words, reverse: Words, first: int, stop: int) -> int:
+def scan_both_exits_nb(own: Bytes, again: Bytes, other: Bytes, reverse: Bytes, first: int, stop: int) -> int:
     """First byte of first … stop - 1 that closes a position; else `stop`.
 
     `own` and `again`: exit and entry of the side that is held; `other` and `reverse`: those of the other side.
     """
-    end = (stop + 7) >> 3
-    mask = _bytes_from_nb(first)
-    for w in range(first >> 3, end):
-        found = (own[w] | (reverse[w] & ~other[w] & ~again[w])) & mask
+    at = first
+    while at < stop and at + _STRIDE <= len(own):
+        found = mask_nb(own, at) | (mask_nb(reverse, at) & ~mask_nb(other, at) & ~mask_nb(again, at))
         if found != _ZERO:
-            return min((w << 3) + _lowest_byte_nb(found), stop)
-        mask = _ALL
-    return stop
-
-
-@inlined
-def _bytes_from_nb(first: int) -> np.uint64:
-    """Mask of the bytes from position `first` of its word on."""
-    return _ALL << np.uint64((first & 7) << 3)
-
-
-@inlined
-def _lowest_byte_nb(word: np.uint64) -> int:
-    """Position of the lowest byte that is 1, in a word of bytes 0 and 1: the bytes below it, counted."""
-    lowest = word & (~word + _ONE)
-    return int((((lowest - _ONE) & _ONES) * _ONES) >> _TOP)
+            return min(at + int(lowest_bit_nb(found)), stop)
+        at += _STRIDE
+    while at < stop and own[at] == 0 and (reverse[at] == 0 or other[at] != 0 or again[at] != 0):
+        at += 1
+    return min(at, stop)

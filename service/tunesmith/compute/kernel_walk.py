@@ -51,7 +51,8 @@ from tunesmith.compute.kernel_arrays import (
     Terms,
 )
 from tunesmith.compute.kernel_cache import inlined, kernel
-from tunesmith.compute.kernel_conditions import is_set_nb, next_signal_nb, wanted_nb
+from tunesmith.compute.kernel_conditions import next_signal_nb, wanted_nb
+from tunesmith.compute.kernel_long import is_plain_long_nb, trade_long_nb
 from tunesmith.compute.kernel_tables import (
     DOWNSIDE,
     SQUARES,
@@ -74,6 +75,8 @@ def walk_nb(market: Market, tables: Tables, block: Block, terms: Terms, out: Res
     for i in range(len(out.totals)):
         totals = out.totals[i]
         open_account_nb(state, totals, terms.initial_cash)
+        if is_plain_long_nb(block, terms, out, i) and trade_long_nb(market, tables, block, terms, totals, i):
+            continue
         bar = start
         while bar < n_bars:
             if terms.skips != 0.0:
@@ -110,7 +113,7 @@ def fill_nb(
         reason = EXIT
         if overdue and entry == 0.0:
             own = block.conditions.exit_long if side > 0.0 else block.conditions.exit_short
-            if not is_set_nb(own, byte):
+            if own[byte] == 0:
                 reason = MAX_HOLDING
         close_nb(state, totals, bar, price, float(reason), terms, out)
     if entry != 0.0 and state[SIZE] == 0.0 and enter_nb(state, totals, entry, bar, price, terms, out):

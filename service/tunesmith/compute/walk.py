@@ -12,6 +12,7 @@ from tunesmith.compute.kernel_account import N_STATE
 from tunesmith.compute.kernel_arrays import (
     N_ORDER_FIELDS,
     Block,
+    Bytes,
     Conditions,
     Floats,
     LimitPrices,
@@ -20,14 +21,13 @@ from tunesmith.compute.kernel_arrays import (
     Results,
     Tables,
     Terms,
-    Words,
 )
 from tunesmith.compute.kernel_walk import walk_nb
 from tunesmith.compute.signals import Level, Signals
 from tunesmith.domain.bars import Bars
 
 _NO_PRICES = np.empty((0, 0))
-_NO_WORDS = np.empty(0, np.uint64)
+_NO_BYTES = np.empty(0, np.uint8)
 
 
 def market_of(bars: Bars) -> Market:
@@ -99,7 +99,10 @@ def pack_signals(signals: Signals, terms: Terms) -> Block:
     shape = (signals.n_points, signals.n_bars)
     sides = {"long": terms.trades_long, "short": terms.trades_short}
     conditions = Conditions(
-        *(_words(getattr(signals, name), shape, sides[name.partition("_")[2]] != 0.0) for name in Conditions._fields)
+        *(
+            _condition(getattr(signals, name), shape, sides[name.partition("_")[2]] != 0.0)
+            for name in Conditions._fields
+        )
     )
     levels = (signals.stop_loss, signals.take_profit, signals.trailing_stop)
     none = np.full(shape[0], np.nan)
@@ -111,18 +114,10 @@ def pack_signals(signals: Signals, terms: Terms) -> Block:
     )
 
 
-def _words(condition: NDArray[np.uint8] | None, shape: tuple[int, int], traded: bool) -> Words:
+def _condition(values: Bytes | None, shape: tuple[int, int], traded: bool) -> Bytes:
     if not traded:
-        return _NO_WORDS
-    size = shape[0] * shape[1]
-    if condition is None:
-        return np.zeros((size + 7) // 8, np.uint64)
-    flat = plain(condition, np.uint8).reshape(-1)
-    if size % 8 == 0 and flat.view(np.uint64).flags.aligned:
-        return flat.view(np.uint64)
-    padded = np.zeros((size + 7) // 8 * 8, np.uint8)
-    padded[:size] = flat
-    return padded.view(np.uint64)
+        return _NO_BYTES
+    return np.zeros(shape[0] * shape[1], np.uint8) if values is None else plain(values, np.uint8).reshape(-1)
 
 
 def _fraction(level: Level | None, none: Floats) -> Floats:
