@@ -47,9 +47,11 @@ from tunesmith.services.jobs.tasks import Tasks
 from tunesmith.services.jobs.worker import Program
 from tunesmith.services.once import Finish, once
 from tunesmith.services.publisher import Publisher
+from tunesmith.storage.cache import Cache, MemoryCache
 from tunesmith.storage.database import Database
 from tunesmith.storage.files import write_file
 from tunesmith.storage.market import MarketStore
+from tunesmith.storage.redis_cache import RedisCache
 from tunesmith.storage.strategies import seed_builtins
 from tunesmith.transport.events import EventsDoor
 from tunesmith.transport.http import Health, HttpDoor, Probes
@@ -155,6 +157,8 @@ class Daemon:
     async def _open(self, stack: AsyncExitStack) -> Context:
         settings = self.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        cache = _make_cache(settings)
+        stack.push_async_callback(cache.close)
         lines: list[Callable[[str, LogLine], None]] = []
         pool = _make_pool(settings, lambda task_id, line: lines[0](task_id, line))
         await pool.start()
@@ -187,6 +191,7 @@ class Daemon:
             settings=settings,
             database=database,
             market=MarketStore(settings.data_dir / "market"),
+            cache=cache,
             executor=pool,
             tasks=running,
             started=asyncio.get_running_loop().time(),
@@ -233,7 +238,7 @@ def handlers(context: Context) -> dict[str, Handler]:
 
 
 async def health(context: Context, router: Router) -> Health:
-    """How the daemon is: database, workers, and whether it is stopping."""
+    """How the daemon is: database, workers, cache, and whether it is stopping."""
     stats = context.executor.stats()
     reasons = []
     if router.draining:
@@ -244,6 +249,7 @@ async def health(context: Context, router: Router) -> Health:
         reasons.append(f"the database does not answer: {error.message}")
     if not stats.alive:
         reasons.append(f"no worker is alive: {stats.last_failure or 'they are being started'}")
+    trouble = await context.cache.trouble()
     details = {
         "version": __version__,
         "uptime_s": round(asyncio.get_running_loop().time() - context.started, 3),
@@ -251,7 +257,12 @@ async def health(context: Context, router: Router) -> Health:
         "tasks_running": len(context.tasks.jobs),
         "event_head": context.database.head,
     }
-    return Health(tuple(reasons), (), details)
+    return Health(tuple(reasons), () if trouble is None else (trouble,), details)
+
+
+def _make_cache(settings: Settings) -> Cache:
+    chosen = settings.cache
+    return RedisCache(chosen.redis_url) if chosen.redis_url else MemoryCache(chosen.max_mb * 2**20)
 
 
 def _make_pool(settings: Settings, say: Callable[[str, LogLine], None]) -> ProcessPool:

@@ -11,15 +11,14 @@ from tunesmith.domain.messages.backtests import (
 )
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.space import encode_points
-from tunesmith.errors import Conflict, Internal, Invalid, NotFound
-from tunesmith.services import strategies, tasks
+from tunesmith.errors import Conflict, Invalid, NotFound
+from tunesmith.services import answers, strategies, tasks
 from tunesmith.services.context import Context
-from tunesmith.services.jobs.payloads import OnePoint
 from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.markets import window_of
 from tunesmith.services.once import Change
 from tunesmith.services.reports import Origin, make_report
-from tunesmith.services.work import Assignment, assign, prepared, work_of
+from tunesmith.services.work import Assignment, assign
 from tunesmith.storage import holdouts, optimizations, reports
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.tasks import TaskRow
@@ -93,14 +92,10 @@ async def cancel(context: Context, request: CancelBacktest, call: Call) -> Chang
 
 
 async def run(context: Context, job: Job) -> None:
-    """Drive a backtest: cut the window, make the report in a worker, store it."""
+    """Drive a backtest: cut the window and make the report in a worker, or find both in the cache; store it."""
     task = job.decode(BacktestTask)
-    data = await prepared(context, job, task.window)
-    job.advance(1, 3)
-    made = await job.run("backtest", OnePoint(work=work_of(context, task, data), params=task.params))
+    data, made = await answers.backtest(context, job, task, task.params)
     job.advance(2, 3)
-    if made["disagreements"]:
-        raise Internal(f"vectorbt computes other numbers: {'; '.join(made['disagreements'])}")
     report = make_report(
         Origin(
             report_id=tasks.new_id("rp"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tunesmith.config import Settings
 from tunesmith.services.jobs.executor import Executor
 from tunesmith.services.jobs.tasks import Tasks
+from tunesmith.storage.cache import Cache
 from tunesmith.storage.database import Database
 from tunesmith.storage.market import MarketStore
 
@@ -18,6 +19,7 @@ class Context:
     settings: Settings
     database: Database
     market: MarketStore
+    cache: Cache
     executor: Executor
     tasks: Tasks
     started: float

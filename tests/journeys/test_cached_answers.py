@@ -1,0 +1,152 @@
+"""The main job with Redis, without it, and with Redis failing in the middle: the same answers, at worst slower."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from journeys.conftest import EDGE, import_markets
+from journeys.daemon import DaemonProcess, Dealer, wait_until
+from journeys.test_main_job import http, next_event, subscriber
+from storage.redis_server import RedisServer
+
+BACKTEST = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0", "params": {"fast_period": 5, "slow_period": 20}}
+REPEATS = ("report_id", "task_id", "created_at")
+"""What differs between two reports of the same backtest."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def redis_daemon(tmp_path_factory: pytest.TempPathFactory, server: RedisServer) -> Iterator[DaemonProcess]:
+    folder = tmp_path_factory.mktemp("redis-daemon")
+    import_markets(folder)
+    running = DaemonProcess(folder, {"TUNESMITH_CACHE__REDIS_URL": server.url})
+    running.start()
+    yield running
+    assert running.stop() == 0, running.log()[-3000:]
+    assert "Traceback" not in running.log()
+
+
+@pytest.fixture
+def asker(redis_daemon: DaemonProcess, context: zmq.Context[Any]) -> Iterator[Dealer]:
+    with Dealer(context, redis_daemon.doors["requests"]) as made:
+        yield made
+
+
+def hits(daemon: DaemonProcess) -> float:
+    samples = http(daemon, "GET", "/api/metrics")["tunesmith_cache"]["samples"]
+    return sum(sample["value"] for sample in samples if sample["labels"] == {"result": "hit"})
+
+
+def report_of(dealer: Dealer, **changes: Any) -> dict[str, Any]:
+    started = dealer.data("backtest.start", {**BACKTEST, **changes})
+    done = dealer.until_done("backtest.status", {"task_id": started["task_id"]})
+    assert done["status"] == "completed", done
+    report = dealer.data("report.get", {"report_id": done["report_id"]})
+    assert report["task_id"] == started["task_id"]
+    return report
+
+
+def content(report: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in report.items() if name not in REPEATS}
+
+
+def says_so(dealer: Dealer, task_id: str) -> bool:
+    lines = dealer.data("task.logs", {"task_id": task_id})["lines"]
+    return any("from the cache" in line["message"] for line in lines)
+
+
+@pytest.mark.parametrize("where", ["in process", "redis"])
+def test_a_repeated_backtest_is_answered_from_the_cache(request: pytest.FixtureRequest, where: str) -> None:
+    daemon: DaemonProcess = request.getfixturevalue("redis_daemon" if where == "redis" else "daemon")
+    dealer: Dealer = request.getfixturevalue("asker" if where == "redis" else "dealer")
+    first = report_of(dealer, initial_cash=5_000)
+    before = hits(daemon)
+    second = report_of(dealer, initial_cash=5_000)
+    assert hits(daemon) == before + 1
+    assert second["report_id"] != first["report_id"]
+    assert content(second) == content(first)
+    wait_until(lambda: says_so(dealer, second["task_id"]), 10.0, lambda: "the task's log does not say it")
+    for changed in ({"initial_cash": 5_001}, {"initial_cash": 5_000, "costs": {"fee_rate": 0.002}}):
+        report_of(dealer, **changed)
+    assert hits(daemon) == before + 1
+
+
+def test_daemons_that_share_a_redis_share_answers(
+    redis_daemon: DaemonProcess, asker: Dealer, context: zmq.Context[Any], tmp_path: Path
+) -> None:
+    first = report_of(asker, initial_cash=6_000)
+    import_markets(tmp_path)
+    other = DaemonProcess(tmp_path, redis_daemon.environ)
+    other.start()
+    with Dealer(context, other.doors["requests"]) as dealer:
+        assert content(report_of(dealer, initial_cash=6_000)) == content(first)
+        assert hits(other) == 1
+    assert other.stop() == 0
+
+
+def spoil(server: RedisServer) -> None:
+    assert server.spoil() > 0
+
+
+def nothing(server: RedisServer) -> None:
+    """Redis stays as it is."""
+
+
+@pytest.mark.parametrize(
+    ("fail", "mend", "away"),
+    [
+        (nothing, nothing, False),
+        (RedisServer.stop, RedisServer.start, True),
+        (RedisServer.freeze, RedisServer.thaw, True),
+        (RedisServer.flush, nothing, False),
+        (spoil, nothing, False),
+    ],
+    ids=["well", "stopped", "frozen", "flushed", "foreign values"],
+)
+def test_the_main_job_goes_on_whatever_redis_does(
+    redis_daemon: DaemonProcess,
+    asker: Dealer,
+    context: zmq.Context[Any],
+    server: RedisServer,
+    fail: Callable[[RedisServer], None],
+    mend: Callable[[RedisServer], None],
+    away: bool,
+) -> None:
+    before = report_of(asker)
+    market = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0"}
+    search = asker.data("optimization.start", {**market, "param_ranges": EDGE, "method": "grid"})
+    fail(server)
+    try:
+        found = asker.until_done("optimization.status", {"optimization_id": search["optimization_id"]})
+        assert found["status"] == "completed", found
+        assert content(report_of(asker)) == content(before)
+        with urllib.request.urlopen(f"http://{redis_daemon.doors['http']}/readyz", timeout=5) as ready:
+            assert ready.status == 200
+        health = http(redis_daemon, "GET", "/health")
+        assert health["status"] == ("degraded" if away else "ok"), health
+        assert [("Redis" in why) for why in health["degraded"]] == [True] * away
+        verdict = asker.verdict({"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]})
+        assert verdict["approved"], verdict["reason"]
+        with subscriber(context, redis_daemon, "pkg/PLANTED/USDT/1d/ma_cross_v1.0/") as events:
+            _, event = next_event(events)
+        assert event["data"] == verdict["parameter_package"]
+    finally:
+        mend(server)
+    wait_until(
+        lambda: http(redis_daemon, "GET", "/health")["status"] == "ok", 20.0, lambda: "the daemon did not recover"
+    )
+    report_of(asker)
+    count = hits(redis_daemon)
+    assert content(report_of(asker)) == content(before)
+    assert hits(redis_daemon) == count + 1
