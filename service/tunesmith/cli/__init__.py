@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from typing import NoReturn
 
 from tunesmith.errors import DeadlineExceeded, TunesmithError
@@ -36,5 +38,7 @@ def main() -> None:
 
 
 def _end(says: str, code: int) -> NoReturn:
-    print(f"tunesmith: {says}", file=sys.stderr)
+    width = shutil.get_terminal_size().columns
+    for line in f"tunesmith: {says}".splitlines():
+        print(textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False), file=sys.stderr)
     sys.exit(code)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 _PERCENT = {"total_return", "annual_return", "max_drawdown", "win_rate", "exposure", "volatility"}
+_COUNTS = {"n_trades", "in_sample_bars", "holdout_bars", "replay"}
 _LABEL_WIDTH = 14
 
 
@@ -20,7 +21,10 @@ def make_console(*, errors: bool = False) -> Console:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """Print a table without lines; columns named in `right` are aligned there, long cells are wrapped."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    named = any(map(str.strip, columns))
+    table = Table(
+        box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_header=any(map(str.strip, columns))
+    )
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
@@ -42,7 +46,7 @@ def metric(name: str, value: float | None) -> str:
     """A metric as people write it."""
     if value is None:
         return "-"
-    if name == "n_trades":
+    if name in _COUNTS:
         return f"{value:,.0f}"
     return f"{value:.1%}" if name in _PERCENT else f"{value:.2f}"
 

@@ -170,7 +170,7 @@ def _next(task_id: str, kind: str, found: dict[str, Any]) -> str | None:
     if found["status"] == "cancelled" or kind == "backtest" or found.get("best_params") is None:
         return f"tunesmith results {task_id}" if found["status"] == "completed" or kind == "optimization" else None
     then = f"tunesmith status {found['verdict_id']}" if found.get("verdict_id") else f"tunesmith approve {task_id}"
-    return f"tunesmith results {task_id}; {then}"
+    return f"tunesmith results {task_id}\n{then}"
 
 
 def _reason(found: dict[str, Any]) -> str:

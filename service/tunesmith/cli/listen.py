@@ -1,0 +1,73 @@
+"""`tunesmith listen`: what a bot hears."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+import msgspec
+import typer
+
+from tunesmith.cli import FAILED
+from tunesmith.cli.late import new_app
+from tunesmith.cli.line import Line, talks
+from tunesmith.cli.tables import moment, params, show_facts
+from tunesmith.client import PackageEvent
+
+app = new_app()
+
+_SHORT_ID = 12
+
+
+@app.command()
+@talks
+def listen(
+    line: Line,
+    symbol: Annotated[str, typer.Argument(help="Market, such as BTC/USDT.", metavar="SYMBOL")],
+    timeframe: Annotated[str | None, typer.Option(help="Of this timeframe alone.", metavar="T")] = None,
+    strategy: Annotated[str | None, typer.Option(help="Of this strategy alone.", metavar="STRATEGY")] = None,
+    grade: Annotated[
+        list[Literal["proven", "criteria"]] | None,
+        typer.Option("--grade", help="Packages of this grade; repeat it.  [default: both]"),
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="End after so many events.", min=1, metavar="N")] = None,
+    timeout: Annotated[float | None, typer.Option(help="End after a silence of so many seconds.", metavar="S")] = None,
+) -> None:
+    """Print what happens to a market's packages: those in force at once, then each change, until Ctrl-C.
+
+    With --json one object a line. The exit code is 1 when --timeout ends it before --count events came.
+    """
+    if strategy is not None and timeframe is None:
+        raise typer.BadParameter("--strategy needs --timeframe")
+    line.ask("ping")
+    if not line.as_json:
+        typer.echo(f"Listening at {line.events}; Ctrl-C ends it.", err=True)
+    heard = 0
+    grades = tuple(grade or ("proven", "criteria"))
+    stream = line.client.package_events(symbol, timeframe, strategy, grades=grades, timeout_s=timeout)
+    for event in stream:
+        _show(event, line.as_json)
+        heard += 1
+        if heard == count:
+            return
+    if count is not None or heard == 0:
+        typer.echo(f"Nothing more came for {timeout:g} s; {heard} events.", err=True)
+        raise typer.Exit(FAILED)
+
+
+def _show(event: PackageEvent, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(event).decode())
+    elif event.package is not None:
+        package = event.package
+        show_facts(
+            {
+                f"{event.kind}": f"{package['package_id'][:_SHORT_ID]} for {package['symbol']} {package['timeframe']}, "
+                f"{package['strategy_id']}, at {moment(event.time)}",
+                "params": params(package["params"]),
+                "grade": f"{package['grade']}, valid until {package['valid_until'][:10]}",
+            }
+        )
+    else:
+        typer.echo(f"{event.kind}: {event.package_id[:_SHORT_ID]}, {event.reason}, at {moment(event.time)}")
+    sys.stdout.flush()

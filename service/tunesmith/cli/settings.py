@@ -1,0 +1,70 @@
+"""`tunesmith config`: the settings in force."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import typer
+
+from tunesmith.cli.late import new_app
+from tunesmith.cli.line import AsJson, Config, DataDir, Events, Requests
+from tunesmith.cli.tables import show_table
+from tunesmith.config import PREFIX, Explained, explain
+
+app = new_app()
+
+MASK = "****"
+_SECRET = re.compile(r"password|secret|token|key", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
+
+
+@app.command()
+def show(
+    config: Config = None,
+    data_dir: DataDir = None,
+    requests: Requests = None,
+    events: Events = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every setting that is in force here and where it comes from; secrets are masked.
+
+    Lowest first: default, file (--config), environment (TUNESMITH_SECTION__NAME), option.
+    """
+    options = {"data_dir": data_dir, "requests": requests, "events": events}
+    given = {f"server.{name}": None if value is None else str(value) for name, value in options.items()}
+    explained = explain(config, overrides=given)
+    rows = in_force(explained, config)
+    if as_json:
+        typer.echo(json.dumps({name: {"value": value, "from": source} for name, value, source in rows}, indent=2))
+        return
+    show_table(("setting", "value", "from"), [(name, _text(value), source) for name, value, source in rows])
+
+
+def in_force(explained: Explained, file: Path | None) -> list[tuple[str, Any, str]]:
+    """(section.name, value with secrets masked, source) of every setting."""
+    rows = []
+    for section, table in msgspec.to_builtins(explained.settings).items():
+        for name, value in table.items():
+            full = f"{section}.{name}"
+            source = explained.sources.get(full, "default")
+            if source == "environment":
+                source = f"{PREFIX}{section}__{name}".upper()
+            elif source == "file":
+                source = str(file)
+            rows.append((full, masked(name, value), source))
+    return rows
+
+
+def masked(name: str, value: Any) -> Any:
+    """A setting's value without what must not be shown: secrets by name, credentials in addresses."""
+    if not isinstance(value, str) or not value:
+        return value
+    return MASK if _SECRET.search(name) else _CREDENTIALS.sub(MASK, value)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else ("empty" if value == "" else str(value))
