@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "transport": {"errors", "config", "telemetry", "domain"},
     "app": {"errors", "config", "telemetry", "domain", "compute", "storage", "services", "transport"},
     "client": {"errors", "domain", "transport"},
+    "examples": {"client"},
     "cli": {"errors", "config", "domain", "storage", "client", "transport"},
     "__init__": {"errors", "domain", "compute", "client"},
 }
@@ -53,6 +54,8 @@ MAY_IMPORT_LATER = {
     "cli/__init__.py": "it must be able to say that the packages of the command line are missing",
     "cli/late.py": "a command's module is imported to run it: help and the bots' install go without the others'",
     "services/jobs/fork_server.py": "the daemon names what the process that workers are forked from loads",
+    "cli/doctor.py": "it looks whether other packages can be imported, and says so where they cannot",
+    "services/jobs/checkup_chunks.py": "it looks the same up in a worker",
     "services/jobs/worker.py": "the chunk table is named by the program that the daemon starts workers with",
 }
 """Where modules are imported inside functions, and why; nowhere else."""

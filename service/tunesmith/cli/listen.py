@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from enum import Enum
+from typing import Annotated
 
 import msgspec
 import typer
@@ -19,6 +20,13 @@ app = new_app()
 _SHORT_ID = 12
 
 
+class Grade(Enum):
+    """A package's grade."""
+
+    PROVEN = "proven"
+    CRITERIA = "criteria"
+
+
 @app.command()
 @talks
 def listen(
@@ -27,7 +35,7 @@ def listen(
     timeframe: Annotated[str | None, typer.Option(help="Of this timeframe alone.", metavar="T")] = None,
     strategy: Annotated[str | None, typer.Option(help="Of this strategy alone.", metavar="STRATEGY")] = None,
     grade: Annotated[
-        list[Literal["proven", "criteria"]] | None,
+        list[Grade] | None,
         typer.Option("--grade", help="Packages of this grade; repeat it.  [default: both]"),
     ] = None,
     count: Annotated[int | None, typer.Option(help="End after so many events.", min=1, metavar="N")] = None,
@@ -43,7 +51,7 @@ def listen(
     if not line.as_json:
         typer.echo(f"Listening at {line.events}; Ctrl-C ends it.", err=True)
     heard = 0
-    grades = tuple(grade or ("proven", "criteria"))
+    grades = tuple(choice.value for choice in grade or Grade)
     stream = line.client.package_events(symbol, timeframe, strategy, grades=grades, timeout_s=timeout)
     for event in stream:
         _show(event, line.as_json)

@@ -10,7 +10,7 @@ import typer
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import Line, talks
 from tunesmith.cli.ranges import parse_params
-from tunesmith.cli.tables import moment, number, params, show_facts, show_table
+from tunesmith.cli.tables import moment, number, params, show_facts, show_table, show_text
 from tunesmith.errors import Conflict, Invalid, TunesmithError
 
 app = new_app()
@@ -39,7 +39,7 @@ def show(
     version: Annotated[str | None, typer.Option(help="An older version.", metavar="V")] = None,
     code: Annotated[bool, typer.Option("--code", help="Print the rules alone.")] = False,
 ) -> None:
-    """Show a strategy's parameters and rules."""
+    """Show a strategy: what it does and its parameters, with --code its rules."""
     found = line.ask("strategy.get", {"id": id, "version": version})
     if line.as_json:
         line.print_json(found)
@@ -90,19 +90,20 @@ def _show(found: dict[str, Any]) -> None:
         {
             "strategy": f"{found['id']}, {found['name']}" if found["name"] != found["id"] else found["id"],
             "version": found["version"] + (f" (there are {others})" if len(found["versions"]) > 1 else ""),
-            "kind": {"rule": "rules, below", "kernel": "compiled into the product"}[found["kind"]],
+            "kind": {"rule": "rules", "kernel": "compiled into the product"}[found["kind"]],
             "stored": moment(found["updated_at"]),
             "defaults": params(found["default_params"]),
         }
     )
     if found["doc"]:
-        typer.echo(f"\n{found['doc'].strip()}")
+        typer.echo("")
+        show_text(found["doc"])
     rows = [(p["name"], p["kind"], _range(p), number(p["default"]), p.get("doc") or "") for p in found["parameters"]]
     if rows:
         typer.echo("")
         show_table(("parameter", "kind", "range", "default", "about"), rows)
     if found["kind"] == "rule":
-        typer.echo(f"\n{found['code'].strip()}")
+        typer.echo(f"\nIts rules: tunesmith strategies show {found['id']} --code")
 
 
 def _range(parameter: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,9 +23,7 @@ def make_console(*, errors: bool = False) -> Console:
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
     """Print a table without lines; columns named in `right` are aligned there, long cells are wrapped."""
     named = any(map(str.strip, columns))
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_header=any(map(str.strip, columns))
-    )
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_header=named)
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
@@ -40,6 +39,13 @@ def show_facts(facts: Mapping[str, Any]) -> None:
         if value is not None:
             for i, line in enumerate(Text(str(value)).wrap(console, max(20, console.width - width))):
                 console.print(f"{label if i == 0 else '':<{width}}", line, sep="", markup=False)
+
+
+def show_text(text: str) -> None:
+    """Print paragraphs, each filled anew to the width."""
+    width = make_console().width
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]
+    print("\n\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs))
 
 
 def metric(name: str, value: float | None) -> str:

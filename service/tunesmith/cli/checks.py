@@ -1,0 +1,220 @@
+"""What `tunesmith doctor` looks at on this machine, without the daemon's packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from tunesmith.cli.settings import masked
+from tunesmith.client import Client
+from tunesmith.config import Settings
+from tunesmith.errors import Internal, TunesmithError
+from tunesmith.storage.schema import APPLICATION_ID, migrations
+from tunesmith.storage.series import read_manifest
+
+_MIN_PYTHON = (3, 11)
+_MIN_FREE, _LOW_FREE = 200 * 2**20, 2 * 2**30
+_CHECKED_BYTES = 512 * 2**20
+_NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+_LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
+
+
+class Check(NamedTuple):
+    """One finding. `note` needs no action; `broken` has in `advice` what to do."""
+
+    name: str
+    verdict: Literal["ok", "note", "broken"]
+    says: str
+    advice: str | None = None
+
+
+def check_python() -> Check:
+    """The interpreter's version."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < _MIN_PYTHON:
+        return Check("python", "broken", version, "install Python 3.11 or newer and make a new environment with it")
+    return Check("python", "ok", f"{version}, {sys.executable}")
+
+
+def check_data_dir(folder: Path) -> Check:
+    """The data directory, or the folder in which it will be made: writable, with room."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = f"{folder}: {there} is not writable ({error.strerror})"
+        return Check("data directory", "broken", reason, "make it writable, or choose another one with --data-dir")
+    free = shutil.disk_usage(there).free
+    says = f"{folder}{'' if folder.exists() else ' (made at the first start)'}, {free / 2**30:.1f} GiB free"
+    if free < _MIN_FREE:
+        return Check("data directory", "broken", says, "free some disk space; SQLite cannot write without")
+    if free < _LOW_FREE:
+        return Check("data directory", "note", f"{says}, which is little")
+    return Check("data directory", "ok", says)
+
+
+def check_database(file: Path, doors: dict[str, Any]) -> Check:
+    """The database opens, is ours, of a schema that this program knows, and sound."""
+    if not file.exists():
+        return Check("database", "note", "none yet; the daemon makes it at its first start")
+    size = file.stat().st_size
+    try:
+        conn = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+        try:
+            owner = conn.execute("PRAGMA application_id").fetchone()[0]
+            version = conn.execute("PRAGMA user_version").fetchone()[0]
+            found = [] if size > _CHECKED_BYTES else [r[0] for r in conn.execute("PRAGMA quick_check(3)")]
+        finally:
+            conn.close()
+    except sqlite3.Error as error:
+        return Check("database", "broken", f"{file}: {error}", "stop the daemon and restore a backup of the file")
+    wrong = [text for text in found if text != "ok"]
+    newest = len(migrations())
+    if owner != APPLICATION_ID:
+        return Check("database", "broken", f"{file} is another program's", "choose another data directory")
+    if version > newest:
+        says = f"schema version {version}; this program knows {newest}"
+        return Check("database", "broken", says, "upgrade Tunesmith, or restore the backup made before the upgrade")
+    if wrong:
+        says = f"{file} is damaged: {wrong[0]}"
+        return Check("database", "broken", says, "stop the daemon and restore a backup of the file")
+    used = f", in use by process {doors['pid']}" if doors else ""
+    sound = "sound" if found else "too large to check here"
+    return Check("database", "ok", f"{sound}, schema version {version}, {size / 2**20:.1f} MiB{used}")
+
+
+def check_daemon(doors: dict[str, Any]) -> Check:
+    """Whether the daemon on the data directory runs and answers."""
+    if not doors:
+        return Check("daemon", "note", "not running here; start it with `tunesmith serve`")
+    began = time.monotonic()
+    client = Client(doors["requests"], doors["events"], deadline_s=5.0)
+    try:
+        pong = client.ping()
+    except TunesmithError as error:
+        says = f"process {doors['pid']} runs but does not answer at {doors['requests']}: {error.message}"
+        return Check("daemon", "broken", says, "read its log; stop the process and start `tunesmith serve` again")
+    finally:
+        client.close()
+    took_ms = (time.monotonic() - began) * 1000
+    return Check("daemon", "ok", f"version {pong.version}, process {doors['pid']}, answers in {took_ms:.0f} ms")
+
+
+def check_ports(settings: Settings, doors: dict[str, Any]) -> Iterator[Check]:
+    """Every door's port is free, or held by our daemon."""
+    for door in ("requests", "events", "inbox", "http"):
+        address: str = getattr(settings.server, door)
+        if not address:
+            yield Check(f"port {door}", "note", "none is configured")
+            continue
+        if doors:
+            yield Check(f"port {door}", "ok", f"{doors.get(door) or 'none'}, held by our daemon")
+            continue
+        yield _check_port(door, address)
+
+
+def check_redis(settings: Settings) -> Check:
+    """Redis answers, where one is configured."""
+    url = str(getattr(getattr(settings, "cache", None), "redis_url", "") or "")
+    if not url:
+        return Check("redis", "note", "none is configured; answers are kept in process")
+    shown = masked("redis_url", url)
+    try:
+        import redis
+
+        client = redis.Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+        client.ping()
+        client.close()
+    except ImportError:
+        return Check("redis", "broken", "the package redis is missing", "pip install 'tunesmith[service]'")
+    except (redis.RedisError, ValueError, OSError) as error:
+        says = f"{shown} does not answer ({error}); the daemon works without, slower"
+        return Check("redis", "broken", says, "start it, or correct cache.redis_url; empty is none")
+    return Check("redis", "ok", f"{shown} answers")
+
+
+def check_market(folder: Path) -> Check:
+    """Market data is there, and every manifest can be read and has its candles."""
+    series, wrong = [], []
+    for manifest in sorted(folder.glob("*/*/*.json")):
+        try:
+            found = read_manifest(manifest)
+            series.append(found)
+            if not (manifest.parent / found.file).is_file():
+                wrong.append(f"{found.symbol} {found.timeframe}: the candles are missing")
+        except (Internal, OSError) as error:
+            wrong.append(str(error))
+    if wrong:
+        advice = "import the series again: tunesmith data import FILE --replace"
+        return Check("market data", "broken", "; ".join(wrong[:3]), advice)
+    if not series:
+        advice = "none yet; `tunesmith data import FILE --symbol S --timeframe T` adds some"
+        return Check("market data", "note", advice)
+    n_bars = sum(s.n_bars for s in series)
+    symbols = len({(s.venue, s.symbol) for s in series})
+    return Check("market data", "ok", f"{len(series)} series of {symbols} markets, {n_bars:,} bars")
+
+
+def check_keys(settings: Settings) -> Check:
+    """Who can reach the doors."""
+    server = settings.server
+    open_doors = [a for a in (server.requests, server.events, server.inbox, server.http) if a and not _is_local(a)]
+    if not open_doors:
+        return Check("keys", "note", "none yet; every door is on loopback, whoever is on this machine is trusted")
+    says = f"none yet, and {', '.join(open_doors)} can be reached from elsewhere"
+    if server.insecure_bind:
+        return Check("keys", "note", f"{says}; insecure_bind says that a private network is the fence")
+    return Check("keys", "broken", says, "bind to 127.0.0.1, or set server.insecure_bind inside a private network")
+
+
+def check_clock() -> Check:
+    """The clock is not behind what is certain."""
+    now = datetime.now(UTC)
+    says = now.strftime("%Y-%m-%d %H:%M:%S UTC")
+    if now < _NOT_BEFORE:
+        return Check("clock", "broken", f"{says} is in the past", "set the clock (NTP); packages expire by it")
+    return Check("clock", "ok", says)
+
+
+def _check_port(door: str, address: str) -> Check:
+    host, port = _host_port(address)
+    if host is None:
+        return Check(f"port {door}", "ok", address)
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+    except OSError as error:
+        advice = f"stop the program that has it, or choose another: tunesmith serve --{door} ADDR"
+        return Check(f"port {door}", "broken", f"{address}: {os.strerror(error.errno or 0)}", advice)
+    return Check(f"port {door}", "ok", f"{address} is free")
+
+
+def _host_port(address: str) -> tuple[str | None, int]:
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme != "tcp":
+        return None, 0
+    try:
+        host, port = parts.hostname or "", parts.port or 0
+    except ValueError:
+        return None, 0
+    return ("" if host == "*" else host), port
+
+
+def _is_local(address: str) -> bool:
+    host, _ = _host_port(address)
+    return host is None or host in _LOOPBACK
