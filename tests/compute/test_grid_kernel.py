@@ -16,7 +16,7 @@ from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import N_AMBIGUOUS, N_ORDERS, N_TOTALS, REASONS
 from tunesmith.compute.metrics import metrics_of
 from tunesmith.compute.strategies.grid import walk_grids
-from tunesmith.compute.walk import empty_results, market_of, terms_of
+from tunesmith.compute.walk import empty_results, prepare, terms_of
 from tunesmith.domain.trading import Costs
 
 
@@ -56,7 +56,7 @@ def test_every_order_and_metric_equals_the_reference(
 
     out = empty_results(np.empty((1, N_TOTALS)), n_orders=len(expected.orders) + 1, n_marks=n_bars - start)
     points = np.array([[grid_num, profit_ratio, stop_loss]])
-    walk_grids(market_of(bars), points, terms_of(execution, start, has_long=True, has_short=False), out)
+    walk_grids(prepare(bars).market, points, terms_of(execution, start, has_long=True, has_short=False), out)
 
     logged = out.orders[: int(out.totals[0, N_ORDERS])]
     assert [(int(row[0]), REASONS[int(row[-1])]) for row in logged] == [(o.bar, o.reason) for o in expected.orders]
@@ -79,10 +79,10 @@ def test_points_of_one_call_do_not_touch_each_other() -> None:
     terms = terms_of(execution, 0, has_long=True, has_short=False)
     points = np.array([[10, 0.01, 0.05], [3, 0.02, 0.0], [10, 0.01, 0.05], [40, 0.002, 0.1]])
     together = empty_results(np.empty((4, N_TOTALS)))
-    walk_grids(market_of(bars), points, terms, together)
+    walk_grids(prepare(bars).market, points, terms, together)
     for i, point in enumerate(points):
         alone = empty_results(np.empty((1, N_TOTALS)))
-        walk_grids(market_of(bars), point[np.newaxis], terms, alone)
+        walk_grids(prepare(bars).market, point[np.newaxis], terms, alone)
         np.testing.assert_array_equal(together.totals[i], alone.totals[0])
 
 
@@ -91,5 +91,5 @@ def test_a_short_only_direction_trades_nothing() -> None:
     execution = replace(Execution(), direction="short")
     out = empty_results(np.empty((1, N_TOTALS)))
     terms = terms_of(execution, 0, has_long=True, has_short=False)
-    walk_grids(market_of(bars), np.array([[10, 0.01, 0.05]]), terms, out)
+    walk_grids(prepare(bars).market, np.array([[10, 0.01, 0.05]]), terms, out)
     assert out.totals[0, N_ORDERS] == 0

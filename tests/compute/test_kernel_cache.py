@@ -50,6 +50,14 @@ def test_a_folder_that_cannot_be_written_is_passed_over(tmp_path: Path, monkeypa
     assert kernel_cache.cache_folder().parent == tmp_path / "user" / "tunesmith" / "kernels"
 
 
+def test_another_users_folder_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNESMITH_KERNEL_CACHE", str(tmp_path))
+    assert kernel_cache.cache_folder().parent == tmp_path
+    monkeypatch.setattr(os, "getuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(OSError, match="TUNESMITH_KERNEL_CACHE"):
+        kernel_cache.cache_folder()
+
+
 def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNESMITH_KERNEL_CACHE", str(tmp_path))
     before = kernel_cache.cache_folder()

@@ -15,12 +15,11 @@ from reference.cases import Case, cases, random_bars, random_signals
 from tunesmith.compute.evaluate import evaluate_points
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import N_TOTALS
-from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.metrics import metrics_of
 from tunesmith.compute.replay import confirm, full_report, replay
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.trace import Trace, read_trace, trace
-from tunesmith.compute.walk import empty_results, market_of, walk_signals
+from tunesmith.compute.walk import empty_results, prepare, walk_signals
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.space import encode_points
@@ -52,8 +51,7 @@ def walked(case: Case, i: int) -> tuple[Trace, dict[str, float]]:
     signals.n_points = 1
     n_bars = len(case.bars) - case.start
     out = empty_results(np.empty((1, N_TOTALS)), n_orders=4 * n_bars, n_marks=n_bars, n_ambiguous=n_bars)
-    market = market_of(case.bars)
-    walk_signals(market, build_tables(market), signals, case.execution, case.start, out)
+    walk_signals(prepare(case.bars), signals, case.execution, case.start, out)
     metrics = metrics_of(out.totals, n_bars, case.bars.bars_per_year, case.execution.initial_cash)
     return read_trace(out, case.execution, case.start), {name: float(values[0]) for name, values in metrics.items()}
 

@@ -13,15 +13,15 @@ from reference.cases import random_bars
 from tunesmith.compute import kernel_tables as tables_of
 from tunesmith.compute.kernel_arrays import Conditions
 from tunesmith.compute.kernel_conditions import scan_both_entries_nb, scan_both_exits_nb, scan_entries_nb, scan_nb
-from tunesmith.compute.walk import market_of
+from tunesmith.compute.walk import prepare
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 200), data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_queries_equal_plain_loops(seed: int, n: int, data: st.DataObject) -> None:
     bars = random_bars(np.random.default_rng(seed), n)
-    market = market_of(bars)
-    tables = tables_of.build_tables(market)
+    prepared = prepare(bars)
+    market, tables = prepared.market, prepared.tables
     start = data.draw(st.integers(1, n - 1))
     stop = data.draw(st.integers(start + 1, n))
     returns = [market.close[t] / market.close[t - 1] - 1.0 for t in range(start, stop)]
@@ -47,7 +47,7 @@ def test_queries_equal_plain_loops(seed: int, n: int, data: st.DataObject) -> No
 def test_a_calm_stretch_after_a_crash_keeps_its_digits() -> None:
     rng = np.random.default_rng(0)
     close = 100.0 * np.cumprod(1.0 + np.concatenate([[0.0, -0.5, 1.0, -0.9], rng.normal(0, 1e-6, 20_000)]))
-    market = market_of(random_bars(rng, len(close)))._replace(close=close)
+    market = prepare(random_bars(rng, len(close))).market._replace(close=close)
     sums = tables_of.build_tables(market).sums
     returns = close[1:] / close[:-1] - 1.0
     for start, stop in ((19_000, 19_010), (5, 20_000)):

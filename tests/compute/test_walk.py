@@ -21,11 +21,10 @@ from tunesmith.compute.kernel_arrays import (
     REASONS,
     Results,
 )
-from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.kernel_walk import walk_nb
 from tunesmith.compute.metrics import metrics_of
 from tunesmith.compute.signals import Signals
-from tunesmith.compute.walk import empty_results, market_of, walk_signals
+from tunesmith.compute.walk import empty_results, prepare, walk_signals
 from tunesmith.domain.trading import Costs
 
 
@@ -33,8 +32,7 @@ def walk(case: Case, *, skips: bool) -> Results:
     n_bars = len(case.bars) - case.start
     room = 4 * n_bars * case.signals.n_points
     out = empty_results(np.empty((case.signals.n_points, N_TOTALS)), n_orders=room, n_marks=n_bars)
-    market = market_of(case.bars)
-    walk_signals(market, build_tables(market), case.signals, case.execution, case.start, out, skips=skips)
+    walk_signals(prepare(case.bars), case.signals, case.execution, case.start, out, skips=skips)
     return out
 
 
@@ -89,9 +87,7 @@ def test_every_order_and_metric_equals_the_simulator(case: Case, skips: bool) ->
 @settings(max_examples=300, deadline=None)
 def test_the_common_case_by_itself_equals_stepping(case: Case) -> None:
     totals = np.empty((case.signals.n_points, N_TOTALS))
-    market = market_of(case.bars)
-    tables = build_tables(market)
-    walk_signals(market, tables, case.signals, case.execution, case.start, empty_results(totals))
+    walk_signals(prepare(case.bars), case.signals, case.execution, case.start, empty_results(totals))
     stepped = walk(case, skips=False).totals
     np.testing.assert_allclose(totals, stepped, rtol=1e-9, atol=1e-11 * case.execution.initial_cash)
     np.testing.assert_array_equal(totals[:, [N_TRADES, N_WINS, N_ORDERS]], stepped[:, [N_TRADES, N_WINS, N_ORDERS]])

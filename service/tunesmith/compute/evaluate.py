@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import N_TOTALS, Market, Results, Terms
-from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.metrics import metrics_of
 from tunesmith.compute.rules.binding import bind, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies.grid import walk_grids
-from tunesmith.compute.walk import empty_results, market_of, terms_of, walk_signals
+from tunesmith.compute.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
@@ -57,10 +56,11 @@ def evaluate_points(
     points = np.ascontiguousarray(points, np.float64)
     metrics = {name: np.full(len(points), np.nan) for name in METRICS}
     chosen = np.flatnonzero(strategy.valid(points))
+    prepared = prepare(bars)
     lo = 0
     while lo < len(chosen):
         rows = chosen[lo : lo + _chunk_length(strategy, bars, points, chosen[lo : lo + _MAX_CHUNK])]
-        totals = evaluate_totals(strategy, bars, points[rows], execution, start=start, n_threads=n_threads)
+        totals = evaluate_totals(strategy, prepared, points[rows], execution, start=start, n_threads=n_threads)
         for name, values in metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash).items():
             metrics[name][rows] = values
         lo += len(rows)
@@ -69,7 +69,7 @@ def evaluate_points(
 
 def evaluate_totals(
     strategy: Strategy,
-    bars: Bars,
+    prepared: PreparedBars,
     points: NDArray[np.float64],
     execution: Execution,
     *,
@@ -78,25 +78,22 @@ def evaluate_totals(
 ) -> NDArray[np.float64]:
     """Totals float64[n, N_TOTALS] (columns named in `kernel_arrays`) of points that keep every require(…)."""
     totals = np.empty((len(points), N_TOTALS))
-    market = market_of(bars)
     if strategy.kind == "kernel":
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
         walk = KERNEL_WALKS[strategy.id]
-        length = _block_length(len(points), n_threads, _MAX_BLOCK)
+        fitting = _MAX_BLOCK
 
         def work(lo: int, hi: int) -> None:
-            walk(market, points[lo:hi], terms, empty_results(totals[lo:hi]))
+            walk(prepared.market, points[lo:hi], terms, empty_results(totals[lo:hi]))
 
     else:
-        tables = build_tables(market)
-        bound = bind(strategy, bars, points)
-        bytes_a_bar = len(bound.plan.conditions) + 8 * len(bound.plan.prices)
-        fitting = _SIGNAL_BUDGET // (bytes_a_bar * len(bars)) // 8 * 8
-        length = _block_length(len(points), n_threads, max(fitting, 1))
+        bound = bind(strategy, prepared.bars, points)
+        fitting = _fitting((len(bound.plan.conditions) + 8 * len(bound.plan.prices)) * len(prepared.bars))
 
         def work(lo: int, hi: int) -> None:
-            walk_signals(market, tables, bound.signals(lo, hi), execution, start, empty_results(totals[lo:hi]))
+            walk_signals(prepared, bound.signals(lo, hi), execution, start, empty_results(totals[lo:hi]))
 
+    length = max(1, min(fitting, _MAX_BLOCK, -(-len(points) // max(n_threads, 1))))
     edges = [*range(0, len(points), length), len(points)]
     if n_threads > 1 and len(edges) > 2:
         with ThreadPoolExecutor(n_threads) as pool:
@@ -118,13 +115,11 @@ def _chunk_length(strategy: Strategy, bars: Bars, points: NDArray[np.float64], c
     length = len(candidates)
     if strategy.kind == "kernel":
         return length
-    while length > 64 and row_bytes(strategy, len(bars), points[candidates[:length]]) > _ROW_BUDGET:
+    while length > 16 and row_bytes(strategy, len(bars), points[candidates[:length]]) > _ROW_BUDGET:
         length //= 2
     return length
 
 
-def _block_length(n: int, n_threads: int, fitting: int) -> int:
-    """Points a block: what fits, and enough blocks for every thread; a multiple of eight where it can be."""
-    shared = -(-n // max(n_threads, 1))
-    length = min(fitting, _MAX_BLOCK, max(shared, 1))
-    return length if length < 8 else length // 8 * 8
+def _fitting(bytes_a_point: int) -> int:
+    """Points a block, whose signals shall stay in a core's cache; a few of long series, which cannot."""
+    return max(_SIGNAL_BUDGET // bytes_a_point, min(8, 8 * _SIGNAL_BUDGET // bytes_a_point))

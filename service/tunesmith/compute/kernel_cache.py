@@ -28,11 +28,15 @@ def cache_folder() -> Path:
     for folder in _candidates():
         path = folder / stamp
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(exist_ok=True)
             tempfile.TemporaryFile(dir=path).close()
+            is_ours = folder.stat().st_uid == os.getuid()
         except OSError:
             continue
-        return path
+        # What is in a cache is executed: a folder that another user has laid out is not taken.
+        if is_ours:
+            return path
     raise OSError("no folder to keep compiled kernels in; set TUNESMITH_KERNEL_CACHE to a writable one")
 
 

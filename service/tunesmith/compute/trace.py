@@ -23,10 +23,9 @@ from tunesmith.compute.kernel_arrays import (
     REASONS,
     Results,
 )
-from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.walk import empty_results, market_of, terms_of, walk_signals
+from tunesmith.compute.walk import empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
 from tunesmith.errors import Invalid
 
@@ -165,10 +164,10 @@ def _walk(
     start: int,
     out: Results,
 ) -> None:
-    market = market_of(bars)
+    prepared = prepare(bars)
     if strategy.kind == "kernel":
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
-        KERNEL_WALKS[strategy.id](market, points, terms, out)
+        KERNEL_WALKS[strategy.id](prepared.market, points, terms, out)
     else:
         signals = bind(strategy, bars, points).signals(0, 1)
-        walk_signals(market, build_tables(market), signals, execution, start, out, skips=False)
+        walk_signals(prepared, signals, execution, start, out, skips=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tunesmith.compute.kernel_arrays import (
     Tables,
     Terms,
 )
+from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.kernel_walk import walk_nb
 from tunesmith.compute.signals import Level, Signals
 from tunesmith.domain.bars import Bars
@@ -30,9 +32,19 @@ _NO_PRICES = np.empty((0, 0))
 _NO_BYTES = np.empty(0, np.uint8)
 
 
-def market_of(bars: Bars) -> Market:
-    """The bars' prices as the kernels take them; read-only or mapped columns are copied."""
-    return Market(*(plain(getattr(bars, name), np.float64) for name in Market._fields))
+@dataclass(frozen=True, eq=False)
+class PreparedBars:
+    """Bars with their prices as the kernels take them, and the tables over those."""
+
+    bars: Bars
+    market: Market
+    tables: Tables
+
+
+def prepare(bars: Bars) -> PreparedBars:
+    """Prepare bars for any number of walks; read-only or mapped columns are copied. Linear in their number."""
+    market = Market(*(plain(getattr(bars, name), np.float64) for name in Market._fields))
+    return PreparedBars(bars, market, build_tables(market))
 
 
 def plain(array: NDArray[Any], dtype: type) -> NDArray[Any]:
@@ -74,8 +86,7 @@ def terms_of(execution: Execution, start: int, *, has_long: bool, has_short: boo
 
 
 def walk_signals(
-    market: Market,
-    tables: Tables,
+    prepared: PreparedBars,
     signals: Signals,
     execution: Execution,
     start: int,
@@ -91,7 +102,7 @@ def walk_signals(
         has_short=signals.enter_short is not None,
         skips=skips,
     )
-    walk_nb(market, tables, pack_signals(signals, terms), terms, out)
+    walk_nb(prepared.market, prepared.tables, pack_signals(signals, terms), terms, out)
 
 
 def pack_signals(signals: Signals, terms: Terms) -> Block:
