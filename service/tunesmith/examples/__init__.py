@@ -1,0 +1,1 @@
+"""Bots to start from: each runs as it stands, and in the tests."""

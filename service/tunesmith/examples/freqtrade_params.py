@@ -1,0 +1,153 @@
+"""Hands approved parameters to a freqtrade strategy, through the parameter file that freqtrade reads beside it.
+
+python -m tunesmith.examples.freqtrade_params STRATEGY_FILE --symbol BTC/USDT --timeframe 1h --strategy ma_cross_v1.0
+
+writes STRATEGY_FILE's name with .json, atomically, for every package that comes into force; the sections that are not
+the package's (roi, stoploss, trailing, max_open_trades, …) stay as they are in the file. Where the strategy has the
+parameter `package_in_force`, it is true with a package and false when it was revoked, has expired, or was superseded.
+freqtrade reads the file when it starts and on `reload_config`; --run names a command to call after each change.
+
+    {"strategy_name": "…", "params": {"buy": {"fast_period": 4, …}, "sell": {…}, "roi": {…}, …},
+     "ft_stratparam_v": 1, "export_time": "…"}
+
+The strategy's own source says which parameters it has: `fast_period = IntParameter(…, space="buy")`, or a name that
+begins with the space, `buy_fast_period = IntParameter(…)`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tunesmith.client import Client
+
+IN_FORCE = "package_in_force"
+SPACES = ("buy", "sell", "protection")
+
+
+class Target(NamedTuple):
+    """A freqtrade strategy: its class, and (space, attribute) of each parameter by the name that packages use."""
+
+    file: Path
+    class_name: str
+    parameters: dict[str, tuple[str, str]]
+
+
+def read_strategy(file: Path) -> Target:
+    """What a strategy's source declares, without running it. Raises `ValueError` where it is no strategy."""
+    for node in ast.parse(file.read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith("IStrategy") for base in node.bases):
+            return Target(file, node.name, dict(filter(None, map(_parameter, node.body))))
+    raise ValueError(f"{file} has no class that is an IStrategy")
+
+
+def compose(target: Target, before: Mapping[str, Any], params: Mapping[str, Any], *, trade: bool) -> dict[str, Any]:
+    """The parameter file: `params` over what was there `before`. Raises `ValueError` for a name that has no place."""
+    missing = [name for name in params if name not in target.parameters]
+    if missing:
+        raise ValueError(f"{target.class_name} has no parameter {', '.join(missing)}")
+    old = before.get("params", {}) if before.get("strategy_name") == target.class_name else {}
+    sections = {section: dict(values) for section, values in old.items()}
+    values = dict(params)
+    if IN_FORCE in target.parameters:
+        values[IN_FORCE] = trade
+    for name, value in values.items():
+        space, attribute = target.parameters[name]
+        sections.setdefault(space, {})[attribute] = value
+    return {
+        "strategy_name": target.class_name,
+        "params": sections,
+        "ft_stratparam_v": 1,
+        "export_time": str(datetime.now(UTC)),
+    }
+
+
+def write(target: Target, package: Mapping[str, Any] | None) -> Path:
+    """Bring the parameter file up to the package in force, in one step: freqtrade sees the old file or the new one."""
+    file = target.file.with_suffix(".json")
+    before = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    params = {} if package is None else package["params"]
+    text = json.dumps(compose(target, before, params, trade=package is not None), indent=2)
+    handle, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}-", suffix=".draft")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(draft).chmod(0o644)
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return file
+
+
+def in_force(client: Client, wanted: Mapping[str, str], grades: Sequence[str]) -> dict[str, Any] | None:
+    """The package that is in force now, whatever the last event was about."""
+    found = client.request("package.list", {**wanted, "in_force": True})["packages"]
+    return next((reply["package"] for reply in found if reply["package"]["grade"] in grades), None)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Follow packages and keep the file up to them, until Ctrl-C or --count changes."""
+    parser = argparse.ArgumentParser(prog="python -m tunesmith.examples.freqtrade_params", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("file", type=Path, help="the strategy's file")
+    parser.add_argument("--symbol", required=True)
+    parser.add_argument("--timeframe", required=True)
+    parser.add_argument("--strategy", required=True, help="the strategy's id in the daemon")
+    parser.add_argument("--grade", action="append", choices=("proven", "criteria"), help="default: proven alone")
+    parser.add_argument("--requests", default="tcp://127.0.0.1:5555")
+    parser.add_argument("--events", default="tcp://127.0.0.1:5556")
+    parser.add_argument("--run", help="a command to call after each change, such as a reload of freqtrade")
+    parser.add_argument("--count", type=int, help="end after so many changes")
+    options = parser.parse_args(arguments)
+    try:
+        target = read_strategy(options.file)
+    except (OSError, SyntaxError, ValueError) as error:
+        print(f"freqtrade_params: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    wanted = {"symbol": options.symbol, "timeframe": options.timeframe, "strategy_id": options.strategy}
+    grades = tuple(options.grade or ("proven",))
+    n_changes = 0
+    with Client(options.requests, options.events, name="freqtrade") as client:
+        for event in client.package_events(*wanted.values(), grades=grades):
+            try:
+                file = write(target, event.package or in_force(client, wanted, grades))
+            except ValueError as error:
+                print(f"freqtrade_params: {error}; nothing was written", file=sys.stderr)  # noqa: T201
+                continue
+            print(f"{event.kind} {event.package_id[:12]}: {file}", flush=True)  # noqa: T201
+            if options.run:
+                subprocess.run(shlex.split(options.run), check=False)  # noqa: S603 - the operator's own command
+            n_changes += 1
+            if n_changes == options.count:
+                break
+    return 0
+
+
+def _parameter(node: ast.stmt) -> tuple[str, tuple[str, str]] | None:
+    """(name in packages, (space, attribute)) of `attribute = …Parameter(…)` in a class body."""
+    if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+        return None
+    attribute = ast.unparse(node.targets[0])
+    if not ast.unparse(node.value.func).endswith("Parameter"):
+        return None
+    spaces = [k.value.value for k in node.value.keywords if k.arg == "space" and isinstance(k.value, ast.Constant)]
+    prefix, _, rest = attribute.partition("_")
+    space = str(spaces[0]) if spaces else prefix
+    return (rest if prefix in SPACES else attribute), (space, attribute)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
