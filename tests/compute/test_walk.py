@@ -31,7 +31,7 @@ from tunesmith.domain.trading import Costs
 def walk(case: Case, *, skips: bool) -> Results:
     n_bars = len(case.bars) - case.start
     room = 4 * n_bars * case.signals.n_points
-    out = empty_results(np.empty((case.signals.n_points, N_TOTALS)), n_orders=room, n_marks=n_bars)
+    out = empty_results(np.empty((case.signals.n_points, N_TOTALS)), n_orders=room, n_marks=n_bars, n_ambiguous=n_bars)
     walk_signals(prepare(case.bars), case.signals, case.execution, case.start, out, skips=skips)
     return out
 
@@ -79,6 +79,8 @@ def test_every_order_and_metric_equals_the_simulator(case: Case, skips: bool) ->
             expected.equity, expected.position, [t.profit for t in expected.trades], cash, case.bars.bars_per_year
         )
         assert_same_metrics({name: float(v[i]) for name, v in metrics.items()}, slow, cash)
+    # Marks and ambiguous bars are those of the last point.
+    assert out.ambiguous[0, : len(expected.ambiguous_bars)].tolist() == expected.ambiguous_bars
     assert out.marks[0] == pytest.approx(expected.equity, rel=1e-9, abs=1e-9 * cash)
     assert out.marks[1] == pytest.approx(expected.position, rel=1e-9)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,12 +43,13 @@ def cache_folder() -> Path:
 
 def kernel(function: F) -> F:
     """Compile `function` on its first call: no Python objects, GIL released, IEEE arithmetic, result cached on disk."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_FOLDER)
-    try:
-        compiled: F = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function)
-    finally:
-        numba.config.CACHE_DIR = before
+    with _lock:
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(_FOLDER)
+        try:
+            compiled: F = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function)
+        finally:
+            numba.config.CACHE_DIR = before
     return compiled
 
 
@@ -76,3 +78,4 @@ def _source_stamp() -> str:
 
 
 _FOLDER = cache_folder()
+_lock = threading.Lock()

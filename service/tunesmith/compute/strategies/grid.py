@@ -1,4 +1,4 @@
-"""grid_v1.2, long-only grid trading. Its rules, which tests/reference/grid.py defines in plain Python:
+"""Grid trading, long: buys in equal lots on the way down and sells each a step above its price.
 
 Prices of levels are order prices, before slippage; p is profit_ratio, n is grid_num.
 

@@ -5,15 +5,20 @@ These are declarations only, so that listing and checking strategies loads no co
 
 from __future__ import annotations
 
+import ast
+from importlib import resources
+
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.parameters import Parameter
 
-_GRID_DOC = """Grid trading, long: buys in equal lots on the way down and sells each a step above its price.
 
-A grid starts whenever nothing is held: the cash is split into grid_num lots and the first is bought at once. While lots
-are left, the next is bought profit_ratio below the lowest one held; each lot is sold profit_ratio above its own price.
-When the price falls by stop_loss below the lowest level, everything is sold.
-"""
+def _docstring(file: str) -> str:
+    """The docstring of the module beside this one that holds a kernel; the module is not imported."""
+    source = resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
+    return ast.get_docstring(ast.parse(source)) or ""
+
+
+_GRID_DOC = _docstring("grid.py")
 
 _GRID = Strategy(
     id="grid_v1.2",
