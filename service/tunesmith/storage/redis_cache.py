@@ -70,8 +70,10 @@ class RedisCache:
 
     async def trouble(self) -> str | None:
         """Why the cache is of no use at present; None when it is well."""
-        await self._ask(self._redis.ping)
-        if self._n_failures:
+        for _ in range(FAILURES):
+            if self._is_open or await self._ask(self._redis.ping):
+                break
+        if self._is_open:
             return f"Redis does not answer ({self._failure}); answers are computed again meanwhile"
         return self._refusal
 
