@@ -375,11 +375,13 @@ class ProcessPool:
             if timer is not None:
                 timer.cancel()
         await asyncio.gather(*self._tasks)
-        for worker in list(self._workers):
+        workers = list(self._workers)
+        for worker in workers:
             worker.abandon()
         await self._server.close()
         while self._tasks:
             await asyncio.gather(*self._tasks)
+        await asyncio.gather(*(worker.ended() for worker in workers))
 
 
 def _stopped() -> Draining:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -195,6 +196,11 @@ class WorkerProcess(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    async def ended(self) -> None:
+        """Wait until a killed process is gone that no fork server waits for any more."""
+        if self.pid is not None:
+            await asyncio.to_thread(_await_end, self.pid)
+
     def memory_mb(self) -> float | None:
         """Private memory that the process has in use: resident less shared pages, in MB. None when it is gone."""
         try:
@@ -236,6 +242,19 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _await_end(pid: int) -> None:
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.poll(_EXIT_WAIT_S * 1000)
+    finally:
+        os.close(fd)
 
 
 def _kill(pid: int) -> None:
