@@ -51,5 +51,5 @@ def _range(name: str, text: str) -> Any:
         found["step"] = scalar(parts[2])
     numbers = [value for key, value in found.items() if key != "log"]
     if len(parts) > 3 or any(isinstance(value, bool | str) for value in numbers):
-        raise typer.BadParameter(f"{name}={text}: a range is MIN:MAX, MIN:MAX:STEP or MIN:MAX:log, in numbers")
+        raise typer.BadParameter(f"{name}={text} is no range.\nA range is MIN:MAX, MIN:MAX:STEP or MIN:MAX:log.")
     return found

@@ -24,7 +24,7 @@ def main(requests: str = REQUESTS, events: str = EVENTS, symbol: str = "BTC/USDT
         if topic in last and news[0]["prev"] > last[topic]:  # some were lost on the way: ask for them
             data = {"topics": [topic], "after": last[topic]}
             asking.send_json({"v": 1, "type": "events.replay", "id": f"after-{last[topic]}", "data": data})
-            news = [record["event"] for record in asking.recv_json()["data"]["events"]]
+            news = [record["event"] for record in json.loads(asking.recv())["data"]["events"]]
         for event in news:
             if event["seq"] > last.get(topic, 0):
                 last[topic] = event["seq"]

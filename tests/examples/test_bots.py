@@ -1,0 +1,161 @@
+"""The examples run as they stand, against a real daemon: each hears a package, and that it was revoked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from journeys.conftest import EDGE, import_markets
+from journeys.daemon import DaemonProcess, Dealer, wait_until
+from tunesmith.examples import freqtrade_params
+
+EXAMPLES = Path(freqtrade_params.__file__).parent
+SYMBOL, RULE = "PLANTED/USDT", "ma_cross_v1.0"
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    folder = tmp_path_factory.mktemp("bots")
+    import_markets(folder)
+    running = DaemonProcess(folder)
+    running.start()
+    yield running
+    assert running.stop() == 0, running.log()[-3000:]
+
+
+@pytest.fixture
+def dealer(daemon: DaemonProcess) -> Iterator[Dealer]:
+    with zmq.Context() as context, Dealer(context, daemon.doors["requests"]) as made:
+        yield made
+
+
+@pytest.fixture
+def package(dealer: Dealer) -> dict[str, Any]:
+    """A package in force for the planted market."""
+    search = {"symbol": SYMBOL, "strategy_id": RULE, "param_ranges": EDGE, "method": "grid"}
+    found = dealer.data("optimization.start", search)
+    dealer.until_done("optimization.status", {"optimization_id": found["optimization_id"]})
+    verdict = dealer.verdict({"strategy_id": RULE, "optimization_id": found["optimization_id"]})
+    made: dict[str, Any] = verdict["parameter_package"]
+    return made
+
+
+class Bot:
+    """A running example; what it has printed so far."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self.output = folder / "output.txt"
+        with self.output.open("w") as stream:
+            self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=folder)
+
+    def says(self, text: str) -> None:
+        wait_until(lambda: text in self.output.read_text(), 30, lambda: f"no {text!r} in {self.output.read_text()!r}")
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def run_through(bot: Bot, dealer: Dealer, package: dict[str, Any], *, stopped: str) -> None:
+    """The package in force at once, then the next event."""
+    try:
+        bot.says("fast_period")
+        dealer.data("package.revoke", {"package_id": package["package_id"], "reason": "a trial"})
+        bot.says(stopped)
+        bot.says("a trial")
+        assert bot.output.read_text().count("fast_period") == 1
+    finally:
+        bot.end()
+
+
+def test_the_plain_bot(daemon: DaemonProcess, dealer: Dealer, package: dict[str, Any], tmp_path: Path) -> None:
+    addresses = [daemon.doors["requests"], daemon.doors["events"], SYMBOL]
+    bot = Bot([sys.executable, str(EXAMPLES / "bot_plain.py"), *addresses], tmp_path)
+    run_through(bot, dealer, package, stopped="package.revoked")
+
+
+def test_the_plain_bot_asks_for_what_it_missed(tmp_path: Path) -> None:
+    """Doors of our own, which lose an event: 1, then 4 with `prev` 3; a replay brings 3 and 4 together."""
+    topic = f"pkg/{SYMBOL}/1d/{RULE}/"
+
+    def event(seq: int, prev: int) -> dict[str, Any]:
+        return {"type": "package.approved", "seq": seq, "prev": prev, "data": {"params": {"n": seq}}}
+
+    with zmq.Context() as context, context.socket(zmq.XPUB) as events, context.socket(zmq.REP) as requests:
+        for wire in (events, requests):
+            wire.setsockopt(zmq.LINGER, 0)
+            wire.bind("tcp://127.0.0.1:*")
+            wire.setsockopt(zmq.RCVTIMEO, 20_000)
+        addresses = [wire.getsockopt_string(zmq.LAST_ENDPOINT) for wire in (requests, events)]
+        bot = Bot([sys.executable, str(EXAMPLES / "bot_plain.py"), *addresses, SYMBOL], tmp_path)
+        try:
+            assert events.recv() == b"\x01pkg/PLANTED/USDT/"
+            for seq, prev in ((1, 0), (4, 3), (4, 3)):
+                events.send_multipart([topic.encode(), json.dumps(event(seq, prev)).encode()])
+            asked = json.loads(requests.recv())
+            assert (asked["type"], asked["data"]) == ("events.replay", {"topics": [topic], "after": 1})
+            records = [{"topic": topic, "event": event(3, 1)}, {"topic": topic, "event": event(4, 3)}]
+            requests.send_json({"v": 1, "ok": True, "data": {"events": records}})
+            events.send_multipart([topic.encode(), json.dumps(event(5, 4)).encode()])
+            bot.says('{"n": 5}')
+            assert [json.loads(line.split(" ", 1)[1])["n"] for line in bot.output.read_text().splitlines()] == [
+                1,
+                3,
+                4,
+                5,
+            ]
+        finally:
+            bot.end()
+
+
+def test_the_bot_with_the_client(
+    daemon: DaemonProcess, dealer: Dealer, package: dict[str, Any], tmp_path: Path
+) -> None:
+    addresses = [daemon.doors["requests"], daemon.doors["events"], SYMBOL]
+    bot = Bot([sys.executable, "-m", "tunesmith.examples.bot_client", *addresses], tmp_path)
+    run_through(bot, dealer, package, stopped="stop: revoked")
+
+
+def test_the_bot_in_node(daemon: DaemonProcess, dealer: Dealer, package: dict[str, Any], tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    trial = subprocess.run([node, "-e", "require('zeromq')"], capture_output=True, check=False, cwd=tmp_path)
+    if trial.returncode:
+        pytest.skip("node has no package zeromq (a folder that has it can be named in NODE_PATH)")
+    addresses = [daemon.doors["requests"], daemon.doors["events"], SYMBOL]
+    bot = Bot([node, str(EXAMPLES / "bot.js"), *addresses], tmp_path)
+    run_through(bot, dealer, package, stopped="package.revoked")
+
+
+def test_freqtrade_gets_parameters_and_loses_them_with_the_package(
+    daemon: DaemonProcess, dealer: Dealer, package: dict[str, Any], tmp_path: Path
+) -> None:
+    strategy = tmp_path / "freqtrade_ma_cross.py"
+    shutil.copy(EXAMPLES / "freqtrade_ma_cross.py", strategy)
+    options = ["--symbol", SYMBOL, "--timeframe", "1d", "--strategy", RULE, "--grade", "criteria"]
+    options += ["--requests", daemon.doors["requests"], "--events", daemon.doors["events"], "--count", "2"]
+    bot = Bot([sys.executable, "-m", "tunesmith.examples.freqtrade_params", str(strategy), *options], tmp_path)
+    file = tmp_path / "freqtrade_ma_cross.json"
+    try:
+        bot.says("approved")
+        written = json.loads(file.read_text())
+        assert written["strategy_name"] == "TunedMaCross"
+        assert written["ft_stratparam_v"] == 1
+        assert written["params"] == {"buy": {**package["params"], "package_in_force": True}}
+        dealer.data("package.revoke", {"package_id": package["package_id"], "reason": "a trial"})
+        assert bot.process.wait(30) == 0
+        withdrawn = json.loads(file.read_text())["params"]["buy"]
+        assert withdrawn == {**package["params"], "package_in_force": False}
+        assert sorted(p.name for p in tmp_path.iterdir() if "draft" in p.name) == []
+        assert file.stat().st_mode & 0o777 == 0o644
+    finally:
+        bot.end()

@@ -1,0 +1,72 @@
+"""The parameter file of a freqtrade strategy: what the strategy declares, and what is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunesmith.compute.strategies import builtin
+from tunesmith.examples import freqtrade_params
+from tunesmith.examples.freqtrade_params import compose, main, read_strategy
+
+EXAMPLE = Path(freqtrade_params.__file__).with_name("freqtrade_ma_cross.py")
+PARAMS = {"fast_period": 4, "slow_period": 20, "signal_threshold": 0.0}
+
+STRATEGY = """
+from freqtrade.strategy import IStrategy, IntParameter
+class Mine(IStrategy):
+    timeframe = "1h"
+    buy_fast_period = IntParameter(2, 100, default=5)
+    slow_period = IntParameter(5, 400, default=20, space="sell")
+"""
+
+
+def test_the_example_has_every_parameter_of_the_rule_with_its_range() -> None:
+    target = read_strategy(EXAMPLE)
+    rule = builtin("ma_cross_v1.0")
+    assert set(target.parameters) == {p.name for p in rule.parameters} | {"package_in_force"}
+    source = EXAMPLE.read_text()
+    for p in rule.parameters:
+        assert p.low is not None
+        assert p.high is not None
+        number = str if p.kind == "float" else "{:.0f}".format
+        assert f"({number(p.low)}, {number(p.high)}, default={p.default}" in source
+
+
+def test_names_may_begin_with_their_space(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(STRATEGY)
+    target = read_strategy(file)
+    assert target.parameters == {"fast_period": ("buy", "buy_fast_period"), "slow_period": ("sell", "slow_period")}
+    written = compose(target, {}, {"fast_period": 4, "slow_period": 20}, trade=True)
+    assert written["params"] == {"buy": {"buy_fast_period": 4}, "sell": {"slow_period": 20}}
+
+
+def test_what_is_not_the_packages_stays() -> None:
+    target = read_strategy(EXAMPLE)
+    sections = {"roi": {"0": 0.1}, "stoploss": {"stoploss": -0.2}, "buy": {"fast_period": 9, "other": 1}}
+    before = {"strategy_name": "TunedMaCross", "params": sections}
+    written = compose(target, before, PARAMS, trade=True)
+    assert written["params"] == {
+        "roi": {"0": 0.1},
+        "stoploss": {"stoploss": -0.2},
+        "buy": {**PARAMS, "other": 1, "package_in_force": True},
+    }
+    assert sections["buy"] == {"fast_period": 9, "other": 1}
+    foreign = compose(target, {"strategy_name": "Another", "params": sections}, PARAMS, trade=False)
+    assert foreign["params"] == {"buy": {**PARAMS, "package_in_force": False}}
+
+
+def test_a_parameter_without_a_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="TunedMaCross has no parameter grid_num"):
+        compose(read_strategy(EXAMPLE), {}, {"grid_num": 10}, trade=True)
+
+
+@pytest.mark.parametrize("text", [None, "x = 1\n", "class A(:\n"])
+def test_what_is_no_strategy_is_refused(text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "wrong.py"
+    if text is not None:
+        file.write_text(text)
+    assert main([str(file), "--symbol", "A/B", "--timeframe", "1h", "--strategy", "x"]) == 1
+    assert capsys.readouterr().err.startswith("freqtrade_params: ")
