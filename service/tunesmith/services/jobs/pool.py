@@ -70,7 +70,7 @@ class _Job:
     memory_mb: int | None
     context: dict[str, Any]
     result: asyncio.Future[Any]
-    deaths: list[Exit] = field(default_factory=list)
+    lost_with: list[WorkerProcess] = field(default_factory=list)
 
     def fail(self, error: TunesmithError) -> None:
         if not self.result.done():
@@ -337,31 +337,35 @@ class ProcessPool:
             self._retry = asyncio.get_running_loop().call_later(delay_s, self._retry_start)
         elif worker.state in (State.IDLE, State.BUSY) and self._closed is None:
             self._restarts += 1
-        self._refill()
-        self._spawn(self._bury(worker, self._jobs.pop(worker, None)))
-
-    async def _bury(self, worker: WorkerProcess, job: _Job | None) -> None:
-        worker.kill()
-        try:
-            exit = await asyncio.wait_for(worker.exit, _EXIT_WAIT_S)
-        except TimeoutError:
-            exit = Exit()
-        if worker.state is State.STOPPING or self._closed is not None:
-            if job is not None:
-                job.fail(_stopped())
-            return
-        logger.warning("a worker died", state=worker.state.name.lower(), exit=str(exit))
-        telemetry.WORKER_DEATHS.inc()
-        if worker.state is State.STARTING:
-            self._last_failure = worker.failure or f"died at its start: {exit}"
+        job = self._jobs.pop(worker, None)
         if job is not None and not job.result.done():
-            job.deaths.append(exit)
-            if len(job.deaths) >= self._limits.attempts:
-                deaths = "; ".join(map(str, job.deaths))
-                job.fail(WorkerDied(f"{job.function}: its worker died {len(job.deaths)} times: {deaths}"))
-            else:
-                self._queue.put(job, job.place, first=True)
-                self._hand_out()
+            self._repeat(job, worker)
+        self._spawn(self._bury(worker))
+        self._refill()
+        self._hand_out()
+
+    def _repeat(self, job: _Job, worker: WorkerProcess) -> None:
+        job.lost_with.append(worker)
+        if self._closed is not None:
+            job.fail(_stopped())
+        elif len(job.lost_with) < self._limits.attempts:
+            self._queue.put(job, job.place, first=True)
+        else:
+            self._spawn(self._give_up(job))
+
+    async def _give_up(self, job: _Job) -> None:
+        exits = [str(await worker.exit) for worker in job.lost_with]
+        job.fail(WorkerDied(f"{job.function}: its worker died {len(exits)} times: {'; '.join(exits)}"))
+
+    async def _bury(self, worker: WorkerProcess) -> None:
+        worker.kill()
+        await asyncio.wait((worker.exit,), timeout=_EXIT_WAIT_S)
+        worker.exited(Exit())  # unless it is known by now
+        if worker.state is State.STARTING and self._start_failures:
+            self._last_failure = worker.failure or f"died at its start: {worker.exit.result()}"
+        if worker.state is not State.STOPPING and self._closed is None:
+            telemetry.WORKER_DEATHS.inc()
+            logger.warning("a worker died", state=worker.state.name.lower(), exit=str(worker.exit.result()))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
