@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,21 +50,32 @@ take_profit(close + target * atr(14))
 """
 
 
-def best_of(runs: int, work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of the fastest of `runs` runs after one that warms up, and its result."""
-    result, best = work(), np.inf
+class Timing(NamedTuple):
+    """Seconds on the clock, and of all cores together in this process."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def best_of(runs: int, work: Callable[[], Any]) -> tuple[Timing, Any]:
+    """Least times of `runs` runs after one that warms up, and the result."""
+    result = work()
+    wall_s = cpu_s = np.inf
     for _ in range(runs):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         result = work()
-        best = min(best, time.perf_counter() - start)
-    return best, result
+        wall_s = min(wall_s, time.perf_counter() - start)
+        cpu_s = min(cpu_s, time.process_time() - cpu_start)
+    return Timing(wall_s, cpu_s), result
 
 
-def tell(who: str, seconds: float, n: int, n_bars: int, ours: float | None = None) -> float:
-    """Print one line; returns nanoseconds a bar and combination."""
-    cost = seconds / n / n_bars * 1e9
-    ratio = "" if ours is None else f"   {cost / ours:8.0f} x ours"
-    print(f"  {who:38s} {seconds:9.4f} s {cost:10.3f} ns/bar/combination{ratio}", flush=True)
+def tell(who: str, taken: Timing, n: int, n_bars: int, ours: Timing | None = None) -> Timing:
+    """Print one line; returns nanoseconds a bar and combination, on the clock and of all cores together."""
+    cost = Timing(taken.wall_s / n / n_bars * 1e9, taken.cpu_s / n / n_bars * 1e9)
+    line = f"  {who:36s} {taken.wall_s:9.4f} s {cost.wall_s:9.3f} ns/bar/combination, cpu {cost.cpu_s:9.3f}"
+    if ours is not None:
+        line += f"   {cost.wall_s / ours.wall_s:6.0f} x ours, cpu {cost.cpu_s / ours.cpu_s:6.0f} x"
+    print(line, flush=True)
     return cost
 
 
@@ -100,17 +111,17 @@ def sweep_a() -> None:
     all_cores, _ = best_of(15, ours(N_CORES))
     cost = tell(f"ours, {N_CORES} cores", all_cores, n, n_bars)
     for engine in engines():
-        seconds, theirs = best_of(1, lambda engine=engine: vectorbt_pairs(bars, engine))
-        tell(f"vectorbt, {engine}", seconds, n, n_bars, cost)
+        taken, theirs = best_of(1, lambda engine=engine: vectorbt_pairs(bars, engine))
+        tell(f"vectorbt, {engine}", taken, n, n_bars, cost)
         for name, sign in (("total_return", 1), ("sharpe", 1), ("sortino", 1), ("max_drawdown", -1)):
             apart = np.abs(metrics[name] - sign * theirs[name]) > 1e-9 * np.maximum(np.abs(metrics[name]), 1.0)
             print(f"    {name}: {int(apart.sum())} of {n} apart by more than 1e-9")
     try:
-        seconds, _ = best_of(1, lambda: raptorbt_pairs(bars))
+        taken, _ = best_of(1, lambda: raptorbt_pairs(bars))
     except ImportError:
         print("  raptorbt is not installed")
     else:
-        tell("raptorbt batch, all cores", seconds, n, n_bars, cost)
+        tell("raptorbt batch, all cores", taken, n, n_bars, cost)
 
 
 def vectorbt_pairs(bars: ts.Bars, engine: str) -> dict[str, np.ndarray]:
@@ -171,16 +182,16 @@ def sweep_b() -> None:
     print(f"b: {n} pairs of exponential averages on {n_bars} five-minute bars")
     rule = ts.Strategy.parse(CROSS.format(ma="ema"))
     costs = ts.Costs(fee_rate=0.001)
-    cost = 0.0
+    cost = Timing(np.inf, np.inf)
     for n_threads in (1, N_CORES):
-        seconds, table = best_of(
+        taken, table = best_of(
             1, lambda k=n_threads: ts.evaluate(rule, bars, params, costs=costs, fill="close", n_threads=k)
         )
-        cost = tell(f"ours, {n_threads} cores", seconds, n, n_bars)
+        cost = tell(f"ours, {n_threads} cores", taken, n, n_bars)
     chosen = np.linspace(0, n - 1, 40).astype(int)
     for engine in engines():
-        seconds, theirs = best_of(1, lambda engine=engine: vectorbt_slice(rule, bars, params, chosen, engine))
-        tell(f"vectorbt, {engine}, 40 of them", seconds, len(chosen), n_bars, cost)
+        taken, theirs = best_of(1, lambda engine=engine: vectorbt_slice(rule, bars, params, chosen, engine))
+        tell(f"vectorbt, {engine}, 40 of them", taken, len(chosen), n_bars, cost)
         # vectorbt fills no order below 1e-12 units: accounts that are worn down to that are not compared.
         alive = table.metrics["total_return"][chosen] > -0.99999
         apart = np.abs(table.metrics["sharpe"][chosen] / theirs["sharpe"] - 1.0)[alive].max()
@@ -214,15 +225,15 @@ def sweep_c() -> None:
     print(f"c: {n} sets of Bollinger entries with ATR stop and target on {n_bars} daily bars")
     rule = ts.Strategy.parse(BRACKETS)
     costs = ts.Costs(fee_rate=0.001)
-    cost = 0.0
+    cost = Timing(np.inf, np.inf)
     for n_threads in (1, N_CORES):
-        seconds, _ = best_of(
+        taken, _ = best_of(
             3, lambda k=n_threads: ts.evaluate(rule, bars, params, costs=costs, fill="close", n_threads=k)
         )
-        cost = tell(f"ours, {n_threads} cores", seconds, n, n_bars)
+        cost = tell(f"ours, {n_threads} cores", taken, n, n_bars)
     for engine in engines():
-        seconds, _ = best_of(1, lambda engine=engine: vectorbt_brackets(bars, params, slice(0, n, 20), engine))
-        tell(f"vectorbt, {engine}, a twentieth of them", seconds, n // 20, n_bars, cost)
+        taken, _ = best_of(1, lambda engine=engine: vectorbt_brackets(bars, params, slice(0, n, 20), engine))
+        tell(f"vectorbt, {engine}, a twentieth of them", taken, n // 20, n_bars, cost)
 
 
 def vectorbt_brackets(bars: ts.Bars, params: dict[str, np.ndarray], part: slice, engine: str) -> dict[str, np.ndarray]:
@@ -264,8 +275,8 @@ def big_grid() -> None:
         .replace("sma(close, slow)))", "sma(close, slow) * (1 + width)))", 1)
     )
     print(f"grid: {len(fast)} combinations on {len(bars)} daily bars")
-    seconds, _ = best_of(1, lambda: ts.evaluate(rule, bars, params, fill="close", n_threads=N_CORES))
-    tell(f"ours, {N_CORES} cores", seconds, len(fast), len(bars))
+    taken, _ = best_of(1, lambda: ts.evaluate(rule, bars, params, fill="close", n_threads=N_CORES))
+    tell(f"ours, {N_CORES} cores", taken, len(fast), len(bars))
 
 
 def memory_curve() -> None:
@@ -308,8 +319,8 @@ def length_curve() -> None:
         columns = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": np.ones(n_bars)}
         stamps = np.arange(n_bars, dtype=np.int64) * 60_000
         bars = ts.Bars.from_arrays(stamps, columns, symbol="X/Y", timeframe="1m")
-        seconds, _ = best_of(2, lambda bars=bars: ts.evaluate(rule, bars, params, fill="close", n_threads=1))
-        tell(f"{n_bars} bars, one core", seconds, 200, n_bars)
+        taken, _ = best_of(2, lambda bars=bars: ts.evaluate(rule, bars, params, fill="close", n_threads=1))
+        tell(f"{n_bars} bars, one core", taken, 200, n_bars)
 
 
 SWEEPS = {"a": sweep_a, "b": sweep_b, "c": sweep_c, "grid": big_grid, "memory": memory_curve, "length": length_curve}

@@ -44,7 +44,11 @@ from tunesmith.compute.kernel_arrays import (
     SUM_RETURNS,
     SUM_SQUARES,
     Block,
+    Bytes,
+    Conditions,
     Floats,
+    LimitPrices,
+    Limits,
     Market,
     Results,
     Tables,
@@ -65,8 +69,25 @@ from tunesmith.compute.kernel_tables import (
 
 
 @kernel
-def walk_nb(market: Market, tables: Tables, block: Block, terms: Terms, out: Results) -> None:
-    """Walk every point of `block`; one row of `out.totals` each. Allocates nothing."""
+def walk_nb(
+    market_: tuple[Floats, ...],
+    tables_: tuple[Floats, ...],
+    conditions: tuple[Bytes, ...],
+    limits: tuple[Floats, ...],
+    prices: tuple[Floats, ...],
+    terms_: tuple[float, ...],
+    out_: tuple[Floats, ...],
+) -> None:
+    """Walk every point of a block; one row of `Results.totals` each. Allocates nothing.
+
+    The arguments are the fields of `Market`, `Tables`, `Conditions`, `Limits`, `LimitPrices`, `Terms` and `Results` as
+    plain tuples, which a kernel is called with in a tenth of the time that named ones take.
+    """
+    market = Market(*market_)
+    tables = Tables(*tables_)
+    block = Block(Conditions(*conditions), Limits(*limits), LimitPrices(*prices))
+    terms = Terms(*terms_)
+    out = Results(*out_)
     state = out.state
     n_bars = len(market.close)
     start = int(terms.start)

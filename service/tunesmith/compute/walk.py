@@ -102,7 +102,16 @@ def walk_signals(
         has_short=signals.enter_short is not None,
         skips=skips,
     )
-    walk_nb(prepared.market, prepared.tables, pack_signals(signals, terms), terms, out)
+    block = pack_signals(signals, terms)
+    walk_nb(
+        tuple(prepared.market),
+        tuple(prepared.tables),
+        tuple(block.conditions),
+        tuple(block.limits),
+        tuple(block.prices),
+        tuple(terms),
+        tuple(out),
+    )
 
 
 def pack_signals(signals: Signals, terms: Terms) -> Block:

@@ -59,16 +59,27 @@ LOT_PRICE, LOT_SIZE, BOUGHT_IN_RANGE = range(3)
 def walk_grids(market: Market, points: NDArray[np.float64], terms: Terms, out: Results) -> None:
     """Evaluate points float64[n, 3] (grid_num, profit_ratio, stop_loss) into `out`, a row of totals each."""
     most = int(points[:, 0].max(initial=1.0))
-    grid_nb(market, np.ascontiguousarray(points), terms, np.zeros(5), np.zeros((most, 3)), out)
+    scratch = (np.zeros(5), np.zeros((most, 3)))
+    grid_nb(tuple(market), np.ascontiguousarray(points), tuple(terms), *scratch, tuple(out))
 
 
 @kernel
-def grid_nb(market: Market, points: Floats, terms: Terms, grid: Floats, lots: Floats, out: Results) -> None:
+def grid_nb(
+    market_: tuple[Floats, ...],
+    points: Floats,
+    terms_: tuple[float, ...],
+    grid: Floats,
+    lots: Floats,
+    out_: tuple[Floats, ...],
+) -> None:
     """Trade every point's grid, bar by bar; about 5 ns a bar.
 
-    `grid` float64[5] and `lots` float64[max grid_num, 3] are scratch: the grid's numbers, and the lots held, cheapest
-    last.
+    `market_`, `terms_`, `out_`: the fields of `Market`, `Terms` and `Results`. `grid` float64[5] and `lots`
+    float64[max grid_num, 3] are scratch: the grid's numbers, and the lots held, cheapest last.
     """
+    market = Market(*market_)
+    terms = Terms(*terms_)
+    out = Results(*out_)
     state = out.state
     n_bars = len(market.close)
     start = int(terms.start)
