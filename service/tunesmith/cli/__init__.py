@@ -7,7 +7,7 @@ import sys
 import textwrap
 from typing import NoReturn
 
-from tunesmith.errors import DeadlineExceeded, TunesmithError
+from tunesmith.errors import DeadlineExceeded, Invalid, TunesmithError
 
 FAILED, USAGE, UNREACHABLE, NOT_APPROVED, INTERRUPTED = 1, 2, 3, 4, 130
 """Exit codes; 0 is done."""
@@ -15,17 +15,23 @@ FAILED, USAGE, UNREACHABLE, NOT_APPROVED, INTERRUPTED = 1, 2, 3, 4, 130
 _EXTRAS = {"typer": "cli", "rich": "cli"}
 
 
+class WrongSettings(Invalid):
+    """A setting that does not exist or is out of its bounds: wrong usage, not a refusal."""
+
+
 def main() -> None:
     """Entry point of `tunesmith`: runs the command; a refusal is one line or two on standard error and an exit code."""
     try:
-        from tunesmith.cli.commands import tunesmith
+        from tunesmith.cli.commands import run
 
-        tunesmith()()
+        sys.exit(run())
     except ModuleNotFoundError as error:
         if (error.name or "tunesmith").startswith("tunesmith"):
             raise
         extra = _EXTRAS.get(str(error.name), "service")
         _end(f"this needs the package {error.name}: pip install 'tunesmith[{extra}]'", FAILED)
+    except WrongSettings as error:
+        _end(error.message, USAGE)
     except DeadlineExceeded as error:
         _end(error.message, UNREACHABLE)
     except TunesmithError as error:
@@ -37,8 +43,15 @@ def main() -> None:
         sys.exit(FAILED)
 
 
-def _end(says: str, code: int) -> NoReturn:
+def fit(text: str) -> list[str]:
+    """The lines of a text, those that are wider than the terminal broken between words."""
     width = shutil.get_terminal_size().columns
-    for line in f"tunesmith: {says}".splitlines():
-        print(textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False), file=sys.stderr)
+    lines: list[str] = []
+    for line in text.splitlines():
+        lines += textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return lines
+
+
+def _end(says: str, code: int) -> NoReturn:
+    print("\n".join(fit(f"tunesmith: {says}")), file=sys.stderr)
     sys.exit(code)

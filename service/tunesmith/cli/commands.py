@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import Annotated, Any
 
 import typer
 from typer.main import get_command
 
 from tunesmith import __version__
+from tunesmith.cli import INTERRUPTED, fit
 from tunesmith.cli.late import LateGroup, Row
 
 _CLI = "tunesmith.cli"
@@ -18,11 +20,12 @@ ROWS = (
     Row("serve", "Run the daemon until Ctrl-C or SIGTERM.", f"{_CLI}.daemon", _RUN),
     Row(
         "data",
-        "Import and list market data.",
+        "Import, download and list market data.",
         section=_MARKET,
         rows=(
             Row("import", "Check candles in files and store them.", f"{_CLI}.data"),
             Row("list", "List what is stored.", f"{_CLI}.data"),
+            Row("download", "Download candles from an exchange.", f"{_CLI}.download"),
         ),
     ),
     Row(
@@ -72,21 +75,24 @@ _EPILOG = """Exit codes:
   4  the verdict is not an approval
   130  stopped by Ctrl-C; tasks go on"""
 
+_REFUSAL: Any = typer.BadParameter.__mro__[2]  # the root of what is wrong with a call; it has no public name
+
 app = typer.Typer(cls=LateGroup, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.callback(
     help="Tune trading-strategy parameters, prove them, and deliver those that pass to bots.",
     epilog=_EPILOG,
-    no_args_is_help=True,
     invoke_without_command=True,
 )
-def _version(
+def _alone(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def tunesmith() -> Any:
@@ -95,3 +101,17 @@ def tunesmith() -> Any:
     if isinstance(command, LateGroup):
         command.add_rows(ROWS)
     return command
+
+
+def run() -> int:
+    """Run the command that the process was called with; the exit code. Wrong usage is said within the width."""
+    try:
+        code = tunesmith()(standalone_mode=False)
+    except _REFUSAL as error:
+        text = io.StringIO()
+        error.show(file=text)
+        typer.echo("\n".join(fit(text.getvalue())), err=True)
+        return int(error.exit_code)
+    except typer.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tunesmith.cli.late import new_app
-from tunesmith.config import load
+from tunesmith.cli.line import AsJson, DataDir, settings_in_force
 from tunesmith.domain.messages.markets import ImportReport
 from tunesmith.errors import Invalid
 from tunesmith.storage.clock import iso
@@ -20,8 +20,6 @@ from tunesmith.storage.market import MarketStore
 
 app = new_app()
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of database and market data.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _LISTED_GAPS = 5
 
 
@@ -99,8 +97,8 @@ def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
 
 
 def _store(data_dir: Path | None) -> MarketStore:
-    settings = load(overrides={"server.data_dir": None if data_dir is None else str(data_dir)})
-    return MarketStore(settings.data_dir / "market")
+    explained = settings_in_force(None, {"data_dir": None if data_dir is None else str(data_dir)})
+    return MarketStore(explained.settings.data_dir / "market")
 
 
 def _day(time_ms: int) -> str:

@@ -10,7 +10,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -43,13 +44,18 @@ _INSTALL = "pip install 'tunesmith[service]'"
 
 
 @app.command()
-def doctor(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the worker process, which takes seconds.")] = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Check Python, packages (in a worker process too), settings, files, ports, data, kernels; say what to do.
 
     Takes some seconds. The exit code is 1 when something is broken.
     """
     found = []
-    for check in _checks(config, data_dir):
+    for check in _checks(config, data_dir, quick=quick):
         found.append(check)
         if not as_json:
             _show(check)
@@ -62,13 +68,14 @@ def doctor(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
         raise typer.Exit(FAILED)
 
 
-def _checks(config: Any, data_dir: Any) -> Iterator[Check]:
+def _checks(config: Path | None, data_dir: Path | None, *, quick: bool) -> Iterator[Check]:
     yield check_python()
     packages = _required()
     service = importlib.util.find_spec("numba") is not None or importlib.util.find_spec("aiosqlite") is not None
     if service:
         yield _check_packages(packages)
-        yield from _check_worker(packages)
+        if not quick:
+            yield from _check_worker(packages)
     else:
         yield Check("packages", "note", f"the bots' client alone; the daemon needs: {_INSTALL}")
     try:

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 import typer
 
+from tunesmith.cli import WrongSettings
 from tunesmith.client import Client
 from tunesmith.config import Explained, explain
-from tunesmith.errors import Busy, DeadlineExceeded, Draining, NotFound, TunesmithError
+from tunesmith.errors import Busy, DeadlineExceeded, Draining, Invalid, NotFound, TunesmithError
 
 _DEADLINE_S = 15.0
 _CONNECT_S = 2.0
@@ -121,9 +122,17 @@ def open_line(
 ) -> Line:
     """The line to the daemon: options first, then settings, then the doors of the daemon on the data directory."""
     options = {"requests": requests, "events": events, "data_dir": None if data_dir is None else str(data_dir)}
-    explained = explain(config, overrides={f"server.{name}": value for name, value in options.items()})
+    explained = settings_in_force(config, options)
     doors = running_doors(explained.settings.data_dir)
     return Line(_address("requests", explained, doors), _address("events", explained, doors), as_json)
+
+
+def settings_in_force(config: Path | None, options: dict[str, str | None]) -> Explained:
+    """The settings, with options of the section server on top; raises `WrongSettings`."""
+    try:
+        return explain(config, overrides={f"server.{name}": value for name, value in options.items()})
+    except Invalid as error:
+        raise WrongSettings(error.message) from error
 
 
 def running_doors(data_dir: Path) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import msgspec
 import typer
 
 from tunesmith.cli.late import new_app
-from tunesmith.cli.line import AsJson, Config, DataDir, Events, Requests
+from tunesmith.cli.line import AsJson, Config, DataDir, Events, Requests, settings_in_force
 from tunesmith.cli.tables import show_table
-from tunesmith.config import PREFIX, Explained, explain
+from tunesmith.config import PREFIX, Explained
 
 app = new_app()
 
@@ -34,9 +34,8 @@ def show(
 
     Lowest first: default, file (--config), environment (TUNESMITH_SECTION__NAME), option.
     """
-    options = {"data_dir": data_dir, "requests": requests, "events": events}
-    given = {f"server.{name}": None if value is None else str(value) for name, value in options.items()}
-    explained = explain(config, overrides=given)
+    folder = None if data_dir is None else str(data_dir)
+    explained = settings_in_force(config, {"data_dir": folder, "requests": requests, "events": events})
     rows = in_force(explained, config)
     if as_json:
         typer.echo(json.dumps({name: {"value": value, "from": source} for name, value, source in rows}, indent=2))

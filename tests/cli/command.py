@@ -1,0 +1,48 @@
+"""`tunesmith` as a process, in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'tunesmith'; from tunesmith.cli import main; main()"]
+WIDTH = 80
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without settings of ours, at 80 columns and without colours."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TUNESMITH_")}
+    return {**kept, "COLUMNS": str(WIDTH), "TERM": "dumb", **more}
+
+
+def run(*arguments: str | Path, timeout_s: float = 90.0, **environ: str) -> subprocess.CompletedProcess[str]:
+    """The finished command; what it printed has no traceback, and fits the width but for words that are longer."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env=environment(**environ),
+    )
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    if not {"--json", "schema", "--code"} & set(map(str, arguments)):
+        too_wide = [line for line in (done.stdout + done.stderr).splitlines() if len(line.rstrip()) > WIDTH]
+        assert [line for line in too_wide if max(map(len, line.split())) < WIDTH // 2] == []
+    return done
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """Everything that it printed, with each run of spaces and line ends as one space."""
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def read(*arguments: str | Path, **environ: str) -> Any:
+    """What the command prints with --json; it must succeed."""
+    done = run(*arguments, "--json", **environ)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -1,0 +1,130 @@
+"""`tunesmith doctor`: what is well, and what is broken on purpose."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cli.command import run, said
+from tunesmith.cli import checks
+from tunesmith.config import Server, Settings
+
+
+def test_with_a_running_daemon_all_is_well(folder: Path) -> None:
+    done = run("doctor", "--json", "--data-dir", folder)
+    assert done.returncode == 0, done.stdout
+    found = json.loads(done.stdout)
+    assert found["ok"] is True
+    about = {check["name"]: check["says"] for check in found["checks"]}
+    names = [
+        "python",
+        "packages",
+        "worker",
+        "vectorbt",
+        "kernels",
+        "settings",
+        "database",
+        "daemon",
+        "redis",
+        "keys",
+        "clock",
+    ]
+    assert set(names) <= set(about)
+    assert "can be imported there too" in about["worker"]
+    assert "in use by process" in about["database"]
+    assert "held by our daemon" in about["port requests"]
+    assert "2 series of 2 markets" in about["market data"]
+
+
+def test_what_is_broken_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "tunesmith.db").write_bytes(b"not a database, but long enough to look like one" * 100)
+    series = tmp_path / "market" / "demo" / "BTC%2FUSDT"
+    series.mkdir(parents=True)
+    (series / "1h.json").write_text("{")
+    config = tmp_path / "t.toml"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        config.write_text(f'[server]\nrequests = "tcp://127.0.0.1:{port}"\nevents = "tcp://0.0.0.0:0"\n')
+        done = run("doctor", "--quick", "--config", config, "--data-dir", tmp_path)
+    assert done.returncode == 1
+    lines = [line for line in done.stdout.splitlines() if line.startswith("broken")]
+    assert [line[8:24].strip() for line in lines] == ["database", "port requests", "market data", "keys"]
+    for advice in ("restore a backup", "choose another", "tunesmith data import", "insecure_bind"):
+        assert advice in said(done)
+    assert "4 of " in done.stdout
+
+
+def test_wrong_settings_are_named(tmp_path: Path) -> None:
+    config = tmp_path / "t.toml"
+    config.write_text("[server]\nrequest = 'tcp://127.0.0.1:1'\n")
+    done = run("doctor", "--quick", "--config", config, "--data-dir", tmp_path)
+    assert done.returncode == 1
+    assert "did you mean 'requests'?" in said(done)
+
+
+def test_a_data_directory_that_cannot_be_written_is_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert checks.check_data_dir(file / "below").verdict == "broken"
+    assert checks.check_data_dir(tmp_path / "new" / "deep").verdict == "ok"
+    monkeypatch.setattr(checks, "_MIN_FREE", 2**60)
+    found = checks.check_data_dir(tmp_path)
+    assert (found.verdict, found.advice is not None) == ("broken", True)
+
+
+def test_databases_of_others_and_of_newer_programs_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "tunesmith.db"
+    assert checks.check_database(file, {}).verdict == "note"
+    with sqlite3.connect(file) as conn:
+        conn.execute("CREATE TABLE t (x)")
+    assert "another program" in checks.check_database(file, {}).says
+    conn.execute(f"PRAGMA application_id = {checks.APPLICATION_ID}")
+    conn.execute("PRAGMA user_version = 999")
+    conn.close()
+    assert "schema version 999" in checks.check_database(file, {}).says
+
+
+def test_redis_that_does_not_answer_is_broken() -> None:
+    class Cache:
+        redis_url = "redis://:secret@127.0.0.1:1/0"
+
+    class WithCache:
+        cache = Cache()
+
+    found = checks.check_redis(WithCache())  # type: ignore[arg-type]
+    assert found.verdict == "broken"
+    assert "secret" not in found.says
+    assert checks.check_redis(Settings()).verdict == "note"
+
+
+@pytest.mark.parametrize(
+    ("server", "verdict"),
+    [
+        (Server(), "note"),
+        (Server(events="tcp://*:5556"), "broken"),
+        (Server(http="0.0.0.0:80"), "broken"),
+        (Server(events="tcp://*:5556", insecure_bind=True), "note"),
+        (Server(requests="tcp://[::1]:5555", http=""), "note"),
+    ],
+)
+def test_doors_beyond_loopback_need_a_fence(server: Server, verdict: str) -> None:
+    assert checks.check_keys(Settings(server=server)).verdict == verdict
+
+
+def test_a_daemon_that_is_gone_is_no_daemon(tmp_path: Path) -> None:
+    (tmp_path / "doors.json").write_text(json.dumps({"pid": 2**22 + 1, "requests": "tcp://127.0.0.1:1"}))
+    done = run("status", "--data-dir", tmp_path, "--config", _free(tmp_path))
+    assert done.returncode == 3
+    assert "127.0.0.1:2" in said(done)
+
+
+def _free(folder: Path) -> Path:
+    file = folder / "t.toml"
+    file.write_text('[server]\nrequests = "tcp://127.0.0.1:2"\n')
+    return file
