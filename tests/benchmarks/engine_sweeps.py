@@ -309,11 +309,11 @@ def print_peak(n: int) -> None:
 
 
 def length_curve() -> None:
-    print("length: 200 pairs of averages")
+    print("length: 200 pairs of 30 averages")
     rng = np.random.default_rng(0)
     rule = ts.Strategy.parse(CROSS.format(ma="sma"))
-    fast = rng.integers(2, 60, 200)
-    params = {"fast": fast, "slow": fast + rng.integers(5, 140, 200)}
+    fast, slow = np.meshgrid(np.arange(5, 55, 5), np.arange(60, 260, 10))
+    params = {"fast": fast.ravel(), "slow": slow.ravel()}
     for n_bars in (1_000, 10_000, 100_000, 1_000_000):
         close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.003, n_bars)))
         columns = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": np.ones(n_bars)}

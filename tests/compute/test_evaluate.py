@@ -67,6 +67,28 @@ def test_a_rule_equals_the_slow_simulator_on_its_own_signals(fill: str, start: i
             assert metrics[name][i] == pytest.approx(wanted, rel=1e-9, abs=1e-9, nan_ok=True), name
 
 
+RULES = [strategy_id for strategy_id in BUILTIN_IDS if builtin(strategy_id).kind == "rule"]
+
+
+@pytest.mark.parametrize("strategy_id", RULES)
+@pytest.mark.parametrize(("fill", "direction"), [("next_open", "both"), ("close", "both"), ("next_open", "long")])
+def test_traced_orders_on_real_candles_are_the_simulators(
+    shared_data: Path, strategy_id: str, fill: str, direction: str
+) -> None:
+    bars = Bars.read(shared_data / "spot" / "SOL_USDT-1h.parquet", symbol="SOL/USDT", timeframe="1h").slice(0, 1500)
+    strategy = builtin(strategy_id)
+    points = encode_points(strategy.parameters, {})
+    execution = Execution(Costs(fee_rate=0.001, slippage_rate=0.0003, fixed_fee=1.0), fill, direction)  # type: ignore[arg-type]
+    case = Case(bars, bind(strategy, bars, points).signals(0, 1), execution, 100)
+    expected = slow_run(case, 0)
+    traced = trace(strategy, bars, points[0], execution, start=100)
+    assert [(o.bar, o.side, o.reason) for o in traced.orders] == [(o.bar, o.side, o.reason) for o in expected.orders]
+    assert [t.profit for t in traced.trades] == pytest.approx([t.profit for t in expected.trades], rel=1e-9, abs=1e-6)
+    assert [(t.entry_bar, t.exit_bar) for t in traced.trades] == [(t.entry_bar, t.exit_bar) for t in expected.trades]
+    assert traced.equity == pytest.approx(expected.equity, rel=1e-9)
+    assert traced.ambiguous_bars.tolist() == expected.ambiguous_bars
+
+
 @pytest.mark.parametrize("strategy_id", BUILTIN_IDS)
 def test_every_built_in_strategy_gives_every_metric_and_its_trace_the_same(strategy_id: str) -> None:
     bars = random_bars(np.random.default_rng(3), 700)
