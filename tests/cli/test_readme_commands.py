@@ -1,0 +1,79 @@
+"""The commands of the README's section "Use it", one after the other, as they stand there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.command import COMMAND, environment, read, run
+from journeys.daemon import wait_until
+from tunesmith.cli import UNREACHABLE
+from tunesmith.cli.commands import ROWS
+from tunesmith.cli.line import running_doors
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
+USE_IT = re.split(r"\n## ", (ROOT / "README.md").read_text())[2]
+FREE = [f"--{door}=tcp://127.0.0.1:0" for door in ("requests", "events", "inbox")] + ["--http=127.0.0.1:0"]
+
+
+def shell_commands() -> list[list[str]]:
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", USE_IT, re.DOTALL)).replace("\\\n", " ")
+    lines = [shlex.split(line, comments=True) for line in blocks.splitlines() if line.strip()]
+    return [words[1:] for words in lines if words[0] == "tunesmith"]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data directory with a daemon that `tunesmith serve` started on it, ended by SIGTERM."""
+    folder = tmp_path_factory.mktemp("readme")
+    log = (folder / "log").open("w")
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--data-dir", str(folder), *FREE], stdout=log, stderr=log, env=environment()
+    )
+    wait_until(lambda: bool(running_doors(folder)), 30, lambda: (folder / "log").read_text())
+    yield folder
+    process.terminate()
+    assert process.wait(30) == 0
+    log.close()
+    assert running_doors(folder) == {}
+
+
+def test_every_command_of_the_readme_runs(served: Path, tmp_path: Path) -> None:
+    candles = tmp_path / "user_data" / "data" / "binance"
+    candles.mkdir(parents=True)
+    shutil.copy(SAMPLE, candles / "ETH_USDT-1h.parquet")
+    replaced = {"BTC_USDT-1h.feather": str(SAMPLE), "user_data/data/binance": str(candles)}
+    ran = []
+    for words in shell_commands():
+        arguments = [replaced.get(word, word) for word in words]
+        if "ID" in arguments:
+            tasks = read("status", "--data-dir", served)["tasks"]
+            searches = [task["task_id"] for task in tasks if task["kind"] == "optimization"]
+            arguments[arguments.index("ID")] = searches[0]
+        if words[0] == "serve":
+            continue
+        if words[0] == "listen":
+            arguments += ["--count", "1", "--timeout", "20"]
+        if words[0] == "doctor":
+            arguments += ["--quick"]
+        done = run(*arguments, "--data-dir", served)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        assert done.stdout
+        ran.append(words[0])
+    assert len(ran) >= 12
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", USE_IT, re.MULTILINE)] == [0, 1, 2, UNREACHABLE, 4, 130]
+
+
+def test_its_commands_are_the_commands_there_are() -> None:
+    known = {row.name for row in ROWS}
+    assert {words[0] for words in shell_commands()} <= known
