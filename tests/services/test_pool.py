@@ -186,7 +186,7 @@ async def test_a_start_that_fails_backs_off_says_why_and_recovers(tmp_path: Path
         assert time.monotonic() - began >= 0.1 + 0.2 + 0.3
         n_failed, n_tried = pool.stats().start_failures, len((tmp_path / "tried").read_text())
         assert n_tried <= 2 + n_failed, "after the first failure one worker at a time tries"
-        assert str(pool.stats().last_failure).startswith("died at its start: exit code 7")
+        await until(lambda: str(pool.stats().last_failure).startswith("a worker died at its start: exit code 7"))
         assert pool.stats().ready == 0
         allowed.touch()
         assert await pool.run(Chunk("echo", 1)) == 1

@@ -12,7 +12,8 @@ At most one chunk is out at each worker, so that what is queued can be cancelled
 killed, and replaced, when its chunk is over its time or memory, or was cancelled and goes on for `cancel_grace_s`.
 
 Memory is watched from here, by private resident pages every 0.2 s. A limit in the kernel does not do: RLIMIT_AS counts
-what numba only reserves, and near RLIMIT_DATA numba's compiler was seen to spin for ten minutes instead of failing.
+what is only reserved, twice of what numba has in use, and near RLIMIT_DATA numba's compiler does not raise MemoryError:
+it was seen to abort, to raise SystemError, and to spin for ten minutes.
 """
 
 from __future__ import annotations
@@ -334,6 +335,7 @@ class ProcessPool:
             limits = self._limits
             delay_s = min(limits.longest_backoff_s, limits.first_backoff_s * 2.0 ** min(self._start_failures, 30))
             self._start_failures += 1
+            self._last_failure = worker.failure or "a worker died at its start"
             self._retry = asyncio.get_running_loop().call_later(delay_s, self._retry_start)
         elif worker.state in (State.IDLE, State.BUSY) and self._closed is None:
             self._restarts += 1
@@ -361,8 +363,8 @@ class ProcessPool:
         worker.kill()
         await asyncio.wait((worker.exit,), timeout=_EXIT_WAIT_S)
         worker.exited(Exit())  # unless it is known by now
-        if worker.state is State.STARTING and self._start_failures:
-            self._last_failure = worker.failure or f"died at its start: {worker.exit.result()}"
+        if worker.state is State.STARTING and worker.failure is None and self._start_failures:
+            self._last_failure = f"a worker died at its start: {worker.exit.result()}"
         if worker.state is not State.STOPPING and self._closed is None:
             telemetry.WORKER_DEATHS.inc()
             logger.warning("a worker died", state=worker.state.name.lower(), exit=str(worker.exit.result()))
