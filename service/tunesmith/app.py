@@ -14,7 +14,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,6 +81,7 @@ ROUTES: dict[str, Route] = {
     "ping": Route(server.ping),
     "server.info": Route(server.info),
     "schema.get": Route(schema),
+    "workers.resize": Route(server.resize),
     "strategy.create": Route(strategies.create),
     "strategy.get": Route(strategies.get),
     "strategy.list": Route(strategies.list_all),
@@ -104,6 +105,7 @@ ROUTES: dict[str, Route] = {
     "report.get": Route(reports.get),
     "report.list": Route(reports.list_all),
     "task.list": Route(tasks.list_all),
+    "task.cancel": Route(tasks.cancel),
     "task.logs": Route(tasks.logs),
     "data.list": Route(data.list_all),
     "data.import": Route(data.import_bars),
@@ -127,6 +129,7 @@ class Daemon:
         self.settings = settings
         self._stack = AsyncExitStack()
         self._router: Router | None = None
+        self._alive: dict[str, Callable[[], bool]] = {}
 
     async def start(self) -> dict[str, str | None]:
         """Start every part, workers first (they warm up behind it), doors last; the addresses in force.
@@ -136,9 +139,9 @@ class Daemon:
         """
         async with AsyncExitStack() as stack:
             context = await self._open(stack)
+            n_resumed = await context.tasks.recover()
             doors = await self._open_doors(stack, context)
             context.doors.update(doors)
-            n_resumed = await context.tasks.recover()
             file = self.settings.data_dir / DOORS_FILE
             text = json.dumps({"pid": os.getpid(), **doors})
             write_file(file, lambda draft: _write_text(draft, text))
@@ -183,9 +186,10 @@ class Daemon:
         publisher = Publisher(database, events.publish)
         await publisher.start(events.prime)
         stack.push_async_callback(publisher.close)
+        self._alive["publisher"] = lambda: publisher.alive
         events.start()
         running = Tasks(settings, database, pool, events)
-        stack.push_async_callback(running.close)
+        stack.push_async_callback(running.close, settings.server.drain_timeout_s)
         lines.append(lambda task_id, line: running.log(task_id, line.level, line.message))
         context = Context(
             settings=settings,
@@ -211,7 +215,9 @@ class Daemon:
         stack.callback(inbox.stop)
         http = None
         if where.http:
-            probes = Probes(functools.partial(health, context, router), functools.partial(set_gauges, context))
+            probes = Probes(
+                functools.partial(health, context, router, self._alive), functools.partial(set_gauges, context)
+            )
             http = HttpDoor(where.http, router, limits, probes, insecure_bind=insecure)
             stack.push_async_callback(http.stop)
             await http.start()
@@ -219,6 +225,7 @@ class Daemon:
         inbox.start()
         housekeeper = asyncio.create_task(keep_house(context), name="housekeeping")
         stack.push_async_callback(_end, housekeeper)
+        self._alive["housekeeping"] = lambda: not housekeeper.done()
         return {
             "requests": requests.endpoint,
             "events": self._events.endpoint,
@@ -237,8 +244,8 @@ def handlers(context: Context) -> dict[str, Handler]:
     }
 
 
-async def health(context: Context, router: Router) -> Health:
-    """How the daemon is: database, workers, cache, and whether it is stopping."""
+async def health(context: Context, router: Router, alive: Mapping[str, Callable[[], bool]]) -> Health:
+    """How the daemon is: database, workers, cache, what runs beside them (`alive`), and whether it is stopping."""
     stats = context.executor.stats()
     reasons = []
     if router.draining:
@@ -247,6 +254,7 @@ async def health(context: Context, router: Router) -> Health:
         await context.database.fetch_one("SELECT 1")
     except TunesmithError as error:
         reasons.append(f"the database does not answer: {error.message}")
+    reasons += [f"the {part} has ended" for part, is_alive in alive.items() if not is_alive()]
     if not stats.alive:
         reasons.append(f"no worker is alive: {stats.last_failure or 'they are being started'}")
     trouble = await context.cache.trouble()

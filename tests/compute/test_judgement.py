@@ -79,7 +79,10 @@ def test_the_holdout_needs_trades_in_proportion_to_its_length() -> None:
 def test_numbers_that_vectorbt_does_not_confirm_are_refused() -> None:
     decision, _ = judge({"in_sample": GOOD, "holdout": GOOD, "replay": ["holdout: sharpe 1.2 is 1.3 there"]})
     assert decision.status == "rejected"
-    assert "sharpe 1.2 is 1.3 there" in decision.reason
+    shown = decision.reason + "".join(check.reason for check in decision.public_checks())
+    assert "1.3" not in shown, "the hold-out's numbers stay hidden"
+    assert "vectorbt, given the same orders, computes the same numbers: not met" in decision.reason
+    assert "sharpe 1.2 is 1.3 there" in decision.checks[-1].reason
 
 
 @pytest.mark.parametrize("undefined", [None, float("nan")])

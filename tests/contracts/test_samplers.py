@@ -20,6 +20,7 @@ PARAMETERS = (
 )
 DISCRETE = build_space(PARAMETERS, {})
 CONTINUOUS = build_space((*PARAMETERS, Parameter(name="x", kind="float", default=0.5, low=0.0, high=1.0)), {})
+LARGE = build_space(tuple(Parameter(name=n, kind="int", default=0, low=0, high=99) for n in "abc"), {})
 SPACES = {"discrete": DISCRETE, "continuous": CONTINUOUS}
 
 
@@ -58,7 +59,9 @@ def test_other_seeds_draw_other_points() -> None:
     ("space", "asked", "budget", "method"),
     [
         (DISCRETE, None, 10_000, "grid"),
-        (DISCRETE, None, 100, "random"),
+        (DISCRETE, "auto", 100, "grid"),
+        (LARGE, "auto", 100, "random"),
+        (LARGE, None, 10**6, "grid"),
         (CONTINUOUS, None, 10**9, "random"),
         (DISCRETE, "random", 10_000, "random"),
         (CONTINUOUS, "grid", 10, "grid"),

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
+from services import doubling as doubling_chunks
 from services.recorder import Recorder
 from tunesmith.config import Settings, Workers
 from tunesmith.domain.messages.catalog import Call
-from tunesmith.errors import Invalid
+from tunesmith.errors import Internal, Invalid
 from tunesmith.services.jobs.inline import InlineExecutor
 from tunesmith.services.jobs.tasks import Driver, Job, Tasks
 from tunesmith.services.tasks import insert
@@ -113,16 +114,30 @@ async def test_a_failure_keeps_its_reason(database: Database) -> None:
 
 
 @in_loop
-async def test_a_task_over_its_time_fails_with_that_reason(database: Database) -> None:
+async def test_a_chunk_over_the_tasks_time_fails_it_with_that_reason(database: Database) -> None:
     async def stall(job: Job) -> None:
-        await asyncio.Event().wait()
+        await job.run("stall", 30.0)
 
     house = House(database, {"stall": stall})
     await house.submit("t1", "stall")
     row = await house.ended("t1")
     assert row.error is not None
     assert (row.status, row.error["code"]) == ("failed", "deadline_exceeded")
-    assert "0.5 s" in row.error["detail"]
+    doubling_chunks.GO_ON.set()
+    await house.tasks.close()
+
+
+@in_loop
+async def test_the_time_limit_counts_the_work_of_all_chunks_and_not_the_waiting(database: Database) -> None:
+    async def work(job: Job) -> None:
+        for _ in range(5):
+            await job.run("work_for", 0.2)
+
+    house = House(database, {"work": work})
+    await house.submit("t1", "work")
+    row = await house.ended("t1")
+    assert row.error is not None
+    assert "worked longer than its limit of 0.5 s" in row.error["detail"]
     await house.tasks.close()
 
 
@@ -175,25 +190,39 @@ async def test_unfinished_tasks_go_on_with_their_state_after_a_restart(database:
 
 
 @in_loop
-async def test_urgent_tasks_and_idle_users_come_first(database: Database) -> None:
-    order: list[str] = []
-    gate = asyncio.Event()
+async def test_a_task_that_is_started_twice_is_driven_once(database: Database) -> None:
+    driven: list[str] = []
 
     async def note(job: Job) -> None:
-        order.append(job.id)
-        await gate.wait()
+        driven.append(job.id)
         await job.complete(nothing)
 
-    house = House(database, {"note": note}, Settings(workers=Workers(count=1)))
-    for i in range(house.tasks.n_slots):
-        await house.submit(f"first{i}", "note")
-    await house.submit("later", "note", priority=5)
-    await house.submit("urgent", "note", priority=0)
-    while len(order) < house.tasks.n_slots:
-        await asyncio.sleep(0)
-    gate.set()
-    await house.ended("first0")
-    while len(order) < house.tasks.n_slots + 2:
-        await asyncio.sleep(0)
-    assert order[-2:] == ["urgent", "later"]
+    house = House(database, {"note": note})
+    row = await database.write(lambda conn: insert(conn, CALL, "t1", "note", None))
+    house.tasks.start(row)
+    house.tasks.start(row)
+    await house.ended("t1")
+    assert driven == ["t1"]
+    await house.tasks.close()
+
+
+@in_loop
+async def test_an_end_that_the_disk_refuses_is_tried_again(database: Database) -> None:
+    async def refuse(job: Job) -> None:
+        raise Invalid("no such thing")
+
+    house = House(database, {"refuse": refuse})
+    write, refusals = database.write, [Internal("disk is full")]
+
+    async def full(work: Any) -> Any:
+        if refusals and "finish" in work.__qualname__:
+            raise refusals.pop()
+        return await write(work)
+
+    database.write = full  # type: ignore[method-assign]
+    house.tasks.retry_s = 0.01
+    await house.submit("t1", "refuse")
+    row = await house.ended("t1")
+    assert refusals == []
+    assert (row.status, row.attempts) == ("failed", 2)
     await house.tasks.close()

@@ -61,7 +61,7 @@ class Decision:
         """The checks as they may be shown: before approval nothing of the hold-out but pass or fail."""
         if self.approved:
             return list(self.checks)
-        return [_masked(check) if check.segment == "holdout" else check for check in self.checks]
+        return [_masked(check) if check.segment in ("holdout", "all") else check for check in self.checks]
 
 
 def decide(criteria: ApprovalCriteria, segments: Segments) -> Generator[Ask, Answer, Decision]:
@@ -83,7 +83,7 @@ def decide(criteria: ApprovalCriteria, segments: Segments) -> Generator[Ask, Ans
     disagreements = yield Ask("replay")
     checks.append(_replayed([str(line) for line in disagreements]))
     if not checks[-1].passed:
-        return Decision("rejected", checks[-1].reason, tuple(checks), seen)
+        return Decision("rejected", _masked(checks[-1]).reason, tuple(checks), seen)
     n = len(checks)
     return Decision("approved", f"all {n} checks passed, in sample and on the hold-out", tuple(checks), seen)
 
@@ -179,6 +179,7 @@ def _why(failed: Sequence[Check]) -> str:
 
 def _masked(check: Check) -> Check:
     verdict = "met" if check.passed else "not met"
+    where = " on the hold-out" if check.segment == "holdout" else ""
     return Check(
         name=check.name,
         segment=check.segment,
@@ -186,5 +187,5 @@ def _masked(check: Check) -> Check:
         value=None,
         threshold=check.threshold,
         passed=check.passed,
-        reason=f"{check.asks} on the hold-out: {verdict}",
+        reason=f"{check.asks}{where}: {verdict}",
     )

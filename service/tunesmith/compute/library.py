@@ -23,7 +23,7 @@ from tunesmith.compute.replay import confirm, full_report
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.samplers import SAMPLERS, Sampler, choose_method
 from tunesmith.compute.selection import best_trial, eligible, target_metric
-from tunesmith.compute.split import Split, default_boundary, split_at
+from tunesmith.compute.split import Split, annualized, default_boundary, split_at
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.trace import trace
 from tunesmith.domain.bars import Bars
@@ -178,7 +178,9 @@ def optimize(
     if method not in SAMPLERS:
         raise Invalid(f"{method!r} is no method; there are {', '.join(SAMPLERS)}", path="/method")
     sampler = SAMPLERS[method](space, max_iterations, seed)
-    split = split_at(bars, default_boundary(bars, holdout_share))
+    boundary_ms = default_boundary(bars, holdout_share)
+    bars = annualized(bars, boundary_ms)
+    split = split_at(bars, boundary_ms)
     in_sample = bars.slice(0, split.in_stop)
     execution = Execution(costs or Costs(), fill, direction, initial_cash)
     points, metrics = _search(rule, in_sample, sampler, execution, progress)

@@ -116,8 +116,9 @@ class Bars:
 
     @property
     def data_hash(self) -> str:
-        """sha256 over the market's name, the timeframe and every value: the identity of the data."""
-        digest = hashlib.sha256(f"{self.venue}\0{self.symbol}\0{self.timeframe}\0{len(self)}\0".encode())
+        """sha256 over the market's name, the timeframe, the year's bars and every value: the identity of the data."""
+        name = f"{self.venue}\0{self.symbol}\0{self.timeframe}\0{self.bars_per_year!r}\0{len(self)}\0"
+        digest = hashlib.sha256(name.encode())
         digest.update(self.timestamp.astype("<i8").tobytes())
         for name in COLUMNS:
             digest.update(getattr(self, name).astype("<f8").tobytes())

@@ -11,7 +11,7 @@ from tunesmith.domain.messages.backtests import (
 )
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.space import encode_points
-from tunesmith.errors import Conflict, Invalid, NotFound
+from tunesmith.errors import Invalid, NotFound
 from tunesmith.services import answers, strategies, tasks
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.tasks import Job
@@ -37,7 +37,7 @@ class BacktestTask(Assignment, frozen=True, kw_only=True):
 
 async def start(context: Context, request: StartBacktest, call: Call) -> Change:
     """Store the task and answer its id. `not_found` for symbol or strategy, `invalid` for parameters and dates."""
-    row = await strategies.load(context, request.strategy_id, path="/data/strategy_id")
+    row = await strategies.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
     parsed = strategies.parse(row)
     params = {**row.default_params, **request.params}
     point = encode_points(parsed.parameters, params, "/data/params")
@@ -80,10 +80,8 @@ async def status(context: Context, request: BacktestStatus, call: Call) -> Backt
 
 async def cancel(context: Context, request: CancelBacktest, call: Call) -> Change:
     """Cancel a backtest. `not_found`, `conflict` when it has come to its own end."""
-    row = await tasks.load(context, request.task_id, KIND)
-    if row.status != "cancelled" and not await context.tasks.cancel(row.id):
-        raise Conflict(f"the task has {row.status} already", path="/data/task_id")
-    reply = await _reply(context, await tasks.load(context, row.id))
+    row = await tasks.cancel_one(context, call, request.task_id, KIND)
+    reply = await _reply(context, row)
 
     async def apply(conn: Connection) -> BacktestStatusReply:
         return reply

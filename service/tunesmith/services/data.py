@@ -6,7 +6,7 @@ from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.markets import DataList, ImportData, ImportReport, ListData, MarketData
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.executor import Chunk
-from tunesmith.services.jobs.payloads import ImportBars
+from tunesmith.services.jobs.payloads import ImportBars, Timed
 from tunesmith.services.once import Change
 from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
@@ -41,7 +41,8 @@ async def import_bars(context: Context, request: ImportData, call: Call) -> Chan
         timeframe=request.timeframe,
         rows=request.bars,
     )
-    report: ImportReport = await context.executor.run(Chunk("import_bars", payload), priority=0, user=call.user)
+    imported: Timed = await context.executor.run(Chunk("import_bars", payload), priority=0, user=call.user)
+    report: ImportReport = imported.value
 
     async def apply(conn: Connection) -> ImportReport:
         return report

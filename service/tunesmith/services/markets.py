@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from tunesmith.domain.messages.markets import MarketRequest
+from tunesmith.domain.timeframes import timeframe_ms
 from tunesmith.domain.trading import Costs, Direction, Fill
 from tunesmith.errors import Invalid
 from tunesmith.services.context import Context
@@ -57,6 +60,8 @@ async def window_of(context: Context, request: MarketRequest, symbol: str, *, us
             f"start_date lies in the hold-out, which begins at {iso(boundary)} and is kept from searches",
             path="/data/start_date",
         )
+    if end - start < 2 * timeframe_ms(series.timeframe):
+        raise Invalid("the range is shorter than two bars", path="/data/start_date")
     return Window(
         venue=series.venue,
         symbol=series.symbol,
@@ -75,14 +80,22 @@ async def window_of(context: Context, request: MarketRequest, symbol: str, *, us
 async def boundary_of(context: Context, venue: str, symbol: str) -> int:
     """The stored instant at which the hold-out of a venue's symbol begins, UTC milliseconds; set when first needed.
 
-    It lies at the given share of the series with the most bars, whatever timeframe is asked for later.
+    It lies at the given share of the series with the longest span, whatever timeframe is asked for later. Raises
+    `Invalid` while either side of it would have fewer bars than a verdict needs: it is set once, and stays.
     """
     stored = await holdouts.boundary(context.database, venue, symbol)
     if stored is not None:
         return stored
-    finest = max(context.market.list(venue=venue, symbol=symbol), key=lambda series: series.n_bars)
-    share = 1.0 - context.settings.decision.holdout_share
-    boundary = finest.time_at(share)
+    longest = max(context.market.list(venue=venue, symbol=symbol), key=lambda series: series.end_ms - series.start_ms)
+    decision = context.settings.decision
+    needed = math.ceil(decision.min_bars / min(decision.holdout_share, 1.0 - decision.holdout_share))
+    if longest.n_bars < needed:
+        raise Invalid(
+            f"{symbol} has {longest.n_bars} bars of {longest.timeframe}; a hold-out that deserves its name needs "
+            f"{needed}: import more",
+            path="/data/symbol",
+        )
+    boundary = longest.time_at(1.0 - decision.holdout_share)
     return await context.database.write(lambda conn: holdouts.set_boundary(conn, venue, symbol, boundary))
 
 

@@ -22,6 +22,8 @@ from tunesmith.storage import requests
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.requests import StoredReply
 
+ID_PATH = "/id"
+
 Finish = Callable[[Context, Reply, Call], Awaitable[Reply]]
 
 
@@ -56,34 +58,34 @@ def fingerprint(message_type: str, request: Request) -> str:
 
 async def _first(context: Context, plan: Planner, request: Request, call: Call, print_: str) -> Reply:
     key = (call.user, call.client or "", call.id)
-    change: Change | None = None
-    try:
-        change = await plan(context, request, call)
-        apply = change.apply
-    except TunesmithError as error:
-        if not error.retryable:
-            refusal = msgspec.json.encode({"error": error.problem()}).decode()
-            await context.database.write(lambda conn: requests.store(conn, *key, call.type, print_, refusal))
-        raise
+    changes: list[Change] = []
 
     async def write(conn: Connection) -> tuple[Reply, bool]:
         stored = await requests.find(conn, *key)
         if stored:
             return _again(stored, call, print_), False
-        reply = await apply(conn)
+        reply = await changes[0].apply(conn)
         text = msgspec.json.encode({"data": reply}).decode()
         await requests.store(conn, *key, call.type, print_, text)
         return reply, True
 
-    reply, fresh = await context.database.write(write)
-    if fresh and change.after:
-        change.after()
+    try:
+        changes.append(await plan(context, request, call))
+        reply, fresh = await context.database.write(write)
+    except TunesmithError as error:
+        if not error.retryable and error.path != ID_PATH:
+            refusal = msgspec.json.encode({"error": error.problem()}).decode()
+            await context.database.write(lambda conn: requests.store(conn, *key, call.type, print_, refusal))
+        raise
+    after = changes[0].after
+    if fresh and after:
+        after()
     return reply
 
 
 def _again(stored: StoredReply, call: Call, print_: str) -> Reply:
     if stored.body_hash != print_:
-        raise Conflict(f"the id {call.id!r} was used before with another body", path="/id")
+        raise Conflict(f"the id {call.id!r} was used before with another body", path=ID_PATH)
     answer: dict[str, Any] = msgspec.json.decode(stored.reply)
     if "error" in answer:
         raise from_problem(answer["error"])

@@ -24,10 +24,10 @@ from tunesmith.domain.messages.optimizations import (
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.space import build_space
-from tunesmith.errors import Conflict, Internal, Invalid, NotFound
+from tunesmith.errors import Forbidden, Internal, Invalid, NotFound
 from tunesmith.services import strategies, tasks
 from tunesmith.services.context import Context
-from tunesmith.services.jobs.payloads import OnePoint, Search, Trials
+from tunesmith.services.jobs.payloads import BestTrial, OnePoint, Search, Trials
 from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.markets import window_of
 from tunesmith.services.once import Change
@@ -62,7 +62,9 @@ async def start(context: Context, request: StartOptimization, call: Call) -> Cha
 
     `not_found` for symbol or strategy, `invalid` for ranges, target, dates and a grid above the budget.
     """
-    row = await strategies.load(context, request.strategy_id, path="/data/strategy_id")
+    if request.approve is not None and call.role != "operator":
+        raise Forbidden(f"approve needs the role operator; {call.user} is a {call.role}", path="/data/approve")
+    row = await strategies.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
     parsed = strategies.parse(row)
     target_metric(request.optimization_target)
     ranges: dict[str, Any] = dict(request.param_ranges)
@@ -129,7 +131,7 @@ async def results(context: Context, request: OptimizationResults, call: Call) ->
     page = await trials.page(
         context.database, row.id, sort=sort, descending=descending, limit=request.limit, offset=request.offset
     )
-    best = await _best(context, row)
+    best = await _best(context, row, task)
     return OptimizationResultsReply(
         optimization_id=row.id,
         status=row.status,
@@ -143,10 +145,8 @@ async def results(context: Context, request: OptimizationResults, call: Call) ->
 
 async def cancel(context: Context, request: CancelOptimization, call: Call) -> Change:
     """Cancel a search; its trials are kept. `not_found`, `conflict` when it has come to its own end."""
-    row = await tasks.load(context, request.optimization_id, KIND, "/data/optimization_id")
-    if row.status != "cancelled" and not await context.tasks.cancel(row.id):
-        raise Conflict(f"the task has {row.status} already", path="/data/optimization_id")
-    reply = await _reply(context, await tasks.load(context, row.id))
+    row = await tasks.cancel_one(context, call, request.optimization_id, KIND, "/data/optimization_id")
+    reply = await _reply(context, row)
 
     async def apply(conn: Connection) -> OptimizationStatusReply:
         return reply
@@ -160,29 +160,27 @@ async def run(context: Context, job: Job) -> None:
     data = await prepared(context, job, task.window)
     work = work_of(context, task, data)
     await _search(context, job, task, work)
-    best = await trials.best(
-        context.database, job.id, target_metric(task.target), _direction(task.target), _constraints(task)
-    )
+    best = await _best_stored(context, job.id, task)
     if best is None:
         job.log("no trial kept the constraints", "warning")
         await job.complete(_without_winner)
         return
-    made = await job.run("backtest", OnePoint(work=work, params=best.params))
+    params = msgspec.json.decode(best.params)
+    made = await job.run("backtest", OnePoint(work=work, params=params))
     if made["disagreements"]:
         raise Internal(f"vectorbt computes other numbers: {'; '.join(made['disagreements'])}")
     origin = Origin(report_id=tasks.new_id("rp"), task_id=job.id, optimization_id=job.id, used_holdout=False)
     report = make_report(origin, task, data, made)
-    score = best.metrics[target_metric(task.target)] or 0.0
     verdict = make_task(
-        context, task, params=best.params, report_id=report.id, optimization_id=job.id, criteria=task.approve
+        context, task, params=params, report_id=report.id, optimization_id=job.id, criteria=task.approve
     )
     follow_up: list[TaskRow] = []
 
     async def apply(conn: Connection) -> dict[str, Any]:
         await reports.create(conn, report)
-        await optimizations.set_result(conn, job.id, best.params, score, best.index)
+        await optimizations.set_result(conn, job.id, params, best.score, best.index)
         await optimizations.link(conn, job.id, report_id=report.id)
-        result = {"best_params": best.params, "best_score": score, "report_id": report.id, "verdict_id": None}
+        result = {"best_params": params, "best_score": best.score, "report_id": report.id, "verdict_id": None}
         if task.approve is not None:
             row = await insert_follow_up(conn, job.row, verdict)
             await optimizations.link(conn, job.id, verdict_id=row.id)
@@ -201,8 +199,9 @@ async def _search(context: Context, job: Job, task: OptimizationTask, work: Any)
     ranges = missing_ranges(done, task.n_trials, size)
     n_done = task.n_trials - sum(stop - start for start, stop in ranges)
     job.log(f"{task.method}: {task.n_trials} trials, {n_done} of them done before")
+    job.best = await _best_stored(context, job.id, task) if n_done else None
     job.advance(n_done, task.n_trials)
-    searches = [
+    searches = (
         Search(
             work=work,
             ranges=task.ranges,
@@ -215,7 +214,7 @@ async def _search(context: Context, job: Job, task: OptimizationTask, work: Any)
             stop=stop,
         )
         for start, stop in ranges
-    ]
+    )
     async for found in job.map("search", searches):
         n_done += len(found.params)
         await _store(context, job, found, n_done / task.n_trials)
@@ -265,13 +264,24 @@ def _direction(target: str) -> trials.Direction:
     return METRICS[target_metric(target)].direction
 
 
-async def _best(context: Context, row: TaskRow) -> tuple[dict[str, Any], float] | None:
-    """The best trial: the stored one of a finished search, the best so far of a running one."""
+async def _best(context: Context, row: TaskRow, task: OptimizationTask) -> tuple[dict[str, Any], float] | None:
+    """The best trial: as stored by a finished search, so far of a running one, else among what was kept."""
     stored = await optimizations.result(context.database, row.id)
     if stored is not None:
         return stored.best_params, stored.best_score
     job = context.tasks.jobs.get(row.id)
-    return None if job is None or job.best is None else (msgspec.json.decode(job.best.params), job.best.score)
+    best = job.best if job is not None and job.best is not None else await _best_stored(context, row.id, task)
+    return None if best is None else (msgspec.json.decode(best.params), best.score)
+
+
+async def _best_stored(context: Context, optimization_id: str, task: OptimizationTask) -> BestTrial | None:
+    name, direction = target_metric(task.target), _direction(task.target)
+    found = await trials.best(context.database, optimization_id, name, direction, _constraints(task))
+    if found is None:
+        return None
+    score = found.metrics[name] or 0.0
+    rank = score if direction == "maximize" else -score
+    return BestTrial(index=found.index, rank=rank, score=score, params=msgspec.json.encode(found.params).decode())
 
 
 def _trial(row: trials.TrialRow, task: OptimizationTask) -> Trial:
@@ -311,7 +321,7 @@ async def _reply(context: Context, row: TaskRow) -> OptimizationStatusReply:
     task = tasks.request_of(row, OptimizationTask)
     found = await _load(context, row.id)
     progress, eta_s = tasks.live_progress(context, row)
-    best = await _best(context, row)
+    best = await _best(context, row, task)
     return OptimizationStatusReply(
         optimization_id=row.id,
         status=row.status,

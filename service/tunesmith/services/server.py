@@ -17,13 +17,17 @@ from tunesmith.domain.messages.server import (
     EventsSnapshot,
     Ping,
     Pong,
+    ResizeWorkers,
     ServerInfo,
     ServerInfoReply,
+    WorkersReply,
 )
 from tunesmith.domain.metrics import METRICS
 from tunesmith.services.context import Context
+from tunesmith.services.once import Change
 from tunesmith.storage import outbox
 from tunesmith.storage.clock import now
+from tunesmith.storage.connections import Connection
 from tunesmith.storage.outbox import Missed
 
 
@@ -49,6 +53,20 @@ def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
         methods=list(SAMPLERS),
         types=list(MESSAGES),
     )
+
+
+async def resize(context: Context, request: ResizeWorkers, call: Call) -> Change:
+    """Have another number of worker processes."""
+    await context.executor.resize(request.count)
+    stats = context.executor.stats()
+    reply = WorkersReply(
+        target=stats.target, alive=stats.alive, ready=stats.ready, busy=stats.busy, queued=stats.queued
+    )
+
+    async def apply(conn: Connection) -> WorkersReply:
+        return reply
+
+    return Change(apply)
 
 
 async def snapshot(context: Context, request: EventsSnapshot, call: Call) -> EventsReply:

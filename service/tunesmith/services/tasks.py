@@ -8,9 +8,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from tunesmith.domain.messages.catalog import Call
-from tunesmith.domain.messages.tasks import ListTasks, LogLine, TaskList, TaskLogs, TaskLogsReply, TaskSummary
-from tunesmith.errors import Busy, NotFound
+from tunesmith.domain.messages.tasks import (
+    CancelTask,
+    ListTasks,
+    LogLine,
+    TaskList,
+    TaskLogs,
+    TaskLogsReply,
+    TaskSummary,
+)
+from tunesmith.errors import Busy, Conflict, Forbidden, NotFound
 from tunesmith.services.context import Context
+from tunesmith.services.once import Change
 from tunesmith.storage import tasks
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.tasks import TaskRow
@@ -49,6 +58,31 @@ async def load(context: Context, task_id: str, kind: str | None = None, path: st
     if row is None or (kind is not None and row.kind != kind):
         raise NotFound(f"there is no {kind or 'task'} {task_id!r}", path=path)
     return row
+
+
+async def cancel_one(
+    context: Context, call: Call, task_id: str, kind: str | None = None, path: str = "/data/task_id"
+) -> TaskRow:
+    """Cancel a task; cancelling it again is fine.
+
+    Raises `NotFound`, `Forbidden` for another user's task, and `Conflict` when it has come to its own end.
+    """
+    row = await load(context, task_id, kind, path)
+    if row.user != call.user and call.role != "operator":
+        raise Forbidden("the task is another user's", path=path)
+    if row.status != "cancelled" and not await context.tasks.cancel(row.id):
+        raise Conflict(f"the task has {row.status} already", path=path)
+    return await load(context, row.id)
+
+
+async def cancel(context: Context, request: CancelTask, call: Call) -> Change:
+    """Cancel a task of any kind. `not_found`, `forbidden`, `conflict` when it has come to its own end."""
+    reply = _summary(context, await cancel_one(context, call, request.task_id))
+
+    async def apply(conn: Connection) -> TaskSummary:
+        return reply
+
+    return Change(apply)
 
 
 def live_progress(context: Context, row: TaskRow) -> tuple[float, float | None]:

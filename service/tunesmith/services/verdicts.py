@@ -114,7 +114,12 @@ async def run(context: Context, job: Job) -> None:
     """Drive a verdict: answer what the decision plan asks for, then store verdict, package and event in one step."""
     task = job.decode(VerdictTask)
     data = await prepared(context, job, task.window, until_ms=task.until_ms)
-    point = OnePoint(work=work_of(context, task, data), params=task.params, boundary_ms=task.window.boundary_ms)
+    point = OnePoint(
+        work=work_of(context, task, data),
+        params=task.params,
+        boundary_ms=task.window.boundary_ms,
+        in_sample_end_ms=min(task.window.end_ms, task.window.boundary_ms),
+    )
     decision = await _decide(context, job, task, data, point)
 
     async def apply(conn: Connection) -> dict[str, Any]:
@@ -211,10 +216,11 @@ async def _record_look(context: Context, job: Job, task: VerdictTask, data: Prep
     """Before the hold-out is looked at: once for each verdict, also when it is driven again after a restart."""
     if job.state.get("looked"):
         return
-    await context.database.write(
-        lambda conn: holdouts.record_look(conn, *_look(task, data), job.row.user, "verdict", job.id)
-    )
-    await job.save({**job.state, "looked": True})
+
+    async def look(conn: Connection) -> None:
+        await holdouts.record_look(conn, *_look(task, data), job.row.user, "verdict", job.id)
+
+    await job.save({**job.state, "looked": True}, look)
 
 
 async def insert_follow_up(conn: Connection, parent: TaskRow, task: VerdictTask) -> TaskRow:

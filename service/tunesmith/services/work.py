@@ -40,6 +40,7 @@ async def prepared(context: Context, job: Job, window: Window, *, until_ms: int 
         start_ms=window.start_ms,
         end_ms=window.end_ms if until_ms is None else until_ms,
         boundary_ms=window.boundary_ms,
+        in_sample_end_ms=min(window.end_ms, window.boundary_ms),
     )
     done: Prepared = await job.run("prepare", payload)
     state: dict[str, Any] = {**job.state, "prepared": msgspec.to_builtins(done)}

@@ -32,8 +32,12 @@ SAMPLERS: dict[str, Callable[[Space, int, int], Sampler]] = {"grid": Grid, "rand
 """Method name → `(space, max_iterations, seed) -> Sampler`."""
 
 
+AUTO_GRID = 10_000
+"""Points up to which `auto` takes the whole grid, though `max_iterations` be less: that is a second or two."""
+
+
 def choose_method(space: Space, method: str | None, max_iterations: int) -> str:
-    """`method`, or where none is named: the grid when it has at most `max_iterations` points, else random."""
-    if method is not None:
+    """`method`, or for "auto" and None: the grid where it is discrete and cheap, else random."""
+    if method not in (None, "auto"):
         return method
-    return "grid" if space.is_discrete and space.size <= max_iterations else "random"
+    return "grid" if space.is_discrete and space.size <= max(max_iterations, AUTO_GRID) else "random"

@@ -6,7 +6,7 @@ from typing import Any
 
 from tunesmith.domain.messages.envelope import Id, Limit, Offset, Reply, Request, Symbol, TaskStatus
 from tunesmith.domain.messages.markets import MarketRequest
-from tunesmith.domain.messages.strategies import Params
+from tunesmith.domain.messages.strategies import Params, Version
 
 
 class StartBacktest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -14,6 +14,7 @@ class StartBacktest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fie
 
     symbol: Symbol
     strategy_id: Id
+    strategy_version: Version | None = None
     params: Params = {}
     use_holdout: bool = False
     optimization_id: Id | None = None

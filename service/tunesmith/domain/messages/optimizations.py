@@ -8,10 +8,11 @@ import msgspec
 
 from tunesmith.domain.messages.envelope import Id, Limit, Offset, Reply, Request, Symbol, TaskStatus
 from tunesmith.domain.messages.markets import MarketRequest
+from tunesmith.domain.messages.strategies import Version
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.parameters import RangeSpec
 
-Method = Literal["grid", "random"]
+Method = Literal["auto", "grid", "random"]
 Target = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
@@ -19,15 +20,16 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown
     """`optimization.start`. Empty `param_ranges` mean the ranges that the strategy declares.
 
     `grid` means all points; one larger than the budget in the settings is refused with its size. `max_iterations`
-    bounds `random`. Without `method`, the grid when it has at most `max_iterations` points, else random.
+    bounds `random`. `auto` takes the grid where that is cheap, else random; the reply says which.
     """
 
     symbol: Symbol
     strategy_id: Id
+    strategy_version: Version | None = None
     param_ranges: Annotated[dict[str, RangeSpec], msgspec.Meta(max_length=64)] = {}
     optimization_target: Target = "sharpe"
     max_iterations: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 100
-    method: Method | None = None
+    method: Method = "auto"
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     constraints: ApprovalCriteria | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5

@@ -42,6 +42,22 @@ class ServerInfoReply(Reply, frozen=True, kw_only=True):
     types: list[str]
 
 
+class ResizeWorkers(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`workers.resize`: have this many worker processes until the daemon ends; work under way is not disturbed."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=256)]
+
+
+class WorkersReply(Reply, frozen=True, kw_only=True):
+    """Worker processes: how many there are to be and are, past their warm-up, at work; and how many chunks wait."""
+
+    target: int
+    alive: int
+    ready: int
+    busy: int
+    queued: int
+
+
 class GetSchema(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`schema.get`: the JSON Schemas of every message, or of the one type named."""
 

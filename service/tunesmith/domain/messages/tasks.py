@@ -16,6 +16,12 @@ class ListTasks(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     offset: Offset = 0
 
 
+class CancelTask(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`task.cancel`: a task of any kind; what it has stored is kept."""
+
+    task_id: Id
+
+
 class TaskSummary(Reply, frozen=True, kw_only=True):
     task_id: str
     kind: str

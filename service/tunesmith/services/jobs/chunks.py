@@ -7,6 +7,7 @@ that a task may see out of the market data and writes it there, so that workers 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from tunesmith.compute.library import answer_ask, report_point
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.samplers import SAMPLERS
 from tunesmith.compute.selection import best_trial, target_metric
-from tunesmith.compute.split import split_at
+from tunesmith.compute.split import annualized, split_at
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.messages.markets import ImportReport
@@ -41,6 +42,7 @@ from tunesmith.services.jobs.payloads import (
     Prepared,
     Search,
     StrategyRef,
+    Timed,
     Trials,
     Work,
 )
@@ -58,8 +60,8 @@ def prepare(payload: Prepare) -> Prepared:
     first = bars.index_at(payload.start_ms)
     if stop - first < 2:
         raise Invalid(f"the range holds {max(0, stop - first)} bars; at least 2 are needed", path="/data/start_date")
-    bars = bars.slice(0, stop)
-    split = split_at(bars, payload.boundary_ms, first)
+    bars = annualized(bars, payload.boundary_ms).slice(0, stop)
+    split = split_at(bars, payload.boundary_ms, first, payload.in_sample_end_ms)
     return Prepared(
         snapshot=Snapshots(Path(payload.data_dir) / "snapshots").write(bars),
         n_bars=len(bars),
@@ -111,7 +113,7 @@ def judge(payload: OnePoint) -> Any:
     """Answer one `Ask` of a decision plan: a segment's metrics, or vectorbt's disagreements."""
     rule, bars = _load(payload.work)
     point = _point(rule, payload.params)
-    split = split_at(bars, payload.boundary_ms, payload.work.first)
+    split = split_at(bars, payload.boundary_ms, payload.work.first, payload.in_sample_end_ms)
     ask = Ask(payload.ask)  # type: ignore[arg-type]
     return answer_ask(ask, rule, bars, point, _execution(payload.work), split)
 
@@ -122,12 +124,18 @@ def import_bars(payload: ImportBars) -> ImportReport:
     return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
 
 
-CHUNKS: dict[str, Callable[[Any], Any]] = {
-    "prepare": prepare,
-    "search": search,
-    "backtest": backtest,
-    "judge": judge,
-    "import_bars": import_bars,
+def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
+    """The function with the time that it took beside its result: what a task's time limit counts."""
+
+    def run(payload: Any) -> Timed:
+        began = time.monotonic()
+        return Timed(function(payload), time.monotonic() - began)
+
+    return run
+
+
+CHUNKS: dict[str, Callable[[Any], Timed]] = {
+    function.__name__: timed(function) for function in (prepare, search, backtest, judge, import_bars)
 }
 """Chunk function by name."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,6 +11,13 @@ from numpy.typing import NDArray
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.trading import Costs, Direction, Fill
+
+
+class Timed(NamedTuple):
+    """A chunk's result and the seconds that it took at work."""
+
+    value: Any
+    seconds: float
 
 
 class StrategyRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +31,7 @@ class StrategyRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prepare(msgspec.Struct, frozen=True, kw_only=True):
-    """Cut a window out of the market data. `start_ms`, `end_ms`, `boundary_ms` as in `services.markets.Window`."""
+    """Cut bars that close by `end_ms` out of the market data; times as in `services.markets.Window`."""
 
     data_dir: str
     venue: str
@@ -33,6 +40,7 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True):
     start_ms: int
     end_ms: int
     boundary_ms: int
+    in_sample_end_ms: int
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,11 +102,12 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of parameters to look at in full; `boundary_ms` for the split of a verdict."""
+    """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict."""
 
     work: Work
     params: dict[str, Scalar]
     boundary_ms: int = 0
+    in_sample_end_ms: int = 0
     ask: str = ""
 
 

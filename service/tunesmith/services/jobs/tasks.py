@@ -1,7 +1,8 @@
 """Tasks: long work that is durable before it is acknowledged, and goes on after a restart.
 
 A task's kind names an async function that drives it: it asks the executor for chunks, stores what comes back and ends
-the task in one transaction. Start-up and recovery are one path: whatever is unfinished in the database is started.
+the task in one transaction. A driver that waits costs next to nothing, so every unfinished task has one; whose chunk
+comes next is the executor's to decide. Start-up and recovery are one path: whatever is unfinished is started.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -21,9 +21,9 @@ import structlog
 from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.domain.topics import done_topic
-from tunesmith.errors import DeadlineExceeded, Internal, TunesmithError
+from tunesmith.errors import DeadlineExceeded, Draining, Internal, TunesmithError
 from tunesmith.services.jobs.executor import Chunk, Executor
-from tunesmith.services.jobs.payloads import BestTrial
+from tunesmith.services.jobs.payloads import BestTrial, Timed
 from tunesmith.storage import outbox, tasks
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.database import Database
@@ -33,6 +33,7 @@ logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 _FLUSH_S = 0.05
+Also = Callable[[Connection], Coroutine[Any, Any, None]]
 Complete = Callable[[Connection], Coroutine[Any, Any, dict[str, Any]]]
 
 
@@ -55,44 +56,66 @@ class Job:
         self._owner = owner
         self._began = time.monotonic()
         self._done_at_start: int | None = None
+        self._worked_s = 0.0
 
     def decode(self, kind: type[T]) -> T:
         """The stored request as what the driver knows it to be."""
         return msgspec.json.decode(self.row.request, type=kind)
 
     async def run(self, function: str, payload: Any) -> Any:
-        """One chunk of work in a worker."""
-        workers = self._owner.settings.workers
-        return await self._owner.executor.run(
-            Chunk(function, payload),
-            priority=self.row.priority,
-            timeout_s=workers.task_timeout_s,
-            memory_mb=workers.memory_mb,
-            task_id=self.id,
-            user=self.row.user,
-        )
+        """One chunk of work in a worker.
 
-    async def map(self, function: str, payloads: Sequence[Any]) -> AsyncIterator[Any]:
+        Raises `DeadlineExceeded` when the task's chunks have worked longer than a task may; waiting does not count.
+        """
+        workers = self._owner.settings.workers
+        left_s = workers.task_timeout_s - self._worked_s
+        if left_s <= 0:
+            raise DeadlineExceeded(f"the task worked longer than its limit of {workers.task_timeout_s:g} s")
+        try:
+            answer = await self._owner.executor.run(
+                Chunk(function, payload),
+                priority=self.row.priority,
+                timeout_s=left_s,
+                memory_mb=workers.memory_mb,
+                task_id=self.id,
+                user=self.row.user,
+            )
+        except Draining:
+            await self._owner.stopped()
+            raise
+        if not isinstance(answer, Timed):
+            return answer
+        self._worked_s += answer.seconds
+        return answer.value
+
+    async def map(self, function: str, payloads: Iterable[Any]) -> AsyncIterator[Any]:
         """Many chunks of work, a few of them out at a time; results in the order in which they come back."""
         n_out = 2 * self._owner.settings.n_workers
         waiting = iter(payloads)
         running = {asyncio.create_task(self.run(function, payload)) for payload in islice(waiting, n_out)}
+        done: set[asyncio.Task[Any]] = set()
         try:
             while running:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 running |= {asyncio.create_task(self.run(function, p)) for p in islice(waiting, len(done))}
-                for task in done:
-                    yield task.result()
+                while done:
+                    yield done.pop().result()
         finally:
             for task in running:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*running, *done, return_exceptions=True)
 
-    async def save(self, state: dict[str, Any]) -> None:
-        """Keep what a restart must not compute anew, such as which data the task works on."""
-        self.state = state
+    async def save(self, state: dict[str, Any], also: Also | None = None) -> None:
+        """Keep what a restart must not do anew, such as which data the task works on, and `also` write in one step."""
         text = msgspec.json.encode(state).decode()
-        await self._owner.database.write(lambda conn: tasks.set_state(conn, self.id, text))
+
+        async def write(conn: Connection) -> None:
+            await tasks.set_state(conn, self.id, text)
+            if also:
+                await also(conn)
+
+        await self._owner.database.write(write)
+        self.state = state
 
     def advance(self, done: int, total: int) -> None:
         """Report progress; the time left follows from the speed since this run began."""
@@ -120,7 +143,7 @@ Driver = Callable[[Job], Coroutine[Any, Any, None]]
 
 
 class Tasks:
-    """Starts, resumes and cancels tasks; a bounded number of them run at a time, users take turns."""
+    """Starts, resumes and cancels tasks."""
 
     def __init__(self, settings: Settings, database: Database, executor: Executor, announcer: Announcer) -> None:
         self.settings = settings
@@ -129,13 +152,13 @@ class Tasks:
         self.announcer = announcer
         self.drivers: Mapping[str, Driver] = {}
         self.jobs: dict[str, Job] = {}
-        self._waiting: list[TaskRow] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._finished: dict[str, asyncio.Event] = {}
         self._lines: list[tuple[str, str, str]] = []
         self._flusher: asyncio.Task[None] | None = None
-        self._closing = False
-        self.n_slots = max(8, 4 * settings.n_workers)
+        self.retry_s = 5.0
+        self._retries: set[asyncio.TimerHandle] = set()
+        self._draining = self._closing = False
 
     async def recover(self) -> int:
         """Start every unfinished task, oldest first within its priority; how many there were."""
@@ -146,15 +169,15 @@ class Tasks:
         return len(rows)
 
     def start(self, row: TaskRow) -> None:
-        """Run a stored task as soon as a slot is free."""
-        self._waiting.append(row)
-        self._fill()
+        """Drive a stored task from now on; one that is driven already is left alone."""
+        if row.id not in self._running and not self._closing:
+            self.jobs[row.id] = Job(row, self)
+            self._running[row.id] = asyncio.create_task(self._drive(self.jobs[row.id]), name=row.id)
 
     async def cancel(self, task_id: str) -> bool:
         """Cancel a task that is not finished; whether there was one to cancel."""
         cancelled = await self.finish_by_id(task_id, "cancelled")
         if cancelled:
-            self._waiting = [row for row in self._waiting if row.id != task_id]
             running = self._running.get(task_id)
             if running:
                 running.cancel()
@@ -175,9 +198,17 @@ class Tasks:
             await asyncio.wait_for(event.wait(), timeout_s)
         return event.is_set()
 
-    async def close(self) -> None:
-        """Stop driving; unfinished tasks stay unfinished in the database and go on at the next start."""
+    async def close(self, drain_s: float = 0.0) -> None:
+        """Close the executor, which gives chunks at work `drain_s` seconds, then stop driving.
+
+        Unfinished tasks stay unfinished in the database and go on at the next start.
+        """
+        self._draining = True
+        await self.executor.close(drain_s)
+        await self.database.write(_nothing)  # behind the results of the chunks that came back
         self._closing = True
+        for timer in self._retries:
+            timer.cancel()
         running = list(self._running.values())
         for task in running:
             task.cancel()
@@ -185,6 +216,11 @@ class Tasks:
         if self._flusher:
             await self._flusher
         await self._flush()
+
+    async def stopped(self) -> None:
+        """While the daemon is stopping, wait for the end: the chunk is for the next start."""
+        if self._draining:
+            await asyncio.Event().wait()
 
     def log(self, task_id: str, level: str, message: str) -> None:
         """Append a line to a task's log; lines are written in batches."""
@@ -215,28 +251,16 @@ class Tasks:
                 event.set()
         return ended
 
-    def _fill(self) -> None:
-        while self._waiting and len(self._running) < self.n_slots and not self._closing:
-            busy = Counter(job.row.user for job in self.jobs.values())
-            row = min(self._waiting, key=lambda r: (r.priority, busy[r.user]))
-            self._waiting.remove(row)
-            self.jobs[row.id] = Job(row, self)
-            self._running[row.id] = asyncio.create_task(self._drive(self.jobs[row.id]))
-
     async def _drive(self, job: Job) -> None:
         with structlog.contextvars.bound_contextvars(task_id=job.id):
             try:
                 if await self.database.write(lambda conn: tasks.set_running(conn, job.id)):
                     job.log(f"{job.row.kind} started")
-                    async with asyncio.timeout(self.settings.workers.task_timeout_s):
-                        await self.drivers[job.row.kind](job)
+                    await self.drivers[job.row.kind](job)
             except asyncio.CancelledError:
                 if self._closing:
                     raise
                 logger.info("task cancelled")
-            except TimeoutError:
-                limit = self.settings.workers.task_timeout_s
-                await self._fail(job, DeadlineExceeded(f"the task took longer than its limit of {limit:g} s"))
             except TunesmithError as error:
                 await self._fail(job, error)
             except Exception as error:  # the outer guard of a task, as the router is of a request
@@ -245,12 +269,16 @@ class Tasks:
                 await self._fail(job, Internal(f"the task failed: {type(error).__name__}"))
             finally:
                 del self._running[job.id], self.jobs[job.id]
-                self._fill()
 
     async def _fail(self, job: Job, error: TunesmithError) -> None:
         logger.warning("task failed", code=error.code, reason=error.message)
         job.log(error.message, "error")
-        await self.finish(job.row, "failed", error=error.problem(instance=job.id))
+        try:
+            await self.finish(job.row, "failed", error=error.problem(instance=job.id))
+        except TunesmithError as refusal:
+            logger.error("the end of a task could not be stored; it is driven again", reason=refusal.message)
+            timer = asyncio.get_running_loop().call_later(self.retry_s, self.start, job.row)
+            self._retries = {known for known in self._retries if known.when() > timer.when() - self.retry_s} | {timer}
 
     async def _flush_soon(self) -> None:
         while self._lines:
@@ -266,3 +294,7 @@ class Tasks:
             await self.database.write(lambda conn: tasks.append_logs(conn, lines))
         except TunesmithError as error:
             logger.warning("log lines of tasks were lost", n_lines=len(lines), reason=error.message)
+
+
+async def _nothing(conn: Connection) -> None:
+    """A write that only waits for its turn."""
