@@ -230,3 +230,27 @@ def test_ctrl_c_leaves_a_watched_task_running_and_says_how_to_come_back(folder: 
     assert run("status", task_id, "--data-dir", folder).returncode == 1
     early = run("approve", task_id, "--data-dir", folder)
     assert (early.returncode, "is cancelled" in early.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("words", [("listen", "BTC/USDT"), ("logs", "--follow")])
+def test_ctrl_c_ends_what_only_looks_on(words: tuple[str, ...], folder: Path) -> None:
+    started: dict[str, Any] = {}
+    if words[0] == "logs":
+        started = read("optimize", "BTC/USDT", RULE, *LONG, "--data-dir", folder)
+        words = (*words, started["optimization_id"])
+    process = subprocess.Popen(
+        [*COMMAND, *words, "--data-dir", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(PYTHONUNBUFFERED="1"),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    rest = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(30) == 130
+    assert "Traceback" not in rest
+    if started:
+        assert run("cancel", started["optimization_id"], "--data-dir", folder).returncode == 0

@@ -61,7 +61,8 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(msgspec.to_builtins(series), indent=2))
         return
     if not series:
-        typer.echo(f"No market data in {store.root}. Import some: tunesmith data import FILE --symbol S --timeframe T")
+        typer.echo(f"No market data in {store.root}")
+        typer.echo("Import some: tunesmith data import FILE --symbol S --timeframe T")
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name, justify in (("venue", "left"), ("symbol", "left"), ("timeframe", "left"), ("bars", "right")):
