@@ -14,9 +14,7 @@ from tunesmith.cli.commands import ROWS, app
 from tunesmith.cli.late import LateGroup, Row, commands, load
 
 ALL = list(commands(ROWS))
-WITHOUT_DAEMON_PACKAGES = [
-    row for name, row in ALL if name not in {("demo",), ("serve",)} and name[0] != "data" and name != ("doctor",)
-]
+WITHOUT_DAEMON_PACKAGES = [row for name, row in ALL if name[0] not in ("demo", "data")]
 HEAVY = ("numpy", "pandas", "numba", "pyarrow", "vectorbt", "scipy", "aiosqlite", "structlog", "fastapi", "redis")
 
 BLOCKED = """

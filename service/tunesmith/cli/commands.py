@@ -16,7 +16,7 @@ _CLI = "tunesmith.cli"
 _RUN, _MARKET, _WORK, _OUT, _ABOUT = "Run", "Market data and strategies", "Work", "Packages", "Look inside"
 
 ROWS = (
-    Row("demo", "See the whole job on real candles, in a minute.", f"{_CLI}.daemon", _RUN),
+    Row("demo", "See the whole job on real candles, in a minute.", f"{_CLI}.demo", _RUN),
     Row("serve", "Run the daemon until Ctrl-C or SIGTERM.", f"{_CLI}.daemon", _RUN),
     Row(
         "data",

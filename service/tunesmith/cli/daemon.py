@@ -1,4 +1,4 @@
-"""`tunesmith serve` and `tunesmith demo`."""
+"""`tunesmith serve`: starts the daemon in this process's place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.cli.demo import run_demo
 from tunesmith.cli.late import new_app
 from tunesmith.errors import Invalid
 
@@ -38,15 +37,6 @@ def serve(
     }
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
     os.execv(sys.executable, [sys.executable, "-m", "tunesmith.app", *given])  # noqa: S606 - our own module
-
-
-@app.command()
-def demo(
-    keep: Annotated[Path | None, typer.Option(help="Keep the demo's files in this folder.")] = None,
-) -> None:
-    """See the whole job on real candles, in a minute: a daemon, a bot, a search, a verdict. Ends by itself."""
-    need_service()
-    raise typer.Exit(run_demo(keep))
 
 
 def need_service() -> None:

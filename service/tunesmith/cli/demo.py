@@ -12,15 +12,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
+from tunesmith.cli.daemon import need_service
+from tunesmith.cli.late import new_app
 from tunesmith.cli.planted import planted_market
 from tunesmith.client import Client
 from tunesmith.errors import Internal
 from tunesmith.storage.market import MarketStore
+
+app = new_app()
 
 _START_TIMEOUT_S = 20.0
 _TASK_TIMEOUT_S = 120.0
@@ -56,6 +61,15 @@ PLANTED = Market(
         "signal_threshold": 0.0,
     },
 )
+
+
+@app.command()
+def demo(
+    keep: Annotated[Path | None, typer.Option(help="Keep the demo's files in this folder.")] = None,
+) -> None:
+    """See the whole job on real candles, in a minute: a daemon, a bot, a search, a verdict. Ends by itself."""
+    need_service()
+    raise typer.Exit(run_demo(keep))
 
 
 def _say(console: Console, label: str, text: str) -> None:
