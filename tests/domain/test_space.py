@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.domain.parameters import Parameter, Range
@@ -101,12 +102,131 @@ def test_samples_stay_inside(unit: float) -> None:
         ({"band": float("nan")}, "/data/param_ranges/band"),
         ({"band": {"min": 0.0, "max": 0.1, "log": True}}, "/data/param_ranges/band/min"),
         ({"rate": {"min": 1e-3, "max": 1e-2, "log": True, "step": 1e-3}}, "/data/param_ranges/rate/step"),
+        ({"rate": {"min": 1e-3, "max": 1e-2, "log": "yes"}}, "/data/param_ranges/rate/log"),
+        ({"band": {"min": 0.0, "max": 0.1, "step": 5e-324}}, "/data/param_ranges/band/step"),
+        ({"band": {"min": 0.0, "max": 0.1, "step": 1e-25}}, "/data/param_ranges/band/step"),
+        ({"band": Range(min=0.0, max=0.1, step=0)}, "/data/param_ranges/band/step"),
+        ({"band": {"step": -0.01}}, "/data/param_ranges/band/step"),
+        ({"band": {"step": float("nan")}}, "/data/param_ranges/band/step"),
+        ({"band": {"step": "wide"}}, "/data/param_ranges/band/step"),
+        ({"fast": {"step": float("inf")}}, "/data/param_ranges/fast/step"),
+        ({"fast": {"step": 10**400}}, "/data/param_ranges/fast/step"),
+        ({"band": {"min": float("nan")}}, "/data/param_ranges/band/min"),
+        ({"band": {"max": float("inf")}}, "/data/param_ranges/band/max"),
+        ({"band": {"max": 10**400}}, "/data/param_ranges/band/max"),
+        ({"band": {"values": [0.0, float("inf")]}}, "/data/param_ranges/band/values/1"),
+        ({"band": {"values": 0.05}}, "/data/param_ranges/band/values"),
+        ({"fast": range(5, 10**30)}, "/data/param_ranges/fast"),
+        ({"fast": [5, None]}, "/data/param_ranges/fast/1"),
     ],
 )
 def test_a_wrong_range_is_refused_with_its_path(ranges: dict[str, Any], path: str) -> None:
     with pytest.raises(Invalid) as caught:
         build_space(ALL, ranges)
     assert caught.value.path == path
+
+
+HOSTILE = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.binary(max_size=4),
+    st.sampled_from([10**400, -(10**4000), 2**53 + 1, 5e-324, 1.7e308, 1e-25, "slow", "quick", 0, 5, 0.05, 1e-3]),
+    st.sampled_from(
+        [np.float64("nan"), np.int64(7), np.bool_(True), np.timedelta64(7, "ns"), np.longdouble(1), object()]
+    ),
+    st.sampled_from([np.array(5), np.array([5, 6]), np.array([[5]]), np.array([None, 5, "x", 10**400], object)]),
+)
+NESTED = st.recursive(HOSTILE, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+UNBOUNDED = (
+    *ALL,
+    Parameter(name="count", kind="int", default=1),
+    Parameter(name="ratio", kind="float", default=1.0, low=-1.7e308, high=1.7e308),
+)
+NAMES = st.sampled_from([parameter.name for parameter in UNBOUNDED]) | st.text(max_size=3)
+
+
+@settings(max_examples=300)
+@given(
+    st.dictionaries(
+        NAMES, NESTED | st.dictionaries(st.sampled_from(["min", "max", "step", "log", "values", "lag"]), NESTED)
+    )
+)
+def test_a_hostile_range_makes_a_space_of_right_values_or_is_refused(ranges: dict[str, Any]) -> None:
+    try:
+        space = build_space(UNBOUNDED, ranges)
+    except Invalid as error:
+        refused = error
+    else:
+        ends = np.array([[0.0] * len(space.dimensions), [1 - 2**-53] * len(space.dimensions)])
+        last = min(space.size, 2**62) - 1
+        points = np.concatenate([space.sample(ends), space.grid(0, 1), space.grid(last, last + 1)])
+        assert all(p.check(v) is None for row in points for p, v in _named(UNBOUNDED, row))
+        return
+    assert refused.path is not None
+    assert refused.path.startswith("/data/param_ranges/")
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(NAMES, NESTED))
+def test_hostile_points_are_right_values_or_refused(params: dict[str, Any]) -> None:
+    try:
+        points = encode_points(UNBOUNDED, params, "/data/params")
+    except Invalid as error:
+        refused = error
+    else:
+        assert all(p.check(v) is None for row in points for p, v in _named(UNBOUNDED, row))
+        return
+    assert refused.path is not None
+    assert refused.path.startswith("/data/params")
+
+
+@given(NESTED, st.sampled_from(UNBOUNDED))
+def test_any_value_is_right_or_said_to_be_wrong(value: Any, parameter: Parameter) -> None:
+    wrong = parameter.check(value)
+    assert wrong is None or 0 < len(wrong) < 300
+
+
+def _named(parameters: tuple[Parameter, ...], row: Any) -> list[tuple[Parameter, Any]]:
+    values = decode_point(parameters, row)
+    return [(parameter, values[parameter.name]) for parameter in parameters]
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-4, 1e-1), (0.003, 0.07), (1e-4, 0.0123)])
+def test_the_ends_of_a_range_without_a_step_are_exact(low: float, high: float) -> None:
+    for spec in ({"rate": {"min": low, "max": high, "log": True}}, {"rate": {"min": low, "max": high}}):
+        codes = build_space(ALL, spec).grid(0, 10)[:, 3]
+        assert (codes[0], codes[-1]) == (low, high)
+        assert (np.diff(codes) > 0).all()
+
+
+def test_the_ends_of_a_log_range_of_whole_numbers_are_exact() -> None:
+    wide = (Parameter(name="n", kind="int", default=3, low=3, high=10**9, log=True),)
+    codes = build_space(wide, {}).grid(0, 64)[:, 0]
+    assert (codes[0], codes[-1]) == (3, 10**9)
+
+
+@pytest.mark.parametrize("step", [1e-13, 2.5e-9, 1e-20])
+def test_small_steps_make_as_many_points_without_dust(step: float) -> None:
+    tiny = (Parameter(name="x", kind="float", default=0.0, low=0.0, high=1.0),)
+    points = [p[0] for p in build_space(tiny, {"x": {"min": 0.0, "max": 7 * step, "step": step}}).grid(0, 8).tolist()]
+    assert points == [float(Fraction(repr(step)) * i) for i in range(8)]
+
+
+def test_a_step_that_the_strategy_declares_too_small_is_refused_where_it_would_be_asked_for() -> None:
+    tiny = (Parameter(name="x", kind="float", default=0.0, low=0.0, high=1.0, step=5e-324),)
+    for ranges in ({}, {"x": {"max": 0.5}}):
+        with pytest.raises(Invalid, match="too small") as caught:
+            build_space(tiny, ranges)
+        assert caught.value.path == "/data/param_ranges/x/step"
+    assert build_space(tiny, {"x": {"step": 0.5}}).size == 3
+
+
+def test_numpy_scalars_are_values_like_others() -> None:
+    ranges = {"fast": np.int64(7), "band": {"min": np.float64(0.01), "max": np.array(0.02), "step": np.float64(0.01)}}
+    assert build_space(ALL, ranges) == build_space(ALL, {"fast": 7, "band": {"min": 0.01, "max": 0.02, "step": 0.01}})
 
 
 def test_every_wrong_range_is_named_at_once() -> None:
@@ -143,7 +263,20 @@ def test_points_are_zipped_and_scalars_repeated() -> None:
     ("params", "path"),
     [
         ({"fast": [5, 6], "slow": [10, 20, 30]}, "/params"),
-        ({"fast": [[5, 6]]}, "/params"),
+        ({"fast": [[5, 6]]}, "/params/fast"),
+        ({"fast": np.array([[5, 6]])}, "/params/fast"),
+        ({"fast": [5, [6, 7]]}, "/params/fast"),
+        ({"fast": [5, True]}, "/params/fast"),
+        ({"fast": None}, "/params/fast"),
+        ({"fast": 10**400}, "/params/fast"),
+        ({"fast": [5, -(10**5000)]}, "/params/fast"),
+        ({"fast": [10**400, 5.0]}, "/params/fast"),
+        ({"fast": {"min": 5}}, "/params/fast"),
+        ({"fast": np.array([5, None, "a"], object)}, "/params/fast"),
+        ({"fast": np.array([5], "timedelta64[ns]")}, "/params/fast"),
+        ({"band": [0.0, float("nan")]}, "/params/band"),
+        ({"band": np.inf}, "/params/band"),
+        ({"a/b~c": 3}, "/params/a~1b~0c"),
         ({"fast": [5, 1]}, "/params/fast"),
         ({"mode": ["slow", "fast"]}, "/params/mode"),
         ({"speed": 3}, "/params/speed"),

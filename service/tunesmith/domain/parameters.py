@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
+import sys
 from typing import Annotated, Any, Literal
 
 import msgspec
+
+EXACT = 2**53
+"""Up to here every whole number is a float64, in which points are kept."""
 
 Scalar = bool | int | float | str
 """One parameter value."""
@@ -32,21 +36,22 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     def check(self, value: Any) -> str | None:
         """What is wrong with `value` for this parameter, or None. Bounds are the declared ones."""
         if self.kind == "bool":
-            return None if isinstance(value, bool) else f"{value!r} is not true or false"
+            return None if isinstance(value, bool) else f"{shown(value)} is not true or false"
         if self.kind == "choice":
             if any(type(value) is type(c) and value == c for c in self.choices):
                 return None
-            return f"{value!r} is none of {', '.join(map(repr, self.choices))}"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"{value!r} is not a number"
-        if not math.isfinite(value):
-            return f"{value!r} is not finite"
+            return f"{shown(value)} is none of {', '.join(map(repr, self.choices))}"
+        wrong = not_finite(value)
+        if wrong:
+            return wrong
         if self.kind == "int" and value != int(value):
-            return f"{value!r} is not a whole number"
+            return f"{shown(value)} is not a whole number"
+        if self.kind == "int" and abs(value) > EXACT:
+            return f"{shown(value)} is beyond 2^53, up to which whole numbers are exact"
         if self.low is not None and value < self.low:
-            return f"{value!r} is below the least value {self.low:g}"
+            return f"{shown(value)} is below the least value {self.low:g}"
         if self.high is not None and value > self.high:
-            return f"{value!r} is above the greatest value {self.high:g}"
+            return f"{shown(value)} is above the greatest value {self.high:g}"
         return None
 
 
@@ -62,3 +67,31 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 RangeSpec = Range | Annotated[list[Scalar], msgspec.Meta(min_length=1, max_length=10_000)] | bool | int | float | str
 """A range object, a bare list of values, or one fixed value."""
+
+
+class _Shown(reprlib.Repr):
+    """Python refuses to write integers of thousands of digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 80
+
+    def repr_int(self, x: int, level: int) -> str:
+        return super().repr_int(x, level) if x.bit_length() <= 1024 else f"an integer of {x.bit_length()} bits"
+
+
+_SHOWN = _Shown()
+
+
+def shown(value: Any) -> str:
+    """`value` as a refusal quotes it, whatever it is: like its repr, but short."""
+    return _SHOWN.repr(value)
+
+
+def not_finite(value: Any) -> str | None:
+    """Why `value` is no finite float64, or None when it is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"{shown(value)} is not a number"
+    if abs(value) <= sys.float_info.max:
+        return None
+    return f"{shown(value)} is {'too large' if isinstance(value, int) else 'not finite'}"

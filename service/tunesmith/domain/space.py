@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.domain.parameters import Parameter, Range, Scalar
+from tunesmith.domain.parameters import EXACT, Parameter, Range, Scalar, not_finite, shown
 from tunesmith.errors import FieldError, Invalid
 
 _STEPS_WITHOUT_STEP = 10
+_MAX_VALUES = 1_000_000
+_MAX_DECIMALS = 22
+"""10^22 is the largest power of ten that a float64 holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +56,34 @@ class Dimension:
         if self.values:
             return np.asarray(self.values, np.float64)[index]
         if self.step is not None:
-            return self._settle(self.low + index.astype(np.float64) * self.step)
+            return np.minimum(self._steps(index, self.step), self.high)
         if self.size == 1:
             return np.full(len(index), self.low)
         return self.sample(index / (self.size - 1))
 
     def sample(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Codes at the positions `unit` float64[n] in [0, 1): how samplers draw; float64[n]."""
+        """Codes at the positions `unit` float64[n] in [0, 1], 1 being the end itself: how samplers draw; float64[n]."""
         if self.values or self.step is not None:
             return self.at(np.minimum((unit * self.size).astype(np.int64), self.size - 1))
         if self.log:
             low, high = math.log(self.low), math.log(self.high)
-            return np.clip(np.exp(low + unit * (high - low)), self.low, self.high)
-        return self.low + unit * (self.high - self.low)
+            inside = np.exp(low + unit * (high - low))
+        else:
+            inside = self.low + unit * (self.high - self.low)
+        inside = np.clip(inside, self.low, self.high)
+        return np.where(unit <= 0.0, self.low, np.where(unit >= 1.0, self.high, inside))
 
-    def _settle(self, code: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Codes without the rounding dust of repeated steps: 0.30000000000000004 is 0.3."""
-        return np.minimum(np.round(code, 12), self.high)
+    def _steps(self, index: NDArray[np.int64], step: float) -> NDArray[np.float64]:
+        """low + index * step without the rounding dust of repeated steps: 0.30000000000000004 is 0.3.
+
+        Where all of it are whole numbers over one power of ten, both of which float64 holds, one division rounds once.
+        """
+        decimals = max(_decimals(self.low), _decimals(step))
+        if decimals <= _MAX_DECIMALS:
+            scale = 10.0**decimals
+            if (abs(self.low) + abs(self.high) + step) * scale <= EXACT:
+                return np.asarray((round(self.low * scale) + index.astype(np.float64) * round(step * scale)) / scale)
+        return self.low + index.astype(np.float64) * step
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +162,49 @@ def encode_points(
     Raises `Invalid` with the field's path for unknown names, values out of bounds and differing lengths.
     """
     _refuse_unknown(parameters, params, path)
-    given = {name: np.asarray(values) for name, values in params.items()}
-    lengths = {len(values) for values in given.values() if values.ndim}
-    if len(lengths) > 1 or any(values.ndim > 1 for values in given.values()):
-        raise Invalid(f"parameter arrays must be flat and of one length, got lengths {sorted(lengths)}", path=path)
-    n = lengths.pop() if lengths else 1
-    points = np.empty((n, len(parameters)))
+    columns = {p.name: _codes(p, params[p.name], f"{path}/{p.name}") for p in parameters if p.name in params}
+    lengths = {len(codes) for codes in columns.values() if codes.ndim}
+    if len(lengths) > 1:
+        raise Invalid(f"parameter arrays must be of one length, got lengths {sorted(lengths)}", path=path)
+    points = np.empty((lengths.pop() if lengths else 1, len(parameters)))
     for column, parameter in enumerate(parameters):
-        values = given.get(parameter.name)
-        if values is None:
-            points[:, column] = encode(parameter, parameter.default)
-            continue
-        distinct, inverse = np.unique(values, return_inverse=True)
-        codes = np.empty(len(distinct))
-        for i, value in enumerate(distinct.tolist()):
-            wrong = parameter.check(value)
-            if wrong:
-                raise Invalid(wrong, path=f"{path}/{parameter.name}")
-            codes[i] = encode(parameter, value)
-        points[:, column] = codes[inverse.reshape(values.shape)]
+        points[:, column] = columns.get(parameter.name, encode(parameter, parameter.default))
     return points
+
+
+def _codes(parameter: Parameter, given: Any, where: str) -> NDArray[np.float64]:
+    """Codes of an array or a scalar: float64[n] or float64[]."""
+    values = _array(given)
+    if values.ndim > 1:
+        raise Invalid(f"the values of {parameter.name} must be a flat array, got {values.ndim} dimensions", path=where)
+    if values.dtype.kind in "mM":
+        raise Invalid(f"{values.dtype} values are no numbers", path=where)
+    if values.dtype.kind in "biufU":
+        distinct, inverse = np.unique(values, return_inverse=True)
+    else:
+        distinct, inverse = values.ravel(), np.arange(values.size)
+    codes = np.empty(len(distinct))
+    for i, raw in enumerate(distinct.tolist()):
+        value = _plain(raw)
+        _check(parameter, value, where)
+        codes[i] = encode(parameter, value)
+    return codes[inverse.reshape(values.shape)]
+
+
+def _array(given: Any) -> NDArray[Any]:
+    """What was given as an array that keeps the type of each value; anything but a list or an array is a scalar."""
+    if isinstance(given, np.ndarray):
+        return given
+    if hasattr(given, "__array__"):
+        return np.asarray(given)
+    if not isinstance(given, list | tuple | range):
+        scalar = np.empty(1, object)
+        scalar[0] = given
+        return scalar.reshape(())
+    kinds = set(map(type, given))
+    if kinds in ({int}, {float}, {bool}, {str}):
+        return np.asarray(given)
+    return np.fromiter(given, object, len(given))
 
 
 def build_space(
@@ -182,7 +221,7 @@ def build_space(
     errors: list[FieldError] = []
     for parameter in parameters:
         if not ranges:
-            dimensions.append(_declared(parameter))
+            dimensions.append(_declared(parameter, f"{path}/{parameter.name}"))
         elif parameter.name not in ranges:
             fixed[parameter.name] = encode(parameter, parameter.default)
         else:
@@ -200,20 +239,19 @@ def _place(parameter: Parameter, spec: Any, where: str, dimensions: list[Dimensi
     if isinstance(spec, Mapping):
         unknown = [name for name in spec if name not in Range.__struct_fields__]
         if unknown:
-            raise Invalid(f"a range has no member {unknown[0]!r}", path=f"{where}/{unknown[0]}")
+            raise Invalid(f"a range has no member {shown(unknown[0])}", path=f"{where}/{_step(unknown[0])}")
         spec = Range(**spec)
     if isinstance(spec, Range):
         dimensions.append(_ranged(parameter, spec, where))
-    elif isinstance(spec, list | tuple | np.ndarray | range):
-        dimensions.append(_listed(parameter, list(spec), where))
+    elif _is_list(spec):
+        dimensions.append(_listed(parameter, spec, where))
     else:
-        wrong = parameter.check(spec)
-        if wrong:
-            raise Invalid(wrong, path=where)
-        fixed[parameter.name] = encode(parameter, spec)
+        value = _plain(spec)
+        _check(parameter, value, where)
+        fixed[parameter.name] = encode(parameter, value)
 
 
-def _declared(parameter: Parameter) -> Dimension:
+def _declared(parameter: Parameter, where: str) -> Dimension:
     if parameter.kind == "bool":
         return Dimension(parameter, values=(0.0, 1.0))
     if parameter.kind == "choice":
@@ -222,7 +260,7 @@ def _declared(parameter: Parameter) -> Dimension:
     if low is None or high is None:
         return Dimension(parameter, values=(encode(parameter, parameter.default),))
     step = parameter.step or (1.0 if parameter.kind == "int" and not parameter.log else None)
-    return _spaced(parameter, low, high, step, parameter.log)
+    return _spaced(parameter, Dimension(parameter, low, high, step, parameter.log), where)
 
 
 def _ranged(parameter: Parameter, spec: Range, where: str) -> Dimension:
@@ -232,54 +270,103 @@ def _ranged(parameter: Parameter, spec: Range, where: str) -> Dimension:
         return _listed(parameter, spec.values, f"{where}/values")
     if parameter.kind in ("choice", "bool"):
         raise Invalid(f"{parameter.name} is a {parameter.kind}; give values", path=where)
-    low = parameter.low if spec.min is None else spec.min
-    high = parameter.high if spec.max is None else spec.max
+    if not isinstance(spec.log, bool):
+        raise Invalid(f"{shown(spec.log)} is not true or false", path=f"{where}/log")
+    low = parameter.low if spec.min is None else _plain(spec.min)
+    high = parameter.high if spec.max is None else _plain(spec.max)
     for name, bound in (("min", low), ("max", high)):
-        wrong = None if bound is None else parameter.check(bound)
-        if wrong:
-            raise Invalid(wrong, path=f"{where}/{name}")
+        if bound is not None:
+            _check(parameter, bound, f"{where}/{name}")
     if low is None or high is None:
         raise Invalid("min and max are needed: the strategy declares no bounds", path=where)
     if low > high:
         raise Invalid(f"min {low:g} is above max {high:g}", path=f"{where}/min")
     if spec.log and low <= 0:
         raise Invalid("a log range needs min > 0", path=f"{where}/min")
-    if spec.log and spec.step is not None:
-        raise Invalid("a log range has no step", path=f"{where}/step")
-    if parameter.kind == "int" and spec.step is not None and spec.step != int(spec.step):
-        raise Invalid(f"{spec.step:g} is not a whole number", path=f"{where}/step")
-    step = spec.step
+    step = None if spec.step is None else _checked_step(parameter, spec, f"{where}/step")
     if step is None and not spec.log:
         step = parameter.step or (1.0 if parameter.kind == "int" else None)
-    return _spaced(parameter, float(low), float(high), None if step is None else float(step), spec.log)
+    return _spaced(parameter, Dimension(parameter, float(low), float(high), step, spec.log), where)
 
 
-def _spaced(parameter: Parameter, low: float, high: float, step: float | None, log: bool) -> Dimension:
-    if log and parameter.kind == "int":
-        raw = np.exp(np.linspace(math.log(low), math.log(high), min(int(high - low) + 1, 64)))
+def _checked_step(parameter: Parameter, spec: Range, where: str) -> float:
+    step = _plain(spec.step)
+    if spec.log:
+        raise Invalid("a log range has no step", path=where)
+    wrong = not_finite(step)
+    if wrong is None and step <= 0:
+        wrong = f"{step:g} is not above 0"
+    if wrong is None and parameter.kind == "int" and step != int(step):
+        wrong = f"{step:g} is not a whole number"
+    if wrong:
+        raise Invalid(wrong, path=where)
+    return float(step)
+
+
+def _spaced(parameter: Parameter, asked: Dimension, where: str) -> Dimension:
+    """The dimension as asked for, when its points can be counted; that of a log range of whole numbers is a list."""
+    low, high, step = asked.low, asked.high, asked.step
+    span = high - low
+    if not math.isfinite(span):
+        raise Invalid(f"{low:g} to {high:g} is too wide a range", path=f"{where}/max")
+    if step is not None and span > 0 and not (step >= math.ulp(max(-low, high)) and span / step < EXACT):
+        raise Invalid(f"a step of {step:g} is too small for numbers from {low:g} to {high:g}", path=f"{where}/step")
+    if asked.log and parameter.kind == "int":
+        raw = np.exp(np.linspace(math.log(low), math.log(high), int(min(span + 1, 64))))
+        raw[0], raw[-1] = low, high
         return Dimension(parameter, values=tuple(float(v) for v in np.unique(np.clip(np.rint(raw), low, high))))
-    return Dimension(parameter, low=low, high=high, step=step, log=log)
+    return asked
 
 
-def _listed(parameter: Parameter, values: list[Any], where: str) -> Dimension:
-    if not values:
+def _listed(parameter: Parameter, values: Any, where: str) -> Dimension:
+    if not _is_list(values):
+        raise Invalid(f"{shown(values)} is not a list of values", path=where)
+    if not len(values[:1]):
         raise Invalid("the list of values is empty", path=where)
+    if len(values[: _MAX_VALUES + 1]) > _MAX_VALUES:
+        raise Invalid(f"a list holds at most {_MAX_VALUES:,} values", path=where)
     codes: dict[float, None] = {}
     for i, raw in enumerate(values):
-        value = raw.item() if isinstance(raw, np.generic) else raw
-        wrong = parameter.check(value)
-        if wrong:
-            raise Invalid(wrong, path=f"{where}/{i}")
+        value = _plain(raw)
+        _check(parameter, value, f"{where}/{i}")
         codes[encode(parameter, value)] = None
     return Dimension(parameter, values=tuple(codes))
+
+
+def _is_list(spec: Any) -> bool:
+    return isinstance(spec, list | tuple | range) or (isinstance(spec, np.ndarray) and spec.ndim > 0)
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own; anything else, and times, whose counts are no parameters, as it is."""
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    is_time = isinstance(value, np.datetime64 | np.timedelta64)
+    return value.item() if isinstance(value, np.generic) and not is_time else value
+
+
+def _check(parameter: Parameter, value: Any, where: str) -> None:
+    wrong = parameter.check(value)
+    if wrong:
+        raise Invalid(wrong, path=where)
+
+
+def _decimals(value: float) -> int:
+    """How many digits follow the decimal point of the shortest text that means `value`."""
+    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _step(name: object) -> str:
+    """A name as a step of a JSON Pointer (RFC 6901)."""
+    text = name if isinstance(name, str) else shown(name)
+    return text.replace("~", "~0").replace("/", "~1")
 
 
 def _refuse_unknown(parameters: Sequence[Parameter], given: Mapping[str, Any], path: str) -> None:
     names = [parameter.name for parameter in parameters]
     for name in given:
         if name not in names:
-            import difflib
-
-            near = difflib.get_close_matches(str(name), names, 1)
+            near = difflib.get_close_matches(_step(name)[:64], names, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(names) or 'no parameters'}"
-            raise Invalid(f"the strategy has no parameter {name!r}{hint}", path=f"{path}/{name}")
+            raise Invalid(f"the strategy has no parameter {shown(name)}{hint}", path=f"{path}/{_step(name)}")
