@@ -12,6 +12,9 @@ Fill = Literal["next_open", "close"]
 Direction = Literal["long", "short", "both"]
 """Which side may be traded; signals of the other side are ignored."""
 
+Cash = Annotated[float, msgspec.Meta(ge=1.0, le=1e15)]
+"""Initial cash: at least one unit, so that sizes and profits stay far above what rounding and tolerances hide."""
+
 Rate = Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)]
 
 

@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tunesmith.domain.messages.envelope import Date, Reply, Request, Symbol, Timeframe, Venue
-from tunesmith.domain.trading import Costs, Direction, Fill
-
-Cash = Annotated[float, msgspec.Meta(gt=0.0, le=1e15)]
+from tunesmith.domain.trading import Cash, Costs, Direction, Fill
 
 
 class MarketRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
