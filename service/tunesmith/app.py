@@ -28,6 +28,7 @@ from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
 from tunesmith.domain.messages.server import GetSchema, SchemaReply
 from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.services import (
+    answers,
     backtests,
     data,
     optimizations,
@@ -47,6 +48,7 @@ from tunesmith.services.jobs.tasks import Tasks
 from tunesmith.services.jobs.worker import Program
 from tunesmith.services.once import Finish, once
 from tunesmith.services.publisher import Publisher
+from tunesmith.services.sources import Upstream
 from tunesmith.storage.cache import Cache, MemoryCache
 from tunesmith.storage.database import Database
 from tunesmith.storage.files import write_file
@@ -57,6 +59,7 @@ from tunesmith.transport.events import EventsDoor
 from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.schema import message_schemas
+from tunesmith.transport.security import check_upstream
 from tunesmith.transport.sockets import InboxDoor, RequestsDoor
 
 logger = structlog.get_logger("tunesmith.app")
@@ -160,8 +163,10 @@ class Daemon:
     async def _open(self, stack: AsyncExitStack) -> Context:
         settings = self.settings
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        check_upstream(settings.sources.upstream, insecure=settings.sources.insecure_upstream)
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
+        answers.engine_version()  # of the sources that the workers are about to load
         lines: list[Callable[[str, LogLine], None]] = []
         pool = _make_pool(settings, lambda task_id, line: lines[0](task_id, line))
         await pool.start()
@@ -188,14 +193,18 @@ class Daemon:
         stack.push_async_callback(publisher.close)
         self._alive["publisher"] = lambda: publisher.alive
         events.start()
+        market = MarketStore(settings.data_dir / "market")
+        upstream = Upstream(settings, market, pool)
+        stack.push_async_callback(upstream.close)
         running = Tasks(settings, database, pool, events)
         stack.push_async_callback(running.close, settings.server.drain_timeout_s)
         lines.append(lambda task_id, line: running.log(task_id, line.level, line.message))
         context = Context(
             settings=settings,
             database=database,
-            market=MarketStore(settings.data_dir / "market"),
+            market=market,
             cache=cache,
+            upstream=upstream,
             executor=pool,
             tasks=running,
             started=asyncio.get_running_loop().time(),

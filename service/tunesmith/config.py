@@ -93,6 +93,14 @@ class Cache(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_mb: Count = 64
 
 
+class Sources(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where bars that are not stored are asked for; nowhere when `upstream` is empty."""
+
+    upstream: str = ""
+    insecure_upstream: bool = False
+    timeout_s: Positive = 10.0
+
+
 class Log(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`format` auto means human on a terminal and JSON elsewhere."""
 
@@ -109,6 +117,7 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     events: Events = Events()
     decision: Decision = Decision()
     cache: Cache = Cache()
+    sources: Sources = Sources()
     log: Log = Log()
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tunesmith.config import Settings
 from tunesmith.services.jobs.executor import Executor
 from tunesmith.services.jobs.tasks import Tasks
+from tunesmith.services.sources import Upstream
 from tunesmith.storage.cache import Cache
 from tunesmith.storage.database import Database
 from tunesmith.storage.market import MarketStore
@@ -20,6 +21,7 @@ class Context:
     database: Database
     market: MarketStore
     cache: Cache
+    upstream: Upstream
     executor: Executor
     tasks: Tasks
     started: float

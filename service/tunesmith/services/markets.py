@@ -44,11 +44,12 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def window_of(context: Context, request: MarketRequest, symbol: str, *, use_holdout: bool = False) -> Window:
-    """The window that a request names.
+    """The window that a request names; bars that are not stored are asked of the upstream first, where there is one.
 
     Raises `NotFound` for an unknown symbol or timeframe, `Invalid` for dates that are no dates, upside down or outside
     the data, and for a venue that must be named.
     """
+    await context.upstream.provide(request, symbol)
     series = context.market.find(symbol, request.timeframe, request.venue)
     start, end = _range_of(request, series)
     boundary = await boundary_of(context, series.venue, series.symbol)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from urllib.parse import urlsplit
 
 from tunesmith.errors import Invalid
 
@@ -33,6 +34,25 @@ def check_http_bind(address: str, setting: str, *, insecure_bind: bool = False, 
     host, port = split_host_port(address, setting)
     _fence(host, address, setting, insecure_bind or keyed)
     return ("" if host == "*" else host), port
+
+
+def check_upstream(address: str, *, insecure: bool = False) -> None:
+    """Refuse the address of an upstream data service that is none, or that needs `sources.insecure_upstream`.
+
+    `https` proves who answers; `tcp` and `http` are for this machine unless `insecure` allows them. Raises `Invalid`.
+    """
+    if not address:
+        return
+    scheme, separator, rest = address.partition("://")
+    if not separator or not rest or scheme not in ("tcp", "ipc", "http", "https"):
+        raise Invalid(f"sources.upstream = {address!r} is no address; write tcp://host:port or http://host:port/path")
+    if scheme in ("tcp", "http"):
+        host = urlsplit(address).hostname or ""
+        if not is_loopback(host) and not insecure:
+            raise Invalid(
+                f"sources.upstream = {address!r} is beyond this machine and nothing proves who answers there; use "
+                "https, or set insecure_upstream = true if a private network is the fence"
+            )
 
 
 def split_host_port(text: str, setting: str) -> tuple[str, int]:

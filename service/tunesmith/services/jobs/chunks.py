@@ -36,6 +36,7 @@ from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 from tunesmith.services.jobs.payloads import (
     BestTrial,
+    FetchBars,
     ImportBars,
     OnePoint,
     Prepare,
@@ -48,6 +49,9 @@ from tunesmith.services.jobs.payloads import (
 )
 from tunesmith.storage.market import MarketStore
 from tunesmith.storage.snapshots import Snapshots
+from tunesmith.storage.sources import open_source
+from tunesmith.storage.sources.download import download
+from tunesmith.storage.sources.source import Market
 
 _EQUITY_POINTS = 2000
 
@@ -124,6 +128,14 @@ def import_bars(payload: ImportBars) -> ImportReport:
     return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
 
 
+def fetch_bars(payload: FetchBars) -> int:
+    """Download bars from the upstream data service; how many are new."""
+    store = MarketStore(Path(payload.data_dir) / "market")
+    market = Market(payload.venue, payload.symbol, payload.timeframe)
+    source = open_source(payload.upstream, payload.timeout_s)
+    return download(source, store, market, (payload.start_ms, payload.end_ms))
+
+
 def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
     """The function with the time that it took beside its result: what a task's time limit counts."""
 
@@ -135,7 +147,7 @@ def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
 
 
 CHUNKS: dict[str, Callable[[Any], Timed]] = {
-    function.__name__: timed(function) for function in (prepare, search, backtest, judge, import_bars)
+    function.__name__: timed(function) for function in (prepare, search, backtest, judge, import_bars, fetch_bars)
 }
 """Chunk function by name."""
 

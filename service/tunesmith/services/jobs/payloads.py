@@ -111,6 +111,19 @@ class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
     ask: str = ""
 
 
+class FetchBars(msgspec.Struct, frozen=True, kw_only=True):
+    """Download what is not stored of [start_ms, end_ms) from the data service at `upstream`; see `sources.download`."""
+
+    data_dir: str
+    upstream: str
+    timeout_s: float
+    venue: str
+    symbol: str
+    timeframe: str
+    start_ms: int | None
+    end_ms: int
+
+
 class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
     """Bars that came with a request, as rows [time in UTC milliseconds, open, high, low, close, volume]."""
 
