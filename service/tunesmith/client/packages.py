@@ -84,26 +84,49 @@ class Wanted(msgspec.Struct, frozen=True):
         return None
 
 
+_Place = tuple[str, str]
+"""Topic and venue, for which at most one package is in force."""
+
+
 class Shelf:
-    """Packages in force that were not taken yet, the newest of each topic."""
+    """Packages in force that were not taken yet: of each topic and venue the newest.
+
+    A topic names no venue, so packages of several venues may stand on it side by side.
+    """
 
     def __init__(self) -> None:
-        self._packages: dict[str, dict[str, Any]] = {}
+        self._waiting: dict[_Place, dict[str, Any]] = {}
+        self._taken: dict[_Place, str] = {}
 
     def put(self, events: Iterable[PackageEvent]) -> None:
-        """Follow what happened, in order."""
+        """Follow what happened, in order. A package that was taken and still stands is not put there again."""
         for event in events:
-            self._packages.pop(event.topic, None)
-            if event.package is not None:
-                self._packages[event.topic] = event.package
+            package = event.package
+            if package is None:
+                self._withdraw(event.package_id)
+                continue
+            place = (event.topic, package["venue"])
+            replaced = [
+                p for p, one in self._waiting.items() if p == place or one["package_id"] == package["supersedes"]
+            ]
+            for waiting in replaced:
+                del self._waiting[waiting]
+            if self._taken.get(place) != event.package_id:
+                self._waiting[place] = package
 
     def take(self) -> dict[str, Any] | None:
         """The package that waits longest and has not expired by now; None when there is none."""
-        while self._packages:
-            package = self._packages.pop(next(iter(self._packages)))
+        while self._waiting:
+            place = next(iter(self._waiting))
+            package = self._waiting.pop(place)
             if not is_expired(package):
+                self._taken[place] = package["package_id"]
                 return package
         return None
+
+    def _withdraw(self, package_id: str) -> None:
+        self._waiting = {place: p for place, p in self._waiting.items() if p["package_id"] != package_id}
+        self._taken = {place: taken for place, taken in self._taken.items() if taken != package_id}
 
 
 def is_expired(package: dict[str, Any]) -> bool:
