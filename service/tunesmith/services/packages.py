@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -119,17 +120,34 @@ async def list_all(context: Context, request: ListPackages, call: Call) -> Packa
 async def revoke(context: Context, request: RevokePackage, call: Call) -> Change:
     """Take a package out of force, for every bot at once. `not_found`, `conflict` when it was revoked before."""
     row = await _load(context, request.package_id)
-    topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
 
     async def apply(conn: Connection) -> PackageReply:
         changed = await packages.revoke(conn, row.id, call.user, request.reason)
         if changed is None:
             raise Conflict("the package is revoked already", path="/data/package_id")
-        data = {"package_id": row.id, "reason": request.reason}
-        await outbox.append(conn, topic, "package.revoked", row.symbol, data)
+        await announce_withdrawn(conn, "package.revoked", [(changed, request.reason)])
         return _reply(changed)
 
     return Change(apply, after=lambda: telemetry.PACKAGES.labels("revoked").inc())
+
+
+async def announce_withdrawn(
+    conn: Connection, event_type: Literal["package.revoked", "package.expired"], why: Sequence[tuple[PackageRow, str]]
+) -> None:
+    """Append an event for each package that went out of force, with its reason, in the transaction that took it out.
+
+    A late bot hears the last event of a topic alone. Where another package stands on the topic (the successor of one
+    that was superseded, or another venue's), its approval is appended once more, so that it is what such a bot hears.
+    """
+    topics: dict[str, PackageRow] = {}
+    for row, reason in why:
+        topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
+        topics[topic] = row
+        await outbox.append(conn, topic, event_type, row.symbol, {"package_id": row.id, "reason": reason})
+    for topic, row in topics.items():
+        left = await packages.latest(conn, row.symbol, timeframe=row.timeframe, strategy_id=row.strategy_id)
+        if left is not None:
+            await outbox.append(conn, topic, "package.approved", left.symbol, left.doc)
 
 
 async def _load(context: Context, package_id: str) -> PackageRow:
