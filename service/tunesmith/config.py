@@ -93,6 +93,13 @@ class Cache(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_mb: Count = 64
 
 
+class Retention(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what only helps to go on is kept, in days."""
+
+    snapshot_days: Count = 1
+    reply_days: Count = 30
+
+
 class Sources(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where bars that are not stored are asked for; nowhere when `upstream` is empty."""
 
@@ -118,6 +125,7 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     decision: Decision = Decision()
     cache: Cache = Cache()
     sources: Sources = Sources()
+    retention: Retention = Retention()
     log: Log = Log()
 
     @property

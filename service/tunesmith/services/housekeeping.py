@@ -1,33 +1,52 @@
-"""What the daemon does every second beside answering: packages expire, gauges are set."""
+"""What the daemon does beside answering: packages expire, gauges are set, what nobody needs any more is removed."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from tunesmith import telemetry
-from tunesmith.domain.topics import package_topic
 from tunesmith.errors import TunesmithError
 from tunesmith.services.context import Context
-from tunesmith.storage import outbox, packages, tasks
+from tunesmith.services.packages import announce_withdrawn
+from tunesmith.storage import packages, requests, tasks
+from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
+from tunesmith.storage.snapshots import Snapshots
 
 logger = structlog.get_logger(__name__)
 
 _INTERVAL_S = 1.0
+_REMOVAL_INTERVAL_S = 600.0
+_DAY_S = 86_400.0
+_SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _STATES = ("pending", "running", "completed", "failed", "cancelled")
+
+Step = Callable[[Context], Awaitable[object]]
 
 
 async def keep_house(context: Context) -> None:
-    """Run until cancelled; a round that fails is logged and the next one tries again."""
+    """Run until cancelled; a step that fails is logged, and is tried again when its turn comes."""
+    await asyncio.gather(
+        _repeat(context, _INTERVAL_S, expire_packages, set_gauges),
+        _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies),
+    )
+
+
+async def _repeat(context: Context, interval_s: float, *steps: Step) -> None:
     while True:
-        try:
-            await expire_packages(context)
-            await set_gauges(context)
-        except TunesmithError as error:
-            logger.warning("housekeeping failed", reason=error.message)
-        await asyncio.sleep(_INTERVAL_S)
+        for step in steps:
+            try:
+                await step(context)
+            except TunesmithError as error:
+                logger.warning("housekeeping failed", step=step.__name__, reason=error.message)
+            except Exception:  # a fault of ours in one step must not end the others for good
+                logger.exception("housekeeping failed", step=step.__name__)
+        await asyncio.sleep(interval_s)
 
 
 async def expire_packages(context: Context) -> int:
@@ -37,10 +56,8 @@ async def expire_packages(context: Context) -> int:
 
     async def write(conn: Connection) -> int:
         due = await packages.expire_due(conn)
-        for row in due:
-            topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
-            data = {"package_id": row.id, "reason": f"it was valid until {row.valid_until}"}
-            await outbox.append(conn, topic, "package.expired", row.symbol, data)
+        why = [(row, f"it was valid until {row.valid_until}") for row in due]
+        await announce_withdrawn(conn, "package.expired", why)
         return len(due)
 
     n_expired = await context.database.write(write)
@@ -57,3 +74,21 @@ async def set_gauges(context: Context) -> None:
     telemetry.WORKERS.set(stats.alive)
     telemetry.QUEUE_DEPTH.set(stats.queued)
     telemetry.EVENT_HEAD.set(context.database.head)
+
+
+async def remove_snapshots(context: Context) -> int:
+    """Remove snapshots that no unfinished task names and nobody asked for lately; how many there were."""
+    unfinished = await tasks.unfinished(context.database)
+    named = {name for row in unfinished for name in _SHA256.findall(f"{row.request} {row.state}")}
+    snapshots = Snapshots(context.settings.data_dir / "snapshots")
+    older_than_s = context.settings.retention.snapshot_days * _DAY_S
+    return await asyncio.to_thread(snapshots.prune, named, older_than_s)
+
+
+async def forget_replies(context: Context) -> int:
+    """Forget stored replies whose time is over, some at a time so that no write is long; how many there were."""
+    before = iso(int((time.time() - context.settings.retention.reply_days * _DAY_S) * 1000))
+    n_forgotten = 0
+    while n := await context.database.write(lambda conn: requests.forget(conn, before)):
+        n_forgotten += n
+    return n_forgotten

@@ -52,6 +52,7 @@ async def store(
     return row
 
 
-async def forget(conn: Connection, before: str) -> int:
-    """Removes replies stored before a time (ISO text); how many."""
-    return await conn.execute("DELETE FROM requests WHERE created_at < ?", (before,))
+async def forget(conn: Connection, before: str, limit: int = 5_000) -> int:
+    """Removes replies stored before a time (ISO text), at most `limit` of them; how many."""
+    sql = "DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests WHERE created_at < ? LIMIT ?)"
+    return await conn.execute(sql, (before, limit))
