@@ -1,0 +1,58 @@
+"""The daemon put together: what it says of itself when one of its parts has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tunesmith import config
+from tunesmith.app import Daemon
+
+ANY_PORT = "tcp://127.0.0.1:0"
+
+
+def ask(address: str) -> tuple[int, dict[str, Any]]:
+    """Status and body of GET /health."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/health", timeout=20) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+async def end(name: str) -> None:
+    """End the asyncio task of that name, as a fault would."""
+    (task,) = (task for task in asyncio.all_tasks() if task.get_name() == name)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def test_a_part_that_has_ended_is_reported(tmp_path: Path) -> None:
+    server = config.Server(
+        data_dir=str(tmp_path), requests=ANY_PORT, events=ANY_PORT, inbox=ANY_PORT, http="127.0.0.1:0"
+    )
+    settings = config.Settings(server=server, workers=config.Workers(count=1))
+
+    async def main() -> None:
+        daemon = Daemon(settings)
+        doors = await daemon.start()
+        try:
+            address = str(doors["http"])
+            async with asyncio.timeout(60):
+                while (await asyncio.to_thread(ask, address))[0] != 200:
+                    await asyncio.sleep(0.05)
+            await end("publisher")
+            status, body = await asyncio.to_thread(ask, address)
+            assert (status, "the publisher has ended" in json.dumps(body)) == (503, True)
+            await end("housekeeping")
+            _, body = await asyncio.to_thread(ask, address)
+            assert "the housekeeping has ended" in json.dumps(body)
+        finally:
+            await daemon.stop()
+
+    asyncio.run(main())
