@@ -64,6 +64,8 @@ from tunesmith.transport.sockets import InboxDoor, RequestsDoor
 
 logger = structlog.get_logger("tunesmith.app")
 
+_CHUNKS = "tunesmith.services.jobs.chunks"
+
 DOORS_FILE = "doors.json"
 """In the data directory while the daemon runs: its process id and the addresses in force."""
 
@@ -283,7 +285,7 @@ def _make_cache(settings: Settings) -> Cache:
 
 
 def _make_pool(settings: Settings, say: Callable[[str, LogLine], None]) -> ProcessPool:
-    program = Program(table="tunesmith.services.jobs.chunks", warm_up="warm_up", log=settings.log)
+    program = Program(table=_CHUNKS, warm_up="warm_up", preload=(_CHUNKS,), log=settings.log)
 
     def on_message(task_id: str | None, kind: str, payload: Any) -> None:
         if kind == "log" and task_id is not None:

@@ -27,9 +27,9 @@ def import_markets(folder: Path) -> None:
     store.import_file(planted, symbol="PLANTED/USDT", timeframe="1d", venue="demo")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """A running daemon with both markets, shared by a module's tests."""
+    """A running daemon with both markets, shared by all tests that do not disturb it."""
     folder = tmp_path_factory.mktemp("daemon")
     import_markets(folder)
     running = DaemonProcess(folder)
