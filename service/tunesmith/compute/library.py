@@ -12,9 +12,10 @@ import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from tunesmith.compute.evaluate import Execution, evaluate_points
@@ -27,9 +28,10 @@ from tunesmith.compute.split import Split, annualized, default_boundary, split_a
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.trace import trace
 from tunesmith.domain.bars import Bars
-from tunesmith.domain.criteria import SEARCH_FLOOR, merge
+from tunesmith.domain.criteria import DEFAULT_CRITERIA, HOLDOUT_SHARE, MIN_BARS, merge, search_floor
+from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.messages.verdicts import ApprovalCriteria, Check
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import Space, build_space, decode, decode_point, encode_points
 from tunesmith.domain.trading import Costs, Direction, Fill
@@ -39,10 +41,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CHUNK = 8192
-DEFAULT_CRITERIA = ApprovalCriteria(
-    min_sharpe=0.5, max_drawdown=0.35, min_return=0.0, min_trades=10, min_win_rate=0.0, min_profit_factor=1.0
-)
-"""What `judge` asks where the caller does not say; the daemon's settings have the same defaults."""
+MAX_POINTS = 1_000_000
+"""Trials that `optimize` makes at most where the caller does not say; the daemon's settings have the same default."""
+
+_Count = Annotated[int, Meta(ge=1, le=2**53)]
+_Index = Annotated[int, Meta(ge=0, le=2**53)]
+_Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Study:
-    """A finished search over the in-sample part of `bars`."""
+    """A finished search over the in-sample part of `bars`; `points` float64[n, p] holds its trials' codes."""
 
     strategy: Strategy
     bars: Bars
@@ -75,6 +79,7 @@ class Study:
     constraints: ApprovalCriteria
     method: str
     seed: int
+    points: NDArray[np.float64]
     table: Table
     best_index: int | None
 
@@ -83,7 +88,7 @@ class Study:
         """The best eligible trial's parameters; None when no trial was eligible."""
         if self.best_index is None:
             return None
-        return {name: values[self.best_index].item() for name, values in self.table.parameters.items()}
+        return decode_point(self.strategy.parameters, self.points[self.best_index])
 
     @property
     def best_score(self) -> float | None:
@@ -140,12 +145,14 @@ def evaluate(
     start: int = 0,
     n_threads: int | None = None,
 ) -> Table:
-    """Metrics of every point in `params`: arrays of one length, zipped; scalars are repeated; the unnamed take defaults.
+    """Metrics of every point in `params`: arrays of one length, zipped; scalars repeated; the unnamed take defaults.
 
-    Points that break a `require` are NaN rows. Bars before `start` only warm indicators up.
+    Points that break a `require` are NaN rows. Bars before `start` only warm indicators up. Raises `Invalid` with the
+    path of the argument for what cannot be.
     """
     points = encode_points(rule.parameters, params or {})
-    execution = Execution(costs or Costs(), fill, direction, initial_cash)
+    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash)
+    start = _first_bar(bars, start)
     metrics = evaluate_points(rule, bars, points, execution, start=start, n_threads=n_threads or _n_cores())
     return Table(_columns(rule, points), metrics)
 
@@ -164,39 +171,44 @@ def optimize(
     direction: Direction = "long",
     initial_cash: float = 10_000.0,
     constraints: ApprovalCriteria | None = None,
-    holdout_share: float = 0.3,
+    holdout_share: float = HOLDOUT_SHARE,
+    max_points: int = MAX_POINTS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Study:
     """Search `param_ranges` (empty: what the strategy declares) for the best `target`.
 
     The last `holdout_share` of the bars is withheld from the search. `progress(done, total)` is called after every
-    chunk. Without `method` the grid is taken when it has at most `max_iterations` points, else random.
+    chunk. Without `method` the grid is taken when it has at most `max_iterations` points, else random. Raises `Invalid`
+    with the path of the argument for what cannot be, and for a search of more than `max_points` trials.
     """
-    target_metric(target, "/target")
+    one_of(target, (*METRICS, *TARGET_ALIASES), "metric", "/target")
+    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash)
+    floor = merge(_criteria(constraints, "/constraints"), search_floor(DEFAULT_CRITERIA))
     space = build_space(rule.parameters, param_ranges, "/param_ranges")
+    max_iterations = as_declared(max_iterations, _Count, "/max_iterations")
     method = choose_method(space, method, max_iterations)
-    if method not in SAMPLERS:
-        raise Invalid(f"{method!r} is no method; there are {', '.join(SAMPLERS)}", path="/method")
-    sampler = SAMPLERS[method](space, max_iterations, seed)
-    boundary_ms = default_boundary(bars, holdout_share)
+    sampler = _sampler(space, method, max_iterations, as_declared(seed, _Index, "/seed"), max_points)
+    boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))
     bars = annualized(bars, boundary_ms)
     split = split_at(bars, boundary_ms)
+    if not split.n_in_sample:
+        raise Invalid(f"{holdout_share:g} of {len(bars)} bars leaves none to search on", path="/holdout_share")
     in_sample = bars.slice(0, split.in_stop)
-    execution = Execution(costs or Costs(), fill, direction, initial_cash)
     points, metrics = _search(rule, in_sample, sampler, execution, progress)
-    floor = merge(constraints, SEARCH_FLOOR)
     best = best_trial(metrics, target, floor)
     table = Table(_columns(rule, points), metrics)
-    return Study(rule, bars, split, space, execution, target, floor, method, seed, table, best)
+    return Study(rule, bars, split, space, execution, target, floor, method, seed, points, table, best)
 
 
-def judge(study: Study, criteria: ApprovalCriteria | None = None, *, min_bars: int = 50) -> Verdict:
+def judge(study: Study, criteria: ApprovalCriteria | None = None, *, min_bars: int = MIN_BARS) -> Verdict:
     """Decide on the study's best point; see `compute.judgement` for the steps."""
-    if study.best_params is None:
+    asked = merge(_criteria(criteria, "/criteria"), DEFAULT_CRITERIA)
+    min_bars = as_declared(min_bars, _Count, "/min_bars")
+    if study.best_index is None:
         return Verdict("rejected", "no trial kept the constraints, so there is nothing to approve", [])
-    point = encode_points(study.strategy.parameters, study.best_params)[0]
+    point = study.points[study.best_index]
     n_out = len(study.bars) - study.split.out_start
-    plan = decide(merge(criteria, DEFAULT_CRITERIA), Segments(study.split.n_in_sample, n_out, min_bars))
+    plan = decide(asked, Segments(study.split.n_in_sample, n_out, min_bars))
     decision = run_plan(plan, study.strategy, study.bars, point, study.execution, study.split)
     return Verdict(decision.status, decision.reason, decision.public_checks())
 
@@ -261,12 +273,17 @@ def backtest(
     initial_cash: float = 10_000.0,
     start: int = 0,
 ) -> Report:
-    """One point with every order, trade and equity value, replayed and reported by vectorbt."""
-    point = encode_points(rule.parameters, params or {})[0]
-    if not rule.valid(point[np.newaxis])[0]:
+    """One point with every order, trade and equity value, replayed and reported by vectorbt.
+
+    Raises `Invalid` with the path of the argument for what cannot be.
+    """
+    points = encode_points(rule.parameters, params or {})
+    if len(points) != 1:
+        raise Invalid(f"a backtest takes one point, got {len(points)}; evaluate takes many", path="/params")
+    if not rule.valid(points)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/params")
-    execution = Execution(costs or Costs(), fill, direction, initial_cash)
-    return report_point(rule, bars, point, execution, start)
+    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash)
+    return report_point(rule, bars, points[0], execution, _first_bar(bars, start))
 
 
 def report_point(rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, start: int) -> Report:
@@ -291,6 +308,29 @@ def _segment(bars: Bars, split: Split, segment: str) -> tuple[Bars, int]:
     if segment == "holdout":
         return bars, split.out_start
     return bars.slice(0, split.in_stop), split.first
+
+
+def _sampler(space: Space, method: str, max_iterations: int, seed: int, max_points: int) -> Sampler:
+    one_of(method, SAMPLERS, "method", "/method")
+    sampler = SAMPLERS[method](space, max_iterations, seed)
+    if sampler.n_trials > as_declared(max_points, _Count, "/max_points"):
+        raise Invalid(
+            f"{method} means {sampler.n_trials:,} trials; the limit is {max_points:,}: narrow the ranges, widen the "
+            "steps, use random with fewer max_iterations, or raise max_points",
+            path="/param_ranges" if method == "grid" else "/max_iterations",
+        )
+    return sampler
+
+
+def _first_bar(bars: Bars, start: int) -> int:
+    first: int = as_declared(start, _Index, "/start")
+    if first >= len(bars):
+        raise Invalid(f"trading cannot start at bar {first}: there are {len(bars)}", path="/start")
+    return first
+
+
+def _criteria(given: ApprovalCriteria | None, path: str) -> ApprovalCriteria | None:
+    return None if given is None else as_declared(given, ApprovalCriteria, path)
 
 
 def _search(

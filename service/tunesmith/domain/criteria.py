@@ -27,8 +27,24 @@ CRITERIA: tuple[tuple[str, str, bool], ...] = (
 )
 """Criterion, the metric that it bounds, and whether from below."""
 
-SEARCH_FLOOR = ApprovalCriteria(min_trades=10)
-"""What a search asks of a trial when the request does not say: too few trades make any statistic meaningless."""
+DEFAULT_CRITERIA = ApprovalCriteria(
+    min_sharpe=0.5, max_drawdown=0.35, min_return=0.0, min_trades=10, min_win_rate=0.0, min_profit_factor=1.0
+)
+"""What an approval asks where nobody says; the section `decision` of the settings has the same defaults."""
+
+HOLDOUT_SHARE = 0.3
+"""Share of the bars, the newest, that no search receives, where nobody says."""
+
+MIN_BARS = 50
+"""Bars that a decision needs on either side of the hold-out's boundary, where nobody says."""
+
+
+def search_floor(approval: ApprovalCriteria) -> ApprovalCriteria:
+    """What a search asks of a trial when the request does not say, of what an approval asks by default.
+
+    It is the number of trades: too few make any statistic meaningless.
+    """
+    return ApprovalCriteria(min_trades=approval.min_trades)
 
 
 def bounds(criteria: ApprovalCriteria) -> list[Bound]:

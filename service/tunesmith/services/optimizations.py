@@ -9,7 +9,7 @@ import msgspec
 from tunesmith import telemetry
 from tunesmith.compute.samplers import SAMPLERS, choose_method
 from tunesmith.compute.selection import target_metric
-from tunesmith.domain.criteria import SEARCH_FLOOR, bounds, keeps, merge
+from tunesmith.domain.criteria import bounds, keeps, merge, search_floor
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.optimizations import (
     CancelOptimization,
@@ -32,7 +32,7 @@ from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.markets import window_of
 from tunesmith.services.once import Change
 from tunesmith.services.reports import Origin, make_report
-from tunesmith.services.verdicts import insert_follow_up, make_task
+from tunesmith.services.verdicts import default_criteria, insert_follow_up, make_task
 from tunesmith.services.work import Assignment, assign, prepared, work_of
 from tunesmith.storage import optimizations, reports, trials
 from tunesmith.storage import tasks as task_rows
@@ -92,7 +92,7 @@ async def start(context: Context, request: StartOptimization, call: Call) -> Cha
         max_iterations=request.max_iterations,
         seed=request.seed,
         n_trials=n_trials,
-        constraints=merge(request.constraints, SEARCH_FLOOR),
+        constraints=merge(request.constraints, search_floor(default_criteria(context.settings))),
         approve=request.approve,
     )
     task_id = tasks.new_id("opt")

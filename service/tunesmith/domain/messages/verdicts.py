@@ -14,7 +14,10 @@ Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 
 class ApprovalCriteria(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds that a result must keep; null means the setting's default for an approval, no bound for a search."""
+    """Bounds that a result must keep. Null means the setting's default for an approval.
+
+    For a search null means no bound; only of `min_trades` it asks the setting's default there too.
+    """
 
     min_sharpe: Number | None = None
     max_drawdown: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None

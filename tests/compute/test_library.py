@@ -1,0 +1,196 @@
+"""The library face: studies of every kind of parameter, and arguments that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tunesmith as ts
+from tunesmith.compute.library import MAX_POINTS, Report, Study, Table, Verdict
+from tunesmith.config import Settings
+from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.errors import Invalid
+
+CODE = """
+n = Int(5, 2, 40)
+width = Float(0.01, 0.001, 0.1, log=True)
+mode = Choice("cross", ["level", "cross"])
+scale = Choice(1.5, [0.5, 1.5])
+patient = Bool(False)
+line = sma(close, n)
+upward = crossed_above(close, line)
+enter_long((mode == "cross" and upward) or (mode == "level" and close > line * (1 + width * scale)))
+exit_long(crossed_below(close, line) and (not patient or close < line * (1 - width)))
+"""
+RULE = ts.Strategy.parse(CODE, id="choosy")
+RANGES = {"n": [3, 8, 20], "mode": ["level", "cross"], "scale": [0.5, 1.5], "patient": [True, False]}
+FREE = ts.Costs(fee_rate=0.0)
+LAX = ApprovalCriteria(
+    min_sharpe=-1e9, max_drawdown=1.0, min_return=-1e9, min_trades=0, min_win_rate=0.0, min_profit_factor=0.0
+)
+
+
+def wave(n: int) -> ts.Bars:
+    """Hourly closes of slow waves with noise: many trades, most of which win without costs."""
+    rng = np.random.default_rng(4)
+    close = 100.0 * np.exp(0.1 * np.sin(np.arange(n) / 8.0) + 0.02 * rng.standard_normal(n))
+    open_ = np.concatenate([close[:1], close[:-1]])
+    columns = {"open": open_, "high": np.maximum(open_, close), "low": np.minimum(open_, close), "close": close}
+    stamps = 1_700_000_400_000 // 3_600_000 * 3_600_000 + np.arange(n, dtype=np.int64) * 3_600_000
+    return ts.Bars.from_arrays(stamps, {**columns, "volume": np.ones(n)}, symbol="A/B", timeframe="1h")
+
+
+BARS = wave(1500)
+MA = ts.strategy("ma_cross_v1.0")
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return ts.optimize(RULE, BARS, RANGES, method="grid", costs=FREE, constraints=ApprovalCriteria(min_trades=1))
+
+
+def test_the_best_point_keeps_the_type_of_every_parameter(study: Study) -> None:
+    best = study.best_params
+    assert best is not None
+    assert {name: type(value) for name, value in best.items()} == {
+        "n": int, "width": float, "mode": str, "scale": float, "patient": bool,
+    }  # fmt: skip
+    row = study.trials.iloc[study.best_index]
+    assert best == {name: row[name] for name in best}
+    assert study.best_score == study.trials.loc[study.trials.eligible, "sharpe"].max()
+
+
+def test_the_best_point_computes_its_own_numbers_again(study: Study) -> None:
+    in_sample = study.bars.slice(0, study.split.in_stop)
+    report = ts.backtest(RULE, in_sample, study.best_params, costs=FREE)
+    assert report.disagreements == []
+    assert report.params == study.best_params
+    assert report.metrics["sharpe"] == study.best_score
+
+
+def test_a_study_of_choices_can_be_judged(study: Study) -> None:
+    verdict = ts.judge(study, LAX)
+    assert (verdict.status, verdict.guarded) == ("approved", False)
+    assert {check.segment for check in verdict.checks} >= {"in_sample", "holdout"}
+    strict = ts.judge(study, ApprovalCriteria(min_return=1e6))
+    assert strict.status == "rejected"
+
+
+def test_a_study_without_an_eligible_trial_has_no_best() -> None:
+    none = ts.optimize(RULE, BARS, {"n": [3]}, constraints=ApprovalCriteria(min_trades=10**6))
+    assert (none.best_params, none.best_score, ts.judge(none).status) == (None, None, "rejected")
+
+
+def test_a_search_asks_for_some_trades_where_nobody_says() -> None:
+    study = ts.optimize(RULE, BARS, {"n": [3]}, costs=FREE)
+    assert study.constraints == ApprovalCriteria(min_trades=Settings().decision.min_trades)
+
+
+def evaluated(**given: Any) -> Table:
+    return ts.evaluate(MA, BARS, **given)
+
+
+def searched(**given: Any) -> Study:
+    return ts.optimize(MA, BARS, **{"param_ranges": {"fast_period": [5, 6]}, **given})
+
+
+def tried(**given: Any) -> Report:
+    return ts.backtest(MA, BARS, **given)
+
+
+@pytest.mark.parametrize("call", [evaluated, searched, tried])
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"direction": "lng"}, "/direction"),
+        ({"fill": "clos"}, "/fill"),
+        ({"costs": ts.Costs(fee_rate=-1)}, "/costs/fee_rate"),
+        ({"costs": ts.Costs(fee_rate=float("nan"))}, "/costs/fee_rate"),
+        ({"costs": 0}, "/costs"),
+        ({"initial_cash": -5}, "/initial_cash"),
+        ({"initial_cash": float("nan")}, "/initial_cash"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused_by_name(
+    call: Callable[..., object], given: dict[str, Any], path: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        call(**given)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("call", [evaluated, tried])
+@pytest.mark.parametrize("start", [-1, len(BARS), 10**30, 1.5, float("nan"), None])
+def test_a_start_that_is_no_bar_is_refused(call: Callable[..., object], start: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        call(start=start)
+    assert caught.value.path == "/start"
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "says"),
+    [
+        ({"holdout_share": 0}, "/holdout_share", "0"),
+        ({"holdout_share": 1.0}, "/holdout_share", r"1\.0"),
+        ({"holdout_share": -1}, "/holdout_share", "-1"),
+        ({"holdout_share": float("nan")}, "/holdout_share", "nan"),
+        ({"holdout_share": 0.99999}, "/holdout_share", "leaves none"),
+        ({"method": "gird"}, "/method", "did you mean 'grid'"),
+        ({"target": "sharp"}, "/target", "did you mean 'sharpe'"),
+        ({"target": None}, "/target", "None is no metric"),
+        ({"max_iterations": 0}, "/max_iterations", "0"),
+        (
+            {"max_iterations": 10**9, "method": "random", "param_ranges": {}},
+            "/max_iterations",
+            "the limit is 1,000,000",
+        ),
+        ({"seed": -1}, "/seed", "-1"),
+        ({"max_points": 0}, "/max_points", "0"),
+        ({"max_points": 1}, "/param_ranges", "grid means 2 trials; the limit is 1"),
+        ({"constraints": ApprovalCriteria(min_sharpe=float("nan"))}, "/constraints/min_sharpe", "nan"),
+        ({"param_ranges": {"fast_perod": [5]}}, "/param_ranges/fast_perod", "did you mean 'fast_period'"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_by_name(given: dict[str, Any], path: str, says: str) -> None:
+    with pytest.raises(Invalid, match=says) as caught:
+        searched(**given)
+    assert caught.value.path == path
+
+
+def test_a_grid_above_the_budget_is_refused_with_its_size_unless_the_caller_allows_it() -> None:
+    whole = {"fast_period": {}, "slow_period": {}, "signal_threshold": {"step": 1e-7}}
+    with pytest.raises(Invalid, match="grid means 39,204,039,204 trials; the limit is 1,000,000") as caught:
+        searched(param_ranges=whole, method="grid")
+    assert caught.value.path == "/param_ranges"
+    assert Settings().limits.grid_points == MAX_POINTS
+    assert len(searched(method="grid", max_points=2).table) == 2
+
+
+def test_a_backtest_takes_one_point() -> None:
+    for fast in ([5, 6], []):
+        with pytest.raises(Invalid, match="takes one point") as caught:
+            tried(params={"fast_period": fast})
+        assert caught.value.path == "/params"
+    assert tried(params={"fast_period": [6]}).params["fast_period"] == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"min_bars": 0}, "/min_bars"),
+        ({"min_bars": float("nan")}, "/min_bars"),
+        ({"criteria": ApprovalCriteria(max_drawdown=35)}, "/criteria/max_drawdown"),
+    ],
+)
+def test_a_judgement_that_cannot_be_is_refused(study: Study, given: dict[str, Any], path: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        ts.judge(study, **given)
+    assert caught.value.path == path
+
+
+def test_too_few_bars_decide_nothing(study: Study) -> None:
+    verdict: Verdict = ts.judge(study, LAX, min_bars=1000)
+    assert verdict.status == "insufficient_data"
