@@ -46,12 +46,12 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
             return wrong
         if self.kind == "int" and value != int(value):
             return f"{shown(value)} is not a whole number"
-        if self.kind == "int" and abs(value) > EXACT:
-            return f"{shown(value)} is beyond 2^53, up to which whole numbers are exact"
         if self.low is not None and value < self.low:
             return f"{shown(value)} is below the least value {self.low:g}"
         if self.high is not None and value > self.high:
             return f"{shown(value)} is above the greatest value {self.high:g}"
+        if self.kind == "int" and abs(value) > EXACT:
+            return f"{shown(value)} is beyond 2^53, up to which whole numbers are exact"
         return None
 
 

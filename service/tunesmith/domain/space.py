@@ -310,7 +310,7 @@ def _spaced(parameter: Parameter, asked: Dimension, where: str) -> Dimension:
     if not math.isfinite(span):
         raise Invalid(f"{low:g} to {high:g} is too wide a range", path=f"{where}/max")
     if step is not None and span > 0 and not (step >= math.ulp(max(-low, high)) and span / step < EXACT):
-        raise Invalid(f"a step of {step:g} is too small for numbers from {low:g} to {high:g}", path=f"{where}/step")
+        raise Invalid(f"a step of {step!r} is too small for numbers from {low:g} to {high:g}", path=f"{where}/step")
     if asked.log and parameter.kind == "int":
         raw = np.exp(np.linspace(math.log(low), math.log(high), int(min(span + 1, 64))))
         raw[0], raw[-1] = low, high
