@@ -16,7 +16,7 @@ from typing import Any
 import zmq
 
 START_TIMEOUT_S = 30.0
-REPLY_TIMEOUT_S = 30.0
+REPLY_TIMEOUT_S = 40.0
 
 
 class DaemonProcess:
@@ -94,7 +94,8 @@ class Dealer:
 
     def ask(self, message_type: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
         """The whole reply envelope."""
-        request = {"v": 1, "type": message_type, "id": f"t{os.getpid()}-{next(self._ids)}", "data": data, **more}
+        request = {"v": 1, "type": message_type, "id": f"t{os.getpid()}-{next(self._ids)}", "data": data}
+        request |= {"deadline_ms": 30_000, **more}
         return self.send_frames([json.dumps(request).encode()])
 
     def data(self, message_type: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:

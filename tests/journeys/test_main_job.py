@@ -49,7 +49,7 @@ def http(daemon: DaemonProcess, method: str, path: str, body: Any = None, **head
 
 
 def test_a_dealer_walks_the_whole_way(daemon: DaemonProcess, dealer: Dealer, context: zmq.Context[Any]) -> None:
-    with subscriber(context, daemon, "pkg/PLANTED/USDT/") as events:
+    with subscriber(context, daemon, "pkg/PLANTED/USDT/1d/mine_v1/") as events:
         created = dealer.data("strategy.create", {"id": "mine_v1", "code": CODE})
         assert [p["name"] for p in created["parameters"]] == ["fast", "slow"]
 
