@@ -49,7 +49,7 @@ from tunesmith.services.jobs.worker import Program
 from tunesmith.services.once import Finish, once
 from tunesmith.services.publisher import Publisher
 from tunesmith.services.sources import Upstream
-from tunesmith.storage.cache import Cache, MemoryCache
+from tunesmith.storage.cache import Cache, LayeredCache, MemoryCache
 from tunesmith.storage.database import Database
 from tunesmith.storage.files import write_file
 from tunesmith.storage.market import MarketStore
@@ -281,7 +281,8 @@ async def health(context: Context, router: Router, alive: Mapping[str, Callable[
 
 def _make_cache(settings: Settings) -> Cache:
     chosen = settings.cache
-    return RedisCache(chosen.redis_url) if chosen.redis_url else MemoryCache(chosen.max_mb * 2**20)
+    near = MemoryCache(chosen.max_mb * 2**20)
+    return LayeredCache(near, RedisCache(chosen.redis_url)) if chosen.redis_url else near
 
 
 def _make_pool(settings: Settings, say: Callable[[str, LogLine], None]) -> ProcessPool:

@@ -86,7 +86,7 @@ class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Cache(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where computed answers are kept: in Redis at `redis_url`, in process when that is empty."""
+    """Where computed answers are kept: in process, and in Redis at `redis_url` where there is one."""
 
     redis_url: str = ""
     ttl_s: Positive = 604_800.0

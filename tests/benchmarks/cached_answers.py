@@ -2,13 +2,15 @@
 
 PYTHONPATH=tests python -m benchmarks.cached_answers [REQUESTS]
 
-Each case asks REQUESTS times (default 200) for the same backtest, one after the other, through a real daemon and a real
-Redis; where every answer is computed anew, a quarter as often. `computed` counts the answers that were not in the
-cache; the first requests of an outage, which open the circuit, are among those measured.
+Each case asks REQUESTS times (default 200), one after the other, through a real daemon and a real Redis. A daemon keeps
+what it computed in process as well, so it answers that while Redis is away; `restarted` is one that has it from Redis
+alone. `new` are backtests that no cache can have, a tenth as often: what an outage adds to them. `computed` counts the
+answers that were not in the cache; the first requests of an outage, which open the circuit, are among those measured.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from storage.redis_server import RedisServer
 
 BACKTEST = {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0", "params": {"fast_period": 5, "slow_period": 20}}
 WARM_UP = 20
+COUNT = itertools.count(1)
 
 
 def nothing(server: RedisServer) -> None:
@@ -46,10 +49,10 @@ def computed(daemon: DaemonProcess) -> float:
     return sum(sample["value"] for sample in samples if sample["labels"] == {"result": "miss"})
 
 
-def one(dealer: Dealer, events: zmq.Socket[bytes]) -> float:
+def one(dealer: Dealer, events: zmq.Socket[bytes], **changes: float) -> float:
     """Seconds from the request to the event that says completed."""
     begin = time.perf_counter()
-    task_id = dealer.data("backtest.start", BACKTEST)["task_id"]
+    task_id = dealer.data("backtest.start", {**BACKTEST, **changes})["task_id"]
     while True:
         assert events.poll(30_000), "the backtest did not end"
         topic, frame = events.recv_multipart()[:2]
@@ -58,7 +61,7 @@ def one(dealer: Dealer, events: zmq.Socket[bytes]) -> float:
             return time.perf_counter() - begin
 
 
-def measure(daemon: DaemonProcess, n: int, before_each: Callable[[], None]) -> str:
+def measure(daemon: DaemonProcess, n: int, before_each: Callable[[], None], *, new: bool = False) -> str:
     with zmq.Context() as context:
         dealer = Dealer(context, daemon.doors["requests"])
         events = subscriber(context, daemon, "task/")
@@ -66,7 +69,8 @@ def measure(daemon: DaemonProcess, n: int, before_each: Callable[[], None]) -> s
         times: list[float] = []
         for _ in range(n):
             before_each()
-            times.append(1000 * one(dealer, events))
+            changes = {"initial_cash": 10_000.0 + next(COUNT)} if new else {}
+            times.append(1000 * one(dealer, events, **changes))
         missed = computed(daemon) - missed
         events.close()
         dealer.close()
@@ -93,10 +97,15 @@ def main(n: int = 200) -> None:
         daemon = warmed(Path(folder), {"TUNESMITH_CACHE__REDIS_URL": server.url})
         for name, (fail, mend, each) in CASES.items():
             fail(server)
-            n_asked = n if fail is nothing else n // 4
-            print(f"{name:26}{measure(daemon, n_asked, _each(fail, server) if each else _nothing)}", flush=True)
+            print(f"{name:26}{measure(daemon, n, _each(fail, server) if each else _nothing)}", flush=True)
+            if not each:
+                print(f"{name + ', new':26}{measure(daemon, n // 10, _nothing, new=True)}", flush=True)
             mend(server)
             recover(daemon)
+        daemon.stop()
+        daemon.start()
+        recover(daemon)
+        print(f"{'Redis, restarted':26}{measure(daemon, n, _nothing)}", flush=True)
         daemon.stop()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from storage.redis_server import RedisServer
-from tunesmith.storage.cache import Cache, MemoryCache
+from tunesmith.storage.cache import Cache, LayeredCache, MemoryCache
 from tunesmith.storage.redis_cache import RedisCache
 
 Walk = Callable[[Cache], Awaitable[None]]
@@ -20,15 +20,16 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
-@pytest.fixture(params=["in process", "redis"])
+@pytest.fixture(params=["in process", "redis", "layered"])
 def walk(request: pytest.FixtureRequest) -> Callable[[Walk], None]:
     """Runs steps with a fresh cache."""
-    if request.param == "redis":
-        url = request.getfixturevalue("server").url
+    url = "" if request.param == "in process" else request.getfixturevalue("server").url
 
     def run(steps: Walk) -> None:
         async def main() -> None:
-            cache: Cache = RedisCache(url) if request.param == "redis" else MemoryCache()
+            cache: Cache = RedisCache(url) if url else MemoryCache()
+            if request.param == "layered":
+                cache = LayeredCache(MemoryCache(), cache)
             try:
                 await steps(cache)
             finally:
@@ -95,3 +96,25 @@ def test_many_at_once_each_get_their_own(walk: Callable[[Walk], None]) -> None:
         assert found == [b"%d" % n for n in range(20)]
 
     walk(steps)
+
+
+def test_layers_answer_from_the_near_one_while_the_far_one_is_away(server: RedisServer) -> None:
+    async def main() -> None:
+        far = RedisCache(server.url)
+        await far.set("elsewhere", b"2")
+        cache = LayeredCache(MemoryCache(), far)
+        await cache.set("here", b"1")
+        assert [await cache.get(key) for key in ("here", "elsewhere")] == [b"1", b"2"]
+        assert await far.get("here") == b"1"
+        server.freeze()
+        try:
+            assert await cache.get("here") == b"1"
+            assert await cache.get("elsewhere") is None
+            await cache.set("new", b"3")
+            assert await cache.get("new") == b"3"
+            assert "Redis does not answer" in (await cache.trouble() or "")
+        finally:
+            server.thaw()
+            await cache.close()
+
+    asyncio.run(main())

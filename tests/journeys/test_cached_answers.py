@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from journeys.test_main_job import http, next_event, subscriber
 from storage.redis_server import RedisServer
 
 BACKTEST = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0", "params": {"fast_period": 5, "slow_period": 20}}
+_COUNT = itertools.count()
 REPEATS = ("report_id", "task_id", "created_at")
 """What differs between two reports of the same backtest."""
 
@@ -131,6 +133,8 @@ def test_the_main_job_goes_on_whatever_redis_does(
         found = asker.until_done("optimization.status", {"optimization_id": search["optimization_id"]})
         assert found["status"] == "completed", found
         assert content(report_of(asker)) == content(before)
+        new = 7_000 + next(_COUNT)
+        assert content(report_of(asker, initial_cash=new)) == content(report_of(asker, initial_cash=new))
         with urllib.request.urlopen(f"http://{redis_daemon.doors['http']}/readyz", timeout=5) as ready:
             assert ready.status == 200
         health = http(redis_daemon, "GET", "/health")

@@ -70,5 +70,40 @@ class MemoryCache:
             self.n_bytes -= _size(key, entry[0])
 
 
+class LayeredCache:
+    """A cache at hand before one that is shared: what was set here stays quick while the shared one is away.
+
+    For values that never change under their key; a deleted one may live on in other processes. What comes from afar is
+    not kept near, for nothing says how long it may be.
+    """
+
+    def __init__(self, near: Cache, far: Cache) -> None:
+        self._near, self._far = near, far
+
+    async def get(self, key: str) -> bytes | None:
+        """The value from the first that has it."""
+        value = await self._near.get(key)
+        return await self._far.get(key) if value is None else value
+
+    async def set(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
+        """Keeps `value` in both, for `ttl_s` seconds at most."""
+        await self._near.set(key, value, ttl_s)
+        await self._far.set(key, value, ttl_s)
+
+    async def delete(self, key: str) -> None:
+        """Forgets `key` in both."""
+        await self._near.delete(key)
+        await self._far.delete(key)
+
+    async def trouble(self) -> str | None:
+        """What is wrong with either."""
+        return await self._near.trouble() or await self._far.trouble()
+
+    async def close(self) -> None:
+        """Closes both."""
+        await self._near.close()
+        await self._far.close()
+
+
 def _size(key: str, value: bytes) -> int:
     return len(key.encode()) + len(value)
