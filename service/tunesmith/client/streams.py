@@ -251,7 +251,7 @@ class PackageEvents(Follow[PackageEvent]):
 
 
 class Packages(Follow[dict[str, Any]]):
-    """The packages in force that were asked for, each once; of several on one topic the newest."""
+    """The packages in force that were asked for, each once; of several of one topic and venue the newest."""
 
     def __init__(self, stream: EventStream, wanted: Wanted, timeout_s: float | None) -> None:
         super().__init__(stream, wanted, timeout_s)
