@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from tunesmith.services.work import Assignment
 from tunesmith.storage import reports
 from tunesmith.storage.clock import iso, now
 from tunesmith.storage.reports import ReportRow, ReportSummaryRow
+
+T = TypeVar("T", Report, ReportSummary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +65,7 @@ async def get(context: Context, request: GetReport, call: Call) -> Report:
     row = await reports.get(context.database, request.report_id)
     if row is None:
         raise NotFound(f"there is no report {request.report_id!r}", path="/data/report_id")
-    return Report(
-        report_id=row.id,
-        task_id=row.task_id,
-        optimization_id=row.optimization_id,
-        strategy_id=row.strategy_id,
-        strategy_version=row.strategy_version,
-        venue=row.venue,
-        symbol=row.symbol,
-        timeframe=row.timeframe,
-        params=row.params,
-        metrics=row.metrics,
-        start_date=row.start_date,
-        end_date=row.end_date,
-        used_holdout=row.used_holdout,
-        data_hash=row.data_hash,
-        costs=row.costs,
-        fill=row.fill,
-        direction=row.direction,
-        created_at=row.created_at,
-        stats=row.stats,
-        trades=row.trades,
-        equity=row.equity,
-    )
+    return _shown(Report, row)
 
 
 async def list_all(context: Context, request: ListReports, call: Call) -> ReportList:
@@ -98,21 +78,10 @@ async def list_all(context: Context, request: ListReports, call: Call) -> Report
         limit=request.limit,
         offset=request.offset,
     )
-    return ReportList(reports=[_summary(row) for row in rows], total=total)
+    return ReportList(reports=[_shown(ReportSummary, row) for row in rows], total=total)
 
 
-def _summary(row: ReportSummaryRow) -> ReportSummary:
-    return ReportSummary(
-        report_id=row.id,
-        optimization_id=row.optimization_id,
-        strategy_id=row.strategy_id,
-        strategy_version=row.strategy_version,
-        venue=row.venue,
-        symbol=row.symbol,
-        timeframe=row.timeframe,
-        params=row.params,
-        metrics=row.metrics,
-        start_date=row.start_date,
-        end_date=row.end_date,
-        created_at=row.created_at,
-    )
+def _shown(kind: type[T], row: ReportSummaryRow) -> T:
+    """A row as the wire shows it: the same fields, but for the id's name."""
+    fields = {name: getattr(row, name) for name in kind.__struct_fields__ if name != "report_id"}
+    return kind(report_id=row.id, **fields)

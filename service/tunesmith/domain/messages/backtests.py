@@ -106,6 +106,7 @@ class ReportSummary(Reply, frozen=True, kw_only=True):
     metrics: dict[str, float | None]
     start_date: str
     end_date: str
+    used_holdout: bool
     created_at: str
 
 
