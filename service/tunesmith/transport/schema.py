@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any, get_type_hints
@@ -35,6 +36,7 @@ _PARAMETERS = {
 }
 
 
+@functools.cache
 def message_schemas(type: str | None = None) -> SchemaReply:
     """The JSON Schemas of every message, or of the one named, and of the envelopes; what `schema.get` answers.
 
