@@ -54,6 +54,15 @@ _NEXT = {
 """What to do next about a field that names something which is not there."""
 
 
+_LOOKS = {
+    "symbol": "BTC/USDT",
+    "timeframe": "5m, 1h or 1d",
+    "venue": "binance",
+    "version": "1.0: 1 to 20 of A-Z a-z 0-9 _ . -",
+}
+"""What a field looks like whose form is fixed."""
+
+
 @dataclass(slots=True)
 class Line:
     """A command's way to the daemon. `as_json`: print JSON and nothing else on standard output."""
@@ -170,11 +179,14 @@ def _knock(address: str) -> None:
 
 def _advice(error: TunesmithError) -> str:
     path = error.path or ""
-    lines = [error.message]
+    field = path.removeprefix("/data/")
+    message = error.message.removeprefix(f"{path}: ")
+    if "matching regex" in message:
+        message = f"it must look like {_LOOKS.get(field, 'a name: 1 to 64 of A-Z a-z 0-9 . _ : -')}"
+    lines = [message]
     if path and len(error.errors) == 1:
-        field = path.removeprefix("/data/")
-        if "/" in field:
-            lines = [f"{field.replace('/', ' ')}: {error.message}"]
+        if "/" in field or error.message.startswith(path):
+            lines = [f"{field.replace('/', ' ')}: {message}"]
     elif len(error.errors) > 1:
         lines = [f"{e.path.removeprefix('/data/')}: {e.message}" for e in error.errors]
     if isinstance(error, NotFound) or path == "/data/venue":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from enum import Enum
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tunesmith.cli import FAILED
+from tunesmith.cli import FAILED, fit
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import Line, talks
 from tunesmith.cli.tables import moment, params, show_facts
@@ -36,7 +37,7 @@ def listen(
     strategy: Annotated[str | None, typer.Option(help="Of this strategy alone.", metavar="STRATEGY")] = None,
     grade: Annotated[
         list[Grade] | None,
-        typer.Option("--grade", help="Packages of this grade; repeat it.  [default: both]"),
+        typer.Option("--grade", help="proven or criteria; repeat it.  [default: both]", metavar="GRADE"),
     ] = None,
     count: Annotated[int | None, typer.Option(help="End after so many events.", min=1, metavar="N")] = None,
     timeout: Annotated[float | None, typer.Option(help="End after a silence of so many seconds.", metavar="S")] = None,
@@ -47,7 +48,7 @@ def listen(
     """
     if strategy is not None and timeframe is None:
         raise typer.BadParameter("--strategy needs --timeframe")
-    line.ask("ping")
+    _warn_of_a_name_unknown(line, symbol)
     if not line.as_json:
         typer.echo(f"Listening at {line.events}; Ctrl-C ends it.", err=True)
     heard = 0
@@ -61,6 +62,15 @@ def listen(
     if count is not None or heard == 0:
         typer.echo(f"Nothing more came for {timeout:g} s; {heard} events.", err=True)
         raise typer.Exit(FAILED)
+
+
+def _warn_of_a_name_unknown(line: Line, symbol: str) -> None:
+    """Packages of a market may come before its data; a wrong name is likelier."""
+    known = sorted({data["symbol"] for data in line.ask("data.list")["data"]})
+    if symbol not in known:
+        near = difflib.get_close_matches(symbol, known, 3, 0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`tunesmith data list` shows what is there."
+        typer.echo("\n".join(fit(f"There is no market data for {symbol!r}; {hint}")), err=True)
 
 
 def _show(event: PackageEvent, as_json: bool) -> None:

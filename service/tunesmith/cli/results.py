@@ -16,6 +16,7 @@ app = new_app()
 
 _SHOWN = ("sharpe", "total_return", "max_drawdown", "n_trades")
 _TARGETS = {"return": "total_return", "drawdown": "max_drawdown"}
+_SHORT = {"total_return": "return", "max_drawdown": "drawdown", "n_trades": "trades"}
 _MOST_COLUMNS = 4
 
 
@@ -81,12 +82,13 @@ def _show_trials(task: str, found: dict[str, Any], sort: str | None, offset: int
     wide = len(names) <= _MOST_COLUMNS
     rows = []
     for trial in found["trials"]:
-        values = [number(trial["params"][name]) for name in names] if wide else [params(trial["params"])]
-        note = "" if trial["eligible"] else ("invalid" if trial["error"] else "bounds broken")
-        rows.append((trial["index"], *values, *(metric(name, trial["metrics"][name]) for name in columns), note))
-    headings = [name.replace("_", " ") for name in (*(names if wide else ["params"]), *columns)]
+        values = [number(trial["params"][name], 4) for name in names] if wide else [params(trial["params"])]
+        mark = "" if trial["eligible"] else "x"
+        rows.append((trial["index"], *values, *(metric(name, trial["metrics"][name]) for name in columns), mark))
+    headings = [name.replace("_", " ") for name in (names if wide else ["params"])]
+    headings += [_SHORT.get(name, name).replace("_", " ") for name in columns]
     show_table(("trial", *headings, ""), rows, right=("trial", *(headings if wide else headings[1:])))
-    shown = f"{offset + 1:,} to {offset + len(rows):,} of {found['total']:,} trials, by {by.replace('_', ' ')}"
+    shown = f"{offset + 1:,} to {offset + len(rows):,} of {found['total']:,} trials, by {_SHORT.get(by, by)}"
     typer.echo(f"\n{shown}; the search is {found['status']}.")
-    if any(not trial["eligible"] and not trial["error"] for trial in found["trials"]):
-        typer.echo("Trials with broken bounds (such as too few trades) cannot be the best.")
+    if any(not trial["eligible"] for trial in found["trials"]):
+        typer.echo("x: it breaks a bound, such as too few trades, and cannot be the best.")

@@ -17,7 +17,7 @@ app = new_app()
 
 @app.command()
 def schema(
-    type: Annotated[str | None, typer.Argument(help="One message type; all without.", metavar="[TYPE]")] = None,
+    type: Annotated[str | None, typer.Argument(help="One message type; all without.", metavar="TYPE")] = None,
     asyncapi: Annotated[bool, typer.Option("--asyncapi", help="The doors as an AsyncAPI 3.0 document.")] = False,
 ) -> None:
     """Print the JSON Schemas of every message, or an AsyncAPI document. JSON, on standard output."""

@@ -25,7 +25,8 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: 
     named = any(map(str.strip, columns))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", show_header=named)
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        longest = max(map(len, name.split()), default=0)
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold", min_width=longest)
     for row in rows:
         table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
     make_console().print(table)
@@ -57,9 +58,9 @@ def metric(name: str, value: float | None) -> str:
     return f"{value:.1%}" if name in _PERCENT else f"{value:.2f}"
 
 
-def number(value: Any) -> str:
+def number(value: Any, digits: int = 6) -> str:
     """A parameter's value, without digits that say nothing."""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def params(values: Mapping[str, Any]) -> str:

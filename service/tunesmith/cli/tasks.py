@@ -27,7 +27,7 @@ _PAGE = 1000
 @talks
 def status(
     line: Line,
-    task: Annotated[str | None, typer.Argument(help="The task's id; the newest tasks without.", metavar="[ID]")] = None,
+    task: Annotated[str | None, typer.Argument(help="The task's id; the newest tasks without.", metavar="ID")] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay until it has ended.")] = False,
     limit: Annotated[int, typer.Option(help="How many tasks to list.", min=1, max=1000, metavar="N")] = 20,
 ) -> None:
