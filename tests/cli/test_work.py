@@ -150,7 +150,7 @@ def test_strategies_are_listed_shown_and_added(folder: Path, tmp_path: Path) -> 
         (
             ("backtest", "BTC/USDT", RULE, "--timeframe", "7x"),
             1,
-            "tunesmith: timeframe: it must look like 5m, 1h or 1d",
+            "timeframe: it must look like 5m, 1h or 1d",
         ),
         (("backtest", "BTC/USDT", RULE, "--fee", "2"), 1, "tunesmith: costs fee_rate: Expected"),
         (("optimize", "BTC/USDT", RULE, "-r", "fast_period=60:5"), 1, "min 60 is above max 5"),
