@@ -164,7 +164,6 @@ class Daemon:
 
     async def _open(self, stack: AsyncExitStack) -> Context:
         settings = self.settings
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         check_upstream(settings.sources.upstream, insecure=settings.sources.insecure_upstream)
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
