@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,16 @@ def own_daemon(folder: Path) -> Iterator[DaemonProcess]:
     made.stop()
 
 
+Connect = Callable[[DaemonProcess], Dealer]
+
+
+@pytest.fixture
+def connect(context: zmq.Context[Any]) -> Iterator[Connect]:
+    """Makes a bot for a daemon as it listens now; each is closed at the end, however the test ends."""
+    with ExitStack() as stack:
+        yield lambda daemon: stack.enter_context(Dealer(context, daemon.doors["requests"]))
+
+
 def trials_of(dealer: Dealer, optimization_id: str) -> list[dict[str, Any]]:
     trials: list[dict[str, Any]] = []
     while True:
@@ -52,8 +63,8 @@ def trials_of(dealer: Dealer, optimization_id: str) -> list[dict[str, Any]]:
             return trials
 
 
-def test_a_search_goes_on_after_a_kill_and_ends_the_same(own_daemon: DaemonProcess, context: zmq.Context[Any]) -> None:
-    dealer = Dealer(context, own_daemon.doors["requests"])
+def test_a_search_goes_on_after_a_kill_and_ends_the_same(own_daemon: DaemonProcess, connect: Connect) -> None:
+    dealer = connect(own_daemon)
     undisturbed = dealer.data("optimization.start", SEARCH, id="undisturbed")["optimization_id"]
     whole = dealer.until_done("optimization.status", {"optimization_id": undisturbed})
     assert whole["status"] == "completed", whole
@@ -67,9 +78,8 @@ def test_a_search_goes_on_after_a_kill_and_ends_the_same(own_daemon: DaemonProce
 
     wait_until(in_the_middle, 60.0, lambda: f"it did not begin: {status}")
     own_daemon.kill()
-    dealer.close()
     own_daemon.start()
-    dealer = Dealer(context, own_daemon.doors["requests"])
+    dealer = connect(own_daemon)
     again = dealer.until_done("optimization.status", {"optimization_id": killed})
     assert again["status"] == "completed", again
     assert again["n_done"] == whole["n_trials"]
@@ -77,24 +87,22 @@ def test_a_search_goes_on_after_a_kill_and_ends_the_same(own_daemon: DaemonProce
     assert trials_of(dealer, killed) == trials_of(dealer, undisturbed)
     repeated = dealer.data("optimization.start", SEARCH, id="killed")
     assert repeated["optimization_id"] == killed
-    dealer.close()
 
 
 def test_an_approval_survives_the_kill_and_reaches_the_bot_once(
-    own_daemon: DaemonProcess, context: zmq.Context[Any]
+    own_daemon: DaemonProcess, context: zmq.Context[Any], connect: Connect
 ) -> None:
-    dealer = Dealer(context, own_daemon.doors["requests"])
+    dealer = connect(own_daemon)
     search = dealer.data(
         "optimization.start",
         {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0", "param_ranges": EDGE, "method": "grid"},
     )
     dealer.until_done("optimization.status", {"optimization_id": search["optimization_id"]})
     request = {"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]}
-    acknowledged = dealer.data("strategy.approve", request, id="approve-1", deadline_ms=50)
+    acknowledged = dealer.data("strategy.approve", request, id="approve-1", deadline_ms=1000)
     own_daemon.kill()
-    dealer.close()
     own_daemon.start()
-    dealer = Dealer(context, own_daemon.doors["requests"])
+    dealer = connect(own_daemon)
     verdict = dealer.until_done("verdict.status", {"verdict_id": acknowledged["verdict_id"]})
     assert verdict["approved"], verdict
     repeated = dealer.verdict(request, id="approve-1")
@@ -104,11 +112,10 @@ def test_an_approval_survives_the_kill_and_reaches_the_bot_once(
     with subscriber(context, own_daemon, "pkg/PLANTED/") as events:
         _, event = next_event(events)
     assert event["data"] == verdict["parameter_package"]
-    dealer.close()
 
 
-def test_a_killed_worker_costs_nothing_but_time(own_daemon: DaemonProcess, context: zmq.Context[Any]) -> None:
-    dealer = Dealer(context, own_daemon.doors["requests"])
+def test_a_killed_worker_costs_nothing_but_time(own_daemon: DaemonProcess, connect: Connect) -> None:
+    dealer = connect(own_daemon)
     search = dealer.data("optimization.start", SEARCH)["optimization_id"]
     status: dict[str, Any] = {}
 
@@ -121,26 +128,23 @@ def test_a_killed_worker_costs_nothing_but_time(own_daemon: DaemonProcess, conte
     found = dealer.until_done("optimization.status", {"optimization_id": search})
     assert found["status"] == "completed", found
     assert found["n_done"] == found["n_trials"]
-    dealer.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_daemon_cleanly_in_the_middle_of_work(
-    folder: Path, context: zmq.Context[Any], how: signal.Signals
+    folder: Path, connect: Connect, how: signal.Signals
 ) -> None:
     daemon = DaemonProcess(folder, SMALL_CHUNKS)
     daemon.start()
-    dealer = Dealer(context, daemon.doors["requests"])
+    dealer = connect(daemon)
     search = dealer.data("optimization.start", SEARCH)["optimization_id"]
-    dealer.close()
     assert daemon.stop(how) == 0, daemon.log()[-3000:]
     assert "Traceback" not in daemon.log()
     assert not (folder / "doors.json").exists()
     daemon.start()
-    dealer = Dealer(context, daemon.doors["requests"])
+    dealer = connect(daemon)
     cancelled = dealer.data("optimization.cancel", {"optimization_id": search})
     assert cancelled["status"] == "cancelled"
-    dealer.close()
     daemon.stop()
 
 
