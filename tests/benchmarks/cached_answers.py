@@ -99,7 +99,7 @@ def main(n: int = 200) -> None:
             fail(server)
             print(f"{name:26}{measure(daemon, n, _each(fail, server) if each else _nothing)}", flush=True)
             if not each:
-                print(f"{name + ', new':26}{measure(daemon, n // 10, _nothing, new=True)}", flush=True)
+                print(f"{name + ', new':26}{measure(daemon, max(1, n // 10), _nothing, new=True)}", flush=True)
             mend(server)
             recover(daemon)
         daemon.stop()
