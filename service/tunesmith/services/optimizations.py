@@ -171,9 +171,11 @@ async def run(context: Context, job: Job) -> None:
         raise Internal(f"vectorbt computes other numbers: {'; '.join(made['disagreements'])}")
     origin = Origin(report_id=tasks.new_id("rp"), task_id=job.id, optimization_id=job.id, used_holdout=False)
     report = make_report(origin, task, data, made)
-    verdict = make_task(
-        context, task, params=params, report_id=report.id, optimization_id=job.id, criteria=task.approve
-    )
+    verdict = None
+    if task.approve is not None:
+        verdict = make_task(
+            context, task, params=params, report_id=report.id, optimization_id=job.id, criteria=task.approve
+        )
     follow_up: list[TaskRow] = []
 
     async def apply(conn: Connection) -> dict[str, Any]:
@@ -181,7 +183,7 @@ async def run(context: Context, job: Job) -> None:
         await optimizations.set_result(conn, job.id, params, best.score, best.index)
         await optimizations.link(conn, job.id, report_id=report.id)
         result = {"best_params": params, "best_score": best.score, "report_id": report.id, "verdict_id": None}
-        if task.approve is not None:
+        if verdict is not None:
             row = await insert_follow_up(conn, job.row, verdict)
             await optimizations.link(conn, job.id, verdict_id=row.id)
             follow_up.append(row)

@@ -83,12 +83,6 @@ async def listing(
     return await page(source, OptimizationRow, filters, order="created_at DESC, rowid DESC", limit=limit, offset=offset)
 
 
-async def set_data(conn: Connection, optimization_id: str, data_hash: str, n_trials: int) -> None:
-    """Stores what is known once the data was read: its hash, and the number of trials."""
-    sql = "UPDATE optimization_tasks SET data_hash = ?, n_trials = ? WHERE id = ?"
-    await conn.execute(sql, (data_hash, n_trials, optimization_id))
-
-
 async def set_result(
     conn: Connection, optimization_id: str, best_params: dict[str, Any], best_score: float, best_index: int
 ) -> ResultRow:

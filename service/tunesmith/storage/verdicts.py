@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from tunesmith.domain.messages.envelope import Grade
 from tunesmith.domain.messages.verdicts import VerdictStatus
 from tunesmith.storage.connections import Connection, Source
-from tunesmith.storage.rows import Page, Row, insert, page, select, select_one
+from tunesmith.storage.rows import Page, Row, insert, page, select_one
 
 
 class VerdictRow(Row, frozen=True, kw_only=True):
@@ -42,11 +42,6 @@ async def get(source: Source, verdict_id: str) -> VerdictRow | None:
     return await select_one(source, VerdictRow, "WHERE id = ?", (verdict_id,))
 
 
-async def of_optimization(source: Source, optimization_id: str) -> list[VerdictRow]:
-    """Every verdict on a search, oldest first."""
-    return await select(source, VerdictRow, "WHERE optimization_id = ? ORDER BY created_at, rowid", (optimization_id,))
-
-
 async def listing(
     source: Source,
     *,
@@ -59,9 +54,3 @@ async def listing(
     """`VerdictRow`s, newest first."""
     filters = {"symbol": symbol, "strategy_id": strategy_id, "venue": venue}
     return await page(source, VerdictRow, filters, order="created_at DESC, rowid DESC", limit=limit, offset=offset)
-
-
-async def count_by_verdict(source: Source) -> dict[str, int]:
-    """Number of verdicts of each kind that occurs."""
-    rows = await source.fetch_all("SELECT verdict, count(*) FROM verdicts GROUP BY verdict")
-    return {row[0]: int(row[1]) for row in rows}

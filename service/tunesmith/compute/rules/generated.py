@@ -54,11 +54,6 @@ def load_kernel(source: str) -> Kernel:
         return _loaded[name]
 
 
-def n_loaded_kernels() -> int:
-    """Kernels that this process holds in memory; they stay until it ends."""
-    return len(_loaded)
-
-
 def _written(folder: Path, name: str, source: str) -> Path:
     target = folder / f"{name}.py"
     if target.exists() and target.read_text(encoding="utf-8") == source:

@@ -1,7 +1,7 @@
 """What workers do: one function for each kind of chunk, by name in `CHUNKS`.
 
-A chunk's payload and result are plain values. Bars travel as the hash of a snapshot on disk: `prepare` cuts the window
-that a task may see out of the market data and writes it there, so that workers which search never have the hold-out.
+A chunk's payload and result are plain values. Bars travel as the hash of a snapshot on disk: `prepare`, which reads all
+of a market, cuts the window that a task may see and writes it there, so that what a search works on has no hold-out.
 """
 
 from __future__ import annotations
