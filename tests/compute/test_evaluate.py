@@ -18,7 +18,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.compute.trace import trace
 from tunesmith.domain.bars import Bars
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import ACCOUNT_METRICS
 from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
@@ -90,13 +90,13 @@ def test_traced_orders_on_real_candles_are_the_simulators(
 
 
 @pytest.mark.parametrize("strategy_id", BUILTIN_IDS)
-def test_every_built_in_strategy_gives_every_metric_and_its_trace_the_same(strategy_id: str) -> None:
+def test_every_built_in_strategy_gives_every_account_metric_and_its_trace_the_same(strategy_id: str) -> None:
     bars = random_bars(np.random.default_rng(3), 700)
     strategy = builtin(strategy_id)
     points = encode_points(strategy.parameters, {})
     execution = Execution(Costs(fee_rate=0.001, slippage_rate=0.001))
     metrics = evaluate_points(strategy, bars, points, execution, start=50)
-    assert list(metrics) == list(METRICS)
+    assert list(metrics) == list(ACCOUNT_METRICS)
     traced = trace(strategy, bars, points[0], execution, start=50)
     profits = [t.profit for t in traced.trades]
     slow = slow_metrics(traced.equity.tolist(), traced.position.tolist(), profits, 10_000.0, bars.bars_per_year)
@@ -167,7 +167,7 @@ def test_undefined_is_nan_and_never_zero_or_infinite() -> None:
     strategy = builtin("ma_cross_v1.0")
     points = encode_points(strategy.parameters, {"fast_period": 5, "slow_period": 200})
     metrics = {name: float(values[0]) for name, values in evaluate_points(strategy, bars, points, Execution()).items()}
-    undefined = {"sharpe", "sortino", "calmar", "win_rate", "profit_factor", "expectancy"}
+    undefined = {"sharpe", "sortino", "calmar", "win_rate", "profit_factor", "expectancy", "recovery_factor"}
     assert {name for name, value in metrics.items() if np.isnan(value)} == undefined
     assert {value for name, value in metrics.items() if name not in undefined} == {0.0}
 

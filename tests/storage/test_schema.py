@@ -123,13 +123,13 @@ def test_a_metric_that_came_later_is_a_column_after_the_next_start(
 
     async def after() -> None:
         database = await Database.open(tmp_path / "t.db")
-        row = await database.fetch_one("SELECT omega, sharpe FROM trials")
+        row = await database.fetch_one("SELECT later, sharpe FROM trials")
         await database.close()
         assert row is not None
         assert tuple(row) == (None, 1.0)
 
     asyncio.run(before())
-    monkeypatch.setitem(METRICS, "omega", Metric("omega", "", "", "maximize", ""))
+    monkeypatch.setitem(METRICS, "later", Metric("later", "", "", "maximize", "", "account"))
     asyncio.run(after())
 
 

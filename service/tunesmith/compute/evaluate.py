@@ -5,12 +5,13 @@
 3. A chunk is cut into blocks whose signals stay in a core's cache; threads take block after block (kernels release the
    GIL), fill in the signals and walk them.
 4. The totals of a chunk become metrics, so memory does not grow with the number of points but for the results.
+5. Where path metrics are asked for, `paths` walks the chunk's points once more, each by itself.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,12 +20,13 @@ from numpy.typing import NDArray
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import N_TOTALS, Market, Results, Terms
 from tunesmith.compute.metrics import metrics_of
+from tunesmith.compute.paths import evaluate_paths
 from tunesmith.compute.rules.binding import bind, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies.grid import walk_grids
 from tunesmith.compute.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import ACCOUNT_METRICS, PATH_METRICS
 from tunesmith.errors import Invalid
 
 __all__ = ["KERNEL_WALKS", "Execution", "evaluate_points"]
@@ -46,25 +48,32 @@ def evaluate_points(
     *,
     start: int = 0,
     n_threads: int = 1,
+    metrics: Collection[str] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
-    """Every metric of `domain.metrics.METRICS` for `points` float64[n, p]; float64[n] by name, NaN where undefined.
+    """Metrics of `domain.metrics.METRICS` for `points` float64[n, p]; float64[n] by name, NaN where undefined.
 
+    `metrics` names those that are wanted, in the order of the answer; None: those of the account, which cost the least.
     `start` is the first bar whose signals count: earlier bars only warm indicators up, the account enters flat, and
     the metrics are over the bars from `start` on. Raises `Invalid` for a start outside the bars.
     """
     check_start(bars, start)
     points = np.ascontiguousarray(points, np.float64)
-    metrics = {name: np.full(len(points), np.nan) for name in METRICS}
+    found = {name: np.full(len(points), np.nan) for name in (ACCOUNT_METRICS if metrics is None else metrics)}
+    needs_path = not found.keys().isdisjoint(PATH_METRICS)
     chosen = np.flatnonzero(strategy.valid(points))
     prepared = prepare(bars)
     lo = 0
     while lo < len(chosen):
         rows = chosen[lo : lo + _chunk_length(strategy, bars, points, chosen[lo : lo + _MAX_CHUNK])]
         totals = evaluate_totals(strategy, prepared, points[rows], execution, start=start, n_threads=n_threads)
-        for name, values in metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash).items():
-            metrics[name][rows] = values
+        chunk = metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash)
+        if needs_path:
+            walk = KERNEL_WALKS.get(strategy.id) if strategy.kind == "kernel" else None
+            chunk |= evaluate_paths(strategy, prepared, points[rows], execution, walk, start, n_threads)
+        for name, values in found.items():
+            values[rows] = chunk[name]
         lo += len(rows)
-    return metrics
+    return found
 
 
 def evaluate_totals(

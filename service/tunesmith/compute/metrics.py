@@ -1,4 +1,4 @@
-"""From a walk's totals to the metrics of `domain.metrics.METRICS`."""
+"""From a walk's totals to the metrics of `domain.metrics.METRICS` that are the account's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tunesmith.compute.kernel_arrays import (
     SUM_RETURNS,
     SUM_SQUARES,
 )
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import ACCOUNT_METRICS
 
 ROUNDING = 1e-12
 """Deviations a bar and drawdowns up to this are rounding, and zero; so are deviations below 1e-7 of the mean."""
@@ -26,7 +26,7 @@ ROUNDING = 1e-12
 def metrics_of(
     totals: NDArray[np.float64], n_bars: int, bars_per_year: float, initial_cash: float
 ) -> dict[str, NDArray[np.float64]]:
-    """Metrics of n points, float64[n] by name, from their totals float64[n, N_TOTALS] over `n_bars` bars.
+    """Account metrics of n points, float64[n] by name, from their totals float64[n, N_TOTALS] over `n_bars` bars.
 
     NaN where undefined: ratios over zero, a variance of fewer than two returns, an annual return beyond all floats.
     """
@@ -46,12 +46,13 @@ def metrics_of(
         trades = totals[:, N_TRADES]
         profit, loss = totals[:, GROSS_PROFIT], totals[:, GROSS_LOSS]
         drawdown = totals[:, MAX_DRAWDOWN]
+        deep = np.where(drawdown > ROUNDING, drawdown, 0.0)
         values = {
             "total_return": growth - 1.0,
             "annual_return": annual_return,
             "sharpe": mean / std * np.sqrt(bars_per_year),
             "sortino": mean / downside * np.sqrt(bars_per_year),
-            "calmar": annual_return / np.where(drawdown > ROUNDING, drawdown, 0.0),
+            "calmar": annual_return / deep,
             "max_drawdown": drawdown.copy(),
             "volatility": std * np.sqrt(bars_per_year),
             "n_trades": trades.copy(),
@@ -59,5 +60,6 @@ def metrics_of(
             "profit_factor": profit / loss,
             "expectancy": (profit - loss) / trades,
             "exposure": totals[:, N_EXPOSED] / n,
+            "recovery_factor": (growth - 1.0) / deep,
         }
-    return {name: np.where(np.isfinite(values[name]), values[name], np.nan) for name in METRICS}
+    return {name: np.where(np.isfinite(values[name]), values[name], np.nan) for name in ACCOUNT_METRICS}

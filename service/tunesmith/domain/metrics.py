@@ -1,9 +1,16 @@
 """The metrics table: name, formula, unit, direction and source of every number the product reports.
 
-`compute/metrics.py` computes them; this table is the documentation, and `server.info` lists it. Symbols: E_t the
-equity at the close of bar t, E_0 the initial cash, R_t = E_t / E_{t-1} - 1 the net return over bar t (n of them),
-A the bars per year, mean and std over R_t (std with n - 1), P_j the net profit of closed trade j in cash.
-An undefined value is NaN inside and null in JSON, never 0 or infinity.
+This table is the documentation, and `server.info` lists it; `compute/metrics.py` and `compute/kernel_path.py` compute
+its rows. An undefined value is NaN inside and null in JSON, never 0 or infinity. Symbols:
+
+E_t       equity at the close of bar t = 1 … n; E_0 the initial cash
+R_t       net return over bar t, E_t / E_{t-1} - 1, costs included
+A         bars a year
+mean, std over all bars (of closed trades: over those), std with n - 1
+P_j       net profit of closed trade j in cash; V_j the value of its entries, size times price
+D_t       drawdown at the close of bar t, 1 - E_t / max_{s<=t} E_s
+C_t       the market's close; r_t = C_t / C_{t-1} - 1, and r_1 = 0: nothing is held before the first close
+e         mean net exposure: mean of w_t, the position's value at the close as a share of equity, below 0 when short
 """
 
 from __future__ import annotations
@@ -12,39 +19,139 @@ from typing import Literal, NamedTuple
 
 
 class Metric(NamedTuple):
-    """One row of the table. `direction` says which way is better, and so how a target is optimized."""
+    """One row of the table.
+
+    `direction` says which way is better, and so how a target is optimized. `basis` says what the metric costs: those
+    of the "account" come with every evaluation, in a time that depends on the number of trades; those of the "path"
+    need every bar's equity and every closed trade, and are computed where they are asked for, and in every report.
+    """
 
     name: str
     formula: str
     unit: str
     direction: Literal["maximize", "minimize"]
     source: str
+    basis: Literal["account", "path"]
 
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("total_return", "E_n / E_0 - 1", "fraction", "maximize", "definition"),
-        Metric("annual_return", "(E_n / E_0)^(A / n) - 1", "fraction a year", "maximize", "geometric mean"),
-        Metric("sharpe", "mean(R) / std(R) * sqrt(A)", "1/sqrt(year)", "maximize", "Sharpe 1994, risk-free rate 0"),
+        Metric("total_return", "E_n / E_0 - 1", "fraction", "maximize", "definition", "account"),
+        Metric("annual_return", "(E_n / E_0)^(A / n) - 1", "fraction a year", "maximize", "geometric mean", "account"),
+        Metric(
+            "sharpe",
+            "mean(R) / std(R) * sqrt(A)",
+            "1/sqrt(year)",
+            "maximize",
+            "Sharpe 1994, risk-free rate 0",
+            "account",
+        ),
         Metric(
             "sortino",
             "mean(R) * sqrt(A) / sqrt(mean(min(R, 0)^2))",
             "1/sqrt(year)",
             "maximize",
             "Sortino & van der Meer 1991, target 0",
+            "account",
         ),
-        Metric("calmar", "annual_return / max_drawdown", "1/year", "maximize", "Young 1991, whole period"),
-        Metric("max_drawdown", "max_t(1 - E_t / max_{s<=t} E_s)", "positive fraction", "minimize", "definition"),
-        Metric("volatility", "std(R) * sqrt(A)", "fraction a year", "minimize", "definition"),
-        Metric("n_trades", "number of closed trades", "trades", "maximize", "definition"),
-        Metric("win_rate", "share of closed trades with P > 0", "fraction", "maximize", "definition"),
-        Metric("profit_factor", "sum(P, P > 0) / -sum(P, P < 0)", "ratio", "maximize", "definition"),
-        Metric("expectancy", "mean(P)", "cash a trade", "maximize", "definition"),
-        Metric("exposure", "share of bars that end in a position", "fraction", "maximize", "definition"),
+        Metric("calmar", "annual_return / max_drawdown", "1/year", "maximize", "Young 1991, whole period", "account"),
+        Metric("max_drawdown", "max(D)", "positive fraction", "minimize", "definition", "account"),
+        Metric("volatility", "std(R) * sqrt(A)", "fraction a year", "minimize", "definition", "account"),
+        Metric("n_trades", "number of closed trades", "trades", "maximize", "definition", "account"),
+        Metric("win_rate", "share of closed trades with P > 0", "fraction", "maximize", "definition", "account"),
+        Metric("profit_factor", "sum(P, P > 0) / -sum(P, P < 0)", "ratio", "maximize", "definition", "account"),
+        Metric("expectancy", "mean(P)", "cash a trade", "maximize", "definition", "account"),
+        Metric("exposure", "share of bars that end in a position", "fraction", "maximize", "definition", "account"),
+        Metric(
+            "recovery_factor",
+            "total_return / max_drawdown",
+            "ratio",
+            "maximize",
+            "convention of MetaTrader, as fractions",
+            "account",
+        ),
+        Metric(
+            "omega",
+            "sum(max(R, 0)) / sum(max(-R, 0))",
+            "ratio",
+            "maximize",
+            "Keating & Shadwick 2002, threshold 0",
+            "path",
+        ),
+        Metric(
+            "tail_ratio",
+            "|95th percentile of R| / |5th percentile of R|, both interpolated linearly",
+            "ratio",
+            "maximize",
+            "convention of pyfolio",
+            "path",
+        ),
+        Metric("ulcer_index", "sqrt(mean(D^2))", "positive fraction", "minimize", "Martin & McCann 1989", "path"),
+        Metric(
+            "longest_drawdown",
+            "most bars in a row with D > 0, a drawdown still open at the end included",
+            "bars",
+            "minimize",
+            "definition",
+            "path",
+        ),
+        Metric(
+            "skew",
+            "mean((R - mean(R))^3) / mean((R - mean(R))^2)^1.5",
+            "number",
+            "maximize",
+            "moment coefficient of the sample, not corrected for bias",
+            "path",
+        ),
+        Metric(
+            "kurtosis",
+            "mean((R - mean(R))^4) / mean((R - mean(R))^2)^2, not excess: a normal distribution has 3",
+            "number",
+            "minimize",
+            "moment coefficient of the sample, not corrected for bias",
+            "path",
+        ),
+        Metric(
+            "timing_sharpe",
+            "mean(a) / std(a) * sqrt(A) with a_t = R_t - e * r_t",
+            "1/sqrt(year)",
+            "maximize",
+            "Sharpe 1994, of the return beyond what the mean exposure earns",
+            "path",
+        ),
+        Metric(
+            "sqn",
+            "sqrt(n_trades) * mean(P) / std(P)",
+            "number",
+            "maximize",
+            "Tharp 2008, with P for R-multiples",
+            "path",
+        ),
+        Metric("average_trade_return", "mean(P / V)", "fraction", "maximize", "definition", "path"),
+        Metric("median_trade_return", "median(P / V)", "fraction", "maximize", "definition", "path"),
+        Metric("best_trade_return", "max(P / V)", "fraction", "maximize", "definition", "path"),
+        Metric("worst_trade_return", "min(P / V)", "fraction", "maximize", "definition", "path"),
+        Metric(
+            "average_holding_time",
+            "mean over closed trades of bars from the first entry to the last exit",
+            "bars",
+            "minimize",
+            "definition",
+            "path",
+        ),
+        Metric(
+            "buy_and_hold_return", "C_n / C_1 - 1", "fraction", "maximize", "the market's own, without costs", "path"
+        ),
     )
 }
 """Every metric by name, in the order of columns."""
+
+ACCOUNT_METRICS: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.basis == "account")
+"""What every evaluation gives."""
+
+PATH_METRICS: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.basis == "path")
+"""What an evaluation gives where it is asked for."""
 
 TARGET_ALIASES: dict[str, str] = {"return": "total_return", "drawdown": "max_drawdown"}
 """Short names that `optimization_target` accepts beside the table's own."""
