@@ -38,16 +38,54 @@ OF_BARS = (
     "stoch({w}, 2, {w}).d",
     "donchian({w}).upper",
     "donchian({w}).middle",
+    "donchian({w}).lower",
     "keltner({w}, k, {w}).upper",
+    "keltner({w}, 1, {w}).middle",
     "keltner({w}, 1.5, {w}).lower",
     "supertrend({w}, 1.5).line",
     "supertrend({w}, abs(k)).direction",
 )
 OF_SERIES_IN_PARTS = (
     "macd({x}, {w}, {w}, {w}).line",
+    "macd({x}, {w}, {w}, {w}).signal",
     "macd({x}, {w}, {w}, {w}).hist",
     "bbands({x}, {w}, k).upper",
+    "bbands({x}, {w}, 1).middle",
     "bbands({x}, {w}, 2).lower",
+)
+PRICES = (
+    *COLUMNS[:4],
+    *("sma(close, {w})", "ema(close, {w})", "wma(open, {w})", "hma(close, m + 1)", "dema(high, {w})", "tema(low, {w})"),
+    *("vwap({w})", "bbands(close, {w}, k).upper", "keltner({w}, 1, m).lower", "donchian({w}).middle"),
+    *("supertrend({w}, 1.5).line", "shift(highest(high, {w}))", "shift(lowest(low, {w}))", "where(use, close, open)"),
+    *('at("4h", ema(close, 3))', "(close + open) / 2", "close * (1 + k / 100)", "exp(log(close))", "sqrt(high * low)"),
+    "(high ** 2 / high)",
+)
+LIVELY = (
+    *("crossed_above({p}, {q})", "crossed_below({p}, {q})", "{p} > {q}", "low < {p} <= high", "rising({p}, 2)"),
+    *("rsi(close, n) < level", "mfi(m + 1) > level", "zscore(close, 7) < -1", "stoch(7, 2, 3).k < 30", "cci(n) > 50"),
+    *(
+        "adx(5) > 25 and close > {p}",
+        '{p} > at("4h", sma(close, n))',
+        'at("2h", close < open)',
+        "since({p} > {q}) == n",
+    ),
+    *("macd(close, 3, 7, 4).hist > 0", "shift(close > open, n)", "where({p} > {q}, use, {q} > open)", "falling(close)"),
+    *("close // 2 % 3 == 1", "supertrend(n, 1.5).direction > 0", "volume > sma(volume, n) * 1.5", "mom(close, n) > k"),
+)
+LEVELS = (
+    *("stop_loss(close - abs(k) * atr(n))", "stop_loss(abs(k) / 20)", "stop_loss(where(use, 0.02, 0))"),
+    *('stop_loss(at("4h", lowest(low, n)))', "stop_loss(0.004)"),
+    *("take_profit(where(use, 1.1 * close, x))", "take_profit(0.05)", "take_profit(donchian(n).upper + atr(n))"),
+    *("take_profit(close + abs(k) * true_range())", "take_profit(0.006)"),
+    *("trailing_stop(0.03)", "trailing_stop(lowest(low, n))", "trailing_stop(close - 3 * atr(m + 1))"),
+    *("trailing_stop(k / 60)", "max_holding(m)", "max_holding(where(use, 2 * n, 0))"),
+)
+"""Orders with a level or a time: fractions and prices, constant, from parameters, and from longer bars."""
+
+ELEMENTWISE = (
+    *("abs({a})", "min({a}, {b})", "max({a}, {b})", "sqrt({a})", "-{a}", "{a} % {b}", "{a} // 7"),
+    *("log({a})", "exp({a} / 1000)", "({a}) ** 2"),
 )
 WINDOWS = st.sampled_from(["n", "m + 1", "2", "3", "7", "n * 2", "max(n, m)", "n // 2 + 1"])
 CONSTANTS = st.sampled_from(["0", "1", "2.5", "-1", "30", "0.01", "k", "level", "n", "(k + 1)", "k * level", "n / m"])
@@ -73,7 +111,7 @@ def series(draw: st.DrawFn, depth: int = 3, longer: bool = True) -> str:
     if kind == 8:
         return f"where({draw(condition(depth - 1, longer))}, {draw(inner)}, {draw(st.one_of(inner, CONSTANTS))})"
     if kind == 9:
-        text = draw(st.sampled_from(["abs({a})", "min({a}, {b})", "max({a}, {b})", "sqrt({a})", "-{a}", "{a} % {b}"]))
+        text = draw(st.sampled_from(ELEMENTWISE))
         return text.format(a=draw(inner), b=draw(st.one_of(inner, CONSTANTS)))
     if kind == 10 and longer:
         return f'at("{draw(st.sampled_from(["2h", "4h"]))}", {draw(series(depth - 1, False))})'
@@ -104,31 +142,31 @@ def condition(draw: st.DrawFn, depth: int = 3, longer: bool = True) -> str:
 
 
 @st.composite
+def lively(draw: st.DrawFn) -> str:
+    """A condition that holds now and then on most markets, so that a rule trades."""
+    price = st.sampled_from(PRICES)
+    p, q = (draw(price).format(w=draw(WINDOWS)) for _ in range(2))
+    return draw(st.sampled_from(LIVELY)).format(p=p, q=q)
+
+
+@st.composite
 def rules(draw: st.DrawFn, depth: int = 3) -> str:
     """A whole rule: named parts, orders of every kind."""
     lines = [f"x = {draw(series(depth))}", f"y = {draw(series(depth))}", "z = x - y"]
-    lines.append(f"enter_long({draw(condition(depth))})")
-    lines.append(draw(st.sampled_from(["exit_long(crossed_below(x, y))", "exit_long(z > k)", "exit_long(not x > y)"])))
-    if draw(st.booleans()):
-        lines.append(f"enter_short({draw(condition(depth - 1))})")
-        lines.append(f"exit_short({draw(condition(depth - 1))})")
     lines += draw(
-        st.lists(
-            st.sampled_from(
-                [
-                    "stop_loss(close - abs(k) * atr(n))",
-                    "stop_loss(abs(k) / 20)",
-                    "take_profit(where(use, 1.1 * close, x))",
-                    "take_profit(0.05)",
-                    "trailing_stop(0.03)",
-                    "trailing_stop(lowest(low, n))",
-                    "max_holding(m)",
-                ]
-            ),
-            max_size=3,
-            unique_by=lambda line: line.split("(")[0],
-        )
+        st.lists(st.sampled_from(["require(n > 2 or m > 2)", "top, centre, bottom = bbands(close, n)"]), max_size=1)
     )
+    asked = st.one_of(condition(depth), lively(), lively(), lively())
+    crossing = st.sampled_from(["crossed_below(x, y)", "crossed_above(z, k)", "z > k", "not x > y"])
+    sides = draw(st.sampled_from(["long", "long", "both", "both", "short"]))
+    if sides != "short":
+        lines.append(f"enter_long({draw(asked)})")
+        lines += draw(st.lists(asked.map("enter_long({})".format), max_size=1))
+        lines.append(f"exit_long({draw(st.one_of(crossing, asked, lively(), lively()))})")
+    if sides != "long":
+        lines.append(f"enter_short({draw(asked)})")
+        lines.append(f"exit_short({draw(st.one_of(crossing, asked, lively(), lively()))})")
+    lines += draw(st.lists(st.sampled_from(LEVELS), max_size=3, unique_by=lambda line: line.split("(")[0]))
     return HEADER + "\n".join(lines) + "\n"
 
 

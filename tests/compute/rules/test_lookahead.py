@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reference.random_rules import points, random_bars, rules
-from tunesmith.compute.rules.binding import bind
-from tunesmith.compute.rules.strategy import Strategy
+from reference.rule_cases import RuleCase, seen_ahead
+from tunesmith.compute.execution import Execution
+from tunesmith.compute.rules import rows
+from tunesmith.compute.rules.longer_bars import LongerBars, longer_bars
+from tunesmith.domain.bars import Bars
 
 
 @settings(
@@ -20,19 +24,18 @@ from tunesmith.compute.rules.strategy import Strategy
 )
 @given(rules(), st.integers(0, 2**32))
 def test_random_rules_do_not_see_what_comes(code: str, seed: int) -> None:
-    strategy = Strategy.parse(code)
-    codes = points(3, seed)
-    bars = random_bars(150, seed)
-    whole = bind(strategy, bars, codes)
-    told = whole.signals(0, 3)
-    for cut in np.random.default_rng(seed).integers(1, 150, 4).tolist():
-        part = bind(strategy, bars.slice(0, cut), codes)
-        signals = part.signals(0, 3)
-        np.testing.assert_array_equal(part.warmup, np.minimum(whole.warmup, cut))
-        for name in ("enter_long", "exit_long", "enter_short", "exit_short"):
-            if getattr(told, name) is not None:
-                np.testing.assert_array_equal(getattr(signals, name), getattr(told, name)[:, :cut], f"{cut}\n{code}")
-        for name in ("stop_loss", "take_profit", "trailing_stop"):
-            level = getattr(told, name)
-            if level is not None and level.price is not None:
-                np.testing.assert_array_equal(getattr(signals, name).price, level.price[:, :cut], f"{cut}\n{code}")
+    case = RuleCase(code, random_bars(150, seed), points(3, seed), Execution(), 0)
+    assert seen_ahead(case, np.random.default_rng(seed).integers(1, 150, 4).tolist()) == [], case
+
+
+def test_a_rule_that_sees_ahead_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_early(bars: Bars, timeframe: str) -> LongerBars:
+        made = longer_bars(bars, timeframe)
+        return LongerBars(made.bars, np.minimum(made.known + 1, len(made) - 1))
+
+    case = RuleCase(
+        'enter_long(True)\nstop_loss(at("4h", low))\n', random_bars(150, 3), np.empty((1, 0)), Execution(), 0
+    )
+    assert seen_ahead(case, range(50, 54)) == []
+    monkeypatch.setattr(rows, "longer_bars", too_early)
+    assert "stop_loss on 52 bars are not those on all" in seen_ahead(case, range(50, 54))
