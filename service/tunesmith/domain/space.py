@@ -6,84 +6,16 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import EXACT, Parameter, Range, Scalar, not_finite, shown
 from tunesmith.errors import FieldError, Invalid
 
-_STEPS_WITHOUT_STEP = 10
 _MAX_VALUES = 1_000_000
-_MAX_DECIMALS = 22
-"""10^22 is the largest power of ten that a float64 holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dimension:
-    """One searched parameter.
-
-    Either `values` lists its points (codes, see `encode`), or it is the arithmetic sequence low, low + step, … <= high,
-    or, with `step` None, the continuous interval [low, high] (log-uniform with `log`), which a grid samples at
-    `n_steps` points.
-    """
-
-    parameter: Parameter
-    low: float = 0.0
-    high: float = 0.0
-    step: float | None = None
-    log: bool = False
-    values: tuple[float, ...] = ()
-    n_steps: int = _STEPS_WITHOUT_STEP
-
-    @property
-    def name(self) -> str:
-        return self.parameter.name
-
-    @property
-    def size(self) -> int:
-        """Number of grid points along this dimension."""
-        if self.values:
-            return len(self.values)
-        if self.step is None:
-            return self.n_steps if self.high > self.low else 1
-        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
-
-    def at(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Codes of the grid points `index` int64[n] (0 <= index < size); float64[n]."""
-        if self.values:
-            return np.asarray(self.values, np.float64)[index]
-        if self.step is not None:
-            return np.minimum(self._steps(index, self.step), self.high)
-        if self.size == 1:
-            return np.full(len(index), self.low)
-        return self.sample(index / (self.size - 1))
-
-    def sample(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Codes at the positions `unit` float64[n] in [0, 1], 1 being the end itself: how samplers draw; float64[n]."""
-        if self.values or self.step is not None:
-            return self.at(np.minimum((unit * self.size).astype(np.int64), self.size - 1))
-        if self.log:
-            low, high = math.log(self.low), math.log(self.high)
-            inside = np.exp(low + unit * (high - low))
-        else:
-            inside = self.low + unit * (self.high - self.low)
-        inside = np.clip(inside, self.low, self.high)
-        return np.where(unit <= 0.0, self.low, np.where(unit >= 1.0, self.high, inside))
-
-    def _steps(self, index: NDArray[np.int64], step: float) -> NDArray[np.float64]:
-        """low + index * step without the rounding dust of repeated steps: 0.30000000000000004 is 0.3.
-
-        Where all of it are whole numbers over one power of ten, both of which float64 holds, one division rounds once.
-        """
-        decimals = max(_decimals(self.low), _decimals(step))
-        if decimals <= _MAX_DECIMALS:
-            scale = 10.0**decimals
-            if (abs(self.low) + abs(self.high) + step) * scale <= EXACT:
-                return np.asarray((round(self.low * scale) + index.astype(np.float64) * round(step * scale)) / scale)
-        return self.low + index.astype(np.float64) * step
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +38,7 @@ class Space:
     @property
     def is_discrete(self) -> bool:
         """Whether the grid holds every point of the space (no continuous dimension)."""
-        return all(d.values or d.step is not None or d.size == 1 for d in self.dimensions)
+        return all(dimension.is_discrete for dimension in self.dimensions)
 
     def grid(self, start: int, stop: int) -> NDArray[np.float64]:
         """Points with the grid indices start to stop (exclusive); float64[stop - start, p]."""
@@ -119,14 +51,15 @@ class Space:
         for dimension in reversed(self.dimensions):
             rest, digit = np.divmod(rest, dimension.size)
             columns[dimension.name] = dimension.at(digit)
-        return self._assemble(len(index), columns)
+        return self.assemble(len(index), columns)
 
     def sample(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points at `unit` float64[n, len(dimensions)] in [0, 1); float64[n, p]."""
         columns = {d.name: d.sample(unit[:, i]) for i, d in enumerate(self.dimensions)}
-        return self._assemble(len(unit), columns)
+        return self.assemble(len(unit), columns)
 
-    def _assemble(self, n: int, columns: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    def assemble(self, n: int, columns: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Points float64[n, p] from codes float64[n] by name; the rest is fixed, NaN where it is not."""
         points = np.empty((n, len(self.parameters)))
         for column, parameter in enumerate(self.parameters):
             points[:, column] = columns.get(parameter.name, self.fixed.get(parameter.name, np.nan))
@@ -349,12 +282,6 @@ def _check(parameter: Parameter, value: Any, where: str) -> None:
     wrong = parameter.check(value)
     if wrong:
         raise Invalid(wrong, path=where)
-
-
-def _decimals(value: float) -> int:
-    """How many digits follow the decimal point of the shortest text that means `value`."""
-    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def _step(name: object) -> str:

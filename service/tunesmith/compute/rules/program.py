@@ -44,7 +44,7 @@ def read_rule(code: str) -> Rule:
     """The rule that `code` says; raises `Invalid` with one `FieldError` for each mistake found, path /data/code."""
     try:
         scan(code)
-        tree = _parsed(code)
+        tree = parsed(code)
     except Mistake as mistake:
         raise refusal([mistake]) from None
     program = _Program()
@@ -54,11 +54,12 @@ def read_rule(code: str) -> Rule:
     if not program.mistakes:
         program.finish()
     if program.mistakes:
-        raise refusal([_in_characters(m, code) for m in program.mistakes])
+        raise refusal([in_characters(m, code) for m in program.mistakes])
     return program.rule()
 
 
-def _parsed(code: str) -> ast.Module:
+def parsed(code: str) -> ast.Module:
+    """The syntax tree of code that `scan` let pass; raises `Mistake` where Python's parser refuses it."""
     try:
         return ast.parse(code)
     except SyntaxError as error:
@@ -76,7 +77,7 @@ def _syntax(error: SyntaxError, code: str) -> str:
     return f"{message[:120]}, found {text[:40]!r}" if text != "the end of the line" else f"{message[:120]}, at {text}"
 
 
-def _in_characters(mistake: Mistake, code: str) -> Mistake:
+def in_characters(mistake: Mistake, code: str) -> Mistake:
     """The same mistake with its column counted in characters: `ast` counts in UTF-8 bytes."""
     lines = code.split("\n")
     line = lines[mistake.line - 1] if mistake.line <= len(lines) else ""

@@ -1,0 +1,126 @@
+"""One searched parameter: its values, by number and by position, without a list where arithmetic does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.domain.parameters import EXACT, Parameter
+
+_STEPS_WITHOUT_STEP = 10
+_MAX_DECIMALS = 22
+"""10^22 is the largest power of ten that a float64 holds."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One searched parameter.
+
+    Either `values` lists its points (codes, see `encode`), or it is the arithmetic sequence low, low + step, … <= high,
+    or, with `step` None, the continuous interval [low, high] (log-uniform with `log`), which a grid samples at
+    `n_steps` points.
+    """
+
+    parameter: Parameter
+    low: float = 0.0
+    high: float = 0.0
+    step: float | None = None
+    log: bool = False
+    values: tuple[float, ...] = ()
+    n_steps: int = _STEPS_WITHOUT_STEP
+
+    @property
+    def name(self) -> str:
+        return self.parameter.name
+
+    @property
+    def size(self) -> int:
+        """Number of grid points along this dimension."""
+        if self.values:
+            return len(self.values)
+        if self.step is None:
+            return self.n_steps if self.high > self.low else 1
+        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the grid holds every value, so that the dimension is no continuous interval."""
+        return bool(self.values) or self.step is not None or self.size == 1
+
+    @cached_property
+    def _codes(self) -> NDArray[np.float64]:
+        return np.asarray(self.values, np.float64)
+
+    @cached_property
+    def _ascending(self) -> NDArray[np.float64]:
+        return np.sort(self._codes)
+
+    def at(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Codes of the grid points `index` int64[n] (0 <= index < size), a list's in its order; float64[n]."""
+        if self.values:
+            return self._codes[index]
+        if self.step is not None:
+            return np.minimum(self._steps(index, self.step), self.high)
+        if self.size == 1:
+            return np.full(len(index), self.low)
+        return self.sample(index / (self.size - 1))
+
+    def sample(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Codes at the positions `unit` float64[n] in [0, 1] from the least to the greatest value; float64[n].
+
+        Discrete values own equal parts of the unit interval; 0 and 1 are the ends of a continuous one.
+        """
+        if self.values or self.step is not None:
+            rank = np.minimum((unit * self.size).astype(np.int64), self.size - 1)
+            return self._ascending[rank] if self.values else self.at(rank)
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            inside = np.exp(low + unit * (high - low))
+        else:
+            inside = self.low + unit * (self.high - self.low)
+        inside = np.clip(inside, self.low, self.high)
+        return np.where(unit <= 0.0, self.low, np.where(unit >= 1.0, self.high, inside))
+
+    def rank(self, codes: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Where the nearest discrete values to `codes` float64[n] stand among all of them, ascending; int64[n]."""
+        if not self.values:
+            nearest = np.rint((codes - self.low) / (self.step or 1.0))
+            return np.clip(nearest, 0, self.size - 1).astype(np.int64)
+        ascending = self._ascending
+        above = np.clip(np.searchsorted(ascending, codes), 1, max(1, self.size - 1))
+        is_lower = codes - ascending[above - 1] <= ascending[np.minimum(above, self.size - 1)] - codes
+        return np.minimum(np.where(is_lower, above - 1, above), self.size - 1)
+
+    def unit(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Positions in [0, 1] of `codes` float64[n], the inverse of `sample`: the middle of a discrete value's part."""
+        if self.is_discrete:
+            return (self.rank(codes) + 0.5) / self.size
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            position = (np.log(np.maximum(codes, self.low)) - low) / (high - low)
+        else:
+            position = (codes - self.low) / (self.high - self.low)
+        return np.clip(position, 0.0, 1.0)
+
+    def _steps(self, index: NDArray[np.int64], step: float) -> NDArray[np.float64]:
+        """low + index * step without the rounding dust of repeated steps: 0.30000000000000004 is 0.3.
+
+        Where all of it are whole numbers over one power of ten, both of which float64 holds, one division rounds once.
+        """
+        decimals = max(_decimals(self.low), _decimals(step))
+        if decimals <= _MAX_DECIMALS:
+            scale = 10.0**decimals
+            if (abs(self.low) + abs(self.high) + step) * scale <= EXACT:
+                return np.asarray((round(self.low * scale) + index.astype(np.float64) * round(step * scale)) / scale)
+        return self.low + index.astype(np.float64) * step
+
+
+def _decimals(value: float) -> int:
+    """How many digits follow the decimal point of the shortest text that means `value`."""
+    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
