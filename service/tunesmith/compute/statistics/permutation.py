@@ -1,0 +1,95 @@
+"""Permuted markets and the p-values of tests on them.
+
+A permuted market has the same bars in another order: each bar keeps its open, high, low and close relative to the close
+before it, and its volume, so that drift, volatility and costs stay while whatever the order told is gone (Aronson &
+Masters; White 2000 for the null that the search itself is re-run on).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from tunesmith.domain.bars import Bars
+
+TIE = 1e-12
+"""A permuted statistic this much below the real one counts as reaching it: rounding shall not decide."""
+
+
+def draw_order(n_bars: int, seed: int, index: int, start: int = 1) -> NDArray[np.int64]:
+    """The order of the bars in permutation `index` of the test `seed`: int64[n_bars].
+
+    Bars before `start` stay where they are; the first always does, as nothing comes before it. Streams of different
+    indices are independent (`numpy.random.SeedSequence`, as its `spawn` makes them).
+    """
+    fixed = max(1, start)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+    return np.concatenate([np.arange(fixed), fixed + rng.permutation(n_bars - fixed)])
+
+
+def permuted(bars: Bars, order: NDArray[np.int64]) -> Bars:
+    """`bars` with bar order[i] in place i; timestamps and the first close stay.
+
+    `order` int64[T] must hold every index once and begin with 0. Linear.
+    """
+    before = np.concatenate([bars.close[:1], bars.close[:-1]])
+    steps = (bars.close / before)[order]
+    steps[0] = 1.0
+    close = bars.close[0] * np.cumprod(steps)
+    base = np.concatenate([bars.close[:1], close[:-1]])
+    moved = {name: (getattr(bars, name) / before)[order] * base for name in ("open", "high", "low")}
+    high = np.maximum.reduce([moved["high"], moved["open"], moved["low"], close])
+    low = np.minimum.reduce([moved["low"], moved["open"], close])
+    return replace(bars, open=moved["open"], high=high, low=low, close=close, volume=bars.volume[order])
+
+
+class Tally(NamedTuple):
+    """A test so far: `n` draws counted, `n_reached` of them reached the real statistic, and whether it is over."""
+
+    n: int
+    n_reached: int
+    p: float
+    over: bool
+
+
+@dataclass
+class Sequential:
+    """A permutation test that stops when it has seen enough (Besag & Clifford 1991).
+
+    Stopped at the `stop_at`-th draw that reaches the real statistic, on draw b, p = stop_at / b; otherwise after
+    `n_draws`, p = (1 + reached) / (n_draws + 1). Draws count in the order of their index, whichever comes first.
+    """
+
+    real: float
+    n_draws: int
+    stop_at: int
+    _waiting: dict[int, float] = field(default_factory=dict)
+    _n: int = 0
+    _n_reached: int = 0
+
+    def add(self, index: int, statistics: Sequence[float]) -> Tally:
+        """Take the statistics of the draws from number `index` on; NaN, a search without a winner, reaches nothing."""
+        self._waiting.update({index + i: value for i, value in enumerate(statistics)})
+        while self._n in self._waiting and not self.tally.over:
+            value = self._waiting.pop(self._n)
+            self._n += 1
+            self._n_reached += value >= self.real - TIE
+        return self.tally
+
+    @property
+    def tally(self) -> Tally:
+        """Where the test stands."""
+        stopped = self._n_reached >= self.stop_at
+        p = self._n_reached / self._n if stopped else (1 + self._n_reached) / (self._n + 1)
+        return Tally(self._n, self._n_reached, p, stopped or self._n >= self.n_draws)
+
+
+def combined(p_search: float, p_holdout: float, weight: float = 0.7) -> float:
+    """Stouffer's p-value of two independent ones, z = √w · z₁ + √(1 - w) · z₂."""
+    z = np.sqrt(weight) * -ndtri(p_search) + np.sqrt(1.0 - weight) * -ndtri(p_holdout)
+    return float(ndtr(-z))
