@@ -3,63 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
 from tunesmith.storage.connections import Connection, Source
 
-Direction = Literal["maximize", "minimize"]
-Operator = Literal[">=", "<="]
-Constraint = tuple[str, Operator, float]
-"""(metric, operator, bound): a trial whose metric is undefined does not meet it."""
-
 _METRICS = ", ".join(METRICS)
-_COLUMNS = f"idx, params, error, {_METRICS}"
+_COLUMNS = f"idx, params, error, score, eligible, scores, by_symbol, {_METRICS}"
+_N_OWN = _COLUMNS.count(",") + 1 - len(METRICS)
 _INSERT = (
     f"INSERT OR IGNORE INTO trials (optimization_id, {_COLUMNS}) "  # noqa: S608 - names from our own table
-    f"VALUES ({', '.join('?' * (4 + len(METRICS)))})"
+    f"VALUES ({', '.join('?' * (1 + _N_OWN + len(METRICS)))})"
 )
 
 
 class TrialRow(msgspec.Struct, frozen=True):
-    """One trial; an undefined metric is None, a trial that could not be evaluated has an `error`."""
+    """One trial; an undefined metric is None, a trial that could not be evaluated has an `error`.
+
+    `score` is the (first) target's value, `scores` those of all targets where there are several. Only an `eligible`
+    trial, which keeps every constraint and whose targets are defined, can be the best.
+    """
 
     index: int
     params: dict[str, Any]
     metrics: dict[str, float | None]
     error: str | None
+    score: float | None
+    eligible: bool
+    scores: list[float | None] | None
+    by_symbol: dict[str, dict[str, float | None]] | None
 
 
-async def insert_batch(
-    conn: Connection,
-    optimization_id: str,
-    indices: Sequence[int],
-    params: Sequence[str],
-    metrics: Mapping[str, ArrayLike],
-    errors: Sequence[str | None] | None = None,
-) -> int:
-    """Stores trials given as columns and counts them in the search; how many were new.
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Trials as columns, those from number `start` on.
 
-    `indices` int[n], `params` JSON texts [n], `metrics` name → float64[n] (not finite: undefined), `errors` [n].
+    `params` are JSON texts, `metrics` name → float64[n] (not finite: undefined), `scores` float64[n, k] of k targets,
+    `eligible` bool[n], `by_symbol` JSON texts or None where there is one symbol.
+    """
+
+    start: int
+    params: Sequence[str]
+    metrics: Mapping[str, ArrayLike]
+    scores: NDArray[np.float64]
+    eligible: NDArray[np.bool_]
+    errors: Sequence[str | None]
+    by_symbol: Sequence[str] | None = None
+
+
+async def insert_batch(conn: Connection, optimization_id: str, batch: Batch) -> int:
+    """Stores trials and counts them in the search; how many were new.
+
     A trial that is stored already stays as it is, so that a repeated chunk does no harm.
     """
-    n = len(indices)
-    columns = [_column(metrics[name], n) if name in metrics else [None] * n for name in METRICS]
-    rows = zip([optimization_id] * n, indices, params, errors or [None] * n, *columns, strict=True)
+    n = len(batch.params)
+    undefined: list[None] = [None] * n
+    scores = np.where(np.isfinite(batch.scores), batch.scores, np.nan)
+    rows = zip(
+        [optimization_id] * n,
+        range(batch.start, batch.start + n),
+        batch.params,
+        batch.errors,
+        _column(scores[:, 0], n),
+        batch.eligible.astype(np.int64).tolist(),
+        map(_json, scores.tolist()) if scores.shape[1] > 1 else undefined,
+        batch.by_symbol or undefined,
+        *(_column(batch.metrics[name], n) if name in batch.metrics else undefined for name in METRICS),
+        strict=True,
+    )
     fresh = max(0, await conn.execute_many(_INSERT, rows))
     sql = "UPDATE optimization_tasks SET n_done = n_done + ? WHERE id = ?"
     await conn.execute(sql, (fresh, optimization_id))
     return fresh
 
 
+async def delete_from(conn: Connection, optimization_id: str, index: int) -> int:
+    """Deletes the trials from number `index` on, of a search that has ended before them; how many there were."""
+    sql = "DELETE FROM trials WHERE optimization_id = ? AND idx >= ?"
+    return await _forget(conn, optimization_id, await conn.execute(sql, (optimization_id, index)))
+
+
+async def delete_failed(conn: Connection, optimization_id: str) -> int:
+    """Deletes the trials that could not be evaluated, so that they are tried again; how many there were."""
+    sql = "DELETE FROM trials WHERE optimization_id = ? AND error IS NOT NULL"
+    return await _forget(conn, optimization_id, await conn.execute(sql, (optimization_id,)))
+
+
 async def count(source: Source, optimization_id: str) -> int:
     """Number of stored trials."""
     row = await source.fetch_one("SELECT count(*) FROM trials WHERE optimization_id = ?", (optimization_id,))
+    return int(row[0]) if row else 0
+
+
+async def count_failed(source: Source, optimization_id: str) -> int:
+    """Number of stored trials that could not be evaluated."""
+    sql = "SELECT count(*) FROM trials WHERE optimization_id = ? AND error IS NOT NULL"
+    row = await source.fetch_one(sql, (optimization_id,))
     return int(row[0]) if row else 0
 
 
@@ -71,14 +114,33 @@ async def done_ranges(source: Source, optimization_id: str) -> list[tuple[int, i
     return [(int(row[0]), int(row[1])) for row in await source.fetch_all(sql, (optimization_id,))]
 
 
+class Told(msgspec.Struct, frozen=True):
+    """Stored trials as a search is told them: JSON texts [n], float64[n, k] with NaN where undefined, bool[n]."""
+
+    params: list[str]
+    scores: NDArray[np.float64]
+    eligible: NDArray[np.bool_]
+
+
+async def told(source: Source, optimization_id: str, stop: int, n_targets: int) -> Told:
+    """The trials 0 to `stop` (exclusive), in order."""
+    sql = """SELECT params, score, scores, eligible FROM trials
+             WHERE optimization_id = ? AND idx < ? ORDER BY idx"""
+    rows = await source.fetch_all(sql, (optimization_id, stop))
+    decode = msgspec.json.Decoder(list[float | None]).decode
+    scores = np.array([[row[1]] if row[2] is None else decode(row[2]) for row in rows], np.float64)
+    eligible = np.array([bool(row[3]) for row in rows])
+    return Told([row[0] for row in rows], scores.reshape(len(rows), n_targets), eligible)
+
+
 async def page(
     source: Source, optimization_id: str, *, sort: str, descending: bool, limit: int, offset: int
 ) -> list[TrialRow]:
-    """Trials sorted by a metric, or by "index"; undefined values last either way, equal ones by index.
+    """Trials sorted by a metric, "score" or "index"; undefined values last either way, equal ones by index.
 
-    Raises `Invalid` for a `sort` that is neither.
+    Raises `Invalid` for a `sort` that is none of these.
     """
-    column = "idx" if sort == "index" else _metric(sort, "/data/sort")
+    column = {"index": "idx", "score": "score"}.get(sort) or _metric(sort, "/data/sort")
     direction = "DESC" if descending else "ASC"
     order = f"{column} {direction} NULLS LAST, idx"
     sql = f"""SELECT {_COLUMNS} FROM trials WHERE optimization_id = ? AND idx IN (
@@ -87,44 +149,49 @@ async def page(
     return _trials(await source.fetch_all(sql, (optimization_id, optimization_id, limit, offset)))
 
 
-async def best(
-    source: Source,
-    optimization_id: str,
-    metric: str,
-    direction: Direction,
-    constraints: Iterable[Constraint] = (),
-) -> TrialRow | None:
-    """The trial with the best `metric` among those without error that meet every constraint; the first of equals."""
-    column = _metric(metric)
-    conditions = ["optimization_id = ?", "error IS NULL", f"{column} IS NOT NULL"]
-    values: list[Any] = [optimization_id]
-    for name, operator, bound in constraints:
-        if operator not in (">=", "<="):
-            raise Invalid(f"{operator!r} is no operator of a constraint")
-        conditions.append(f"{_metric(name)} {operator} ?")
-        values.append(bound)
-    order = "DESC" if direction == "maximize" else "ASC"
-    sql = f"""SELECT {_COLUMNS} FROM trials WHERE {" AND ".join(conditions)}
-              ORDER BY {column} {order}, idx LIMIT 1"""  # noqa: S608 - checked names
-    found = _trials(await source.fetch_all(sql, values))
+async def best(source: Source, optimization_id: str, *, descending: bool) -> TrialRow | None:
+    """The eligible trial with the best score, the first of equals; None when there is none."""
+    direction = "DESC" if descending else "ASC"
+    sql = f"""SELECT {_COLUMNS} FROM trials WHERE optimization_id = ? AND eligible AND score IS NOT NULL
+              ORDER BY score {direction}, idx LIMIT 1"""  # noqa: S608 - our own names
+    found = _trials(await source.fetch_all(sql, (optimization_id,)))
     return found[0] if found else None
 
 
-async def get(source: Source, optimization_id: str, index: int) -> TrialRow | None:
-    """One trial, or None."""
-    sql = f"SELECT {_COLUMNS} FROM trials WHERE optimization_id = ? AND idx = ?"  # noqa: S608 - our own names
-    found = _trials(await source.fetch_all(sql, (optimization_id, index)))
-    return found[0] if found else None
+async def some(source: Source, optimization_id: str, indices: Sequence[int]) -> list[TrialRow]:
+    """The trials of these numbers that are there, by number."""
+    marks = ", ".join("?" * len(indices))
+    sql = f"SELECT {_COLUMNS} FROM trials WHERE optimization_id = ? AND idx IN ({marks}) ORDER BY idx"  # noqa: S608
+    return _trials(await source.fetch_all(sql, (optimization_id, *indices)))
 
 
 def _trials(rows: Iterable[Any]) -> list[TrialRow]:
     decode = msgspec.json.Decoder().decode
-    return [TrialRow(row[0], decode(row[1]), dict(zip(METRICS, row[3:], strict=True)), row[2]) for row in rows]
+    return [
+        TrialRow(
+            index=row[0],
+            params=decode(row[1]),
+            metrics=dict(zip(METRICS, row[_N_OWN:], strict=True)),
+            error=row[2],
+            score=row[3],
+            eligible=bool(row[4]),
+            scores=None if row[5] is None else decode(row[5]),
+            by_symbol=None if row[6] is None else decode(row[6]),
+        )
+        for row in rows
+    ]
+
+
+async def _forget(conn: Connection, optimization_id: str, n: int) -> int:
+    await conn.execute("UPDATE optimization_tasks SET n_done = n_done - ? WHERE id = ?", (n, optimization_id))
+    return n
 
 
 def _metric(name: str, path: str | None = None) -> str:
     if name not in METRICS:
-        raise Invalid(f"{name!r} is no metric; there are {', '.join(METRICS)} (and index to sort by)", path=path)
+        raise Invalid(
+            f"{name!r} is no metric; there are {', '.join(METRICS)} (and score and index to sort by)", path=path
+        )
     return name
 
 
@@ -135,3 +202,7 @@ def _column(values: ArrayLike, n: int) -> list[float | None]:
         raise Invalid(f"a metric has {column.size} values for {n} trials")
     numbers: list[float | None] = np.where(np.isfinite(column), column, np.nan).tolist()
     return numbers
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

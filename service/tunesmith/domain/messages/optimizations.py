@@ -10,29 +10,61 @@ from tunesmith.domain.messages.envelope import Id, Limit, Offset, Reply, Request
 from tunesmith.domain.messages.markets import MarketRequest
 from tunesmith.domain.messages.strategies import Version
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.domain.methods import Method, MethodOptions
 from tunesmith.domain.parameters import RangeSpec
 
-Method = Literal["auto", "grid", "random"]
-Target = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+OneTarget = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+Weights = Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=32)]
+Target = OneTarget | Weights | Annotated[list[str | Weights], msgspec.Meta(min_length=1, max_length=4)]
+"""A metric, an expression over metrics, weights by metric, a loss of freqtrade by name, or a list of them (Pareto)."""
+Constraint = Annotated[str, msgspec.Meta(min_length=1, max_length=256, description='such as "n_trades >= 30"')]
+Constraints = ApprovalCriteria | Annotated[list[Constraint], msgspec.Meta(max_length=32)]
+Conditions = Annotated[
+    list[Annotated[str, msgspec.Meta(min_length=1, max_length=500, description="such as fast_period < slow_period")]],
+    msgspec.Meta(max_length=32),
+]
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a search ends before its last trial; the first rule that holds ends it.
+
+    Trials count in batches of `batch`, in their order, whoever is quick: `patience` batches without a better best, a
+    best score at least as good as `target`, or `time_s` seconds of work, which freezes the trials that are done then.
+    """
+
+    batch: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
+    patience: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+    target: float | None = None
+    time_s: Annotated[float, msgspec.Meta(gt=0.0, le=31_536_000.0)] | None = None
 
 
 class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`optimization.start`. Empty `param_ranges` mean the ranges that the strategy declares.
+    """`optimization.start`: on `symbol`, or on several `symbols` whose metrics `aggregate` makes one.
 
-    `grid` means all points; one larger than the budget in the settings is refused with its size. `max_iterations`
-    bounds `random`. `auto` takes the grid where that is cheap, else random; the reply says which.
+    Empty `param_ranges` mean the ranges that the strategy declares; `conditions` between parameters come on top of its
+    own. `grid` means all points; one larger than the budget in the settings is refused with its size. Every other
+    method makes at most `max_iterations` trials. `auto` takes the grid where that is cheap, else what learns; the reply
+    says which and why. `warm_start` names an earlier search whose best points are tried first.
     """
 
-    symbol: Symbol
+    symbol: Symbol | None = None
+    symbols: Annotated[list[Symbol], msgspec.Meta(max_length=200)] = []
+    aggregate: Literal["mean", "median", "minimum"] = "mean"
     strategy_id: Id
     strategy_version: Version | None = None
     param_ranges: Annotated[dict[str, RangeSpec], msgspec.Meta(max_length=64)] = {}
+    conditions: Conditions = []
     optimization_target: Target = "sharpe"
     max_iterations: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 100
     method: Method = "auto"
-    seed: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
-    constraints: ApprovalCriteria | None = None
+    options: MethodOptions = MethodOptions()
+    seed: Seed = 0
+    constraints: Constraints | None = None
+    stop: Stop | None = None
+    warm_start: Id | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5
+    parallel: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
     approve: ApprovalCriteria | None = None
 
 
@@ -42,6 +74,7 @@ class OptimizationStarted(Reply, frozen=True, kw_only=True):
     progress: float
     method: str
     n_trials: int
+    chosen_because: str | None = None
     withheld_from: str | None = None
 
 
@@ -57,8 +90,21 @@ class CancelOptimization(Request, frozen=True, kw_only=True, forbid_unknown_fiel
     optimization_id: Id
 
 
+class ResumeOptimization(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`optimization.resume`: a search that was cancelled or that failed goes on where it was.
+
+    With `retry_failed` the trials that could not be evaluated are tried again.
+    """
+
+    optimization_id: Id
+    retry_failed: bool = False
+
+
 class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
-    """`progress` from 0 to 1; `eta_s` from the measured speed; `verdict_id` when the request went on to a verdict."""
+    """`progress` from 0 to 1; `eta_s` from the measured speed; `verdict_id` when the request went on to a verdict.
+
+    `n_failed` counts trials that could not be evaluated; `stopped_by` says which rule ended the search early.
+    """
 
     optimization_id: str
     status: TaskStatus
@@ -66,6 +112,8 @@ class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
     method: str
     n_trials: int
     n_done: int
+    n_failed: int = 0
+    stopped_by: str | None = None
     best_params: dict[str, Any] | None = None
     best_score: float | None = None
     eta_s: float | None = None
@@ -76,11 +124,15 @@ class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
 
 
 class OptimizationResults(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`optimization.results`: trials, sorted by `sort` (a metric, or `index`), best first; undefined values last."""
+    """`optimization.results`: trials, sorted by `sort` (a metric, `score` or `index`), best first; undefined last.
+
+    `front`: only the Pareto front of a search for several targets that has ended.
+    """
 
     optimization_id: Id
     sort: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     descending: bool | None = None
+    front: bool = False
     limit: Limit = 50
     offset: Offset = 0
 
@@ -92,13 +144,16 @@ class Trial(Reply, frozen=True, kw_only=True):
     params: dict[str, Any]
     metrics: dict[str, float | None]
     eligible: bool
+    score: float | None = None
+    scores: list[float | None] | None = None
+    by_symbol: dict[str, dict[str, float | None]] | None = None
     error: str | None = None
 
 
 class OptimizationResultsReply(Reply, frozen=True, kw_only=True):
     optimization_id: str
     status: TaskStatus
-    optimization_target: str
+    optimization_target: Any
     best_params: dict[str, Any] | None
     best_score: float | None
     total: int

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.search_plan import SearchPlan
 from tunesmith.domain.trading import Costs, Direction, Fill
 
 
@@ -68,37 +68,50 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     initial_cash: float
 
 
-class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """The trials start to stop (exclusive) of a search."""
+class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A search as it travels to a worker: its plan, and the work on each of its symbols, all of one strategy.
 
-    work: Work
-    ranges: dict[str, Any]
-    method: str
-    max_iterations: int
-    seed: int
-    target: str
-    constraints: ApprovalCriteria
+    `id` names it in a worker's memory: two specs of one id are the same.
+    """
+
+    id: str
+    plan: SearchPlan
+    works: list[Work]
+    symbols: list[str]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """Trials from the first on, for a method that learns: `points` float64[n, p], `scores` float64[n, k] or NaN."""
+
+    points: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """The trials start to stop (exclusive) of a search; fewer where the method needs to be told before it goes on."""
+
+    spec: SearchSpec
     start: int
     stop: int
-
-
-class BestTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """The best eligible trial of a chunk: `rank` is its target with the sign that makes more better."""
-
-    index: int
-    rank: float
-    score: float
-    params: str
+    told: Told | None = None
 
 
 class Trials(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search chunk found: one entry a trial. `metrics` name → float64[n], NaN where undefined."""
+    """What a search chunk found, one entry a trial; fields as in `storage.trials.Batch`.
+
+    `points` float64[n, p] and `scores` float64[n, k], with the sign that makes more better and NaN where not eligible,
+    are what a method that learns is told; `values` the targets as they are read.
+    """
 
     start: int
     params: list[str]
     metrics: dict[str, NDArray[np.float64]]
+    values: NDArray[np.float64]
+    eligible: NDArray[np.bool_]
     errors: list[str | None]
-    best: BestTrial | None
+    by_symbol: list[str] | None
+    points: NDArray[np.float64]
+    scores: NDArray[np.float64]
 
 
 class OnePoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,128 @@
+"""A search, bound to its strategy: which trials there are, and what each is worth.
+
+The daemon's workers and the library run the same object. A trial's number decides everything about it: its point comes
+from the method, is evaluated on every market, the markets' metrics are made one, and the objective scores them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.closed_trades import closed_trades_of
+from tunesmith.compute.conditions import read_conditions, required
+from tunesmith.compute.evaluate import Execution, evaluate_points
+from tunesmith.compute.objective.objective import Objective
+from tunesmith.compute.region import Region
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.samplers import SAMPLERS
+from tunesmith.compute.samplers.sampler import Problem, Sampler
+from tunesmith.compute.selection import aggregate, eligible
+from tunesmith.domain.bars import Bars
+from tunesmith.domain.metrics import search_metrics
+from tunesmith.domain.search_plan import SearchPlan
+from tunesmith.domain.space import build_space, encode_points
+
+Metrics = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """What a trial trades on: `bars`, of which those before `first` only warm indicators up."""
+
+    symbol: str
+    bars: Bars
+    execution: Execution
+    first: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Trials that were evaluated, from number `start` on.
+
+    `points` float64[n, p]; `metrics` name → float64[n]; `values` float64[n, k] the targets as they are read, `scores`
+    the same with the sign that makes more better, NaN where undefined; `eligible` bool[n]: every constraint is kept and
+    every target defined. `by_symbol` symbol → name → float64[n], where there are several.
+    """
+
+    start: int
+    points: NDArray[np.float64]
+    metrics: Metrics
+    values: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    eligible: NDArray[np.bool_]
+    by_symbol: Mapping[str, Metrics] | None
+
+
+class Search:
+    """The trials of a plan for a strategy. Raises `Invalid` with the request's path for what cannot be searched."""
+
+    def __init__(self, rule: Strategy, plan: SearchPlan) -> None:
+        self.rule = rule
+        self.plan = plan
+        self.objective = Objective.parse(plan.target)
+        self.region = region_of(rule, plan)
+        self.sampler: Sampler = SAMPLERS[plan.method](self._problem())
+        self.n_told = 0
+        self._metrics = search_metrics({*self.objective.metrics, *(bound.metric for bound in plan.bounds)})
+
+    def tell(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+        """What came of the next trials: `points` float64[m, p], `scores` float64[m, k], NaN where not eligible."""
+        self.sampler.tell(points, scores)
+        self.n_told += len(points)
+
+    def evaluate(self, markets: Sequence[Market], start: int, stop: int, *, n_threads: int = 1) -> Found:
+        """Evaluate the trials start to stop (exclusive) on every market; fewer where the method has no more."""
+        points = self.sampler.ask(start, min(stop, self.sampler.ready))
+        each = {market.symbol: self._evaluate_on(market, points, n_threads) for market in markets}
+        one = next(iter(each.values()))
+        metrics = aggregate(each, self.plan.aggregate) if len(each) > 1 else one
+        values = self._values(markets, points, each, metrics)
+        scores = self.objective.signed(values)
+        keep = eligible(metrics, self.plan.bounds) & ~np.isnan(scores).any(axis=1)
+        return Found(start, points, metrics, values, scores, keep, each if len(each) > 1 else None)
+
+    def _evaluate_on(self, market: Market, points: NDArray[np.float64], n_threads: int) -> Metrics:
+        return evaluate_points(
+            self.rule,
+            market.bars,
+            points,
+            market.execution,
+            start=market.first,
+            n_threads=n_threads,
+            metrics=self._metrics,
+        )
+
+    def _values(
+        self, markets: Sequence[Market], points: NDArray[np.float64], each: Mapping[str, Metrics], metrics: Metrics
+    ) -> NDArray[np.float64]:
+        if not self.objective.needs_trades:
+            return self.objective.values(metrics)
+        trades = {
+            market.symbol: closed_trades_of(self.rule, market.bars, points, market.execution, start=market.first)
+            for market in markets
+        }
+        if len(each) > 1:
+            return self.objective.values_over(each, trades, self.plan.aggregate)
+        return self.objective.values(metrics, next(iter(trades.values())))
+
+    def _problem(self) -> Problem:
+        plan, parameters = self.plan, self.rule.parameters
+        warm = [encode_points(parameters, params) for params in plan.warm]
+        return Problem(
+            region=self.region,
+            n_trials=plan.n_trials,
+            seed=plan.seed,
+            options=plan.options,
+            n_targets=self.objective.n_targets,
+            warm=np.concatenate(warm) if warm else np.empty((0, len(parameters))),
+        )
+
+
+def region_of(rule: Strategy, plan: SearchPlan) -> Region:
+    """Where a plan searches; raises `Invalid` for ranges and conditions that cannot be."""
+    space = build_space(rule.parameters, plan.ranges)
+    return Region(space, (*required(rule), *read_conditions(plan.conditions, rule.parameters)))

@@ -1,0 +1,310 @@
+"""Driving a search: which chunks it wants, in which order their results count, and when it is over.
+
+A method that does not learn gives any range of its trials, so its chunks run side by side and are stored as they come.
+One that learns gets a batch at a time, and is told every trial before it, in order. Either way trial i is the same
+trial whoever computes it, so that a search that was stopped goes on with the ranges that are missing. A chunk that fails
+is cut in two until what fails is a single trial, which is tried again and then stored with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith import telemetry
+from tunesmith.compute.stopping import Stopping
+from tunesmith.domain.messages.optimizations import Stop
+from tunesmith.domain.methods import LEARNING
+from tunesmith.errors import Internal, TunesmithError
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.executor import ChunkFailed, ChunkTimeout, MemoryExceeded, WorkerDied
+from tunesmith.services.jobs.payloads import Search, SearchSpec, Told, Trials
+from tunesmith.services.jobs.tasks import Job
+from tunesmith.storage import tasks as task_rows
+from tunesmith.storage import trials
+from tunesmith.storage.connections import Connection
+
+_TRIES = 3
+_SLACK = 20.0
+"""A chunk may take this many times what its trials took on average before it counts as hanging."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a search ended: after `n_trials`, and by which rule when before its last; kept for a restart."""
+
+    n_trials: int
+    stopped_by: str | None = None
+
+
+@dataclass
+class Shape:
+    """What the driver has to know of a search beside its spec."""
+
+    n_targets: int
+    n_parameters: int
+    encode: Callable[[list[str]], NDArray[np.float64]]
+    sign: NDArray[np.float64]
+    stop: Stop | None
+    parallel: int | None
+
+
+@dataclass
+class Driver:
+    """One search under way."""
+
+    context: Context
+    job: Job
+    spec: SearchSpec
+    shape: Shape
+    n_stored: int = 0
+    seconds: float = 0.0
+    evaluated: int = 0
+    on_trials: Callable[[Trials], None] = field(default=lambda found: None)
+
+    async def run(self) -> Ended:
+        """Make every trial that is missing; how the search ended. A search that had ended before is left alone."""
+        if "ended" in self.job.state:
+            return msgspec.convert(self.job.state["ended"], Ended)
+        done = await trials.done_ranges(self.context.database, self.job.id)
+        self.n_stored = sum(stop - start for start, stop in done)
+        n_trials = self.spec.plan.n_trials
+        self.job.log(f"{self.spec.plan.method}: {n_trials:,} trials, {self.n_stored:,} of them done before")
+        self.job.advance(self.n_stored, n_trials)
+        ended = await (self._learn(done) if self.spec.plan.method in LEARNING else self._sweep(done))
+        await self._end(ended)
+        return ended
+
+    async def _sweep(self, done: list[tuple[int, int]]) -> Ended:
+        """Every missing range, several at a time; rules look at the trials in their order."""
+        n_trials = self.spec.plan.n_trials
+        watch = await self._watch()
+        ended = watch.reached() if watch else None
+        if ended is not None:
+            return ended
+        size = self._chunk_size()
+        async for found in self._side_by_side(missing_ranges(done, n_trials, size)):
+            await self._store(found)
+            if watch is not None:
+                ended = watch.add(found)
+                if ended is not None:
+                    return ended
+        return Ended(n_trials=n_trials)
+
+    async def _learn(self, done: list[tuple[int, int]]) -> Ended:
+        """A batch after the other, each told what came before it."""
+        n_trials = self.spec.plan.n_trials
+        n_done = done[0][1] if done and done[0][0] == 0 else 0
+        told = await self._stored(n_done)
+        watch = await self._watch()
+        ended = watch.reached() if watch else None
+        while ended is None and n_done < n_trials:
+            found = await self._evaluate(n_done, min(n_trials, n_done + self._chunk_size()), told)
+            if not found.params:
+                return Ended(n_trials=n_done, stopped_by="the method has nothing more to try")
+            await self._store(found)
+            n_done += len(found.params)
+            told = Told(
+                points=np.concatenate([told.points, found.points]), scores=np.concatenate([told.scores, found.scores])
+            )
+            ended = watch.add(found) if watch else None
+        return ended or Ended(n_trials=n_trials)
+
+    async def _side_by_side(self, ranges: list[tuple[int, int]]) -> AsyncIterator[Trials]:
+        n_out = self.shape.parallel or 2 * self.context.settings.n_workers
+        waiting = iter(ranges)
+        running: set[asyncio.Task[Trials]] = set()
+        try:
+            while True:
+                while len(running) < n_out and (piece := next(waiting, None)) is not None:
+                    running.add(asyncio.create_task(self._evaluate(*piece, None)))
+                if not running:
+                    return
+                finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in finished:
+                    yield task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _evaluate(self, start: int, stop: int, told: Told | None) -> Trials:
+        """The trials of a range; what cannot be evaluated is there with its error."""
+        payload = Search(spec=self.spec, start=start, stop=stop, told=told)
+        reason: TunesmithError | None = None
+        for _ in range(_TRIES if stop - start == 1 else 1):
+            began = time.monotonic()
+            try:
+                found: Trials = await self.job.run("search", payload, limit_s=self._limit(stop - start))
+            except (ChunkFailed, MemoryExceeded, WorkerDied, ChunkTimeout) as error:
+                reason = error
+                continue
+            self.seconds += time.monotonic() - began
+            self.evaluated += max(1, len(found.params))
+            return found
+        if reason is None:
+            raise Internal("a chunk was not tried")
+        self.job.log(f"trials {start:,} to {stop - 1:,}: {reason.message}", "warning")
+        if stop - start > 1:
+            return await self._halves(start, stop, told)
+        return await self._failed(payload, reason)
+
+    async def _halves(self, start: int, stop: int, told: Told | None) -> Trials:
+        middle = (start + stop) // 2
+        first = await self._evaluate(start, middle, told)
+        if len(first.params) < middle - start:
+            return first
+        return _joined(first, await self._evaluate(middle, stop, told))
+
+    async def _failed(self, payload: Search, reason: TunesmithError) -> Trials:
+        params: list[str] = await self.job.run("propose", payload)
+        n, k = len(params), self.shape.n_targets
+        return Trials(
+            start=payload.start,
+            params=params,
+            metrics={},
+            values=np.full((n, k), np.nan),
+            eligible=np.zeros(n, bool),
+            errors=[f"{reason.message} ({_TRIES} tries)"] * n,
+            by_symbol=None,
+            points=self.shape.encode(params),
+            scores=np.full((n, k), np.nan),
+        )
+
+    def _limit(self, n: int) -> float:
+        allowed = self.context.settings.workers.trial_timeout_s
+        return allowed + (_SLACK * n * self.seconds / self.evaluated if self.evaluated else 0.0)
+
+    def _chunk_size(self) -> int:
+        size = self.context.settings.workers.chunk_trials
+        return min(size, self.shape.stop.batch) if self.shape.stop else size
+
+    async def _store(self, found: Trials) -> None:
+        batch = trials.Batch(
+            start=found.start,
+            params=found.params,
+            metrics=found.metrics,
+            scores=found.values,
+            eligible=found.eligible,
+            errors=found.errors,
+            by_symbol=found.by_symbol,
+        )
+        self.n_stored += len(found.params)
+        progress = self.n_stored / self.spec.plan.n_trials
+        eta_s = self.job.eta_s
+
+        async def write(conn: Connection) -> None:
+            await trials.insert_batch(conn, self.job.id, batch)
+            await task_rows.set_progress(conn, self.job.id, progress, eta_s)
+
+        await self.context.database.write(write)
+        telemetry.TRIALS.inc(len(found.params))
+        self.on_trials(found)
+        self.job.advance(self.n_stored, self.spec.plan.n_trials)
+
+    async def _stored(self, n: int) -> Told:
+        rows = await trials.told(self.context.database, self.job.id, n, self.shape.n_targets)
+        scores = np.where(rows.eligible[:, np.newaxis], rows.scores * self.shape.sign, np.nan)
+        return Told(points=self.shape.encode(rows.params), scores=scores.reshape(n, self.shape.n_targets))
+
+    async def _watch(self) -> Watch | None:
+        stop = self.shape.stop
+        if stop is None:
+            return None
+        watch = Watch(stop, self.spec.plan.n_trials, float(self.shape.sign[0]), self.job)
+        for start, end in await trials.done_ranges(self.context.database, self.job.id):
+            if start == 0:
+                watch.take(0, (await self._stored(end)).scores[:, 0])
+        return watch
+
+    async def _end(self, ended: Ended) -> None:
+        if ended.stopped_by:
+            self.job.log(f"ended after {ended.n_trials:,} trials: {ended.stopped_by}")
+
+        async def also(conn: Connection) -> None:
+            await trials.delete_from(conn, self.job.id, ended.n_trials)
+
+        await self.job.save({**self.job.state, "ended": msgspec.to_builtins(ended)}, also)
+
+
+class Watch:
+    """Results in the order of trials, whoever is quick, for the rules that end a search early."""
+
+    def __init__(self, stop: Stop, n_trials: int, sign: float, job: Job) -> None:
+        self._rules = Stopping(
+            patience=stop.patience,
+            target=None if stop.target is None else sign * stop.target,
+            time_s=stop.time_s,
+        )
+        self._stop = stop
+        self._scores = np.full(n_trials, np.nan)
+        self._known = np.zeros(n_trials, bool)
+        self._frontier = 0
+        self._best = np.nan
+        self._job = job
+
+    def take(self, start: int, scores: NDArray[np.float64]) -> None:
+        """Note the scores float64[n] of the trials from `start` on."""
+        self._scores[start : start + len(scores)] = scores
+        self._known[start : start + len(scores)] = True
+
+    def add(self, found: Trials) -> Ended | None:
+        """Note a chunk; how the search ends, when it does."""
+        self.take(found.start, found.scores[:, 0])
+        return self.reached()
+
+    def reached(self) -> Ended | None:
+        """Look at every batch that is complete and was not looked at yet."""
+        batch = self._stop.batch
+        while self._frontier < len(self._known):
+            end = min(self._frontier + batch, len(self._known))
+            if not self._known[self._frontier : end].all():
+                return None
+            part = self._scores[self._frontier : end]
+            if not np.isnan(part).all():
+                self._best = np.fmax(self._best, np.nanmax(part))
+            self._frontier = end
+            why = self._rules.look(end, float(self._best), self._job.worked_s)
+            if why is not None:
+                return Ended(n_trials=end, stopped_by=why)
+        return None
+
+
+def missing_ranges(done: list[tuple[int, int]], n_trials: int, size: int) -> list[tuple[int, int]]:
+    """The trials 0 to n_trials that lie in no range of `done` (sorted, disjoint), in pieces of at most `size`."""
+    missing: list[tuple[int, int]] = []
+    at = 0
+    for start, stop in [*done, (n_trials, n_trials)]:
+        missing.extend((piece, min(piece + size, start)) for piece in range(at, start, size))
+        at = stop
+    return missing
+
+
+def _joined(first: Trials, second: Trials) -> Trials:
+    names = {**first.metrics, **second.metrics}
+    return Trials(
+        start=first.start,
+        params=first.params + second.params,
+        metrics={name: np.concatenate([_metric(first, name), _metric(second, name)]) for name in names},
+        values=np.concatenate([first.values, second.values]),
+        eligible=np.concatenate([first.eligible, second.eligible]),
+        errors=first.errors + second.errors,
+        by_symbol=_joined_symbols(first, second),
+        points=np.concatenate([first.points, second.points]),
+        scores=np.concatenate([first.scores, second.scores]),
+    )
+
+
+def _joined_symbols(first: Trials, second: Trials) -> list[str] | None:
+    if first.by_symbol is None and second.by_symbol is None:
+        return None
+    return [text for part in (first, second) for text in (part.by_symbol or ["{}"] * len(part.params))]
+
+
+def _metric(part: Trials, name: str) -> NDArray[np.float64]:
+    return part.metrics.get(name, np.full(len(part.params), np.nan))
