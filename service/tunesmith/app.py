@@ -30,6 +30,7 @@ from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.services import (
     answers,
     backtests,
+    cached,
     data,
     optimizations,
     packages,
@@ -167,7 +168,7 @@ class Daemon:
         check_upstream(settings.sources.upstream, insecure=settings.sources.insecure_upstream)
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
-        answers.engine_version()  # of the sources that the workers are about to load
+        cached.daemon_version()  # of the sources that are loaded now
         lines: list[Callable[[str, LogLine], None]] = []
         pool = _make_pool(settings, lambda task_id, line: lines[0](task_id, line))
         await pool.start()
@@ -249,6 +250,8 @@ def handlers(context: Context) -> dict[str, Handler]:
     return {
         name: once(context, route.handle, route.finish)
         if MESSAGES[name].changes
+        else answers.about_tasks(context, route.handle)
+        if name in answers.ABOUT_TASKS
         else functools.partial(route.handle, context)
         for name, route in ROUTES.items()
     }

@@ -54,7 +54,9 @@ PACKAGES = Counter("tunesmith_packages", "Packages by what became of them.", ("s
 EVENTS = Counter("tunesmith_events_published", "Events sent, by kind of topic.", ("kind",), registry=REGISTRY)
 RESENDS = Counter("tunesmith_events_resent", "Last values sent again for late bots.", registry=REGISTRY)
 EVENT_HEAD = Gauge("tunesmith_event_head", "The newest durable event's seq.", registry=REGISTRY)
-CACHE = Counter("tunesmith_cache", "Cache look-ups, by hit and miss.", ("result",), registry=REGISTRY)
+CACHE = Counter(
+    "tunesmith_cache", "Cache look-ups, by what was looked for, hit and miss.", ("of", "result"), registry=REGISTRY
+)
 
 _seen: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 

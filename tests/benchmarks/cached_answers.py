@@ -46,7 +46,7 @@ CASES: dict[str, tuple[Callable[[RedisServer], None], Callable[[RedisServer], No
 
 def computed(daemon: DaemonProcess) -> float:
     samples = http(daemon, "GET", "/api/metrics")["tunesmith_cache"]["samples"]
-    return sum(sample["value"] for sample in samples if sample["labels"] == {"result": "miss"})
+    return sum(sample["value"] for sample in samples if sample["labels"] == {"of": "backtest", "result": "miss"})
 
 
 def one(dealer: Dealer, events: zmq.Socket[bytes], **changes: float) -> float:

@@ -45,9 +45,9 @@ def asker(redis_daemon: DaemonProcess, context: zmq.Context[Any]) -> Iterator[De
         yield made
 
 
-def hits(daemon: DaemonProcess) -> float:
+def hits(daemon: DaemonProcess, of: str = "backtest") -> float:
     samples = http(daemon, "GET", "/api/metrics")["tunesmith_cache"]["samples"]
-    return sum(sample["value"] for sample in samples if sample["labels"] == {"result": "hit"})
+    return sum(sample["value"] for sample in samples if sample["labels"] == {"of": of, "result": "hit"})
 
 
 def report_of(dealer: Dealer, **changes: Any) -> dict[str, Any]:
@@ -82,6 +82,54 @@ def test_a_repeated_backtest_is_answered_from_the_cache(request: pytest.FixtureR
     for changed in ({"initial_cash": 5_001}, {"initial_cash": 5_000, "costs": {"fee_rate": 0.002}}):
         report_of(dealer, **changed)
     assert hits(daemon) == before + 1
+
+
+def of_search(dealer: Dealer, optimization_id: str) -> list[dict[str, Any]]:
+    """What the daemon says of a search: its status, and two pages of its results."""
+    pages: list[dict[str, Any]] = [{}, {"sort": "max_drawdown", "limit": 3, "offset": 2}]
+    return [
+        dealer.data("optimization.status", {"optimization_id": optimization_id}),
+        *(dealer.data("optimization.results", {"optimization_id": optimization_id, **page}) for page in pages),
+    ]
+
+
+def settled(daemon: DaemonProcess) -> bool:
+    return bool(http(daemon, "GET", "/health")["tasks_running"] == 0)
+
+
+def test_what_a_completed_search_answers_outlives_the_daemon_in_redis(
+    context: zmq.Context[Any], server: RedisServer, tmp_path: Path
+) -> None:
+    import_markets(tmp_path)
+    daemon = DaemonProcess(tmp_path, {"TUNESMITH_CACHE__REDIS_URL": server.url})
+    said = []
+    for n_known in ((0, 1), (3,), (0,)):
+        daemon.start()
+        with Dealer(context, daemon.doors["requests"]) as dealer:
+            if not said:
+                market = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0"}
+                search = dealer.data("optimization.start", {**market, "param_ranges": EDGE, "method": "grid"})
+                asked = {"optimization_id": search["optimization_id"]}
+                assert dealer.until_done("optimization.status", asked)["status"] == "completed"
+                wait_until(lambda: settled(daemon), 10.0, lambda: "the search does not end")
+            known = hits(daemon, "task")
+            said.append(of_search(dealer, asked["optimization_id"]))
+            assert said[-1] == said[0]
+            assert hits(daemon, "task") - known in n_known
+            known = hits(daemon, "task")
+            assert of_search(dealer, asked["optimization_id"]) == said[0]
+            assert hits(daemon, "task") == known + 3
+        assert daemon.stop() == 0
+        if len(said) == 2:
+            server.flush()
+
+
+def test_tasks_on_the_same_window_read_the_market_once(redis_daemon: DaemonProcess, asker: Dealer) -> None:
+    report_of(asker, initial_cash=8_000)
+    before = hits(redis_daemon, "window")
+    report_of(asker, initial_cash=8_001)
+    report_of(asker, initial_cash=8_002, costs={"fee_rate": 0.002})
+    assert hits(redis_daemon, "window") == before + 2
 
 
 def test_daemons_that_share_a_redis_share_answers(
@@ -132,6 +180,9 @@ def test_the_main_job_goes_on_whatever_redis_does(
     try:
         found = asker.until_done("optimization.status", {"optimization_id": search["optimization_id"]})
         assert found["status"] == "completed", found
+        said = of_search(asker, search["optimization_id"])
+        assert said[0] == found
+        assert of_search(asker, search["optimization_id"]) == said
         assert content(report_of(asker)) == content(before)
         new = 7_000 + next(_COUNT)
         assert content(report_of(asker, initial_cash=new)) == content(report_of(asker, initial_cash=new))
@@ -150,6 +201,7 @@ def test_the_main_job_goes_on_whatever_redis_does(
     wait_until(
         lambda: http(redis_daemon, "GET", "/health")["status"] == "ok", 20.0, lambda: "the daemon did not recover"
     )
+    assert of_search(asker, search["optimization_id"]) == said
     report_of(asker)
     count = hits(redis_daemon)
     assert content(report_of(asker)) == content(before)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +14,7 @@ import pytest
 from tunesmith.config import Settings
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Internal
-from tunesmith.services import answers
+from tunesmith.services import answers, windows
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Prepared, StrategyRef
 from tunesmith.services.jobs.tasks import Job
@@ -154,7 +153,8 @@ def test_new_bars_are_cut_again(monkeypatch: pytest.MonkeyPatch) -> None:
         await house.ask()
         house.series.data_hash = "d2"
         assert await house.ask() == ["prepare", "backtest"]
-        monkeypatch.setattr(answers, "engine_version", lambda: "another")
+        for module in (answers, windows):
+            monkeypatch.setattr(module, "engine_version", lambda: "another")
         assert await house.ask() == ["prepare", "backtest"]
 
     asyncio.run(main())
@@ -209,16 +209,3 @@ def test_values_of_another_form_are_misses(text: bytes) -> None:
         assert await house.ask() == ["prepare", "backtest"]
 
     asyncio.run(main())
-
-
-def test_the_engine_has_a_version_that_follows_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = tmp_path / "services" / "answers.py"
-    source = tmp_path / "compute" / "walk.py"
-    source.parent.mkdir()
-    source.write_text("a = 1\n")
-    monkeypatch.setattr(answers, "__file__", str(module))
-    fresh = answers.engine_version.__wrapped__
-    first = fresh()
-    assert fresh() == first
-    source.write_text("a = 2\n")
-    assert fresh() != first

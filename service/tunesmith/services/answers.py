@@ -1,35 +1,39 @@
-"""Answers that were computed before: a repeated backtest takes them from the cache instead of a worker.
+"""Answers that were made before: a repeated backtest takes them from the cache instead of a worker, and who asks about
+a completed task gets them instead of the database's rows.
 
-Everything that an answer depends on is in its key, so there is nothing to invalidate, and several daemons may share a
-Redis. Two things are kept: what a market's bars became for a window, and what the `backtest` chunk made of them. A
-value that does not have the form it should have is a miss.
+Tasks that have not completed are never answered from here. That a task has completed is for the database to say; it is
+asked once for each task, for nothing makes a task begin again under a daemon that runs. What a completed task answers
+must not change any more, or its message may not stand in `ABOUT_TASKS`.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import platform
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import Any
 
 import msgspec
 
-from tunesmith import telemetry
-from tunesmith.domain.canonical import canonical_hash
+from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
+from tunesmith.domain.messages.envelope import Reply, Request
 from tunesmith.domain.parameters import Scalar
 from tunesmith.errors import Internal
+from tunesmith.services.cached import count, daemon_version, engine_version, key_of, recall, remember
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import OnePoint, Prepared
 from tunesmith.services.jobs.tasks import Job
-from tunesmith.services.markets import Window
-from tunesmith.services.work import Assignment, prepared, work_of
+from tunesmith.services.windows import cut_window, known_window
+from tunesmith.services.work import Assignment, work_of
+from tunesmith.storage import tasks
+from tunesmith.storage.cache import MemoryCache
 
-T = TypeVar("T")
+ABOUT_TASKS = {
+    "backtest.status": "task_id",
+    "optimization.status": "optimization_id",
+    "optimization.results": "optimization_id",
+}
+"""Message type → the field of its request that names the task."""
 
-_SOURCES = ("compute/**/*.py", "compute/**/*.rule", "domain/*.py", "services/jobs/chunks.py")
-_LIBRARIES = ("numpy", "numba", "vectorbt", "vectorbt-rust")
+_ENDS_BYTES = 2**20
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,15 +53,15 @@ async def backtest(
 
     Raises `Internal` when vectorbt computes other numbers; such a result is not kept.
     """
-    known = await _known_window(context, job, task.window)
-    made = await _recall(context, _backtest_key(task, params, known), Made) if known else None
+    known = await known_window(context, job, task.window)
+    made = await recall(context, _backtest_key(task, params, known), Made) if known else None
     if known is not None and made is not None:
         data = known
     else:
-        data = await _cut(context, job, task.window)
+        data = await cut_window(context, job, task.window, known)
         if data != known:
-            made = await _recall(context, _backtest_key(task, params, data), Made)
-    telemetry.CACHE.labels("miss" if made is None else "hit").inc()
+            made = await recall(context, _backtest_key(task, params, data), Made)
+    count("backtest", hit=made is not None)
     job.advance(1, 3)
     if made is not None:
         job.log("the same backtest was computed before; the result is from the cache")
@@ -66,53 +70,55 @@ async def backtest(
     if found["disagreements"]:
         raise Internal(f"vectorbt computes other numbers: {'; '.join(found['disagreements'])}")
     kept = Made(**{name: found[name] for name in Made.__struct_fields__})
-    await _remember(context, _backtest_key(task, params, data), kept)
+    await remember(context, _backtest_key(task, params, data), kept)
     return data, found
 
 
-@functools.cache
-def engine_version() -> str:
-    """A hash over the code that computes, the libraries it computes with, and the kind of machine."""
-    package = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256(platform.machine().encode())
-    for name in _LIBRARIES:
-        digest.update(f"{name} {version(name)}\n".encode())
-    for pattern in _SOURCES:
-        for path in sorted(package.glob(pattern)):
-            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+def about_tasks(context: Context, handle: Handler) -> Handler:
+    """The handler of a message in `ABOUT_TASKS` that answers what it answered before, once the task has completed."""
+    ends = MemoryCache(_ENDS_BYTES)
+
+    async def answer(request: Request, call: Call) -> Reply:
+        task_id: str = getattr(request, ABOUT_TASKS[call.type])
+        end = await _completed_at(context, task_id, ends)
+        if end is None:
+            return await _reply(handle, context, request, call)
+        of = [daemon_version(), context.database.epoch, end, call.type, msgspec.to_builtins(request)]
+        key = key_of("task", of)
+        kept: Reply | None = await recall(context, key, MESSAGES[call.type].reply)
+        count("task", hit=kept is not None)
+        if kept is not None:
+            return kept
+        reply = await _reply(handle, context, request, call)
+        await remember(context, key, reply)
+        return reply
+
+    return answer
 
 
-async def _known_window(context: Context, job: Job, window: Window) -> Prepared | None:
-    """What the window was cut to when the stored bars were what they are now."""
-    if "prepared" in job.state:
+async def _completed_at(context: Context, task_id: str, ends: MemoryCache) -> str | None:
+    """When the task completed; None for one that has not, or that is not there."""
+    known = await ends.get(task_id)
+    if known is not None:
+        return known.decode()
+    if task_id in context.tasks.jobs:
         return None
-    return await _recall(context, _window_key(_market_hash(context, window), window), Prepared)
+    row = await tasks.get(context.database, task_id)
+    if row is None or row.status != "completed" or row.completed_at is None:
+        return None
+    await ends.set(task_id, row.completed_at.encode())
+    return row.completed_at
 
 
-async def _cut(context: Context, job: Job, window: Window) -> Prepared:
-    """The window cut by a worker, and kept unless the stored bars were replaced in between."""
-    if "prepared" in job.state:
-        return await prepared(context, job, window)
-    before = _market_hash(context, window)
-    data = await prepared(context, job, window)
-    if _market_hash(context, window) == before:
-        await _remember(context, _window_key(before, window), data)
-    return data
-
-
-def _market_hash(context: Context, window: Window) -> str:
-    return context.market.find(window.symbol, window.timeframe, window.venue).data_hash
-
-
-def _window_key(market: str, window: Window) -> str:
-    of = (market, window.venue, window.symbol, window.timeframe, window.start_ms, window.end_ms, window.boundary_ms)
-    return "window:" + canonical_hash([engine_version(), *of])
+async def _reply(handle: Handler, context: Context, request: Request, call: Call) -> Reply:
+    reply = handle(context, request, call)
+    return await reply if isinstance(reply, Awaitable) else reply
 
 
 def _backtest_key(task: Assignment, params: dict[str, Scalar], data: Prepared) -> str:
     window, strategy = task.window, task.strategy
-    return "backtest:" + canonical_hash(
+    return key_of(
+        "backtest",
         {
             "engine": engine_version(),
             "strategy": [strategy.kind, strategy.id if strategy.kind == "kernel" else "", strategy.code_hash],
@@ -123,19 +129,5 @@ def _backtest_key(task: Assignment, params: dict[str, Scalar], data: Prepared) -
             "fill": window.fill,
             "direction": window.direction,
             "initial_cash": window.initial_cash,
-        }
+        },
     )
-
-
-async def _recall(context: Context, key: str, kind: type[T]) -> T | None:
-    text = await context.cache.get(key)
-    if text is None:
-        return None
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError:
-        return None
-
-
-async def _remember(context: Context, key: str, value: msgspec.Struct) -> None:
-    await context.cache.set(key, msgspec.json.encode(value), context.settings.cache.ttl_s)

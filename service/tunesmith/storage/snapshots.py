@@ -21,6 +21,8 @@ from tunesmith.domain.bars import COLUMNS, Bars
 from tunesmith.errors import Internal, NotFound
 from tunesmith.storage.files import write_file
 
+_NAME = re.compile(r"[0-9a-f]{64}")
+
 
 class _Label(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
@@ -40,9 +42,7 @@ class Snapshots:
         """Stores bars and answers their `data_hash`; what is stored already stays. Raises `Internal` (disk)."""
         name = bars.data_hash
         label = self.root / f"{name}.json"
-        with contextlib.suppress(FileNotFoundError):
-            for file in (label.with_suffix(".npy"), label):
-                os.utime(file)  # so that `prune` takes it for a young one
+        if self.keep(name):
             return name
         table = np.empty((1 + len(COLUMNS), len(bars)))
         table[0] = bars.timestamp.view(np.float64)
@@ -66,12 +66,23 @@ class Snapshots:
             ) from error
         return name
 
+    def keep(self, name: str) -> bool:
+        """Whether the snapshot is there; if so, `prune` takes it for a young one from now on."""
+        if not _NAME.fullmatch(name):
+            return False
+        label = self.root / f"{name}.json"
+        with contextlib.suppress(FileNotFoundError):
+            for file in (label.with_suffix(".npy"), label):
+                os.utime(file)
+            return True
+        return False
+
     def read(self, name: str) -> Bars:
         """The bars of a hash, mapped from the file: read when touched, writable without changing it.
 
         Raises `NotFound` when they are not there and `Internal` when the files are damaged.
         """
-        if not re.fullmatch(r"[0-9a-f]{64}", name):
+        if not _NAME.fullmatch(name):
             raise NotFound(f"{name!r} is no snapshot")
         try:
             label = msgspec.json.decode((self.root / f"{name}.json").read_bytes(), type=_Label)

@@ -1,0 +1,247 @@
+"""What is asked about a task: from the database until it has completed, then what was answered before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tunesmith.config import Settings
+from tunesmith.domain.messages.backtests import BacktestStatus, BacktestStatusReply
+from tunesmith.domain.messages.catalog import MESSAGES, Call
+from tunesmith.domain.messages.optimizations import OptimizationResults, OptimizationResultsReply
+from tunesmith.errors import NotFound
+from tunesmith.services import answers
+from tunesmith.services.context import Context
+from tunesmith.storage import tasks
+from tunesmith.storage.cache import Cache, MemoryCache
+from tunesmith.storage.database import Database
+
+Scene = Callable[["House"], Awaitable[None]]
+
+
+class House:
+    """A real database, a cache, and a use case that counts how often it read the rows."""
+
+    def __init__(self, database: Database, cache: Cache) -> None:
+        self.n_read = 0
+        self.database = database
+        self.jobs: dict[str, Any] = {}
+        parts = SimpleNamespace(database=database, cache=cache, settings=Settings(), tasks=self)
+        self.context = cast(Context, parts)
+        self.about = answers.about_tasks(self.context, self._status)
+        self.results = answers.about_tasks(self.context, self._results)
+
+    async def create(self, task_id: str = "bt-1") -> None:
+        await self.database.write(
+            lambda conn: tasks.create(
+                conn, task_id=task_id, kind="backtest", user="u", client=None, priority=5, request="{}"
+            )
+        )
+
+    async def move(self, status: str, task_id: str = "bt-1") -> None:
+        if status == "running":
+            await self.database.write(lambda conn: tasks.set_running(conn, task_id))
+        else:
+            await self.database.write(lambda conn: tasks.finish(conn, task_id, status))
+
+    async def ask(self, task_id: str = "bt-1") -> tuple[str, int]:
+        """The status answered, and how often the rows were read for it."""
+        before = self.n_read
+        reply = await cast(Any, self.about(BacktestStatus(task_id=task_id), _call("backtest.status")))
+        assert reply.task_id == task_id
+        return reply.status, self.n_read - before
+
+    async def page(self, **how: Any) -> OptimizationResultsReply:
+        request = OptimizationResults(optimization_id="bt-1", **how)
+        return cast(OptimizationResultsReply, await cast(Any, self.results(request, _call("optimization.results"))))
+
+    async def _status(self, context: Context, request: BacktestStatus, call: Call) -> BacktestStatusReply:
+        self.n_read += 1
+        row = await tasks.get(context.database, request.task_id)
+        if row is None:
+            raise NotFound("there is no such task")
+        return BacktestStatusReply(task_id=row.id, status=row.status, progress=row.progress)
+
+    async def _results(self, context: Context, request: OptimizationResults, call: Call) -> OptimizationResultsReply:
+        self.n_read += 1
+        return OptimizationResultsReply(
+            optimization_id=request.optimization_id,
+            status="completed",
+            optimization_target=f"{request.sort} {request.descending}",
+            best_params={"fast": 5, "share": 0.5, "mode": "a"},
+            best_score=1.0,
+            total=request.limit + request.offset,
+            trials=[],
+        )
+
+
+def _call(name: str) -> Call:
+    return Call(name, "r1", "local", "bot", "requests", 0.0)
+
+
+def play(path: Path, scene: Scene, cache: Cache | None = None) -> None:
+    async def main() -> None:
+        database = await Database.open(path / "t.db")
+        try:
+            await scene(House(database, cache or MemoryCache()))
+        finally:
+            await database.close()
+
+    asyncio.run(main())
+
+
+def test_a_task_is_read_afresh_until_it_has_completed(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        assert [await house.ask(), await house.ask()] == [("pending", 1)] * 2
+        await house.move("running")
+        assert [await house.ask(), await house.ask()] == [("running", 1)] * 2
+        await house.move("completed")
+        assert [await house.ask(), await house.ask(), await house.ask()] == [("completed", n) for n in (1, 0, 0)]
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_another_end_is_read_afresh_each_time(tmp_path: Path, end: str) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move(end)
+        assert [await house.ask(), await house.ask()] == [(end, 1)] * 2
+
+    play(tmp_path, scene)
+
+
+def test_a_task_that_is_still_driven_is_read_afresh(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        house.jobs["bt-1"] = object()
+        await house.move("completed")
+        assert [await house.ask(), await house.ask()] == [("completed", 1)] * 2
+        house.jobs.clear()
+        assert [await house.ask(), await house.ask()] == [("completed", n) for n in (1, 0)]
+
+    play(tmp_path, scene)
+
+
+def test_an_unknown_task_is_unknown_and_may_come_later(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        for _ in range(2):
+            with pytest.raises(NotFound):
+                await house.ask()
+        await house.create()
+        assert await house.ask() == ("pending", 1)
+
+    play(tmp_path, scene)
+
+
+def test_a_completed_task_asks_nothing_of_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        await house.move("completed")
+        await house.ask()
+        monkeypatch.setattr(tasks, "get", None)
+        assert await house.ask() == ("completed", 0)
+
+    play(tmp_path, scene)
+
+
+def test_a_shared_cache_outlives_the_daemon_but_does_not_know_more_than_the_database(tmp_path: Path) -> None:
+    shared = MemoryCache()
+
+    async def completed(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        await house.move("completed")
+        assert await house.ask() == ("completed", 1)
+
+    async def again(house: House) -> None:
+        assert await house.ask() == ("completed", 0)
+
+    async def running(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        assert await house.ask() == ("running", 1)
+
+    async def gone(house: House) -> None:
+        with pytest.raises(NotFound):
+            await house.ask()
+
+    for name in ("here", "elsewhere", "empty"):
+        (tmp_path / name).mkdir()
+    play(tmp_path / "here", completed, shared)
+    play(tmp_path / "here", again, shared)
+    play(tmp_path / "elsewhere", running, shared)
+    play(tmp_path / "empty", gone, shared)
+
+
+def test_a_backup_that_was_put_back_is_believed(tmp_path: Path) -> None:
+    shared = MemoryCache()
+    file = tmp_path / "t.db"
+    backup: list[bytes] = []
+
+    async def running(house: House) -> None:
+        await house.create()
+        await house.move("running")
+
+    async def completed(house: House) -> None:
+        await house.move("completed")
+        assert await house.ask() == ("completed", 1)
+
+    async def once_more(house: House) -> None:
+        assert await house.ask() == ("running", 1)
+
+    play(tmp_path, running, shared)
+    backup.append(file.read_bytes())
+    play(tmp_path, completed, shared)
+    for left in tmp_path.glob("t.db-*"):
+        with contextlib.suppress(FileNotFoundError):
+            left.unlink()
+    file.write_bytes(backup[0])
+    play(tmp_path, once_more, shared)
+
+
+def test_each_page_is_another_answer_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        await house.move("completed")
+        asked: list[dict[str, Any]] = [{}, {"sort": "sharpe"}, {"descending": False}, {"limit": 9}, {"offset": 50}]
+        first = [await house.page(**how) for how in asked]
+        assert house.n_read == len(asked)
+        assert [await house.page(**how) for how in asked] == first
+        assert house.n_read == len(asked)
+        assert len({(page.optimization_target, page.total) for page in first}) == len(asked)
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"null", b"\xff", b'{"task_id": "bt-2"}'])
+def test_foreign_values_are_read_afresh(tmp_path: Path, text: bytes) -> None:
+    class Foreign(MemoryCache):
+        async def get(self, key: str) -> bytes | None:
+            return text
+
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        await house.move("completed")
+        assert [await house.ask(), await house.ask()] == [("completed", 1)] * 2
+
+    play(tmp_path, scene, Foreign())
+
+
+@pytest.mark.parametrize("name", answers.ABOUT_TASKS)
+def test_the_table_names_fields_that_are_there(name: str) -> None:
+    message = MESSAGES[name]
+    assert not message.changes
+    assert answers.ABOUT_TASKS[name] in message.request.__struct_fields__
+    assert "status" in message.reply.__struct_fields__
