@@ -60,6 +60,7 @@ class Workers(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     count: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     memory_mb: Count = 4096
     task_timeout_s: Positive = 3600.0
+    trial_timeout_s: Positive = 60.0
     chunk_trials: Count = 2000
     attempts: Count = 3
 

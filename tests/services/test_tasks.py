@@ -65,7 +65,7 @@ async def nothing(conn: Any) -> dict[str, Any]:
 
 async def doubling(job: Job) -> None:
     numbers = job.decode(list[int])
-    found = sorted([x async for x in job.map("double", numbers)])
+    found = sorted([x async for x in job.map(lambda number: job.run("double", number), numbers)])
     job.advance(len(found), len(numbers))
     job.log(f"doubled {len(found)}")
 

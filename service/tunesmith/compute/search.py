@@ -13,18 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.closed_trades import closed_trades_of
-from tunesmith.compute.conditions import read_conditions, required
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.objective.objective import Objective
-from tunesmith.compute.region import Region
+from tunesmith.compute.problem import problem_of, region_of
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.samplers import SAMPLERS
-from tunesmith.compute.samplers.sampler import Problem, Sampler
+from tunesmith.compute.samplers.sampler import Sampler
 from tunesmith.compute.selection import aggregate, eligible
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import search_metrics
 from tunesmith.domain.search_plan import SearchPlan
-from tunesmith.domain.space import build_space, encode_points
 
 Metrics = Mapping[str, NDArray[np.float64]]
 
@@ -65,7 +63,7 @@ class Search:
         self.plan = plan
         self.objective = Objective.parse(plan.target)
         self.region = region_of(rule, plan)
-        self.sampler: Sampler = SAMPLERS[plan.method](self._problem())
+        self.sampler: Sampler = SAMPLERS[plan.method](problem_of(rule, plan, self.region, self.objective.n_targets))
         self.n_told = 0
         self._metrics = search_metrics({*self.objective.metrics, *(bound.metric for bound in plan.bounds)})
 
@@ -108,21 +106,3 @@ class Search:
         if len(each) > 1:
             return self.objective.values_over(each, trades, self.plan.aggregate)
         return self.objective.values(metrics, next(iter(trades.values())))
-
-    def _problem(self) -> Problem:
-        plan, parameters = self.plan, self.rule.parameters
-        warm = [encode_points(parameters, params) for params in plan.warm]
-        return Problem(
-            region=self.region,
-            n_trials=plan.n_trials,
-            seed=plan.seed,
-            options=plan.options,
-            n_targets=self.objective.n_targets,
-            warm=np.concatenate(warm) if warm else np.empty((0, len(parameters))),
-        )
-
-
-def region_of(rule: Strategy, plan: SearchPlan) -> Region:
-    """Where a plan searches; raises `Invalid` for ranges and conditions that cannot be."""
-    space = build_space(rule.parameters, plan.ranges)
-    return Region(space, (*required(rule), *read_conditions(plan.conditions, rule.parameters)))

@@ -1,15 +1,13 @@
-"""Optimizations: a search of a strategy's parameters on the in-sample part of a market."""
+"""Optimizations: a search of a strategy's parameters on the in-sample part of one market or of several."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from tunesmith import telemetry
-from tunesmith.compute.samplers import SAMPLERS, choose_method
-from tunesmith.compute.selection import target_metric
-from tunesmith.domain.criteria import bounds, keeps, merge, search_floor
+from tunesmith.compute.objective.objective import Objective
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.optimizations import (
     CancelOptimization,
@@ -18,97 +16,61 @@ from tunesmith.domain.messages.optimizations import (
     OptimizationStarted,
     OptimizationStatus,
     OptimizationStatusReply,
+    ResumeOptimization,
     StartOptimization,
     Trial,
 )
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
-from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.space import build_space
-from tunesmith.errors import Forbidden, Internal, Invalid, NotFound
+from tunesmith.domain.space import encode_points
+from tunesmith.errors import Conflict, Forbidden, Internal, Invalid, NotFound
 from tunesmith.services import strategies, tasks
 from tunesmith.services.context import Context
-from tunesmith.services.jobs.payloads import BestTrial, OnePoint, Search, Trials
+from tunesmith.services.jobs.payloads import BestTrial, OnePoint, Prepared, SearchSpec, Trials, Work
 from tunesmith.services.jobs.tasks import Job
-from tunesmith.services.markets import window_of
 from tunesmith.services.once import Change
 from tunesmith.services.reports import Origin, make_report
-from tunesmith.services.verdicts import default_criteria, insert_follow_up, make_task
-from tunesmith.services.work import Assignment, assign, prepared, work_of
+from tunesmith.services.search_tasks import (
+    KIND,
+    OptimizationTask,
+    assignments,
+    best_first,
+    insert_search,
+    make_search,
+)
+from tunesmith.services.searching import Driver, Shape
+from tunesmith.services.verdicts import insert_follow_up, make_task
+from tunesmith.services.work import Assignment, prepared, work_of
 from tunesmith.storage import optimizations, reports, trials
 from tunesmith.storage import tasks as task_rows
-from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
-from tunesmith.storage.optimizations import NewOptimization, OptimizationRow
+from tunesmith.storage.optimizations import OptimizationRow
 from tunesmith.storage.tasks import TaskRow
 
-KIND = "optimization"
-
-
-class OptimizationTask(Assignment, frozen=True, kw_only=True):
-    """The stored request of a search: everything that its trials depend on."""
-
-    ranges: dict[str, Any]
-    target: str
-    method: str
-    max_iterations: int
-    seed: int
-    n_trials: int
-    constraints: ApprovalCriteria
-    approve: ApprovalCriteria | None
+_FRONT_SHOWN = 1000
+_RESUMABLE = ("cancelled", "failed")
 
 
 async def start(context: Context, request: StartOptimization, call: Call) -> Change:
     """Store the task and answer its id.
 
-    `not_found` for symbol or strategy, `invalid` for ranges, target, dates and a grid above the budget.
+    `not_found` for symbol or strategy, `invalid` for ranges, target, dates and more trials than the settings allow.
     """
     if request.approve is not None and call.role != "operator":
         raise Forbidden(f"approve needs the role operator; {call.user} is a {call.role}", path="/data/approve")
-    row = await strategies.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
-    parsed = strategies.parse(row)
-    target_metric(request.optimization_target)
-    ranges: dict[str, Any] = dict(request.param_ranges)
-    if ranges:
-        ranges = {**row.default_params, **ranges}
-    space = build_space(parsed.parameters, ranges)
-    method = choose_method(space, request.method, request.max_iterations)
-    n_trials = SAMPLERS[method](space, request.max_iterations, request.seed).n_trials
-    limit = context.settings.limits.grid_points
-    if n_trials > limit:
-        raise Invalid(
-            f"{method} means {n_trials:,} trials; the limit is {limit:,}: narrow the ranges, widen the steps, or use "
-            "random with max_iterations",
-            path="/data/param_ranges" if method == "grid" else "/data/max_iterations",
-        )
-    window = await window_of(context, request, request.symbol)
+    made = await make_search(context, request)
     await tasks.check_quota(context, call)
-    assignment = assign(row, window)
-    task = OptimizationTask(
-        strategy=assignment.strategy,
-        window=window,
-        ranges=msgspec.to_builtins(ranges),
-        target=request.optimization_target,
-        method=method,
-        max_iterations=request.max_iterations,
-        seed=request.seed,
-        n_trials=n_trials,
-        constraints=merge(request.constraints, search_floor(default_criteria(context.settings))),
-        approve=request.approve,
-    )
     task_id = tasks.new_id("opt")
-    data_hash = context.market.find(window.symbol, window.timeframe, window.venue).data_hash
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> OptimizationStarted:
-        stored.append(await tasks.insert(conn, call, task_id, KIND, task, request.priority))
-        await optimizations.create(conn, _new_row(task_id, task, data_hash))
+        stored.append(await insert_search(conn, call.user, call.client, task_id, made))
         return OptimizationStarted(
             optimization_id=task_id,
             status="pending",
             progress=0.0,
-            method=method,
-            n_trials=n_trials,
-            withheld_from=window.withheld_from,
+            method=made.task.plan.method,
+            n_trials=made.task.plan.n_trials,
+            chosen_because=made.chosen_because,
+            withheld_from=made.task.window.withheld_from,
         )
 
     return Change(apply, after=lambda: context.tasks.start(stored[-1]))
@@ -124,22 +86,26 @@ async def results(context: Context, request: OptimizationResults, call: Call) ->
     """Trials, sorted. `not_found`, `invalid` for a metric that does not exist."""
     row = await tasks.load(context, request.optimization_id, KIND, "/data/optimization_id")
     task = tasks.request_of(row, OptimizationTask)
-    sort = "index" if request.sort == "index" else target_metric(request.sort or task.target, "/data/sort")
-    descending = request.descending
-    if descending is None:
-        descending = sort != "index" and METRICS[sort].direction == "maximize"
-    page = await trials.page(
-        context.database, row.id, sort=sort, descending=descending, limit=request.limit, offset=request.offset
-    )
+    if request.front:
+        page, total = await _front(context, row, request)
+    else:
+        sort = request.sort or "score"
+        descending = request.descending
+        if descending is None:
+            descending = best_first(sort, task.plan.target)
+        page = await trials.page(
+            context.database, row.id, sort=sort, descending=descending, limit=request.limit, offset=request.offset
+        )
+        total = await trials.count(context.database, row.id)
     best = await _best(context, row, task)
     return OptimizationResultsReply(
         optimization_id=row.id,
         status=row.status,
-        optimization_target=task.target,
+        optimization_target=task.plan.target,
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
-        total=await trials.count(context.database, row.id),
-        trials=[_trial(t, task) for t in page],
+        total=total,
+        trials=[_trial(t) for t in page],
     )
 
 
@@ -154,35 +120,78 @@ async def cancel(context: Context, request: CancelOptimization, call: Call) -> C
     return Change(apply)
 
 
+async def resume(context: Context, request: ResumeOptimization, call: Call) -> Change:
+    """Go on with a search that was cancelled or failed. `not_found`, `forbidden`, `conflict` for any other."""
+    path = "/data/optimization_id"
+    row = await tasks.load(context, request.optimization_id, KIND, path)
+    if row.user != call.user and call.role != "operator":
+        raise Forbidden("the task is another user's", path=path)
+    if row.status not in _RESUMABLE:
+        raise Conflict(f"the search is {row.status}; only one that was cancelled or failed can go on", path=path)
+    await tasks.check_quota(context, call)
+    stored: list[TaskRow] = []
+
+    async def apply(conn: Connection) -> OptimizationStatusReply:
+        if request.retry_failed:
+            await trials.delete_failed(conn, row.id)
+        again = await task_rows.restart(conn, row.id, forget="ended")
+        stored.append(again)
+        return await _reply(context, again)
+
+    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+
+
 async def run(context: Context, job: Job) -> None:
-    """Drive a search: cut the window, evaluate the trials that are missing, report the best, go on to a verdict."""
+    """Drive a search: cut the windows, make the trials that are missing, report the best, go on to a verdict."""
     task = job.decode(OptimizationTask)
-    data = await prepared(context, job, task.window)
-    work = work_of(context, task, data)
-    await _search(context, job, task, work)
-    best = await _best_stored(context, job.id, task)
+    parts = assignments(task)
+    data = [await prepared(context, job, part.window, slot=f"prepared/{i}") for i, part in enumerate(parts)]
+    works = [work_of(context, part, cut) for part, cut in zip(parts, data, strict=True)]
+    spec = SearchSpec(id=job.id, plan=task.plan, works=works, symbols=[part.window.symbol for part in parts])
+    objective = Objective.parse(task.plan.target)
+    job.best = await _best_stored(context, job.id, task)
+    ended = await Driver(context, job, spec, _shape(task, objective), on_trials=lambda f: _keep_best(job, f)).run()
+    best, front = await _winner(context, job, task, objective)
     if best is None:
         job.log("no trial kept the constraints", "warning")
         await job.complete(_without_winner)
         return
-    params = msgspec.json.decode(best.params)
-    made = await job.run("backtest", OnePoint(work=work, params=params))
-    if made["disagreements"]:
-        raise Internal(f"vectorbt computes other numbers: {'; '.join(made['disagreements'])}")
-    origin = Origin(report_id=tasks.new_id("rp"), task_id=job.id, optimization_id=job.id, used_holdout=False)
-    report = make_report(origin, task, data, made)
+    await _finish(context, job, task, _Winner(best, front, ended.stopped_by), list(zip(parts, data, works, strict=True)))
+
+
+class _Winner(msgspec.Struct, frozen=True):
+    best: BestTrial
+    front: list[int] | None
+    stopped_by: str | None
+
+
+async def _finish(
+    context: Context, job: Job, task: OptimizationTask, winner: _Winner, parts: list[tuple[Assignment, Prepared, Work]]
+) -> None:
+    """A report of the best trial on each symbol, then everything in one transaction, with the verdict's task."""
+    params = msgspec.json.decode(winner.best.params)
+    made = []
+    for assignment, data, work in parts:
+        report = await job.run("backtest", OnePoint(work=work, params=params))
+        if report["disagreements"]:
+            raise Internal(f"vectorbt computes other numbers: {'; '.join(report['disagreements'])}")
+        origin = Origin(report_id=tasks.new_id("rp"), task_id=job.id, optimization_id=job.id, used_holdout=False)
+        made.append(make_report(origin, assignment, data, report))
     verdict = None
     if task.approve is not None:
         verdict = make_task(
-            context, task, params=params, report_id=report.id, optimization_id=job.id, criteria=task.approve
+            context, task, params=params, report_id=made[0].id, optimization_id=job.id, criteria=task.approve
         )
     follow_up: list[TaskRow] = []
 
     async def apply(conn: Connection) -> dict[str, Any]:
-        await reports.create(conn, report)
-        await optimizations.set_result(conn, job.id, params, best.score, best.index)
-        await optimizations.link(conn, job.id, report_id=report.id)
-        result = {"best_params": params, "best_score": best.score, "report_id": report.id, "verdict_id": None}
+        for report in made:
+            await reports.create(conn, report)
+        await optimizations.set_result(
+            conn, job.id, optimizations.Best(params, winner.best.score, winner.best.index), winner.front, winner.stopped_by
+        )
+        await optimizations.link(conn, job.id, report_id=made[0].id)
+        result = {"best_params": params, "best_score": winner.best.score, "report_id": made[0].id, "verdict_id": None}
         if verdict is not None:
             row = await insert_follow_up(conn, job.row, verdict)
             await optimizations.link(conn, job.id, verdict_id=row.id)
@@ -195,60 +204,43 @@ async def run(context: Context, job: Job) -> None:
         context.tasks.start(row)
 
 
-async def _search(context: Context, job: Job, task: OptimizationTask, work: Any) -> None:
-    done = await trials.done_ranges(context.database, job.id)
-    size = context.settings.workers.chunk_trials
-    ranges = missing_ranges(done, task.n_trials, size)
-    n_done = task.n_trials - sum(stop - start for start, stop in ranges)
-    job.log(f"{task.method}: {task.n_trials} trials, {n_done} of them done before")
-    job.best = await _best_stored(context, job.id, task) if n_done else None
-    job.advance(n_done, task.n_trials)
-    searches = (
-        Search(
-            work=work,
-            ranges=task.ranges,
-            method=task.method,
-            max_iterations=task.max_iterations,
-            seed=task.seed,
-            target=task.target,
-            constraints=task.constraints,
-            start=start,
-            stop=stop,
-        )
-        for start, stop in ranges
-    )
-    async for found in job.map("search", searches):
-        n_done += len(found.params)
-        await _store(context, job, found, n_done / task.n_trials)
-        _keep_best(job, found)
-        telemetry.TRIALS.inc(len(found.params))
-        job.advance(n_done, task.n_trials)
+def _shape(task: OptimizationTask, objective: Objective) -> Shape:
+    parameters = strategies.parse_ref(task.strategy).parameters
+    n = len(parameters)
+
+    def encode(params: list[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        rows = [encode_points(parameters, msgspec.json.decode(text)) for text in params]
+        return np.concatenate(rows) if rows else np.empty((0, n))
+
+    sign = objective.signed(np.ones((1, objective.n_targets)))[0]
+    return Shape(objective.n_targets, n, encode, sign, task.stop, task.parallel)
 
 
-async def _store(context: Context, job: Job, found: Trials, progress: float) -> None:
-    indices = range(found.start, found.start + len(found.params))
-
-    async def write(conn: Connection) -> None:
-        await trials.insert_batch(conn, job.id, indices, found.params, found.metrics, found.errors)
-        await task_rows.set_progress(conn, job.id, progress, job.eta_s)
-
-    await context.database.write(write)
-
-
-def missing_ranges(done: list[tuple[int, int]], n_trials: int, size: int) -> list[tuple[int, int]]:
-    """The trials 0 to n_trials that lie in no range of `done` (sorted, disjoint), in pieces of at most `size`."""
-    missing: list[tuple[int, int]] = []
-    at = 0
-    for start, stop in [*done, (n_trials, n_trials)]:
-        missing.extend((piece, min(piece + size, start)) for piece in range(at, start, size))
-        at = stop
-    return missing
+async def _winner(
+    context: Context, job: Job, task: OptimizationTask, objective: Objective
+) -> tuple[BestTrial | None, list[int] | None]:
+    """The best trial; of a search for several targets the knee of the Pareto front, and the front."""
+    if objective.n_targets == 1:
+        return await _best_stored(context, job.id, task), None
+    n = await trials.count(context.database, job.id)
+    rows = await trials.told(context.database, job.id, n, objective.n_targets)
+    found = await job.run("front", (objective.signed(rows.scores), rows.eligible))
+    if not found.front:
+        return None, None
+    score = float(rows.scores[found.knee, 0])
+    best = BestTrial(index=found.knee, rank=score, score=score, params=rows.params[found.knee])
+    return best, found.front
 
 
 def _keep_best(job: Job, found: Trials) -> None:
-    best, now = job.best, found.best
-    if now is not None and (best is None or (now.rank, -now.index) > (best.rank, -best.index)):
-        job.best = now
+    scores = found.scores[:, 0]
+    if np.isnan(scores).all():
+        return
+    at = int(np.nanargmax(scores))
+    rank, index = float(scores[at]), found.start + at
+    best = job.best
+    if best is None or (rank, -index) > (best.rank, -best.index):
+        job.best = BestTrial(index=index, rank=rank, score=float(found.values[at, 0]), params=found.params[at])
 
 
 async def _load(context: Context, optimization_id: str) -> OptimizationRow:
@@ -258,12 +250,17 @@ async def _load(context: Context, optimization_id: str) -> OptimizationRow:
     return row
 
 
+async def _front(context: Context, row: TaskRow, request: OptimizationResults) -> tuple[list[trials.TrialRow], int]:
+    stored = await optimizations.result(context.database, row.id)
+    if stored is None or stored.front is None:
+        raise Invalid("only a search for several targets that has ended has a Pareto front", path="/data/front")
+    chosen = stored.front[request.offset : request.offset + request.limit]
+    rows = {trial.index: trial for trial in await trials.some(context.database, row.id, chosen)}
+    return [rows[index] for index in chosen if index in rows], len(stored.front)
+
+
 async def _without_winner(conn: Connection) -> dict[str, Any]:
     return {"best_params": None, "best_score": None, "report_id": None, "verdict_id": None}
-
-
-def _direction(target: str) -> trials.Direction:
-    return METRICS[target_metric(target)].direction
 
 
 async def _best(context: Context, row: TaskRow, task: OptimizationTask) -> tuple[dict[str, Any], float] | None:
@@ -277,46 +274,18 @@ async def _best(context: Context, row: TaskRow, task: OptimizationTask) -> tuple
 
 
 async def _best_stored(context: Context, optimization_id: str, task: OptimizationTask) -> BestTrial | None:
-    name, direction = target_metric(task.target), _direction(task.target)
-    found = await trials.best(context.database, optimization_id, name, direction, _constraints(task))
-    if found is None:
+    descending = best_first("score", task.plan.target)
+    found = await trials.best(context.database, optimization_id, descending=descending)
+    if found is None or found.score is None:
         return None
-    score = found.metrics[name] or 0.0
-    rank = score if direction == "maximize" else -score
-    return BestTrial(index=found.index, rank=rank, score=score, params=msgspec.json.encode(found.params).decode())
-
-
-def _trial(row: trials.TrialRow, task: OptimizationTask) -> Trial:
-    kept = all(keeps(bound, row.metrics.get(bound.metric)) for bound in bounds(task.constraints))
-    return Trial(
-        index=row.index, params=row.params, metrics=row.metrics, eligible=kept and row.error is None, error=row.error
+    rank = found.score if descending else -found.score
+    return BestTrial(
+        index=found.index, rank=rank, score=found.score, params=msgspec.json.encode(found.params).decode()
     )
 
 
-def _constraints(task: OptimizationTask) -> list[trials.Constraint]:
-    return [(bound.metric, ">=" if bound.at_least else "<=", bound.limit) for bound in bounds(task.constraints)]
-
-
-def _new_row(task_id: str, task: OptimizationTask, data_hash: str) -> NewOptimization:
-    window = task.window
-    return NewOptimization(
-        id=task_id,
-        strategy_id=task.strategy.id,
-        strategy_version=task.strategy.version,
-        venue=window.venue,
-        symbol=window.symbol,
-        timeframe=window.timeframe,
-        param_ranges=task.ranges,
-        optimization_target=task.target,
-        method=task.method,
-        seed=task.seed,
-        n_trials=task.n_trials,
-        start_date=iso(window.start_ms),
-        end_date=iso(window.end_ms),
-        withheld_from=window.withheld_from,
-        data_hash=data_hash,
-        details={"constraints": task.constraints, "costs": window.costs, "fill": window.fill},
-    )
+def _trial(row: trials.TrialRow) -> Trial:
+    return Trial(**{name: getattr(row, name) for name in Trial.__struct_fields__})
 
 
 async def _reply(context: Context, row: TaskRow) -> OptimizationStatusReply:
@@ -324,13 +293,16 @@ async def _reply(context: Context, row: TaskRow) -> OptimizationStatusReply:
     found = await _load(context, row.id)
     progress, eta_s = tasks.live_progress(context, row)
     best = await _best(context, row, task)
+    stored = await optimizations.result(context.database, row.id)
     return OptimizationStatusReply(
         optimization_id=row.id,
         status=row.status,
         progress=progress,
-        method=task.method,
-        n_trials=task.n_trials,
+        method=task.plan.method,
+        n_trials=found.n_trials,
         n_done=found.n_done,
+        n_failed=await trials.count_failed(context.database, row.id),
+        stopped_by=stored.stopped_by if stored else None,
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
         eta_s=eta_s,

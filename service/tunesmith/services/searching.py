@@ -8,9 +8,8 @@ is cut in two until what fails is a single trial, which is tried again and then 
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -26,8 +25,8 @@ from tunesmith.services.context import Context
 from tunesmith.services.jobs.executor import ChunkFailed, ChunkTimeout, MemoryExceeded, WorkerDied
 from tunesmith.services.jobs.payloads import Search, SearchSpec, Told, Trials
 from tunesmith.services.jobs.tasks import Job
+from tunesmith.storage import optimizations, trials
 from tunesmith.storage import tasks as task_rows
-from tunesmith.storage import trials
 from tunesmith.storage.connections import Connection
 
 _TRIES = 3
@@ -88,7 +87,8 @@ class Driver:
         if ended is not None:
             return ended
         size = self._chunk_size()
-        async for found in self._side_by_side(missing_ranges(done, n_trials, size)):
+        ranges = missing_ranges(done, n_trials, size)
+        async for found in self.job.map(lambda piece: self._evaluate(*piece, None), ranges, self.shape.parallel):
             await self._store(found)
             if watch is not None:
                 ended = watch.add(found)
@@ -114,24 +114,6 @@ class Driver:
             )
             ended = watch.add(found) if watch else None
         return ended or Ended(n_trials=n_trials)
-
-    async def _side_by_side(self, ranges: list[tuple[int, int]]) -> AsyncIterator[Trials]:
-        n_out = self.shape.parallel or 2 * self.context.settings.n_workers
-        waiting = iter(ranges)
-        running: set[asyncio.Task[Trials]] = set()
-        try:
-            while True:
-                while len(running) < n_out and (piece := next(waiting, None)) is not None:
-                    running.add(asyncio.create_task(self._evaluate(*piece, None)))
-                if not running:
-                    return
-                finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in finished:
-                    yield task.result()
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
 
     async def _evaluate(self, start: int, stop: int, told: Told | None) -> Trials:
         """The trials of a range; what cannot be evaluated is there with its error."""
@@ -228,6 +210,7 @@ class Driver:
 
         async def also(conn: Connection) -> None:
             await trials.delete_from(conn, self.job.id, ended.n_trials)
+            await optimizations.set_size(conn, self.job.id, ended.n_trials)
 
         await self.job.save({**self.job.state, "ended": msgspec.to_builtins(ended)}, also)
 

@@ -24,6 +24,7 @@ from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import encode_points
 from tunesmith.errors import Forbidden, NotFound
 from tunesmith.services.context import Context
+from tunesmith.services.jobs.payloads import StrategyRef
 from tunesmith.services.once import Change
 from tunesmith.storage import strategies
 from tunesmith.storage.connections import Connection
@@ -127,6 +128,11 @@ def parse(row: StrategyRow) -> Strategy:
     if row.kind == "kernel":
         return builtin(row.id)
     return Strategy.parse(row.code, id=row.id, name=row.name, version=row.version)
+
+
+def parse_ref(ref: StrategyRef) -> Strategy:
+    """The parsed strategy of what is stored with a task."""
+    return builtin(ref.id) if ref.kind == "kernel" else Strategy.parse(ref.code, id=ref.id, version=ref.version)
 
 
 def builtin_texts() -> list[StrategyText]:

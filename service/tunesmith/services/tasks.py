@@ -20,7 +20,7 @@ from tunesmith.domain.messages.tasks import (
 from tunesmith.errors import Busy, Conflict, Forbidden, NotFound
 from tunesmith.services.context import Context
 from tunesmith.services.once import Change
-from tunesmith.storage import tasks
+from tunesmith.storage import sessions, tasks
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.tasks import TaskRow
 
@@ -72,6 +72,8 @@ async def cancel_one(
         raise Forbidden("the task is another user's", path=path)
     if row.status != "cancelled" and not await context.tasks.cancel(row.id):
         raise Conflict(f"the task has {row.status} already", path=path)
+    for search in await sessions.unfinished_searches(context.database, row.id):
+        await context.tasks.cancel(search)
     return await load(context, row.id)
 
 

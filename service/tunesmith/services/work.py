@@ -25,13 +25,15 @@ def assign(row: StrategyRow, window: Window) -> Assignment:
     return Assignment(strategy=ref, window=window)
 
 
-async def prepared(context: Context, job: Job, window: Window, *, until_ms: int | None = None) -> Prepared:
+async def prepared(
+    context: Context, job: Job, window: Window, *, until_ms: int | None = None, slot: str = "prepared"
+) -> Prepared:
     """The task's snapshot: cut once, then remembered, so that a restart works on the same bars.
 
-    `until_ms` reaches past the window's end, into the hold-out, where a verdict needs it.
+    `until_ms` reaches past the window's end, into the hold-out, where a verdict needs it; `slot` tells several windows apart.
     """
-    if "prepared" in job.state:
-        return msgspec.convert(job.state["prepared"], Prepared)
+    if slot in job.state:
+        return msgspec.convert(job.state[slot], Prepared)
     payload = Prepare(
         data_dir=str(context.settings.data_dir),
         venue=window.venue,
@@ -43,7 +45,7 @@ async def prepared(context: Context, job: Job, window: Window, *, until_ms: int 
         in_sample_end_ms=min(window.end_ms, window.boundary_ms),
     )
     done: Prepared = await job.run("prepare", payload)
-    state: dict[str, Any] = {**job.state, "prepared": msgspec.to_builtins(done)}
+    state: dict[str, Any] = {**job.state, slot: msgspec.to_builtins(done)}
     await job.save(state)
     return done
 

@@ -17,5 +17,10 @@ def iso(time_ms: int) -> str:
     return _text(_EPOCH + timedelta(milliseconds=time_ms))
 
 
+def seconds_between(start: str, stop: str) -> float:
+    """Seconds from one time of a table to another."""
+    return (datetime.fromisoformat(stop) - datetime.fromisoformat(start)).total_seconds()
+
+
 def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

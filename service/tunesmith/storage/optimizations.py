@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from tunesmith.domain.messages.envelope import TaskStatus
 from tunesmith.errors import NotFound
@@ -56,6 +56,8 @@ class ResultRow(Row, frozen=True, kw_only=True):
     best_params: dict[str, Any]
     best_score: float
     best_index: int
+    front: list[int] | None
+    stopped_by: str | None
     created_at: str
 
 
@@ -83,17 +85,31 @@ async def listing(
     return await page(source, OptimizationRow, filters, order="created_at DESC, rowid DESC", limit=limit, offset=offset)
 
 
+class Best(NamedTuple):
+    """The best trial: its parameters, its (first) target's value and its number."""
+
+    params: dict[str, Any]
+    score: float
+    index: int
+
+
 async def set_result(
-    conn: Connection, optimization_id: str, best_params: dict[str, Any], best_score: float, best_index: int
+    conn: Connection,
+    optimization_id: str,
+    best: Best,
+    front: list[int] | None = None,
+    stopped_by: str | None = None,
 ) -> ResultRow:
-    """Stores the best trial; a second call replaces it."""
+    """Stores the best trial, a Pareto front's trials, and what ended the search early; a second call replaces it."""
     await conn.execute("DELETE FROM optimization_results WHERE optimization_id = ?", (optimization_id,))
     row = ResultRow(
         id=optimization_id,
         optimization_id=optimization_id,
-        best_params=best_params,
-        best_score=best_score,
-        best_index=best_index,
+        best_params=best.params,
+        best_score=best.score,
+        best_index=best.index,
+        front=front,
+        stopped_by=stopped_by,
         created_at=now(),
     )
     await insert(conn, row)
@@ -103,6 +119,11 @@ async def set_result(
 async def result(source: Source, optimization_id: str) -> ResultRow | None:
     """The best trial, or None while there is none."""
     return await select_one(source, ResultRow, "WHERE optimization_id = ?", (optimization_id,))
+
+
+async def set_size(conn: Connection, optimization_id: str, n_trials: int) -> None:
+    """Sets how many trials a search has, where it ended before its last."""
+    await conn.execute("UPDATE optimization_tasks SET n_trials = ? WHERE id = ?", (n_trials, optimization_id))
 
 
 async def link(

@@ -48,8 +48,8 @@ class ItemState(Row, frozen=True, kw_only=True):
     """An item with where its search stands; `status` is None before it was begun."""
 
     table: ClassVar[str] = """(
-        SELECT i.session_id, i.number, i.symbol, i.strategy_id, i.n_trials, i.optimization_id,
-               o.status, coalesce(o.n_done, 0) AS n_done, o.n_trials AS n_asked,
+        SELECT i.session_id, i.number, i.symbol, i.strategy_id, coalesce(o.n_trials, i.n_trials) AS n_trials, i.optimization_id,
+               o.status, coalesce(o.n_done, 0) AS n_done,
                r.best_score, r.best_params, t.started_at, t.completed_at, t.error
         FROM session_items AS i
         LEFT JOIN optimization_tasks AS o ON o.id = i.optimization_id
@@ -104,6 +104,13 @@ async def listing(source: Source, *, status: str | None = None, limit: int = 50,
     return await page(
         source, SessionRow, {"status": status}, order="created_at DESC, rowid DESC", limit=limit, offset=offset
     )
+
+
+async def unfinished_searches(source: Source, session_id: str) -> list[str]:
+    """The searches of a session that have begun and not ended."""
+    sql = """SELECT t.id FROM session_items AS i JOIN tasks AS t ON t.id = i.optimization_id
+             WHERE i.session_id = ? AND t.status IN ('pending', 'running')"""
+    return [str(row[0]) for row in await source.fetch_all(sql, (session_id,))]
 
 
 async def begin_item(conn: Connection, session_id: str, number: int, optimization_id: str) -> None:

@@ -1,6 +1,7 @@
 """Tasks and their logs. A transition that is not legal any more changes nothing, so that no late end overwrites one.
 
 pending → running → completed | failed | cancelled        (pending may also fail or be cancelled)
+completed | failed | cancelled → pending                  (only where someone asks for it)
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from tunesmith.domain.messages.envelope import TaskStatus
+from tunesmith.errors import NotFound
 from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.rows import Page, Row, insert, json_text, page, select, select_one
@@ -85,6 +87,21 @@ async def set_running(conn: Connection, task_id: str) -> bool:
     sql = f"""UPDATE tasks SET status = 'running', started_at = coalesce(started_at, ?), attempts = attempts + 1
               WHERE id = ? AND {_UNFINISHED}"""  # noqa: S608 - a constant
     return await conn.execute(sql, (now(), task_id)) == 1
+
+
+async def restart(conn: Connection, task_id: str, *, request: str | None = None, forget: str = "") -> TaskRow:
+    """Makes a task that has ended pending again, and gives it; one that has not ended stays as it is.
+
+    `request` replaces what was asked for, `forget` names a member that is taken out of its state.
+    """
+    sql = """UPDATE tasks SET status = 'pending', error = NULL, result = NULL, completed_at = NULL,
+                 request = coalesce(?, request), state = json_remove(coalesce(state, '{}'), ?)
+             WHERE id = ? AND status NOT IN ('pending', 'running')"""
+    await conn.execute(sql, (request, f"$.{forget or 'nothing'}", task_id))
+    row = await get(conn, task_id)
+    if row is None:
+        raise NotFound(f"there is no task {task_id!r}")
+    return row
 
 
 async def set_progress(conn: Connection, task_id: str, progress: float, eta_s: float | None = None) -> bool:

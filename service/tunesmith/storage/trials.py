@@ -149,6 +149,25 @@ async def page(
     return _trials(await source.fetch_all(sql, (optimization_id, optimization_id, limit, offset)))
 
 
+async def page_of_session(
+    source: Source, session_id: str, *, sort: str, descending: bool, eligible_only: bool, limit: int, offset: int
+) -> tuple[list[tuple[str, str, str, TrialRow]], int]:
+    """(symbol, strategy, search, trial) of all searches of a session, sorted as in `page`, and how many there are."""
+    column = "score" if sort == "score" else _metric(sort, "/data/sort")
+    direction = "DESC" if descending else "ASC"
+    tail = f"""FROM session_items AS i JOIN trials AS t ON t.optimization_id = i.optimization_id
+               WHERE i.session_id = ? {"AND t.eligible" if eligible_only else ""}"""
+    sql = f"""SELECT i.symbol, i.strategy_id, i.optimization_id, t.idx {tail}
+              ORDER BY t.{column} {direction} NULLS LAST, i.number, t.idx LIMIT ? OFFSET ?"""
+    places = await source.fetch_all(sql, (session_id, limit, offset))
+    found = []
+    for symbol, strategy_id, optimization_id, index in places:
+        rows = await some(source, optimization_id, [index])
+        found += [(symbol, strategy_id, optimization_id, row) for row in rows]
+    total = await source.fetch_one(f"SELECT count(*) {tail}", (session_id,))
+    return found, int(total[0]) if total else 0
+
+
 async def best(source: Source, optimization_id: str, *, descending: bool) -> TrialRow | None:
     """The eligible trial with the best score, the first of equals; None when there is none."""
     direction = "DESC" if descending else "ASC"

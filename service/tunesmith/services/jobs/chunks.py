@@ -13,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,31 +21,33 @@ from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.samplers import SAMPLERS
-from tunesmith.compute.selection import best_trial, target_metric
+from tunesmith.compute.search import Market as SearchedMarket
+from tunesmith.compute.search import Search as BoundSearch
+from tunesmith.compute.selection import knee, pareto_front
 from tunesmith.compute.split import annualized, split_at
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.messages.markets import ImportReport
-from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.parameters import Scalar
-from tunesmith.domain.space import build_space, decode_point, encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.timeframes import timeframe_ms
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 from tunesmith.services.jobs.payloads import (
-    BestTrial,
     FetchBars,
+    Front,
     ImportBars,
     OnePoint,
     Prepare,
     Prepared,
     Search,
+    SearchSpec,
     StrategyRef,
     Timed,
     Trials,
     Work,
 )
+from tunesmith.services.jobs.search_chunks import propose_points, run_search
 from tunesmith.storage.market import MarketStore
 from tunesmith.storage.snapshots import Snapshots
 from tunesmith.storage.sources import open_source
@@ -79,22 +80,20 @@ def prepare(payload: Prepare) -> Prepared:
 
 def search(payload: Search) -> Trials:
     """Evaluate a range of trials."""
-    rule, bars = _load(payload.work)
-    space = build_space(rule.parameters, payload.ranges)
-    sampler = SAMPLERS[payload.method](space, payload.max_iterations, payload.seed)
-    points = sampler.ask(payload.start, payload.stop)
-    metrics = evaluate_points(rule, bars, points, _execution(payload.work), start=payload.work.first)
-    encode = msgspec.json.Encoder().encode
-    params = [encode(decode_point(rule.parameters, point)).decode() for point in points]
-    errors = [None if valid else "breaks a require(…) of the strategy" for valid in rule.valid(points).tolist()]
-    best = None
-    at = best_trial(metrics, payload.target, payload.constraints)
-    if at is not None:
-        name = target_metric(payload.target)
-        score = float(metrics[name][at])
-        rank = score if METRICS[name].direction == "maximize" else -score
-        best = BestTrial(index=payload.start + at, rank=rank, score=score, params=params[at])
-    return Trials(start=payload.start, params=params, metrics=metrics, errors=errors, best=best)
+    return run_search(payload, _bind)
+
+
+def propose(payload: Search) -> list[str]:
+    """The parameters of a range of trials, which are not evaluated."""
+    return propose_points(payload, _bind)
+
+
+def front(payload: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> Front:
+    """The Pareto front of scores float64[n, k] among the eligible, and its knee."""
+    scores, keep = payload
+    chosen = pareto_front(scores, keep)
+    at = knee(scores[chosen])
+    return Front(front=chosen.tolist(), knee=-1 if at is None else int(chosen[at]))
 
 
 def backtest(payload: OnePoint) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
 
 
 CHUNKS: dict[str, Callable[[Any], Timed]] = {
-    function.__name__: timed(function) for function in (prepare, search, backtest, judge, import_bars, fetch_bars)
+    function.__name__: timed(function) for function in (prepare, search, propose, front, backtest, judge, import_bars, fetch_bars)
 }
 """Chunk function by name."""
 
@@ -167,6 +166,14 @@ def warm_up() -> None:
 
 def _load(work: Work) -> tuple[Strategy, Bars]:
     return _strategy(work.strategy), _bars(work.data_dir, work.snapshot)
+
+
+def _bind(spec: SearchSpec) -> tuple[BoundSearch, list[SearchedMarket]]:
+    markets = []
+    for symbol, work in zip(spec.symbols, spec.works, strict=True):
+        rule, bars = _load(work)
+        markets.append(SearchedMarket(symbol, bars, _execution(work), work.first))
+    return BoundSearch(rule, spec.plan), markets
 
 
 def _execution(work: Work) -> Execution:

@@ -114,6 +114,13 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
     scores: NDArray[np.float64]
 
 
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """A Pareto front: the numbers of its trials, and of its knee (-1: it is empty)."""
+
+    front: list[int]
+    knee: int
+
+
 class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
     """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict."""
 

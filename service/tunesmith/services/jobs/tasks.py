@@ -22,7 +22,7 @@ from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.domain.topics import done_topic
 from tunesmith.errors import DeadlineExceeded, Draining, Internal, TunesmithError
-from tunesmith.services.jobs.executor import Chunk, Executor
+from tunesmith.services.jobs.executor import Chunk, ChunkTimeout, Executor
 from tunesmith.services.jobs.payloads import BestTrial, Timed
 from tunesmith.storage import outbox, tasks
 from tunesmith.storage.connections import Connection
@@ -32,6 +32,8 @@ from tunesmith.storage.tasks import TaskRow
 logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 _FLUSH_S = 0.05
 Also = Callable[[Connection], Coroutine[Any, Any, None]]
 Complete = Callable[[Connection], Coroutine[Any, Any, dict[str, Any]]]
@@ -62,7 +64,7 @@ class Job:
         """The stored request as what the driver knows it to be."""
         return msgspec.json.decode(self.row.request, type=kind)
 
-    async def run(self, function: str, payload: Any) -> Any:
+    async def run(self, function: str, payload: Any, *, limit_s: float | None = None) -> Any:
         """One chunk of work in a worker.
 
         Raises `DeadlineExceeded` when the task's chunks have worked longer than a task may; waiting does not count.
@@ -71,15 +73,19 @@ class Job:
         left_s = workers.task_timeout_s - self._worked_s
         if left_s <= 0:
             raise DeadlineExceeded(f"the task worked longer than its limit of {workers.task_timeout_s:g} s")
+        allowed_s = left_s if limit_s is None else min(left_s, limit_s)
         try:
             answer = await self._owner.executor.run(
                 Chunk(function, payload),
                 priority=self.row.priority,
-                timeout_s=left_s,
+                timeout_s=allowed_s,
                 memory_mb=workers.memory_mb,
                 task_id=self.id,
                 user=self.row.user,
             )
+        except ChunkTimeout:
+            self._worked_s += allowed_s
+            raise
         except Draining:
             await self._owner.stopped()
             raise
@@ -88,16 +94,23 @@ class Job:
         self._worked_s += answer.seconds
         return answer.value
 
-    async def map(self, function: str, payloads: Iterable[Any]) -> AsyncIterator[Any]:
-        """Many chunks of work, a few of them out at a time; results in the order in which they come back."""
-        n_out = 2 * self._owner.settings.n_workers
-        waiting = iter(payloads)
-        running = {asyncio.create_task(self.run(function, payload)) for payload in islice(waiting, n_out)}
-        done: set[asyncio.Task[Any]] = set()
+    @property
+    def worked_s(self) -> float:
+        """Seconds that the task's chunks have been at work since it was started here."""
+        return self._worked_s
+
+    async def map(
+        self, work: Callable[[A], Coroutine[Any, Any, B]], items: Iterable[A], n_out: int | None = None
+    ) -> AsyncIterator[B]:
+        """`work` for each of `items`, `n_out` at a time (default: a few); results in the order in which they come."""
+        n_out = n_out or 2 * self._owner.settings.n_workers
+        waiting = iter(items)
+        running = {asyncio.create_task(work(item)) for item in islice(waiting, n_out)}
+        done: set[asyncio.Task[B]] = set()
         try:
             while running:
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                running |= {asyncio.create_task(self.run(function, p)) for p in islice(waiting, len(done))}
+                running |= {asyncio.create_task(work(item)) for item in islice(waiting, len(done))}
                 while done:
                     yield done.pop().result()
         finally:

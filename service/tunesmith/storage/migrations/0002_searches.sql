@@ -5,6 +5,8 @@ ALTER TABLE trials ADD COLUMN eligible INTEGER;
 ALTER TABLE trials ADD COLUMN scores JSON;
 ALTER TABLE trials ADD COLUMN by_symbol JSON;
 
+CREATE INDEX idx_trials_failed ON trials(optimization_id) WHERE error IS NOT NULL;
+
 -- Trials of unfinished searches were stored without scores; they are evaluated again.
 DELETE FROM trials WHERE optimization_id IN (
     SELECT id FROM tasks WHERE kind = 'optimization' AND status IN ('pending', 'running')

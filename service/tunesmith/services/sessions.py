@@ -1,0 +1,461 @@
+"""Sessions: every strategy on every symbol, generated, executed, watched and read as one.
+
+A session is stored with one `optimization.start` for each of its searches. Executing it is a task with the session's
+id, which starts the searches one after the other (each uses every worker) and waits for them; what is done is done, so
+that it can be cancelled and resumed at any time.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.optimizations import StartOptimization
+from tunesmith.domain.messages.sessions import (
+    CancelSession,
+    CleanSessions,
+    ExecuteSession,
+    GenerateSession,
+    ListSessions,
+    SessionItem,
+    SessionList,
+    SessionReply,
+    SessionRequest,
+    SessionResults,
+    SessionResultsReply,
+    SessionsCleaned,
+    SessionStatus,
+    SessionTrial,
+)
+from tunesmith.domain.methods import Method, MethodOptions
+from tunesmith.errors import Conflict, Forbidden, Invalid, NotFound, TunesmithError
+from tunesmith.services import tasks
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.once import Change
+from tunesmith.services.search_tasks import NewSearch, best_first, insert_search, make_search
+from tunesmith.storage import sessions, trials
+from tunesmith.storage import tasks as task_rows
+from tunesmith.storage.clock import now, seconds_between
+from tunesmith.storage.connections import Connection
+from tunesmith.storage.sessions import ItemRow, ItemState, SessionRow
+from tunesmith.storage.tasks import TaskRow
+
+KIND = "session"
+_POLL_S = 0.5
+_ALL_POINTS = 100_000_000
+_METHODS: dict[str, Method] = {
+    "exhaustive": "grid",
+    "grid": "grid",
+    "random": "random",
+    "latin_hypercube": "latin_hypercube",
+    "sobol": "sobol",
+}
+
+
+class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
+    """The stored request of an execution."""
+
+    session_id: str
+    parallel: int | None
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """One search of a session before it is stored."""
+
+    request: StartOptimization
+    made: NewSearch
+
+
+async def plan_items(context: Context, request: SessionRequest) -> list[Planned]:
+    """The searches that a request means; `invalid` and `not_found` as for each of them, with the session's paths."""
+    unknown = sorted(set(request.param_ranges) - set(request.strategies))
+    if unknown:
+        raise Invalid(f"{unknown[0]!r} is not among the strategies", path=f"/data/param_ranges/{unknown[0]}")
+    if request.size is None and request.mode != "exhaustive":
+        raise Invalid(f"the mode {request.mode} needs a size", path="/data/size")
+    planned = []
+    for i, strategy_id in enumerate(request.strategies):
+        for j, symbol in enumerate(request.symbols):
+            asked = _search_of(request, symbol, strategy_id)
+            try:
+                made = await make_search(context, asked)
+                if request.mode == "grid" and request.size is not None and made.task.plan.n_trials > request.size:
+                    every = -(-made.task.plan.n_trials // request.size)
+                    asked = msgspec.structs.replace(asked, options=MethodOptions(every=every))
+                    made = await make_search(context, asked)
+            except TunesmithError as error:
+                raise _placed(error, i, j, strategy_id) from error
+            planned.append(Planned(request=asked, made=made))
+    return planned
+
+
+async def generate(context: Context, request: GenerateSession, call: Call) -> Change:
+    """Store a session. `not_found`, `invalid` as for its searches."""
+    planned = await plan_items(context, request)
+    session_id = new_session_id()
+    session = SessionRow(
+        id=session_id,
+        mode=request.mode,
+        user=call.user,
+        client=call.client,
+        optimization_target=msgspec.json.encode(request.optimization_target).decode(),
+        request=msgspec.to_builtins(request),
+        n_items=len(planned),
+        n_trials=sum(item.made.task.plan.n_trials for item in planned),
+        status="created",
+        created_at=now(),
+    )
+    items = [
+        ItemRow(
+            session_id=session_id,
+            number=number,
+            symbol=item.made.task.window.symbol,
+            strategy_id=item.made.task.strategy.id,
+            n_trials=item.made.task.plan.n_trials,
+            request=msgspec.to_builtins(item.request),
+        )
+        for number, item in enumerate(planned)
+    ]
+
+    async def apply(conn: Connection) -> SessionReply:
+        await sessions.create(conn, session, items)
+        return await _reply(context, session, conn=conn)
+
+    return Change(apply)
+
+
+async def execute(context: Context, request: ExecuteSession, call: Call) -> Change:
+    """Run what is not done. `not_found`, `conflict` for one that runs, is complete, or needs `resume`."""
+    session = await _load(context, request.session_id)
+    _own(session, call)
+    if session.status in ("pending", "running"):
+        raise Conflict(f"the session is {session.status}", path="/data/session_id")
+    if session.status in ("cancelled", "failed") and not request.resume:
+        raise Conflict(f"the session is {session.status}; give resume to go on", path="/data/resume")
+    states = await sessions.states(context.database, session.id)
+    if session.status == "completed" and not (request.retry_failed and await _n_failed(context, states)):
+        raise Conflict("the session is complete", path="/data/session_id")
+    await tasks.check_quota(context, call)
+    task = SessionTask(session_id=session.id, parallel=request.parallel)
+    stored: list[TaskRow] = []
+
+    async def apply(conn: Connection) -> SessionReply:
+        stored.append(await _begin(conn, session, task))
+        for state in states:
+            await _reopen(conn, state, retry_failed=request.retry_failed)
+        return await _reply(context, await _load(context, session.id, conn), conn=conn)
+
+    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+
+
+async def status(context: Context, request: SessionStatus, call: Call) -> SessionReply:
+    """Where a session stands; the newest without an id. `not_found`."""
+    if request.session_id is None:
+        session = await sessions.newest(context.database)
+        if session is None:
+            raise NotFound("there is no session yet", path="/data/session_id")
+    else:
+        session = await _load(context, request.session_id)
+    return await _reply(context, session, detailed=request.detailed)
+
+
+async def cancel(context: Context, request: CancelSession, call: Call) -> Change:
+    """Stop a session; what is done is kept. `not_found`, `forbidden`, `conflict` for one that does not run."""
+    session = await _load(context, request.session_id)
+    _own(session, call)
+    if session.status not in ("pending", "running", "cancelled"):
+        raise Conflict(f"the session is {session.status}", path="/data/session_id")
+    await tasks.cancel_one(context, call, session.id, KIND, "/data/session_id")
+    session = await _load(context, session.id)
+
+    async def apply(conn: Connection) -> SessionReply:
+        return await _reply(context, session, conn=conn)
+
+    return Change(apply)
+
+
+async def list_all(context: Context, request: ListSessions, call: Call) -> SessionList:
+    """Sessions, newest first."""
+    page = await sessions.listing(context.database, status=request.status, limit=request.limit, offset=request.offset)
+    return SessionList(sessions=[await _reply(context, row) for row in page.rows], total=page.total)
+
+
+async def results(context: Context, request: SessionResults, call: Call) -> SessionResultsReply:
+    """Trials of all its searches, ranked together. `not_found`, `invalid` for a metric that does not exist."""
+    session = await _load(context, request.session_id)
+    target = msgspec.json.decode(session.optimization_target)
+    descending = request.descending
+    if descending is None:
+        descending = best_first(request.sort, target)
+    page, total = await trials.page_of_session(
+        context.database,
+        session.id,
+        sort=request.sort,
+        descending=descending,
+        eligible_only=not request.all,
+        limit=request.limit,
+        offset=request.offset,
+    )
+    return SessionResultsReply(
+        session_id=session.id,
+        status=session.status,
+        optimization_target=target,
+        total=total,
+        trials=[_session_trial(*row) for row in page],
+    )
+
+
+async def clean(context: Context, request: CleanSessions, call: Call) -> Change:
+    """Delete a session, or those that ended long ago. `not_found`, `forbidden`, `conflict` for one that runs."""
+    if (request.session_id is None) == (request.days is None):
+        raise Invalid("give either session_id or days", path="/data")
+    if request.session_id is not None:
+        chosen = [await _load(context, request.session_id)]
+        _own(chosen[0], call)
+        if chosen[0].status in ("pending", "running"):
+            raise Conflict(f"the session is {chosen[0].status}; cancel it first", path="/data/session_id")
+    else:
+        chosen = await _ended_before(context, request.days or 0, call)
+    searches = {row.id: [s.optimization_id for s in await sessions.states(context.database, row.id)] for row in chosen}
+
+    async def apply(conn: Connection) -> SessionsCleaned:
+        n = 0
+        for session_id, found in searches.items():
+            n += await sessions.delete(conn, session_id, [each for each in found if each])
+        return SessionsCleaned(sessions=list(searches), n_trials=n)
+
+    return Change(apply)
+
+
+async def run(context: Context, job: Job) -> None:
+    """Drive a session: its searches one after the other; one that fails does not keep the others from running."""
+    task = job.decode(SessionTask)
+    items = await sessions.items(context.database, task.session_id)
+    total = sum(item.n_trials for item in items)
+    done = 0
+    failures = []
+    for item in items:
+        row = await _begin_item(context, job, task, item)
+        if row is None:
+            failures.append(item.number)
+            continue
+        context.tasks.start(row)
+        while not await context.tasks.wait(row.id, _POLL_S):
+            child = context.tasks.jobs.get(row.id)
+            job.advance(done + int(item.n_trials * (child.progress if child else 0.0)), total)
+        done += item.n_trials
+        job.advance(done, total)
+        ended = await tasks.load(context, row.id)
+        if ended.status != "completed":
+            failures.append(item.number)
+            job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}) is {ended.status}", "warning")
+    if len(failures) == len(items):
+        raise Conflict("every search of the session failed; see its items")
+
+    async def apply(conn: Connection) -> dict[str, Any]:
+        return {"session_id": task.session_id, "n_items": len(items), "failed_items": failures}
+
+    await job.complete(apply)
+
+
+def new_session_id() -> str:
+    """session_YYYYMMDD_HHMMSS_XXXX, in UTC."""
+    return f"session_{datetime.now(UTC):%Y%m%d_%H%M%S}_{secrets.randbelow(10_000):04d}"
+
+
+async def _begin(conn: Connection, session: SessionRow, task: SessionTask) -> TaskRow:
+    """The pending task of an execution: a new one, or the one before once more."""
+    request = msgspec.json.encode(task).decode()
+    known = await task_rows.get(conn, session.id)
+    if known is not None:
+        return await task_rows.restart(conn, session.id, request=request)
+    row = await task_rows.create(
+        conn,
+        task_id=session.id,
+        kind=KIND,
+        user=session.user,
+        client=session.client,
+        priority=5,
+        request=request,
+    )
+    await sessions.set_status(conn, session.id, "pending")
+    return row
+
+
+async def _reopen(conn: Connection, state: ItemState, *, retry_failed: bool) -> None:
+    """Make a search that did not come to its end pending again, or one with trials to try again."""
+    if state.optimization_id is None:
+        return
+    failed = await trials.count_failed(conn, state.optimization_id) if retry_failed else 0
+    if failed:
+        await trials.delete_failed(conn, state.optimization_id)
+    if state.status in ("cancelled", "failed") or failed:
+        await task_rows.restart(conn, state.optimization_id, forget="ended")
+
+
+async def _begin_item(context: Context, job: Job, task: SessionTask, item: ItemRow) -> TaskRow | None:
+    """The task of an item's search: the one that is there, or a new one; None where it cannot be made any more."""
+    if item.optimization_id is not None:
+        return await tasks.load(context, item.optimization_id)
+    request = msgspec.convert(item.request, StartOptimization)
+    try:
+        made = await make_search(context, msgspec.structs.replace(request, parallel=task.parallel))
+    except TunesmithError as error:
+        job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}): {error.message}", "error")
+        return None
+    task_id = tasks.new_id("opt")
+
+    async def write(conn: Connection) -> TaskRow | None:
+        session = await sessions.get(conn, item.session_id)
+        if session is None or session.status != "running":
+            return None
+        row = await insert_search(conn, job.row.user, job.row.client, task_id, made)
+        await sessions.begin_item(conn, item.session_id, item.number, task_id)
+        return row
+
+    return await context.database.write(write)
+
+
+def _search_of(request: SessionRequest, symbol: str, strategy_id: str) -> StartOptimization:
+    return StartOptimization(
+        symbol=symbol,
+        strategy_id=strategy_id,
+        venue=request.venue,
+        timeframe=request.timeframe,
+        start_date=request.start_date,
+        end_date=request.end_date,
+        costs=request.costs,
+        fill=request.fill,
+        direction=request.direction,
+        engine=request.engine,
+        initial_cash=request.initial_cash,
+        param_ranges=request.param_ranges.get(strategy_id, {}),
+        conditions=request.conditions,
+        optimization_target=request.optimization_target,
+        max_iterations=request.size or _ALL_POINTS,
+        method=_METHODS[request.mode],
+        seed=request.seed,
+        constraints=request.constraints,
+    )
+
+
+def _placed(error: TunesmithError, strategy: int, symbol: int, strategy_id: str) -> TunesmithError:
+    """An error of one search with the path that the field has in the session's request."""
+    path = error.path or ""
+    moved = {
+        "/data/strategy_id": f"/data/strategies/{strategy}",
+        "/data/symbol": f"/data/symbols/{symbol}",
+        "/data/max_iterations": "/data/size",
+    }
+    if path.startswith("/data/param_ranges"):
+        path = path.replace("/data/param_ranges", f"/data/param_ranges/{strategy_id}", 1)
+    return type(error)(error.message, path=moved.get(path, path) or None)
+
+
+async def _load(context: Context, session_id: str, conn: Connection | None = None) -> SessionRow:
+    session = await sessions.get(conn or context.database, session_id)
+    if session is None:
+        raise NotFound(f"there is no session {session_id!r}", path="/data/session_id")
+    return session
+
+
+def _own(session: SessionRow, call: Call) -> None:
+    if session.user != call.user and call.role != "operator":
+        raise Forbidden("the session is another user's", path="/data/session_id")
+
+
+async def _ended_before(context: Context, days: int, call: Call) -> list[SessionRow]:
+    found = []
+    for status_ in ("completed", "failed", "cancelled"):
+        page = await sessions.listing(context.database, status=status_, limit=1000)
+        for row in page.rows:
+            mine = row.user == call.user or call.role == "operator"
+            if mine and seconds_between(row.completed_at or row.created_at, now()) >= days * 86_400:
+                found.append(row)
+    return found
+
+
+async def _n_failed(context: Context, states: list[ItemState]) -> int:
+    counts = [await trials.count_failed(context.database, s.optimization_id) for s in states if s.optimization_id]
+    return sum(counts)
+
+
+async def _reply(
+    context: Context, session: SessionRow, *, detailed: bool = False, conn: Connection | None = None
+) -> SessionReply:
+    states = await sessions.states(conn or context.database, session.id)
+    n_done = sum(state.n_done for state in states)
+    n_trials = sum(state.n_trials for state in states)
+    seconds = sum(filter(None, (_seconds(state) for state in states)))
+    speed = n_done / seconds if seconds > 0 and n_done else None
+    best = _best(states, msgspec.json.decode(session.optimization_target))
+    running = session.status == "running"
+    return SessionReply(
+        session_id=session.id,
+        mode=session.mode,
+        status=session.status,
+        optimization_target=msgspec.json.decode(session.optimization_target),
+        n_items=len(states),
+        n_trials=n_trials,
+        n_done=n_done,
+        n_failed=await _n_failed(context, states),
+        progress=n_done / n_trials if n_trials else 1.0,
+        items_by_status=dict(Counter(state.status or "waiting" for state in states)),
+        created_at=session.created_at,
+        started_at=session.started_at,
+        completed_at=session.completed_at,
+        eta_s=(n_trials - n_done) / speed if running and speed else None,
+        ms_per_trial=1000.0 / speed if speed else None,
+        best=None if best is None else _item(best),
+        items=[_item(state) for state in states] if detailed else None,
+    )
+
+
+def _best(states: list[ItemState], target: Any) -> ItemState | None:
+    found = [state for state in states if state.best_score is not None]
+    if not found:
+        return None
+    descending = best_first("score", target)
+    return (max if descending else min)(found, key=lambda state: state.best_score or 0.0)
+
+
+def _seconds(state: ItemState) -> float | None:
+    if state.started_at is None:
+        return None
+    return seconds_between(state.started_at, state.completed_at or now())
+
+
+def _item(state: ItemState) -> SessionItem:
+    return SessionItem(
+        number=state.number,
+        symbol=state.symbol,
+        strategy_id=state.strategy_id,
+        n_trials=state.n_trials,
+        n_done=state.n_done,
+        status=state.status,
+        optimization_id=state.optimization_id,
+        best_score=state.best_score,
+        best_params=state.best_params,
+        seconds=_seconds(state),
+        error=state.error,
+    )
+
+
+def _session_trial(symbol: str, strategy_id: str, optimization_id: str, row: trials.TrialRow) -> SessionTrial:
+    return SessionTrial(
+        symbol=symbol,
+        strategy_id=strategy_id,
+        optimization_id=optimization_id,
+        index=row.index,
+        params=row.params,
+        score=row.score,
+        metrics=row.metrics,
+        eligible=row.eligible,
+        error=row.error,
+    )
