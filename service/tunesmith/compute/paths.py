@@ -77,11 +77,19 @@ def evaluate_paths(
     else:
         for lo, hi in itertools.pairwise(edges):
             work(lo, hi)
-    return named(values)
+    return _named(values)
 
 
-def named(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Columns of float64[n, N_PATH] by the metrics' names; NaN for what is not finite."""
+def path_metrics(
+    prepared: PreparedBars, execution: Execution, start: int, out: Results
+) -> dict[str, NDArray[np.float64]]:
+    """Path metrics, float64[1] by name, from the results of one point, which had room for all its marks and orders."""
+    values = np.empty((1, N_PATH))
+    PathReader(prepared, execution, start).read(out, values[0])
+    return _named(values)
+
+
+def _named(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     finite = np.where(np.isfinite(values), values, np.nan)
     return {name: finite[:, column].copy() for column, name in enumerate(PATH_METRICS)}
 

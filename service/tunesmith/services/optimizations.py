@@ -22,7 +22,7 @@ from tunesmith.domain.messages.optimizations import (
     Trial,
 )
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, search_metrics
 from tunesmith.domain.space import build_space
 from tunesmith.errors import Forbidden, Internal, Invalid, NotFound
 from tunesmith.services import strategies, tasks
@@ -121,10 +121,17 @@ async def status(context: Context, request: OptimizationStatus, call: Call) -> O
 
 
 async def results(context: Context, request: OptimizationResults, call: Call) -> OptimizationResultsReply:
-    """Trials, sorted. `not_found`, `invalid` for a metric that does not exist."""
+    """Trials, sorted. `not_found`, `invalid` for a metric that does not exist or that this search did not compute."""
     row = await tasks.load(context, request.optimization_id, KIND, "/data/optimization_id")
     task = tasks.request_of(row, OptimizationTask)
     sort = "index" if request.sort == "index" else target_metric(request.sort or task.target, "/data/sort")
+    computed = search_metrics((target_metric(task.target), *(bound.metric for bound in bounds(task.constraints))))
+    if sort not in ("index", *computed):
+        raise Invalid(
+            f"this search did not compute {sort}: a search computes {', '.join(ACCOUNT_METRICS)}, and what its target "
+            "and constraints read",
+            path="/data/sort",
+        )
     descending = request.descending
     if descending is None:
         descending = sort != "index" and METRICS[sort].direction == "maximize"
@@ -139,7 +146,7 @@ async def results(context: Context, request: OptimizationResults, call: Call) ->
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
         total=await trials.count(context.database, row.id),
-        trials=[_trial(t, task) for t in page],
+        trials=[_trial(t, task, computed) for t in page],
     )
 
 
@@ -286,10 +293,14 @@ async def _best_stored(context: Context, optimization_id: str, task: Optimizatio
     return BestTrial(index=found.index, rank=rank, score=score, params=msgspec.json.encode(found.params).decode())
 
 
-def _trial(row: trials.TrialRow, task: OptimizationTask) -> Trial:
+def _trial(row: trials.TrialRow, task: OptimizationTask, computed: tuple[str, ...]) -> Trial:
     kept = all(keeps(bound, row.metrics.get(bound.metric)) for bound in bounds(task.constraints))
     return Trial(
-        index=row.index, params=row.params, metrics=row.metrics, eligible=kept and row.error is None, error=row.error
+        index=row.index,
+        params=row.params,
+        metrics={name: row.metrics[name] for name in computed},
+        eligible=kept and row.error is None,
+        error=row.error,
     )
 
 

@@ -27,8 +27,9 @@ from tunesmith.compute.selection import best_trial, target_metric
 from tunesmith.compute.split import annualized, split_at
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.bars import Bars
+from tunesmith.domain.criteria import bounds
 from tunesmith.domain.messages.markets import ImportReport
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import build_space, decode_point, encode_points
 from tunesmith.domain.timeframes import timeframe_ms
@@ -83,7 +84,10 @@ def search(payload: Search) -> Trials:
     space = build_space(rule.parameters, payload.ranges)
     sampler = SAMPLERS[payload.method](space, payload.max_iterations, payload.seed)
     points = sampler.ask(payload.start, payload.stop)
-    metrics = evaluate_points(rule, bars, points, _execution(payload.work), start=payload.work.first)
+    read = {target_metric(payload.target), *(bound.metric for bound in bounds(payload.constraints))}
+    metrics = evaluate_points(
+        rule, bars, points, _execution(payload.work), start=payload.work.first, metrics=search_metrics(read)
+    )
     encode = msgspec.json.Encoder().encode
     params = [encode(decode_point(rule.parameters, point)).decode() for point in points]
     errors = [None if valid else "breaks a require(…) of the strategy" for valid in rule.valid(points).tolist()]
