@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.evaluate import KERNEL_WALKS, check_start
+from tunesmith.compute.evaluate import check_start
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import (
     N_AMBIGUOUS,
@@ -28,6 +28,7 @@ from tunesmith.compute.metrics import metrics_of
 from tunesmith.compute.paths import path_metrics
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.strategies.stepped_walk import walk_of
 from tunesmith.compute.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import METRICS
@@ -175,7 +176,7 @@ def _walk(
 ) -> None:
     if strategy.kind == "kernel":
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
-        KERNEL_WALKS[strategy.id](prepared.market, points, terms, out)
+        walk_of(strategy)(prepared, points, terms, out)
     else:
         signals = bind(strategy, prepared.bars, points).signals(0, 1)
         walk_signals(prepared, signals, execution, start, out, skips=False)
