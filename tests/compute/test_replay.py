@@ -16,6 +16,7 @@ from tunesmith.compute.evaluate import evaluate_points
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import N_TOTALS
 from tunesmith.compute.metrics import metrics_of
+from tunesmith.compute.paths import path_metrics
 from tunesmith.compute.replay import confirm, full_report, replay
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.trace import Trace, read_trace, trace
@@ -51,8 +52,10 @@ def walked(case: Case, i: int) -> tuple[Trace, dict[str, float]]:
     signals.n_points = 1
     n_bars = len(case.bars) - case.start
     out = empty_results(np.empty((1, N_TOTALS)), n_orders=4 * n_bars, n_marks=n_bars, n_ambiguous=n_bars)
-    walk_signals(prepare(case.bars), signals, case.execution, case.start, out)
+    prepared = prepare(case.bars)
+    walk_signals(prepared, signals, case.execution, case.start, out)
     metrics = metrics_of(out.totals, n_bars, case.bars.bars_per_year, case.execution.initial_cash)
+    metrics |= path_metrics(prepared, case.execution, case.start, out)
     return read_trace(out, case.execution, case.start), {name: float(values[0]) for name, values in metrics.items()}
 
 
@@ -74,7 +77,7 @@ def test_vectorbt_confirms_built_in_strategies_on_real_candles(shared_data: Path
     strategy = builtin(strategy_id)
     points = encode_points(strategy.parameters, {})
     execution = Execution(Costs(fee_rate=0.001, slippage_rate=0.0005, fixed_fee=0.5), fill)  # type: ignore[arg-type]
-    metrics = evaluate_points(strategy, bars, points, execution, start=700)
+    metrics = evaluate_points(strategy, bars, points, execution, start=700, metrics=METRICS)
     numbers = {name: float(values[0]) for name, values in metrics.items()}
     traced = trace(strategy, bars, points[0], execution, start=700)
     assert len(traced.trades) > 10
@@ -87,8 +90,8 @@ def test_a_wrong_number_or_order_is_not_confirmed() -> None:
     strategy = builtin("ma_cross_v1.0")
     points = encode_points(strategy.parameters, {"signal_threshold": 0.0})
     execution = Execution(Costs(fee_rate=0.001))
-    metrics = {n: float(v[0]) for n, v in evaluate_points(strategy, bars, points, execution).items()}
     traced = trace(strategy, bars, points[0], execution)
+    metrics = dict(traced.metrics)
     for name in METRICS:
         lines = confirm(traced, {**metrics, name: metrics[name] * (1 + 1e-6)}, bars, execution, 0)
         assert [line.partition(":")[0] for line in lines] == [name]

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from tunesmith.config import Decision
 from tunesmith.domain.criteria import (
     CRITERIA,
     DEFAULT_CRITERIA,
     HOLDOUT_SHARE,
+    MAX_CONSTRAINTS,
     MIN_BARS,
+    Bound,
     bounds,
     keeps,
     merge,
+    parse_constraint,
+    parse_constraints,
     search_floor,
 )
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.errors import Invalid
 
 
 def test_the_settings_have_the_same_defaults() -> None:
@@ -45,3 +52,39 @@ def test_a_bound_keeps_its_limit_and_breaks_on_what_is_undefined() -> None:
     least, most = bounds(ApprovalCriteria(min_sharpe=1.0, max_drawdown=0.2))
     assert (keeps(least, 1.0), keeps(least, 0.99), keeps(most, 0.2), keeps(most, 0.21)) == (True, False, True, False)
     assert not any(keeps(bound, value) for bound in (least, most) for value in (None, math.nan))
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("n_trades >= 30", Bound("n_trades >= 30", "n_trades", 30.0, True)),
+        (" drawdown<=.3 ", Bound("drawdown <= .3", "max_drawdown", 0.3, False)),
+        ("sharpe >= -1e-2", Bound("sharpe >= -1e-2", "sharpe", -0.01, True)),
+    ],
+)
+def test_a_constraint_is_a_metric_a_sign_and_a_number(text: str, bound: Bound) -> None:
+    assert parse_constraint(text, "/c") == bound
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sharp >= 1", "did you mean 'sharpe'"),
+        ("sharpe > 1", "write a metric, >= or <=, and a number"),
+        ("sharpe >= one", "is no constraint"),
+        ("sharpe >= 1e999", "too large a limit"),
+        ("1 <= sharpe", "is no constraint"),
+        ("sharpe >= 1; n_trades >= 3", "is no constraint"),
+    ],
+)
+def test_another_form_is_refused(text: str, message: str) -> None:
+    with pytest.raises(Invalid, match=message):
+        parse_constraint(text, "/c")
+
+
+def test_every_refused_constraint_is_named_with_its_path() -> None:
+    with pytest.raises(Invalid) as refused:
+        parse_constraints(["n_trades >= 1", "x >= 1", "sharpe"], "/data/constraints")
+    assert [error.path for error in refused.value.errors] == ["/data/constraints/1", "/data/constraints/2"]
+    with pytest.raises(Invalid, match="at most 32"):
+        parse_constraints(["sharpe >= 1"] * (MAX_CONSTRAINTS + 1))

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_PERCENT = {"total_return", "annual_return", "max_drawdown", "win_rate", "exposure", "volatility"}
-_COUNTS = {"n_trades", "in_sample_bars", "holdout_bars", "replay"}
+from tunesmith.domain.metrics import METRICS
+
+_PERCENT = {name for name, metric in METRICS.items() if "fraction" in metric.unit}
+_COUNTS = {"n_trades", "longest_drawdown", "in_sample_bars", "holdout_bars", "replay"}
 _LABEL_WIDTH = 14
 
 

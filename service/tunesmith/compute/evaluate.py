@@ -11,28 +11,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import N_TOTALS, Market, Results, Terms
+from tunesmith.compute.kernel_arrays import N_TOTALS
 from tunesmith.compute.metrics import metrics_of
 from tunesmith.compute.paths import evaluate_paths
 from tunesmith.compute.rules.binding import bind, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.strategies.grid import walk_grids
+from tunesmith.compute.strategies.stepped_walk import walk_of
 from tunesmith.compute.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, PATH_METRICS
 from tunesmith.errors import Invalid
 
-__all__ = ["KERNEL_WALKS", "Execution", "evaluate_points"]
-
-KERNEL_WALKS: dict[str, Callable[[Market, NDArray[np.float64], Terms, Results], None]] = {"grid_v1.2": walk_grids}
-"""Compiled strategies by id: what walks points float64[n, p], columns in the order of the declared parameters."""
+__all__ = ["Execution", "evaluate_points"]
 
 _MAX_CHUNK = 65_536
 _ROW_BUDGET = 192 * 2**20
@@ -68,7 +65,7 @@ def evaluate_points(
         totals = evaluate_totals(strategy, prepared, points[rows], execution, start=start, n_threads=n_threads)
         chunk = metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash)
         if needs_path:
-            walk = KERNEL_WALKS.get(strategy.id) if strategy.kind == "kernel" else None
+            walk = walk_of(strategy) if strategy.kind == "kernel" else None
             chunk |= evaluate_paths(strategy, prepared, points[rows], execution, walk, start, n_threads)
         for name, values in found.items():
             values[rows] = chunk[name]
@@ -89,11 +86,11 @@ def evaluate_totals(
     totals = np.empty((len(points), N_TOTALS))
     if strategy.kind == "kernel":
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
-        walk = KERNEL_WALKS[strategy.id]
+        walk = walk_of(strategy)
         fitting = _MAX_BLOCK
 
         def work(lo: int, hi: int) -> None:
-            walk(prepared.market, points[lo:hi], terms, empty_results(totals[lo:hi]))
+            walk(prepared, points[lo:hi], terms, empty_results(totals[lo:hi]))
 
     else:
         bound = bind(strategy, prepared.bars, points)

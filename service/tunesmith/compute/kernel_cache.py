@@ -41,13 +41,16 @@ def cache_folder() -> Path:
     raise OSError("no folder to keep compiled kernels in; set TUNESMITH_KERNEL_CACHE to a writable one")
 
 
-def kernel(function: F) -> F:
-    """Compile `function` on its first call: no Python objects, GIL released, IEEE arithmetic, result cached on disk."""
+def kernel(function: F, *, allocates: bool = False) -> F:
+    """Compile `function` on its first call: no Python objects, GIL released, IEEE arithmetic, result cached on disk.
+
+    `allocates` lets it, and what is compiled with it, make arrays.
+    """
     with _lock:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(_FOLDER)
         try:
-            compiled: F = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function)
+            compiled: F = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=allocates)(function)
         finally:
             numba.config.CACHE_DIR = before
     return compiled

@@ -9,7 +9,7 @@ backtest   one point in full → orders, trades, equity and vectorbt's report
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,10 +28,10 @@ from tunesmith.compute.split import Split, annualized, default_boundary, split_a
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.trace import trace
 from tunesmith.domain.bars import Bars
-from tunesmith.domain.criteria import DEFAULT_CRITERIA, HOLDOUT_SHARE, MIN_BARS, merge, search_floor
+from tunesmith.domain.criteria import DEFAULT_CRITERIA, HOLDOUT_SHARE, MIN_BARS, bounds, merge, search_floor
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.messages.verdicts import ApprovalCriteria, Check
-from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
+from tunesmith.domain.metrics import METRICS, TARGET_ALIASES, search_metrics
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import Space, build_space, decode, decode_point, encode_points
 from tunesmith.domain.trading import Costs, Direction, Fill
@@ -51,13 +51,13 @@ _Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
 @dataclass(frozen=True)
 class Table:
-    """Metrics of n points: `metrics` maps each name of the metrics table to float64[n], NaN where undefined."""
+    """Metrics of n points: `metrics` maps names of the metrics table to float64[n], NaN where undefined."""
 
     parameters: Mapping[str, NDArray[Any]]
     metrics: Mapping[str, NDArray[np.float64]]
 
     def __len__(self) -> int:
-        return len(self.metrics["total_return"])
+        return len(next(iter(self.metrics.values())))
 
     def to_frame(self) -> pd.DataFrame:
         """One row a point: its parameters, then its metrics."""
@@ -144,17 +144,22 @@ def evaluate(
     initial_cash: float = 10_000.0,
     start: int = 0,
     n_threads: int | None = None,
+    metrics: Collection[str] | None = None,
 ) -> Table:
     """Metrics of every point in `params`: arrays of one length, zipped; scalars repeated; the unnamed take defaults.
 
+    `metrics` names those that are wanted, of `domain.metrics.METRICS`; without it they are the account's, which cost
+    the least: one of the path alone needs every bar's equity.
     Points that break a `require` are NaN rows. Bars before `start` only warm indicators up. Raises `Invalid` with the
     path of the argument for what cannot be.
     """
     points = encode_points(rule.parameters, params or {})
     execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash)
     start = _first_bar(bars, start)
-    metrics = evaluate_points(rule, bars, points, execution, start=start, n_threads=n_threads or _n_cores())
-    return Table(_columns(rule, points), metrics)
+    wanted = None if metrics is None else _metric_names(metrics)
+    n_threads = n_threads or _n_cores()
+    found = evaluate_points(rule, bars, points, execution, start=start, n_threads=n_threads, metrics=wanted)
+    return Table(_columns(rule, points), found)
 
 
 def optimize(
@@ -194,7 +199,8 @@ def optimize(
     if not split.n_in_sample:
         raise Invalid(f"{holdout_share:g} of {len(bars)} bars leaves none to search on", path="/holdout_share")
     in_sample = bars.slice(0, split.in_stop)
-    points, metrics = _search(rule, in_sample, sampler, execution, progress)
+    wanted = search_metrics((target_metric(target), *(bound.metric for bound in bounds(floor))))
+    points, metrics = _search(rule, in_sample, sampler, execution, wanted, progress)
     best = best_trial(metrics, target, floor)
     table = Table(_columns(rule, points), metrics)
     return Study(rule, bars, split, space, execution, target, floor, method, seed, points, table, best)
@@ -249,7 +255,7 @@ def segment_metrics(
 ) -> dict[str, float]:
     """The point's metrics on one segment, in_sample or holdout; the hold-out is warmed up by the bars before it."""
     part, start = _segment(bars, split, segment)
-    metrics = evaluate_points(rule, part, point[np.newaxis], execution, start=start)
+    metrics = evaluate_points(rule, part, point[np.newaxis], execution, start=start, metrics=METRICS)
     return {name: float(values[0]) for name, values in metrics.items()}
 
 
@@ -288,8 +294,8 @@ def backtest(
 
 def report_point(rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, start: int) -> Report:
     """`backtest` for an encoded point float64[p]."""
-    metrics = evaluate_points(rule, bars, point[np.newaxis], execution, start=start)
-    numbers = {name: float(metrics[name][0]) for name in METRICS}
+    metrics = evaluate_points(rule, bars, point[np.newaxis], execution, start=start, metrics=METRICS)
+    numbers = {name: float(values[0]) for name, values in metrics.items()}
     traced = trace(rule, bars, point, execution, start=start)
     disagreements = confirm(traced, numbers, bars, execution, start)
     full = full_report(traced, bars, execution, start)
@@ -329,6 +335,14 @@ def _first_bar(bars: Bars, start: int) -> int:
     return first
 
 
+def _metric_names(names: Collection[str]) -> tuple[str, ...]:
+    if isinstance(names, str) or not names:
+        raise Invalid(f"{names!r}: a list of metrics' names is needed, or none at all", path="/metrics")
+    for i, name in enumerate(names):
+        one_of(name, (*METRICS, *TARGET_ALIASES), "metric", f"/metrics/{i}")
+    return tuple(dict.fromkeys(TARGET_ALIASES.get(name, name) for name in names))
+
+
 def _criteria(given: ApprovalCriteria | None, path: str) -> ApprovalCriteria | None:
     return None if given is None else as_declared(given, ApprovalCriteria, path)
 
@@ -338,15 +352,16 @@ def _search(
     bars: Bars,
     sampler: Sampler,
     execution: Execution,
+    wanted: tuple[str, ...],
     progress: Callable[[int, int], None] | None,
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     n = sampler.n_trials
     points = np.empty((n, len(rule.parameters)))
-    metrics = {name: np.empty(n) for name in METRICS}
+    metrics = {name: np.empty(n) for name in wanted}
     for start in range(0, n, _CHUNK):
         stop = min(n, start + _CHUNK)
         points[start:stop] = sampler.ask(start, stop)
-        chunk = evaluate_points(rule, bars, points[start:stop], execution, n_threads=_n_cores())
+        chunk = evaluate_points(rule, bars, points[start:stop], execution, n_threads=_n_cores(), metrics=wanted)
         for name, values in chunk.items():
             metrics[name][start:stop] = values
         if progress is not None:

@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import N_ORDERS, N_TOTALS, Floats, Market, Results, Terms
+from tunesmith.compute.kernel_arrays import N_ORDERS, N_TOTALS, Floats, Results
 from tunesmith.compute.kernel_path import N_PATH, path_nb
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.strategies.stepped_walk import Walk
 from tunesmith.compute.walk import PreparedBars, empty_results, plain, terms_of, walk_signals
 from tunesmith.domain.metrics import PATH_METRICS
-
-KernelWalk = Callable[[Market, NDArray[np.float64], Terms, Results], None]
-"""What walks points of a compiled strategy."""
 
 WalkOne = Callable[[int, Results], None]
 """Walks the point of that number into results of one row."""
@@ -38,7 +36,7 @@ class PathReader:
         before = np.concatenate([close[:1], close[:-1]])
         self._market = (close, close / before - 1.0)
         self._terms = (float(execution.initial_cash), float(prepared.bars.bars_per_year))
-        self._returns = np.empty(len(close))
+        self._per_bar = (np.empty(len(close)), np.empty(len(close)))
         self._trades = np.empty(0)
 
     def read(self, out: Results, values: Floats) -> None:
@@ -46,7 +44,7 @@ class PathReader:
         if len(self._trades) < len(out.orders):
             self._trades = np.empty(len(out.orders))
         n_orders = int(out.totals[0, N_ORDERS])
-        scratch = (self._returns, self._trades)
+        scratch = (*self._per_bar, self._trades)
         path_nb(out.marks, self._market, out.orders, n_orders, self._terms, scratch, values)
 
 
@@ -55,7 +53,7 @@ def evaluate_paths(
     prepared: PreparedBars,
     points: NDArray[np.float64],
     execution: Execution,
-    kernel_walk: KernelWalk | None,
+    kernel_walk: Walk | None,
     start: int,
     n_threads: int,
 ) -> dict[str, NDArray[np.float64]]:
@@ -77,11 +75,19 @@ def evaluate_paths(
     else:
         for lo, hi in itertools.pairwise(edges):
             work(lo, hi)
-    return named(values)
+    return _named(values)
 
 
-def named(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Columns of float64[n, N_PATH] by the metrics' names; NaN for what is not finite."""
+def path_metrics(
+    prepared: PreparedBars, execution: Execution, start: int, out: Results
+) -> dict[str, NDArray[np.float64]]:
+    """Path metrics, float64[1] by name, from the results of one point, which had room for all its marks and orders."""
+    values = np.empty((1, N_PATH))
+    PathReader(prepared, execution, start).read(out, values[0])
+    return _named(values)
+
+
+def _named(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     finite = np.where(np.isfinite(values), values, np.nan)
     return {name: finite[:, column].copy() for column, name in enumerate(PATH_METRICS)}
 
@@ -91,12 +97,12 @@ def _walker(
     prepared: PreparedBars,
     points: NDArray[np.float64],
     execution: Execution,
-    kernel_walk: KernelWalk | None,
+    kernel_walk: Walk | None,
     start: int,
 ) -> WalkOne:
     if kernel_walk is not None:
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
-        return lambda i, out: kernel_walk(prepared.market, points[i : i + 1], terms, out)
+        return lambda i, out: kernel_walk(prepared, points[i : i + 1], terms, out)
     bound = bind(strategy, prepared.bars, points)
     return lambda i, out: walk_signals(prepared, bound.signals(i, i + 1), execution, start, out)
 

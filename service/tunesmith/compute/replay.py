@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.execution import Execution
+from tunesmith.compute.kernel_path import RELATIVE_ROUNDING
 from tunesmith.compute.metrics import ROUNDING
 from tunesmith.compute.trace import Order, Trace
 from tunesmith.domain.bars import Bars
@@ -84,6 +85,7 @@ def replay(trace: Trace, bars: Bars, execution: Execution, start: int, *, engine
     )
     equity = portfolio.value().to_numpy(np.float64)
     metrics, profits = _metrics(portfolio, bars.bars_per_year, length)
+    metrics |= _path_metrics(portfolio, bars.bars_per_year, length)
     return Replay(metrics, equity, profits, len(records), portfolio)
 
 
@@ -121,6 +123,8 @@ def confirm(
         worst = int(np.argmax(np.abs(ours - theirs.profits)))
         lines.append(f"profit of trade {worst}: {ours[worst]:.12g} here, {theirs.profits[worst]:.12g} there")
     for name, there in theirs.metrics.items():
+        if name not in metrics:
+            continue
         scale = cash if name == "expectancy" else 1.0
         if not _agree(metrics[name], there, tolerance, scale):
             lines.append(f"{name}: {metrics[name]:.12g} here, {there:.12g} there")
@@ -237,8 +241,63 @@ def _metrics(portfolio: Any, bars_per_year: float, length: Any) -> tuple[dict[st
         "profit_factor": float(won / lost) if lost > 0 else math.nan,
         "expectancy": float(profits.mean()) if n else math.nan,
         "exposure": float(portfolio.position_coverage()),
+        "recovery_factor": float(portfolio.total_return()) / max_drawdown if max_drawdown > ROUNDING else math.nan,
     }
     return metrics, profits
+
+
+def _path_metrics(portfolio: Any, bars_per_year: float, length: Any) -> dict[str, float]:
+    """The metrics of the path: vectorbt's own where it has them, else by definition from its returns and positions."""
+    import pandas as pd
+
+    acc = portfolio.get_returns_acc(freq=length, year_freq=_year(bars_per_year, length))
+    returns = portfolio.returns().to_numpy(np.float64)
+    value = portfolio.value().to_numpy(np.float64)
+    held = portfolio.asset_value().to_numpy(np.float64)
+    closes = portfolio.close.to_numpy(np.float64)
+    peak = np.maximum.accumulate(np.concatenate([[portfolio.init_cash], value]))[1:]
+    drawdown = 1.0 - value / peak
+    market = np.diff(closes, prepend=closes[0]) / np.concatenate([closes[:1], closes[:-1]])
+    exposure = np.divide(held, value, out=np.zeros_like(held), where=value > 0.0).mean()
+    timing = returns - exposure * market
+    closed = portfolio.positions.closed
+    gains = pd.Series(closed.returns.values)
+    n = len(gains)
+    shaped = _varies(returns, 0, 1.0)
+    return {
+        "omega": float(acc.omega_ratio()) if -np.minimum(returns, 0.0).mean() > ROUNDING else math.nan,
+        "tail_ratio": float(acc.tail_ratio()) if abs(np.percentile(returns, 5)) > ROUNDING else math.nan,
+        "ulcer_index": math.sqrt((drawdown**2).mean()),
+        "longest_drawdown": _longest_run(drawdown > ROUNDING),
+        "skew": float(_moment(returns, 3)) if shaped else math.nan,
+        "kurtosis": float(_moment(returns, 4)) if shaped else math.nan,
+        "timing_sharpe": timing.mean() / timing.std(ddof=1) * math.sqrt(bars_per_year)
+        if _varies(timing, 1, 1.0)
+        else math.nan,
+        "sqn": float(closed.sqn()) if _varies(closed.pnl.values, 1, portfolio.init_cash) else math.nan,
+        "average_trade_return": float(gains.mean()),
+        "median_trade_return": float(gains.median()),
+        "best_trade_return": float(gains.max()),
+        "worst_trade_return": float(gains.min()),
+        "average_holding_time": float(closed.duration.values.mean()) if n else math.nan,
+        "buy_and_hold_return": float(portfolio.total_benchmark_return()),
+    }
+
+
+def _varies(values: NDArray[np.float64], ddof: int, scale: float) -> bool:
+    if len(values) < 2:
+        return False
+    return bool(values.std(ddof=ddof) > max(ROUNDING * scale, RELATIVE_ROUNDING * abs(values.mean())))
+
+
+def _moment(values: NDArray[np.float64], order: int) -> float:
+    centred = values - values.mean()
+    return float((centred**order).mean() / (centred**2).mean() ** (order / 2))
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> float:
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
+    return float((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def _agree(here: float, there: float, tolerance: float, scale: float) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.evaluate import KERNEL_WALKS, check_start
+from tunesmith.compute.evaluate import check_start
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import (
     N_AMBIGUOUS,
@@ -23,10 +24,14 @@ from tunesmith.compute.kernel_arrays import (
     REASONS,
     Results,
 )
+from tunesmith.compute.metrics import metrics_of
+from tunesmith.compute.paths import path_metrics
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.walk import empty_results, prepare, terms_of, walk_signals
+from tunesmith.compute.strategies.stepped_walk import walk_of
+from tunesmith.compute.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
+from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
 
 _DUST = 1e-9
@@ -61,7 +66,8 @@ class Trace:
     """What one point did from bar `start` on, with bar numbers of the whole bars.
 
     `equity`, `returns`, `position` float64[T - start] at the close of each bar; `ambiguous_bars` int64[k] touched stop
-    and target both, and took the stop.
+    and target both, and took the stop. `metrics` has every metric of the table, NaN where undefined; a trace that was
+    made from orders alone has none.
     """
 
     start: int
@@ -71,6 +77,7 @@ class Trace:
     returns: NDArray[np.float64]
     position: NDArray[np.float64]
     ambiguous_bars: NDArray[np.int64]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def trace(strategy: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, *, start: int = 0) -> Trace:
@@ -83,16 +90,19 @@ def trace(strategy: Strategy, bars: Bars, point: NDArray[np.float64], execution:
     if not strategy.valid(points)[0]:
         raise Invalid("these parameters break a require(…) of the strategy")
     n_bars = len(bars) - start
+    prepared = prepare(bars)
     first = empty_results(np.empty((1, N_TOTALS)))
-    _walk(strategy, bars, points, execution, start, first)
+    _walk(strategy, prepared, points, execution, start, first)
     out = empty_results(
         np.empty((1, N_TOTALS)),
         n_orders=int(first.totals[0, N_ORDERS]),
         n_marks=n_bars,
         n_ambiguous=int(first.totals[0, N_AMBIGUOUS]),
     )
-    _walk(strategy, bars, points, execution, start, out)
-    return read_trace(out, execution, start)
+    _walk(strategy, prepared, points, execution, start, out)
+    found = metrics_of(out.totals, n_bars, bars.bars_per_year, execution.initial_cash)
+    found |= path_metrics(prepared, execution, start, out)
+    return replace(read_trace(out, execution, start), metrics={name: float(found[name][0]) for name in METRICS})
 
 
 def read_trace(out: Results, execution: Execution, start: int) -> Trace:
@@ -158,16 +168,15 @@ def _order(row: NDArray[np.float64]) -> Order:
 
 def _walk(
     strategy: Strategy,
-    bars: Bars,
+    prepared: PreparedBars,
     points: NDArray[np.float64],
     execution: Execution,
     start: int,
     out: Results,
 ) -> None:
-    prepared = prepare(bars)
     if strategy.kind == "kernel":
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
-        KERNEL_WALKS[strategy.id](prepared.market, points, terms, out)
+        walk_of(strategy)(prepared, points, terms, out)
     else:
-        signals = bind(strategy, bars, points).signals(0, 1)
+        signals = bind(strategy, prepared.bars, points).signals(0, 1)
         walk_signals(prepared, signals, execution, start, out, skips=False)

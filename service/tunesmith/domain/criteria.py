@@ -1,11 +1,16 @@
-"""Approval criteria as bounds on metrics."""
+"""Approval criteria and constraints as bounds on metrics."""
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
+from tunesmith.errors import FieldError, Invalid
 
 
 class Bound(NamedTuple):
@@ -39,6 +44,12 @@ MIN_BARS = 50
 """Bars that a decision needs on either side of the hold-out's boundary, where nobody says."""
 
 
+MAX_CONSTRAINTS = 32
+"""How many constraints a search may have."""
+
+_CONSTRAINT = re.compile(r"\s*([A-Za-z_]\w*)\s*(>=|<=)\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*", re.ASCII)
+
+
 def search_floor(approval: ApprovalCriteria) -> ApprovalCriteria:
     """What a search asks of a trial when the request does not say, of what an approval asks by default.
 
@@ -54,6 +65,50 @@ def bounds(criteria: ApprovalCriteria) -> list[Bound]:
         for name, metric, at_least in CRITERIA
         if (limit := getattr(criteria, name)) is not None
     ]
+
+
+def metric_named(name: str, path: str) -> str:
+    """The metric of that name or alias; raises `Invalid` at `path` with the nearest right name."""
+    metric = TARGET_ALIASES.get(name, name)
+    if metric not in METRICS:
+        known = [*METRICS, *TARGET_ALIASES]
+        near = difflib.get_close_matches(name[:64], known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise Invalid(f"{name[:80]!r} is no metric; {hint}", path=path)
+    return metric
+
+
+def parse_constraint(text: str, path: str) -> Bound:
+    """The bound that a text such as "n_trades >= 30" or "drawdown <= 0.3" sets.
+
+    Raises `Invalid` at `path` for another form, an unknown metric and a limit that is not finite.
+    """
+    match = _CONSTRAINT.fullmatch(text[:256])
+    if match is None:
+        raise Invalid(f"{text[:80]!r} is no constraint; write a metric, >= or <=, and a number", path=path)
+    metric, sign, limit = match.groups()
+    if not math.isfinite(float(limit)):
+        raise Invalid(f"{limit[:80]} is too large a limit", path=path)
+    return Bound(" ".join(match.groups()), metric_named(metric, path), float(limit), sign == ">=")
+
+
+def parse_constraints(texts: Sequence[str], path: str = "/data/constraints") -> tuple[Bound, ...]:
+    """The bounds of a list of constraints on any metrics, each as `parse_constraint` takes it; all must be kept.
+
+    Raises `Invalid` with a path for each refused text.
+    """
+    if len(texts) > MAX_CONSTRAINTS:
+        raise Invalid(f"at most {MAX_CONSTRAINTS} constraints are allowed, got {len(texts)}", path=path)
+    found: list[Bound] = []
+    errors: list[FieldError] = []
+    for i, text in enumerate(texts):
+        try:
+            found.append(parse_constraint(text, f"{path}/{i}"))
+        except Invalid as error:
+            errors.extend(error.errors)
+    if errors:
+        raise Invalid(errors[0].message, errors=tuple(errors))
+    return tuple(found)
 
 
 def keeps(bound: Bound, value: float | None) -> bool:

@@ -15,6 +15,7 @@ e         mean net exposure: mean of w_t, the position's value at the close as a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal, NamedTuple
 
 
@@ -155,3 +156,8 @@ PATH_METRICS: tuple[str, ...] = tuple(name for name, metric in METRICS.items() i
 
 TARGET_ALIASES: dict[str, str] = {"return": "total_return", "drawdown": "max_drawdown"}
 """Short names that `optimization_target` accepts beside the table's own."""
+
+
+def search_metrics(read: Collection[str]) -> tuple[str, ...]:
+    """What a search computes for each trial: the account's metrics, and those of `read`, which decide about it."""
+    return tuple(name for name in METRICS if name in ACCOUNT_METRICS or name in read)

@@ -20,6 +20,7 @@ from tunesmith.domain.messages.optimizations import (
     StartOptimization,
     Trial,
 )
+from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.space import encode_points
 from tunesmith.errors import Conflict, Forbidden, Internal, Invalid, NotFound
 from tunesmith.services import strategies, tasks
@@ -33,6 +34,7 @@ from tunesmith.services.search_tasks import (
     OptimizationTask,
     assignments,
     best_first,
+    computed_metrics,
     insert_search,
     make_search,
 )
@@ -45,7 +47,6 @@ from tunesmith.storage.connections import Connection
 from tunesmith.storage.optimizations import OptimizationRow
 from tunesmith.storage.tasks import TaskRow
 
-_FRONT_SHOWN = 1000
 _RESUMABLE = ("cancelled", "failed")
 
 
@@ -83,13 +84,18 @@ async def status(context: Context, request: OptimizationStatus, call: Call) -> O
 
 
 async def results(context: Context, request: OptimizationResults, call: Call) -> OptimizationResultsReply:
-    """Trials, sorted. `not_found`, `invalid` for a metric that does not exist."""
+    """Trials, sorted. `not_found`, `invalid` for a metric that does not exist or that this search did not compute."""
     row = await tasks.load(context, request.optimization_id, KIND, "/data/optimization_id")
     task = tasks.request_of(row, OptimizationTask)
+    computed = computed_metrics(task.plan)
     if request.front:
         page, total = await _front(context, row, request)
     else:
-        sort = request.sort or "score"
+        sort = TARGET_ALIASES.get(request.sort or "score", request.sort or "score")
+        if sort in METRICS and sort not in computed:
+            raise Invalid(
+                f"this search did not compute {sort}: its target and its constraints do not read it", path="/data/sort"
+            )
         descending = request.descending
         if descending is None:
             descending = best_first(sort, task.plan.target)
@@ -105,7 +111,7 @@ async def results(context: Context, request: OptimizationResults, call: Call) ->
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
         total=total,
-        trials=[_trial(t) for t in page],
+        trials=[_trial(t, computed) for t in page],
     )
 
 
@@ -156,7 +162,8 @@ async def run(context: Context, job: Job) -> None:
         job.log("no trial kept the constraints", "warning")
         await job.complete(_without_winner)
         return
-    await _finish(context, job, task, _Winner(best, front, ended.stopped_by), list(zip(parts, data, works, strict=True)))
+    winner = _Winner(best, front, ended.stopped_by)
+    await _finish(context, job, task, winner, list(zip(parts, data, works, strict=True)))
 
 
 class _Winner(msgspec.Struct, frozen=True):
@@ -187,9 +194,8 @@ async def _finish(
     async def apply(conn: Connection) -> dict[str, Any]:
         for report in made:
             await reports.create(conn, report)
-        await optimizations.set_result(
-            conn, job.id, optimizations.Best(params, winner.best.score, winner.best.index), winner.front, winner.stopped_by
-        )
+        found = optimizations.Best(params, winner.best.score, winner.best.index)
+        await optimizations.set_result(conn, job.id, found, winner.front, winner.stopped_by)
         await optimizations.link(conn, job.id, report_id=made[0].id)
         result = {"best_params": params, "best_score": winner.best.score, "report_id": made[0].id, "verdict_id": None}
         if verdict is not None:
@@ -284,8 +290,9 @@ async def _best_stored(context: Context, optimization_id: str, task: Optimizatio
     )
 
 
-def _trial(row: trials.TrialRow) -> Trial:
-    return Trial(**{name: getattr(row, name) for name in Trial.__struct_fields__})
+def _trial(row: trials.TrialRow, computed: tuple[str, ...]) -> Trial:
+    shown: dict[str, Any] = {name: getattr(row, name) for name in Trial.__struct_fields__}
+    return Trial(**{**shown, "metrics": {name: row.metrics[name] for name in computed}})
 
 
 async def _reply(context: Context, row: TaskRow) -> OptimizationStatusReply:

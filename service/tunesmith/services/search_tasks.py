@@ -13,7 +13,7 @@ from tunesmith.compute.samplers import SAMPLERS, choose_method
 from tunesmith.domain.criteria import Bound, bounds, merge, parse_constraints, search_floor
 from tunesmith.domain.messages.optimizations import StartOptimization, Stop
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.search_plan import SearchPlan
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.services import strategies, tasks
@@ -150,6 +150,11 @@ async def insert_search(
 def assignments(task: OptimizationTask) -> list[Assignment]:
     """The strategy on each of the task's markets."""
     return [Assignment(strategy=task.strategy, window=window) for window in (task.window, *task.others)]
+
+
+def computed_metrics(plan: SearchPlan) -> tuple[str, ...]:
+    """The metrics that the trials of a plan have."""
+    return search_metrics({*Objective.parse(plan.target).metrics, *(bound.metric for bound in plan.bounds)})
 
 
 def best_first(sort: str, target: Any) -> bool:

@@ -2,8 +2,8 @@
 
 A method that does not learn gives any range of its trials, so its chunks run side by side and are stored as they come.
 One that learns gets a batch at a time, and is told every trial before it, in order. Either way trial i is the same
-trial whoever computes it, so that a search that was stopped goes on with the ranges that are missing. A chunk that fails
-is cut in two until what fails is a single trial, which is tried again and then stored with the reason.
+trial whoever computes it, so that a search that was stopped goes on with the ranges that are missing. A chunk that
+fails is cut in two until what fails is a single trial, which is tried again and then stored with the reason.
 """
 
 from __future__ import annotations

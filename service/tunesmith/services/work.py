@@ -30,7 +30,8 @@ async def prepared(
 ) -> Prepared:
     """The task's snapshot: cut once, then remembered, so that a restart works on the same bars.
 
-    `until_ms` reaches past the window's end, into the hold-out, where a verdict needs it; `slot` tells several windows apart.
+    `until_ms` reaches past the window's end, into the hold-out, where a verdict needs it; `slot` tells the windows of
+    one task apart.
     """
     if slot in job.state:
         return msgspec.convert(job.state[slot], Prepared)

@@ -48,8 +48,8 @@ class ItemState(Row, frozen=True, kw_only=True):
     """An item with where its search stands; `status` is None before it was begun."""
 
     table: ClassVar[str] = """(
-        SELECT i.session_id, i.number, i.symbol, i.strategy_id, coalesce(o.n_trials, i.n_trials) AS n_trials, i.optimization_id,
-               o.status, coalesce(o.n_done, 0) AS n_done,
+        SELECT i.session_id, i.number, i.symbol, i.strategy_id, i.optimization_id,
+               coalesce(o.n_trials, i.n_trials) AS n_trials, o.status, coalesce(o.n_done, 0) AS n_done,
                r.best_score, r.best_params, t.started_at, t.completed_at, t.error
         FROM session_items AS i
         LEFT JOIN optimization_tasks AS o ON o.id = i.optimization_id

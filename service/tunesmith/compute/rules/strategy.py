@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tunesmith.compute.rules.plan import Plan, make_plan
 from tunesmith.compute.rules.points import satisfied
 from tunesmith.compute.rules.program import Rule, read_rule
+from tunesmith.compute.stepping import Stepped
 from tunesmith.domain.parameters import Parameter, Scalar
 from tunesmith.errors import Invalid
 
@@ -21,9 +22,9 @@ from tunesmith.errors import Invalid
 class Strategy:
     """A parsed strategy.
 
-    `kind` is rule (written in the language, `rule` holds its graph) or kernel (compiled into the product, `rule` is
-    None). A point is a row of codes float64[p], one column for each of `parameters` in their order (see
-    `domain.space.encode`). Made by `parse`; needs no compiler and no market data.
+    `kind` is rule (written in the language, `rule` holds its graph) or kernel (compiled: a part of the product, or with
+    `stepped`, the declaration in a module that the operator installed). A point is a row of codes float64[p], one
+    column for each of `parameters` in their order (see `domain.space.encode`). Needs no compiler and no market data.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Strategy:
     doc: str
     parameters: tuple[Parameter, ...]
     rule: Rule | None = field(default=None, repr=False, compare=False)
+    stepped: Stepped | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def parse(cls, code: str, *, id: str = "strategy", name: str | None = None, version: str = "1.0") -> Strategy:
@@ -70,7 +72,7 @@ class Strategy:
     @property
     def has_short(self) -> bool:
         """Whether it can open short positions."""
-        return "enter_short" in self.orders
+        return self.stepped is not None or "enter_short" in self.orders
 
     @cached_property
     def plan(self) -> Plan:

@@ -138,7 +138,10 @@ class OptimizationResults(Request, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Trial(Reply, frozen=True, kw_only=True):
-    """One point that was tried. Only an `eligible` one, which keeps every constraint, can be the best."""
+    """One point that was tried. Only an `eligible` one, which keeps every constraint, can be the best.
+
+    `metrics` are those of the account, and of the path those that the search's target and constraints read.
+    """
 
     index: int
     params: dict[str, Any]

@@ -146,7 +146,8 @@ def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
 
 
 CHUNKS: dict[str, Callable[[Any], Timed]] = {
-    function.__name__: timed(function) for function in (prepare, search, propose, front, backtest, judge, import_bars, fetch_bars)
+    function.__name__: timed(function)
+    for function in (prepare, search, propose, front, backtest, judge, import_bars, fetch_bars)
 }
 """Chunk function by name."""
 
