@@ -36,6 +36,8 @@ from tunesmith.services import (
     packages,
     reports,
     server,
+    session_plans,
+    sessions,
     strategies,
     tasks,
     verdicts,
@@ -101,6 +103,15 @@ ROUTES: dict[str, Route] = {
     "optimization.status": Route(optimizations.status),
     "optimization.results": Route(optimizations.results),
     "optimization.cancel": Route(optimizations.cancel),
+    "optimization.resume": Route(optimizations.resume),
+    "session.plan": Route(session_plans.plan),
+    "session.generate": Route(sessions.generate),
+    "session.execute": Route(sessions.execute),
+    "session.status": Route(sessions.status),
+    "session.cancel": Route(sessions.cancel),
+    "session.list": Route(sessions.list_all),
+    "session.results": Route(sessions.results),
+    "session.clean": Route(sessions.clean),
     "verdict.status": Route(verdicts.status),
     "verdict.get": Route(verdicts.status),
     "verdict.list": Route(verdicts.list_all),
@@ -123,6 +134,7 @@ ROUTES: dict[str, Route] = {
 DRIVERS = {
     backtests.KIND: backtests.run,
     optimizations.KIND: optimizations.run,
+    sessions.KIND: sessions.run,
     verdicts.KIND: verdicts.run,
 }
 """Task kind → what drives it."""

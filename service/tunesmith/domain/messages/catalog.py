@@ -13,6 +13,7 @@ from tunesmith.domain.messages import (
     optimizations,
     packages,
     server,
+    sessions,
     strategies,
     tasks,
     verdicts,
@@ -52,6 +53,15 @@ MESSAGES: dict[str, MessageType] = {
         MessageType(
             "optimization.cancel", optimizations.CancelOptimization, optimizations.OptimizationStatusReply, True
         ),
+        MessageType("optimization.resume", optimizations.ResumeOptimization, optimizations.OptimizationStatusReply, True),
+        MessageType("session.plan", sessions.PlanSession, sessions.SessionPlan),
+        MessageType("session.generate", sessions.GenerateSession, sessions.SessionReply, True),
+        MessageType("session.execute", sessions.ExecuteSession, sessions.SessionReply, True),
+        MessageType("session.status", sessions.SessionStatus, sessions.SessionReply),
+        MessageType("session.cancel", sessions.CancelSession, sessions.SessionReply, True),
+        MessageType("session.list", sessions.ListSessions, sessions.SessionList),
+        MessageType("session.results", sessions.SessionResults, sessions.SessionResultsReply),
+        MessageType("session.clean", sessions.CleanSessions, sessions.SessionsCleaned, True),
         MessageType("verdict.status", verdicts.VerdictById, verdicts.VerdictReply),
         MessageType("verdict.get", verdicts.VerdictById, verdicts.VerdictReply),
         MessageType("verdict.list", verdicts.ListVerdicts, verdicts.VerdictList),

@@ -40,6 +40,8 @@ from tunesmith.services.jobs.payloads import (
     OnePoint,
     Prepare,
     Prepared,
+    Probe,
+    Probed,
     Search,
     SearchSpec,
     StrategyRef,
@@ -47,7 +49,7 @@ from tunesmith.services.jobs.payloads import (
     Trials,
     Work,
 )
-from tunesmith.services.jobs.search_chunks import propose_points, run_search
+from tunesmith.services.jobs.search_chunks import probe_search, propose_points, run_search
 from tunesmith.storage.market import MarketStore
 from tunesmith.storage.snapshots import Snapshots
 from tunesmith.storage.sources import open_source
@@ -86,6 +88,11 @@ def search(payload: Search) -> Trials:
 def propose(payload: Search) -> list[str]:
     """The parameters of a range of trials, which are not evaluated."""
     return propose_points(payload, _bind)
+
+
+def probe(payload: Probe) -> Probed:
+    """What trials cost."""
+    return probe_search(payload, _bind)
 
 
 def front(payload: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> Front:
@@ -147,7 +154,7 @@ def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
 
 CHUNKS: dict[str, Callable[[Any], Timed]] = {
     function.__name__: timed(function)
-    for function in (prepare, search, propose, front, backtest, judge, import_bars, fetch_bars)
+    for function in (prepare, search, propose, probe, front, backtest, judge, import_bars, fetch_bars)
 }
 """Chunk function by name."""
 

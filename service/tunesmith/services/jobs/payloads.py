@@ -96,6 +96,20 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     told: Told | None = None
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """Trials to evaluate for the time that they take."""
+
+    search: Search
+
+
+class Probed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a trial costs: seconds of one worker, bytes of parameters; and the worker's memory with all of it at hand."""
+
+    seconds_per_trial: float
+    bytes_per_trial: float
+    memory_mb: float
+
+
 class Trials(msgspec.Struct, frozen=True, kw_only=True):
     """What a search chunk found, one entry a trial; fields as in `storage.trials.Batch`.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from tunesmith.compute.search import Found, Market
 from tunesmith.compute.search import Search as BoundSearch
 from tunesmith.domain.space import decode_point
-from tunesmith.services.jobs.payloads import Search, SearchSpec, Told, Trials
+from tunesmith.services.jobs.payloads import Probe, Probed, Search, SearchSpec, Trials
 
 _KEPT = 4
 Bind = Callable[[SearchSpec], tuple[BoundSearch, list[Market]]]
@@ -30,6 +32,20 @@ def propose_points(payload: Search, bind: Bind) -> list[str]:
     """The parameters of a range of trials as JSON texts, without evaluating them."""
     search, _ = _told(payload, bind)
     return _params(search, search.sampler.ask(payload.start, min(payload.stop, search.sampler.ready)))
+
+
+def probe_search(payload: Probe, bind: Bind) -> Probed:
+    """Evaluate a range of trials twice, the first time to load and compile, and measure the second."""
+    run_search(payload.search, bind)
+    began = time.perf_counter()
+    found = run_search(payload.search, bind)
+    seconds = time.perf_counter() - began
+    n = max(1, len(found.params))
+    return Probed(
+        seconds_per_trial=seconds / n,
+        bytes_per_trial=sum(map(len, found.params)) / n,
+        memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
 
 
 def _told(payload: Search, bind: Bind) -> tuple[BoundSearch, list[Market]]:
@@ -76,8 +92,3 @@ def _by_symbol(metrics: Mapping[str, Mapping[str, NDArray[np.float64]]], n: int)
         encode({s: {name: values[i] for name, values in each.items()} for s, each in columns.items()}).decode()
         for i in range(n)
     ]
-
-
-def no_told(n_parameters: int, n_targets: int) -> Told:
-    """Nothing told yet."""
-    return Told(points=np.empty((0, n_parameters)), scores=np.empty((0, n_targets)))
