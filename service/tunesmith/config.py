@@ -62,6 +62,7 @@ class Workers(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     task_timeout_s: Positive = 3600.0
     chunk_trials: Count = 2000
     attempts: Count = 3
+    loaded_rules: Count = 200
 
 
 class Events(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
