@@ -44,7 +44,6 @@ from tunesmith.services import (
 )
 from tunesmith.services.context import Context
 from tunesmith.services.housekeeping import keep_house, set_gauges
-from tunesmith.services.jobs.executor import LogLine
 from tunesmith.services.jobs.pool import Limits as PoolLimits
 from tunesmith.services.jobs.pool import ProcessPool
 from tunesmith.services.jobs.tasks import Tasks
@@ -181,8 +180,8 @@ class Daemon:
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
         cached.daemon_version()  # of the sources that are loaded now
-        lines: list[Callable[[str, LogLine], None]] = []
-        pool = _make_pool(settings, lambda task_id, line: lines[0](task_id, line))
+        listeners: list[Callable[[str, str, Any], None]] = []
+        pool = _make_pool(settings, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         await pool.start()
         stack.push_async_callback(pool.close)
         database = await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance)
@@ -212,7 +211,7 @@ class Daemon:
         stack.push_async_callback(upstream.close)
         running = Tasks(settings, database, pool, events)
         stack.push_async_callback(running.close, settings.server.drain_timeout_s)
-        lines.append(lambda task_id, line: running.log(task_id, line.level, line.message))
+        listeners.append(running.hear)
         context = Context(
             settings=settings,
             database=database,
@@ -299,14 +298,14 @@ def _make_cache(settings: Settings) -> Cache:
     return LayeredCache(near, RedisCache(chosen.redis_url)) if chosen.redis_url else near
 
 
-def _make_pool(settings: Settings, say: Callable[[str, LogLine], None]) -> ProcessPool:
+def _make_pool(settings: Settings, hear: Callable[[str, str, Any], None]) -> ProcessPool:
     program = Program(table=_CHUNKS, warm_up="warm_up", preload=(_CHUNKS,), log=settings.log)
 
     def on_message(task_id: str | None, kind: str, payload: Any) -> None:
-        if kind == "log" and task_id is not None:
-            say(task_id, payload)
+        if task_id is not None:
+            hear(task_id, kind, payload)
 
-    limits = PoolLimits(attempts=settings.workers.attempts)
+    limits = PoolLimits(attempts=settings.workers.attempts, recycle_rules=settings.workers.loaded_rules)
     return ProcessPool(settings.n_workers, program, limits=limits, on_message=on_message)
 
 

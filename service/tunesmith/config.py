@@ -63,6 +63,7 @@ class Workers(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trial_timeout_s: Positive = 60.0
     chunk_trials: Count = 2000
     attempts: Count = 3
+    loaded_rules: Count = 200
 
 
 class Events(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

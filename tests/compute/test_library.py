@@ -12,6 +12,7 @@ import tunesmith as ts
 from tunesmith.compute.library import MAX_POINTS, Report, Study, Table, Verdict
 from tunesmith.config import Settings
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, PATH_METRICS
 from tunesmith.errors import Invalid
 
 CODE = """
@@ -89,6 +90,25 @@ def test_a_search_asks_for_some_trades_where_nobody_says() -> None:
     assert study.constraints == ApprovalCriteria(min_trades=Settings().decision.min_trades)
 
 
+def test_metrics_of_the_path_are_there_where_they_are_asked_for() -> None:
+    params = {"fast_period": [5, 8], "slow_period": 30}
+    assert set(ts.evaluate(MA, BARS, params).metrics) == set(ACCOUNT_METRICS)
+    table = ts.evaluate(MA, BARS, params, metrics=["timing_sharpe", "return", "omega", "omega"])
+    assert list(table.metrics) == ["timing_sharpe", "total_return", "omega"]
+    assert len(table) == 2
+    report = ts.backtest(MA, BARS, {"fast_period": 5, "slow_period": 30})
+    assert list(report.metrics) == list(METRICS)
+    assert report.metrics["timing_sharpe"] == table.metrics["timing_sharpe"][0]
+
+
+@pytest.mark.parametrize("target", PATH_METRICS)
+def test_a_search_may_target_every_metric_of_the_path(target: str) -> None:
+    study = ts.optimize(MA, BARS, {"fast_period": [5, 8, 12], "slow_period": [20, 40]}, target=target, costs=FREE)
+    values = study.trials[target].where(study.trials.eligible)
+    assert study.best_score == (values.max() if METRICS[target].direction == "maximize" else values.min())
+    assert set(study.table.metrics) == {*ACCOUNT_METRICS, target}
+
+
 def evaluated(**given: Any) -> Table:
     return ts.evaluate(MA, BARS, **given)
 
@@ -119,6 +139,21 @@ def test_terms_that_cannot_be_are_refused_by_name(
 ) -> None:
     with pytest.raises(Invalid) as caught:
         call(**given)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("metrics", "path", "says"),
+    [
+        (["sharpe", "omga"], "/metrics/1", "did you mean 'omega'"),
+        ([None], "/metrics/0", "None is no metric"),
+        ("omega", "/metrics", "a list"),
+        ([], "/metrics", "a list"),
+    ],
+)
+def test_metrics_that_are_none_are_refused(metrics: Any, path: str, says: str) -> None:
+    with pytest.raises(Invalid, match=says) as caught:
+        evaluated(metrics=metrics)
     assert caught.value.path == path
 
 

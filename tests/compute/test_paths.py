@@ -54,7 +54,7 @@ def read(
     """What the kernel makes of a path given as arrays."""
     market = (closes, closes / np.concatenate([closes[:1], closes[:-1]]) - 1.0)
     values = np.empty(N_PATH)
-    scratch = (np.empty(len(closes)), np.empty(max(1, len(orders))))
+    scratch = (np.empty(len(closes)), np.empty(len(closes)), np.empty(max(1, len(orders))))
     marks = np.ascontiguousarray([equity, position])
     path_nb(marks, market, orders, len(orders), (CASH, bars_per_year), scratch, values)
     return dict(zip(PATH_METRICS, values.tolist(), strict=True))
@@ -202,6 +202,33 @@ def test_percentiles_are_numpys(returns: np.ndarray) -> None:
     low, high = np.percentile(returns, [5, 95])
     if abs(low) > 1e-6:
         assert of_returns(returns)["tail_ratio"] == pytest.approx(abs(high) / abs(low), rel=1e-6, abs=1e-6)
+
+
+def long_series() -> dict[str, np.ndarray]:
+    """Returns of many bars: as markets have them, and as a guess from a sample would miss them."""
+    rng = np.random.default_rng(3)
+    noise = 0.01 * rng.standard_t(3, 5000).clip(-20.0, 20.0)
+    beat = np.where(np.arange(5000) % (5000 // 128) == 0, -0.02, noise)
+    flat = np.where(rng.random(5000) < 0.93, 0.0, noise)
+    return {
+        "noise": noise,
+        "rising": np.sort(noise),
+        "falling": np.sort(noise)[::-1],
+        "the sample sees the losers alone": beat,
+        "the sample sees the winners alone": -beat,
+        "mostly flat": flat,
+        "two values": np.where(rng.random(5000) < 0.5, 0.01, -0.02),
+        "ticks": np.round(noise, 3),
+    }
+
+
+@pytest.mark.parametrize("name", long_series())
+@pytest.mark.parametrize("n", [511, 512, 513, 4999, 5000])
+def test_percentiles_of_many_bars_are_numpys(name: str, n: int) -> None:
+    returns = long_series()[name][:n]
+    low, high = np.percentile(returns, [5, 95])
+    wanted = abs(high) / abs(low) if abs(low) > 1e-12 else np.nan
+    assert of_returns(returns)["tail_ratio"] == pytest.approx(wanted, rel=1e-6, abs=1e-6, nan_ok=True)
 
 
 @given(returns=RETURNS, seed=st.integers(0, 2**32 - 1))

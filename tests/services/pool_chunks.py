@@ -117,6 +117,15 @@ def talk(n: int) -> str:
     return "done"
 
 
+def load(n_rules: int) -> None:
+    worker.loaded(n_rules)
+
+
+def load_and_refuse(n_rules: int) -> None:
+    worker.loaded(n_rules)
+    raise Invalid("load_and_refuse")
+
+
 def context(_: None) -> dict[str, Any]:
     return structlog.contextvars.get_contextvars()
 
@@ -172,6 +181,8 @@ CHUNKS = {
         unsendable,
         unreadable,
         talk,
+        load,
+        load_and_refuse,
         context,
         environment,
         warm,

@@ -20,7 +20,7 @@ import pytest
 
 from services.pool_chunks import BIG
 from services.pool_scenes import Hold, is_gone, on_loop, until, wait_until
-from tunesmith.errors import Draining
+from tunesmith.errors import Draining, Invalid
 from tunesmith.services.jobs.executor import Chunk, ChunkFailed, ChunkTimeout, MemoryExceeded, WorkerDied
 from tunesmith.services.jobs.pool import Limits, ProcessPool
 from tunesmith.services.jobs.worker import Program
@@ -158,6 +158,21 @@ async def test_workers_are_recycled_by_chunks_and_by_size() -> None:
         first = await pool.run(Chunk("pid", None))
         await pool.run(Chunk("keep", 5))
         assert await pool.run(Chunk("pid", None)) != first
+
+
+@on_loop
+async def test_workers_are_recycled_before_compiled_rules_fill_their_memory() -> None:
+    async with opened(limits=Limits(recycle_rules=3)) as pool:
+        first = await pool.run(Chunk("pid", None))
+        await pool.run(Chunk("load", 2))
+        assert await pool.run(Chunk("pid", None)) == first
+        await pool.run(Chunk("load", 3))
+        second = await pool.run(Chunk("pid", None))
+        assert second != first
+        with pytest.raises(Invalid, match="load_and_refuse"):
+            await pool.run(Chunk("load_and_refuse", 4))
+        assert await pool.run(Chunk("pid", None)) not in (first, second)
+        assert (pool.stats().recycled, pool.stats().restarts) == (2, 0)
 
 
 @on_loop

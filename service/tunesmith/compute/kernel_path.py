@@ -35,6 +35,8 @@ ROUNDING = 1e-12
 """Deviations a bar and drawdowns up to this are rounding, and zero."""
 RELATIVE_ROUNDING = 1e-7
 """Deviations up to this share of the root mean square are rounding, and zero."""
+SAMPLE = 128
+"""Returns that a percentile is guessed from."""
 DUST = 1e-9
 """A position up to this share of what was traded since it was flat is none."""
 
@@ -46,17 +48,17 @@ def path_nb(
     orders: Floats,
     n_orders: int,
     terms: tuple[float, float],
-    scratch: tuple[Floats, Floats],
+    scratch: tuple[Floats, Floats, Floats],
     values: Floats,
 ) -> None:
     """Fill `values` float64[N_PATH] from one point's path of n bars.
 
     `marks` float64[2, n] as in `Results`; `market`: closes and returns of the market, float64[n] each, its first return
     being 0; `orders` float64[≥ n_orders, N_ORDER_FIELDS] as in `Results`; `terms`: initial cash and bars a year;
-    `scratch`: float64[n] and float64[≥ n_orders].
+    `scratch`: float64[n] twice and float64[≥ n_orders].
     """
     closes, changes = market
-    returns, trade_returns = scratch
+    returns, selected, trade_returns = scratch
     values[:] = np.nan
     n = len(closes)
     values[BUY_AND_HOLD] = closes[n - 1] / closes[0] - 1.0
@@ -73,8 +75,8 @@ def path_nb(
             for j in range(1, middle):
                 lower = max(lower, trade_returns[j])
         values[MEDIAN_TRADE] = 0.5 * (lower + upper)
-    # The selections put what they select from in another order, so they come last.
-    low, high = percentile_nb(returns, 0.05), percentile_nb(returns, 0.95)
+    low = low_percentile_nb(returns, 1.0, 0.05, selected)
+    high = low_percentile_nb(returns, -1.0, 0.05, selected)
     if abs(low) > ROUNDING:
         values[TAIL_RATIO] = abs(high) / abs(low)
 
@@ -181,19 +183,43 @@ def take_trades_nb(orders: Floats, n_orders: int, initial_cash: float, trade_ret
 
 
 @inlined
-def percentile_nb(numbers: Floats, share: float) -> float:
-    """The percentile, interpolated linearly between neighbours as numpy does; reorders `numbers` float64[n ≥ 1]."""
+def low_percentile_nb(numbers: Floats, sign: float, share: float, scratch: Floats) -> float:
+    """The percentile of sign * `numbers` float64[n ≥ 1], for a `share` below a half, linear between neighbours.
+
+    `scratch` float64[n]. A sample says what lies beyond the percentile; only what lies before that is selected from.
+    """
     n = len(numbers)
     place = share * (n - 1)
     k = int(place)
-    lower: float = select_nb(numbers, n, k)
+    bound = np.inf
+    if n > 4 * SAMPLE:
+        step = n // SAMPLE
+        for j in range(SAMPLE):
+            scratch[j] = sign * numbers[j * step]
+        beyond = int(share * SAMPLE + 3.0 * np.sqrt(share * SAMPLE)) + 1
+        bound = select_nb(scratch, SAMPLE, beyond)
+    kept = gather_nb(numbers, sign, bound, scratch)
+    if kept < k + 2:
+        kept = gather_nb(numbers, sign, np.inf, scratch)
+    lower: float = select_nb(scratch, kept, k)
     if k + 1 >= n:
         return lower
-    upper = numbers[k + 1]
-    for j in range(k + 2, n):
-        upper = min(upper, numbers[j])
+    upper = scratch[k + 1]
+    for j in range(k + 2, kept):
+        upper = min(upper, scratch[j])
     between: float = lower + (upper - lower) * (place - k)
     return between
+
+
+@inlined
+def gather_nb(numbers: Floats, sign: float, bound: float, kept: Floats) -> int:
+    """Put those of sign * `numbers` that are at most `bound` into `kept`; how many."""
+    n = 0
+    for j in range(len(numbers)):
+        number = sign * numbers[j]
+        kept[n] = number
+        n += number <= bound
+    return n
 
 
 @inlined

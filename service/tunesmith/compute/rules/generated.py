@@ -39,6 +39,11 @@ def is_compiled(source: str) -> bool:
     return name in _loaded or any((cache_folder() / "__pycache__").glob(f"{name}.conditions-*.nbi"))
 
 
+def n_loaded() -> int:
+    """How many kernels this process holds; they stay until it ends."""
+    return len(_loaded)
+
+
 def load_kernel(source: str) -> Kernel:
     """The function `conditions` that `source` defines; compiled at its first call unless the cache has it.
 

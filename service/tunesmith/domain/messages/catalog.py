@@ -53,7 +53,9 @@ MESSAGES: dict[str, MessageType] = {
         MessageType(
             "optimization.cancel", optimizations.CancelOptimization, optimizations.OptimizationStatusReply, True
         ),
-        MessageType("optimization.resume", optimizations.ResumeOptimization, optimizations.OptimizationStatusReply, True),
+        MessageType(
+            "optimization.resume", optimizations.ResumeOptimization, optimizations.OptimizationStatusReply, True
+        ),
         MessageType("session.plan", sessions.PlanSession, sessions.SessionPlan),
         MessageType("session.generate", sessions.GenerateSession, sessions.SessionReply, True),
         MessageType("session.execute", sessions.ExecuteSession, sessions.SessionReply, True),

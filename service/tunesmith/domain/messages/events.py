@@ -26,13 +26,17 @@ class TaskDone(Reply, frozen=True, kw_only=True):
 
 
 class TaskProgress(Reply, frozen=True, kw_only=True):
-    """How far a task is, from 0 to 1; `done` of `total` in the task's own unit, `eta_s` in seconds."""
+    """How far a task is, from 0 to 1; `done` of `total` in the task's own unit, `eta_s` in seconds.
+
+    `doing` says what keeps it from its work for a while, such as compiling a rule.
+    """
 
     task_id: str
     progress: float
     done: int | None = None
     total: int | None = None
     eta_s: float | None = None
+    doing: str | None = None
 
 
 class Heartbeat(Reply, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from tunesmith.compute import replay
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
+from tunesmith.compute.rules.generated import is_compiled, n_loaded
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search import Market as SearchedMarket
 from tunesmith.compute.search import Search as BoundSearch
@@ -33,6 +34,7 @@ from tunesmith.domain.space import encode_points
 from tunesmith.domain.timeframes import timeframe_ms
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
+from tunesmith.services.jobs import worker
 from tunesmith.services.jobs.payloads import (
     FetchBars,
     Front,
@@ -147,7 +149,10 @@ def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
 
     def run(payload: Any) -> Timed:
         began = time.monotonic()
-        return Timed(function(payload), time.monotonic() - began)
+        try:
+            return Timed(function(payload), time.monotonic() - began)
+        finally:
+            worker.loaded(n_loaded())
 
     return run
 
@@ -173,7 +178,10 @@ def warm_up() -> None:
 
 
 def _load(work: Work) -> tuple[Strategy, Bars]:
-    return _strategy(work.strategy), _bars(work.data_dir, work.snapshot)
+    rule = _strategy(work.strategy)
+    if rule.kind == "rule" and not is_compiled(rule.plan.source):
+        worker.doing(f"compiling the rule {rule.id} {rule.version}: a few seconds, once on this machine")
+    return rule, _bars(work.data_dir, work.snapshot)
 
 
 def _bind(spec: SearchSpec) -> tuple[BoundSearch, list[SearchedMarket]]:

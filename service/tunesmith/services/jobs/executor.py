@@ -54,7 +54,8 @@ class LogLine(NamedTuple):
 
 
 OnMessage = Callable[[str | None, str, Any], None]
-"""Called on the loop with a chunk's task id, "log" or "progress", and a `LogLine` or a fraction from 0 to 1."""
+"""Called on the loop with a chunk's task id and what it says: "log" and a `LogLine`, "progress" and a fraction from 0
+to 1, or "doing" and what it is busy with."""
 
 
 class Executor(Protocol):

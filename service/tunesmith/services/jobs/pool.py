@@ -51,12 +51,17 @@ _STOP_WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a pool allows. A worker is replaced after `recycle_chunks` chunks or `recycle_mb` MB above its start."""
+    """What a pool allows.
+
+    A worker is replaced after `recycle_chunks` chunks, `recycle_mb` MB above its start, or `recycle_rules` compiled
+    rules, which stay in its memory for good.
+    """
 
     attempts: int = 3
     cancel_grace_s: float = 0.5
     recycle_chunks: int | None = None
     recycle_mb: int | None = 1024
+    recycle_rules: int | None = None
     first_backoff_s: float = 0.1
     longest_backoff_s: float = 10.0
 
@@ -231,6 +236,8 @@ class ProcessPool:
     def _received(self, worker: WorkerProcess, message: Any) -> None:
         job = self._jobs.get(worker)
         match message:
+            case ("said", "loaded", n_rules):
+                worker.n_rules = n_rules
             case ("said", kind, payload) if job is not None:
                 if self._on_message is not None and not job.result.done():
                     asyncio.get_running_loop().call_soon(self._on_message, job.place.task, kind, payload)
@@ -276,8 +283,10 @@ class ProcessPool:
         return len(self._active()) > self._target
 
     def _is_worn(self, worker: WorkerProcess) -> bool:
-        chunks, megabytes = self._limits.recycle_chunks, self._limits.recycle_mb
+        chunks, megabytes, rules = self._limits.recycle_chunks, self._limits.recycle_mb, self._limits.recycle_rules
         if chunks is not None and worker.done >= chunks:
+            return True
+        if rules is not None and worker.n_rules >= rules:
             return True
         return megabytes is not None and (worker.memory_mb() or 0.0) - worker.start_mb > megabytes
 

@@ -157,6 +157,7 @@ class WorkerProcess(asyncio.Protocol):
         self.state = State.STARTING
         self.pid: int | None = None
         self.done = 0
+        self.n_rules = 0
         self.failure: str | None = None
         self.start_mb = 0.0
         self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()

@@ -22,7 +22,7 @@ from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.domain.topics import done_topic
 from tunesmith.errors import DeadlineExceeded, Draining, Internal, TunesmithError
-from tunesmith.services.jobs.executor import Chunk, ChunkTimeout, Executor
+from tunesmith.services.jobs.executor import Chunk, ChunkTimeout, Executor, LogLine
 from tunesmith.services.jobs.payloads import BestTrial, Timed
 from tunesmith.storage import outbox, tasks
 from tunesmith.storage.connections import Connection
@@ -54,6 +54,7 @@ class Job:
         self.state: dict[str, Any] = msgspec.json.decode(row.state) if row.state else {}
         self.progress = row.progress
         self.eta_s: float | None = None
+        self.doing: str | None = None
         self.best: BestTrial | None = None
         self._owner = owner
         self._began = time.monotonic()
@@ -137,9 +138,17 @@ class Job:
         fresh = done - self._done_at_start
         self.progress = done / total if total else 1.0
         self.eta_s = (time.monotonic() - self._began) / fresh * (total - done) if fresh else None
+        self.doing = None
         self._owner.announcer.progress(
             self.id, {"task_id": self.id, "progress": self.progress, "done": done, "total": total, "eta_s": self.eta_s}
         )
+
+    def tell(self, what: str) -> None:
+        """Log what the task is busy with beside its work, and show it with the progress; once while it lasts."""
+        if what != self.doing:
+            self.doing = what
+            self.log(what)
+            self._owner.announcer.progress(self.id, {"task_id": self.id, "progress": self.progress, "doing": what})
 
     def log(self, message: str, level: str = "info") -> None:
         self._owner.log(self.id, level, message)
@@ -240,6 +249,14 @@ class Tasks:
         self._lines.append((task_id, level, message))
         if self._flusher is None and not self._closing:
             self._flusher = asyncio.create_task(self._flush_soon())
+
+    def hear(self, task_id: str, kind: str, payload: Any) -> None:
+        """Take in what a chunk of a task says while it runs, as `executor.OnMessage` has it."""
+        match kind, payload:
+            case "log", LogLine(level, message):
+                self.log(task_id, level, message)
+            case "doing", what if task_id in self.jobs:
+                self.jobs[task_id].tell(what)
 
     async def finish(
         self, row: TaskRow, status: str, apply: Complete | None = None, error: dict[str, Any] | None = None

@@ -1,7 +1,8 @@
 """Inside a worker process: what chunk functions may call, and the loop that runs them.
 
-A chunk function may `log`, report `progress`, and ask whether it was `cancelled`; outside of an executor these do
-nothing. The request and task ids of the caller are bound to structlog's context while it runs.
+A chunk function may `log`, report `progress`, say what it is `doing` and how many compiled rules it has `loaded`, and
+ask whether it was `cancelled`; outside of an executor these do nothing. The request and task ids of the caller are
+bound to structlog's context while it runs.
 
     daemon → worker    ("run", id, function, pickled payload, log context)   ("cancel", id)   ("stop",)
     worker → daemon    ("ready", pid)   ("broken", traceback)   ("said", kind, payload)
@@ -83,6 +84,20 @@ def progress(fraction: float) -> None:
     if running is not None and (fraction >= 1.0 or time.monotonic() >= running.progress_due):
         running.progress_due = time.monotonic() + PROGRESS_INTERVAL_S
         running.say("progress", min(max(float(fraction), 0.0), 1.0))
+
+
+def doing(what: str) -> None:
+    """Say what keeps the chunk from its work for a while, in words for the task's log and its progress."""
+    running = _running.get()
+    if running is not None:
+        running.say("doing", what)
+
+
+def loaded(n_rules: int) -> None:
+    """Say how many compiled rules this process holds; they cannot be unloaded, so a pool replaces it in time."""
+    running = _running.get()
+    if running is not None:
+        running.say("loaded", n_rules)
 
 
 def cancelled() -> bool:
