@@ -35,7 +35,15 @@ async def prepared(
     """
     if slot in job.state:
         return msgspec.convert(job.state[slot], Prepared)
-    payload = Prepare(
+    done: Prepared = await job.run("prepare", prepare_payload(context, window, until_ms))
+    state: dict[str, Any] = {**job.state, slot: msgspec.to_builtins(done)}
+    await job.save(state)
+    return done
+
+
+def prepare_payload(context: Context, window: Window, until_ms: int | None = None) -> Prepare:
+    """What a worker needs to cut the window."""
+    return Prepare(
         data_dir=str(context.settings.data_dir),
         venue=window.venue,
         symbol=window.symbol,
@@ -45,10 +53,6 @@ async def prepared(
         boundary_ms=window.boundary_ms,
         in_sample_end_ms=min(window.end_ms, window.boundary_ms),
     )
-    done: Prepared = await job.run("prepare", payload)
-    state: dict[str, Any] = {**job.state, slot: msgspec.to_builtins(done)}
-    await job.save(state)
-    return done
 
 
 def work_of(context: Context, assignment: Assignment, data: Prepared) -> Work:

@@ -103,7 +103,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a trial costs: seconds of one worker, bytes of parameters; and the memory of a worker that has all at hand."""
+    """What a trial costs: seconds of a worker and bytes of parameters; and the memory of a worker at it."""
 
     seconds_per_trial: float
     bytes_per_trial: float
