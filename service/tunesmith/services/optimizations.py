@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from tunesmith import telemetry
+from tunesmith.compute.conditions import required
+from tunesmith.compute.region import Region
 from tunesmith.compute.samplers import SAMPLERS, choose_method
+from tunesmith.compute.samplers.sampler import Problem
 from tunesmith.compute.selection import target_metric
 from tunesmith.domain.criteria import bounds, keeps, merge, search_floor
 from tunesmith.domain.messages.catalog import Call
@@ -22,6 +26,7 @@ from tunesmith.domain.messages.optimizations import (
     Trial,
 )
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, search_metrics
 from tunesmith.domain.space import build_space
 from tunesmith.errors import Forbidden, Internal, Invalid, NotFound
@@ -72,7 +77,9 @@ async def start(context: Context, request: StartOptimization, call: Call) -> Cha
         ranges = {**row.default_params, **ranges}
     space = build_space(parsed.parameters, ranges)
     method = choose_method(space, request.method, request.max_iterations)
-    n_trials = SAMPLERS[method](space, request.max_iterations, request.seed).n_trials
+    warm = np.empty((0, len(parsed.parameters)))
+    problem = Problem(Region(space, required(parsed)), request.max_iterations, request.seed, MethodOptions(), 1, warm)
+    n_trials = SAMPLERS[method](problem).n_trials
     limit = context.settings.limits.grid_points
     if n_trials > limit:
         raise Invalid(

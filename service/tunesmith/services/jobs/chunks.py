@@ -18,18 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute import replay
+from tunesmith.compute.conditions import required
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
+from tunesmith.compute.region import Region
 from tunesmith.compute.rules.generated import is_compiled, n_loaded
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.samplers import SAMPLERS
+from tunesmith.compute.samplers.sampler import Problem
 from tunesmith.compute.selection import best_trial, target_metric
 from tunesmith.compute.split import annualized, split_at
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.criteria import bounds
 from tunesmith.domain.messages.markets import ImportReport
+from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import build_space, decode_point, encode_points
@@ -83,8 +87,9 @@ def prepare(payload: Prepare) -> Prepared:
 def search(payload: Search) -> Trials:
     """Evaluate a range of trials."""
     rule, bars = _load(payload.work)
-    space = build_space(rule.parameters, payload.ranges)
-    sampler = SAMPLERS[payload.method](space, payload.max_iterations, payload.seed)
+    region = Region(build_space(rule.parameters, payload.ranges), required(rule))
+    warm = np.empty((0, len(rule.parameters)))
+    sampler = SAMPLERS[payload.method](Problem(region, payload.max_iterations, payload.seed, MethodOptions(), 1, warm))
     points = sampler.ask(payload.start, payload.stop)
     read = {target_metric(payload.target), *(bound.metric for bound in bounds(payload.constraints))}
     metrics = evaluate_points(
