@@ -16,10 +16,10 @@ _SLICE = 2**16
 class Grid:
     """All points, or with `every` each n-th, however many trials and whatever seed the problem names.
 
-    An `every` that shares a factor with the number of values of the last dimensions skips some of these for good: take
-    a prime. Dimensions that conditions tie together count as one, at the place of the first of them. Nothing is made before it
-    is asked, but where a tie is too large to be listed: then `every` counts all its combinations, and those of them
-    that keep the conditions are listed here. Raises `Invalid` where there is none, or too many to go through.
+    An `every` that shares a factor with the number of values of the last dimensions never meets some of these: take a
+    prime. Dimensions that conditions tie together count as one, at the place of the first of them. Nothing is made
+    before it is asked, but where a tie is too large to be listed: then `every` counts all its combinations, and those
+    of them that keep the conditions are listed here. Raises `Invalid` where there is none, or too many to go through.
     """
 
     def __init__(self, problem: Problem) -> None:
