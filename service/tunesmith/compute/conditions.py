@@ -20,7 +20,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.parameters import Parameter
 from tunesmith.errors import FieldError, Invalid
 
-REQUIRED_PATH = "/data/param_ranges"
+RANGES_PATH = "/data/param_ranges"
 """Where a request is at fault when it leaves no point that keeps the strategy's own conditions."""
 
 
@@ -44,15 +44,13 @@ class Condition:
         return np.broadcast_to(known_true, len(points))
 
 
-def required(strategy: Strategy) -> tuple[Condition, ...]:
-    """The strategy's own conditions, its require(…); none for a compiled one."""
+def required(strategy: Strategy, path: str = RANGES_PATH) -> tuple[Condition, ...]:
+    """The strategy's own conditions, its require(…); none for a compiled one. `path` is that of the ranges."""
     if strategy.rule is None:
         return ()
     nodes = strategy.rule.nodes
     text = f"what {strategy.id} requires"
-    return tuple(
-        Condition(nodes, part, text, REQUIRED_PATH) for n in strategy.rule.requires for part in _conjuncts(nodes, n)
-    )
+    return tuple(Condition(nodes, part, text, path) for n in strategy.rule.requires for part in _conjuncts(nodes, n))
 
 
 def read_conditions(

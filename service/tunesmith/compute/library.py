@@ -18,11 +18,14 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from tunesmith.compute.conditions import required
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Answer, Ask, Decision, Segments, decide
+from tunesmith.compute.region import Region
 from tunesmith.compute.replay import confirm, full_report
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.samplers import SAMPLERS, Sampler, choose_method
+from tunesmith.compute.samplers import SAMPLERS, choose_method
+from tunesmith.compute.samplers.sampler import Problem, Sampler
 from tunesmith.compute.selection import best_trial, eligible, target_metric
 from tunesmith.compute.split import Split, annualized, default_boundary, split_at
 from tunesmith.compute.strategies import builtin
@@ -31,6 +34,7 @@ from tunesmith.domain.bars import Bars
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, HOLDOUT_SHARE, MIN_BARS, bounds, merge, search_floor
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.messages.verdicts import ApprovalCriteria, Check
+from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES, search_metrics
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import Space, build_space, decode, decode_point, encode_points
@@ -192,7 +196,8 @@ def optimize(
     space = build_space(rule.parameters, param_ranges, "/param_ranges")
     max_iterations = as_declared(max_iterations, _Count, "/max_iterations")
     method = choose_method(space, method, max_iterations)
-    sampler = _sampler(space, method, max_iterations, as_declared(seed, _Index, "/seed"), max_points)
+    region = Region(space, required(rule, "/param_ranges"))
+    sampler = _sampler(region, method, max_iterations, as_declared(seed, _Index, "/seed"), max_points)
     boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))
     bars = annualized(bars, boundary_ms)
     split = split_at(bars, boundary_ms)
@@ -316,9 +321,10 @@ def _segment(bars: Bars, split: Split, segment: str) -> tuple[Bars, int]:
     return bars.slice(0, split.in_stop), split.first
 
 
-def _sampler(space: Space, method: str, max_iterations: int, seed: int, max_points: int) -> Sampler:
+def _sampler(region: Region, method: str, max_iterations: int, seed: int, max_points: int) -> Sampler:
     one_of(method, SAMPLERS, "method", "/method")
-    sampler = SAMPLERS[method](space, max_iterations, seed)
+    warm = np.empty((0, len(region.space.parameters)))
+    sampler = SAMPLERS[method](Problem(region, max_iterations, seed, MethodOptions(), 1, warm))
     if sampler.n_trials > as_declared(max_points, _Count, "/max_points"):
         raise Invalid(
             f"{method} means {sampler.n_trials:,} trials; the limit is {max_points:,}: narrow the ranges, widen the "

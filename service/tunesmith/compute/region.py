@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.conditions import REQUIRED_PATH, Condition
+from tunesmith.compute.conditions import RANGES_PATH, Condition
 from tunesmith.compute.factors import Factor, factorize, fixed_conditions
 from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.space import Space
@@ -112,6 +112,17 @@ class Region:
         if hits < _ENOUGH:
             tied = tuple(c for factor in self.factors if not factor.is_drawn for c in factor.conditions)
             self._refuse(tied, f"{hits or 'none'} of {n:,} points drawn at random keep")
+        return hits / n
+
+    @cached_property
+    def share(self) -> float:
+        """The share of the unit cube (see `from_unit`) that keeps the conditions; an estimate, 0 where none was hit."""
+        if not self.conditions:
+            return 1.0
+        if self.is_discrete and self.size.exact:
+            return self.size.n / self.space.size
+        generator = np.random.Generator(np.random.Philox(0))
+        hits, n = self._hits(lambda start, stop: self.from_unit(generator.random((stop - start, self.n_dimensions))))
         return hits / n
 
     def draw(self, seed: int, start: int, stop: int) -> NDArray[np.float64]:
@@ -223,5 +234,5 @@ class Region:
 
     def _refuse(self, conditions: tuple[Condition, ...], finding: str) -> None:
         texts = " and ".join(dict.fromkeys(condition.text for condition in conditions))
-        path = conditions[-1].path if conditions else REQUIRED_PATH
+        path = conditions[-1].path if conditions else RANGES_PATH
         raise Invalid(f"{finding} {texts}; widen the ranges, or drop a condition", path=path)

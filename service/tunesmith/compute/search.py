@@ -17,7 +17,7 @@ from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.objective.objective import Objective
 from tunesmith.compute.problem import problem_of, region_of
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.samplers import SAMPLERS
+from tunesmith.compute.samplers import make_sampler
 from tunesmith.compute.samplers.sampler import Sampler
 from tunesmith.compute.selection import aggregate, eligible
 from tunesmith.domain.bars import Bars
@@ -63,7 +63,9 @@ class Search:
         self.plan = plan
         self.objective = Objective.parse(plan.target)
         self.region = region_of(rule, plan)
-        self.sampler: Sampler = SAMPLERS[plan.method](problem_of(rule, plan, self.region, self.objective.n_targets))
+        self.sampler: Sampler = make_sampler(
+            plan.method, problem_of(rule, plan, self.region, self.objective.n_targets)
+        )
         self.n_told = 0
         self._metrics = search_metrics({*self.objective.metrics, *(bound.metric for bound in plan.bounds)})
 

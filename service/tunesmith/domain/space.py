@@ -145,8 +145,8 @@ def build_space(
 ) -> Space:
     """The space that `ranges` asks for; an empty one means every range that the strategy declares.
 
-    `ranges` maps names to a `Range` (or its dict), a list of values or one fixed value; parameters left out keep their
-    defaults. Raises `Invalid` with a path for each refused field.
+    `ranges` maps names to a `Range` (or its dict; an empty one is the declared range), a list of values or one fixed
+    value; parameters left out keep their defaults. Raises `Invalid` with a path for each refused field.
     """
     _refuse_unknown(parameters, ranges or {}, path)
     dimensions: list[Dimension] = []
@@ -202,6 +202,8 @@ def _ranged(parameter: Parameter, spec: Range, where: str) -> Dimension:
             raise Invalid("give either values, or min and max", path=where)
         return _listed(parameter, spec.values, f"{where}/values")
     if parameter.kind in ("choice", "bool"):
+        if spec == Range():
+            return _declared(parameter, where)
         raise Invalid(f"{parameter.name} is a {parameter.kind}; give values", path=where)
     if not isinstance(spec.log, bool):
         raise Invalid(f"{shown(spec.log)} is not true or false", path=f"{where}/log")

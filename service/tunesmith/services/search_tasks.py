@@ -9,7 +9,7 @@ import msgspec
 from tunesmith.compute.objective.objective import Objective
 from tunesmith.compute.problem import problem_of, region_of
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.samplers import SAMPLERS, choose_method
+from tunesmith.compute.samplers import choose_method, make_sampler
 from tunesmith.domain.criteria import Bound, bounds, merge, parse_constraints, search_floor
 from tunesmith.domain.messages.optimizations import StartOptimization, Stop
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
@@ -97,9 +97,9 @@ def sized(
 ) -> tuple[SearchPlan, str | None]:
     """The plan with its method chosen and its trials counted, and why `auto` chose it; at most `limit` trials."""
     region = region_of(rule, plan)
-    chosen, because = choose_method(region, method, plan.n_trials, objective.n_targets)
+    chosen, because = choose_method(region.space, method, plan.n_trials), None
     plan = msgspec.structs.replace(plan, method=chosen)
-    n_trials = SAMPLERS[chosen](problem_of(rule, plan, region, objective.n_targets)).n_trials
+    n_trials = make_sampler(chosen, problem_of(rule, plan, region, objective.n_targets)).n_trials
     if n_trials > limit:
         raise Invalid(
             f"{chosen} means {n_trials:,} trials; the limit is {limit:,}: narrow the ranges, widen the steps, or use "

@@ -1,39 +1,53 @@
 """Search methods: which points to try, in which order.
 
-One file a method, one line in `SAMPLERS`. Trial i depends on the space, the seed and i alone, never on who runs it or
-how many run at once, so that a search can be split into ranges of trials, stopped and resumed to the bit.
+One file a method, one line in `SAMPLERS`. What a method tries depends on the problem and on the trials that it was told
+alone, never on who runs them or how many run at once, so that a search can be split, stopped and resumed to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.samplers.grid import Grid
+from tunesmith.compute.samplers.latin_hypercube import LatinHypercube
 from tunesmith.compute.samplers.random import Random
+from tunesmith.compute.samplers.sampler import Problem, Sampler
+from tunesmith.compute.samplers.sobol import Sobol
+from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.space import Space
+from tunesmith.errors import FieldError, Invalid
 
+SAMPLERS: dict[str, Callable[[Problem], Sampler]] = {
+    "grid": Grid,
+    "random": Random,
+    "latin_hypercube": LatinHypercube,
+    "sobol": Sobol,
+}
+"""Method name → what makes its sampler; `make_sampler` also looks at the options."""
 
-class Sampler(Protocol):
-    """A search method bound to a space: `n_trials` trials, of which any range can be asked for."""
-
-    @property
-    def n_trials(self) -> int: ...
-
-    def ask(self, start: int, stop: int) -> NDArray[np.float64]:
-        """Points of the trials start to stop (exclusive); float64[stop - start, p]."""
-        ...
-
-
-SAMPLERS: dict[str, Callable[[Space, int, int], Sampler]] = {"grid": Grid, "random": Random}
-"""Method name → `(space, max_iterations, seed) -> Sampler`."""
-
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "grid": ("every",),
+}
+"""Method name → the options that it knows; none where it is not named."""
 
 AUTO_GRID = 10_000
 """Points up to which `auto` takes the whole grid, though `max_iterations` be less: that is a second or two."""
+
+
+def make_sampler(method: str, problem: Problem, options_path: str = "/data/options") -> Sampler:
+    """The sampler of `method` for `problem`. Raises `Invalid` for an option that the method does not know."""
+    refuse_unknown(method, problem.options, options_path)
+    return SAMPLERS[method](problem)
+
+
+def refuse_unknown(method: str, options: MethodOptions, path: str = "/data/options") -> None:
+    """Raise `Invalid` with the path of every option that is set and that `method` does not know."""
+    known = OPTIONS.get(method, ())
+    given = [name for name in options.__struct_fields__ if getattr(options, name) is not None]
+    says = f"{method} has no such option; it has {', '.join(known) or 'none'}"
+    errors = tuple(FieldError(f"{path}/{name}", says) for name in given if name not in known)
+    if errors:
+        raise Invalid(says, errors=errors)
 
 
 def choose_method(space: Space, method: str | None, max_iterations: int) -> str:

@@ -1,9 +1,10 @@
-"""Random search: uniform draws, without repetition where the space is discrete.
+"""Random search: uniform points that keep the conditions, none of them twice.
 
-On a discrete space trial i is the grid point at position i of a pseudo-random permutation of all grid indices: a
-balanced Feistel network over the next even number of bits, walked until the index falls inside the space (Black &
-Rogaway 2002, "Ciphers with arbitrary finite domains", method 2, cycle walking). On a continuous space, or one of more
-than 2^62 points, trial i reads its own counter block of the Philox generator (Salmon et al. 2011).
+1. A discrete region whose size is exact: trial i is the cell at position i of a pseudo-random permutation of all cells.
+2. A discrete region with a tie too large to be listed: blocks of trials own equal parts of the permuted cells, and take
+   from their part, in order, those that keep the conditions. So that no part runs dry, there are at most half as many
+   trials as the region is estimated to have points.
+3. A continuous region, or one of more cells than can be permuted: each trial draws until the conditions hold.
 """
 
 from __future__ import annotations
@@ -11,52 +12,57 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.domain.space import Space
+from tunesmith.compute.samplers.permutation import LARGEST, Permutation
+from tunesmith.compute.samplers.sampler import Problem
 
-_LARGEST_PERMUTED = 2**62
-_ROUNDS = 8
-_WORDS_PER_COUNTER = 4
+_BLOCK = 1024
 
 
 class Random:
-    """`max_iterations` draws, or every point once where the space has fewer."""
+    """`n_trials` draws, or every point once where the region has fewer. Raises `Invalid` where it has none."""
 
-    def __init__(self, space: Space, max_iterations: int, seed: int = 0) -> None:
-        self.space = space
-        self.seed = seed
-        self._permuted = space.is_discrete and space.size <= _LARGEST_PERMUTED
-        self.n_trials = min(max_iterations, space.size) if space.is_discrete else max_iterations
-        self._keys = np.random.SeedSequence(seed).generate_state(_ROUNDS, np.uint64)
+    def __init__(self, problem: Problem) -> None:
+        self.region, self.seed, self.n_trials = problem.region, problem.seed, problem.n_trials
+        self.acceptance = self.region.acceptance
+        self._permutation: Permutation | None = None
+        if self.region.is_discrete:
+            size = self.region.size
+            self.n_trials = min(self.n_trials, size.n if size.exact else max(1, size.n // 2))
+            if self.region.n_cells <= LARGEST:
+                self._permutation = Permutation(self.region.n_cells, self.seed)
+        self._block_number, self._block = -1, np.empty((0, len(self.region.space.parameters)))
+
+    @property
+    def ready(self) -> int:
+        return self.n_trials
 
     def ask(self, start: int, stop: int) -> NDArray[np.float64]:
-        if self._permuted:
-            return self.space.grid_at(self._permute(np.arange(start, stop, dtype=np.uint64)).astype(np.int64))
-        n_dimensions = len(self.space.dimensions)
-        counters = -(-n_dimensions // _WORDS_PER_COUNTER)
-        bits = np.random.Philox(np.random.SeedSequence(self.seed)).advance(start * counters)
-        unit = np.random.Generator(bits).random((stop - start, counters * _WORDS_PER_COUNTER))
-        return self.space.sample(unit[:, :n_dimensions])
+        stop = min(stop, self.n_trials)
+        if start >= stop:
+            return self._block[:0]
+        if self._permutation is None:
+            return self.region.draw(self.seed, start, stop)
+        if self.region.size.exact:
+            return self.region.points_at(self._permutation(np.arange(start, stop)))
+        numbers = range(start // _BLOCK, -(-stop // _BLOCK))
+        blocks = np.concatenate([self._points_of(number, self._permutation) for number in numbers])
+        return blocks[start - numbers[0] * _BLOCK : stop - numbers[0] * _BLOCK]
 
-    def _permute(self, index: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        size = self.space.size
-        half_bits = max(1, -(-(size - 1).bit_length() // 2))
-        out = self._feistel(index, half_bits)
-        outside = out >= size
-        while outside.any():
-            out[outside] = self._feistel(out[outside], half_bits)
-            outside = out >= size
-        return out
+    def tell(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+        """Scores change nothing."""
 
-    def _feistel(self, value: NDArray[np.uint64], half_bits: int) -> NDArray[np.uint64]:
-        mask, shift = np.uint64((1 << half_bits) - 1), np.uint64(half_bits)
-        left, right = value >> shift, value & mask
-        for key in self._keys:
-            left, right = right, left ^ (_mix(right + key) & mask)
-        return (left << shift) | right
-
-
-def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finalizer of SplitMix64 (Steele, Lea & Flood 2014), a bijection on 64 bits."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    def _points_of(self, number: int, permutation: Permutation) -> NDArray[np.float64]:
+        """The points of one block of trials; float64[_BLOCK, p]."""
+        if number != self._block_number:
+            width = permutation.n // -(-self.n_trials // _BLOCK)
+            position, end = number * width, (number + 1) * width
+            slice_size = int(_BLOCK / self.acceptance) + _BLOCK
+            found, n_found = [], 0
+            while n_found < _BLOCK and position < end:
+                cells = permutation(np.arange(position, min(end, position + slice_size)))
+                points = self.region.points_at(cells)
+                found.append(points[self.region.valid(points)])
+                n_found += len(found[-1])
+                position += slice_size
+            self._block_number, self._block = number, np.concatenate(found)[:_BLOCK]
+        return self._block
