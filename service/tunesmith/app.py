@@ -35,6 +35,7 @@ from tunesmith.services import (
     optimizations,
     packages,
     reports,
+    search_tasks,
     server,
     session_plans,
     sessions,
@@ -132,7 +133,7 @@ ROUTES: dict[str, Route] = {
 
 DRIVERS = {
     backtests.KIND: backtests.run,
-    optimizations.KIND: optimizations.run,
+    search_tasks.KIND: optimizations.run,
     sessions.KIND: sessions.run,
     verdicts.KIND: verdicts.run,
 }

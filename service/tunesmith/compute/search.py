@@ -63,9 +63,7 @@ class Search:
         self.plan = plan
         self.objective = Objective.parse(plan.target)
         self.region = region_of(rule, plan)
-        self.sampler: Sampler = make_sampler(
-            plan.method, problem_of(rule, plan, self.region, self.objective.n_targets)
-        )
+        self.sampler: Sampler = make_sampler(plan.method, problem_of(rule, plan, self.region, self.objective.n_targets))
         self.n_told = 0
         self._metrics = search_metrics({*self.objective.metrics, *(bound.metric for bound in plan.bounds)})
 

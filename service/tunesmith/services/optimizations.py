@@ -285,9 +285,7 @@ async def _best_stored(context: Context, optimization_id: str, task: Optimizatio
     if found is None or found.score is None:
         return None
     rank = found.score if descending else -found.score
-    return BestTrial(
-        index=found.index, rank=rank, score=found.score, params=msgspec.json.encode(found.params).decode()
-    )
+    return BestTrial(index=found.index, rank=rank, score=found.score, params=msgspec.json.encode(found.params).decode())
 
 
 def _trial(row: trials.TrialRow, computed: tuple[str, ...]) -> Trial:

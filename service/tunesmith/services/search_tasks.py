@@ -109,9 +109,7 @@ def sized(
     return msgspec.structs.replace(plan, n_trials=n_trials), because
 
 
-async def insert_search(
-    conn: Connection, user: str, client: str | None, task_id: str, made: NewSearch
-) -> TaskRow:
+async def insert_search(conn: Connection, user: str, client: str | None, task_id: str, made: NewSearch) -> TaskRow:
     """Store a search as a pending task."""
     task, window = made.task, made.task.window
     row = await task_rows.create(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -89,7 +89,7 @@ async def _probe(context: Context, made: NewSearch, call: Call) -> tuple[Probed,
     return found, data.n_in_sample
 
 
-async def _run(context: Context, chunk: Chunk, call: Call) -> object:
+async def _run(context: Context, chunk: Chunk, call: Call) -> Any:
     answer = await context.executor.run(chunk, priority=0, user=call.user)
     return answer.value if isinstance(answer, Timed) else answer
 

@@ -90,7 +90,7 @@ class Best(NamedTuple):
 
     params: dict[str, Any]
     score: float
-    index: int
+    number: int
 
 
 async def set_result(
@@ -107,7 +107,7 @@ async def set_result(
         optimization_id=optimization_id,
         best_params=best.params,
         best_score=best.score,
-        best_index=best.index,
+        best_index=best.number,
         front=front,
         stopped_by=stopped_by,
         created_at=now(),

@@ -110,6 +110,15 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: float
 
 
+class BestTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """The best eligible trial so far: `rank` is its score with the sign that makes more better."""
+
+    index: int
+    rank: float
+    score: float
+    params: str
+
+
 class Trials(msgspec.Struct, frozen=True, kw_only=True):
     """What a search chunk found, one entry a trial; fields as in `storage.trials.Batch`.
 
