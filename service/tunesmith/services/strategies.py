@@ -20,7 +20,7 @@ from tunesmith.domain.messages.strategies import (
     StrategySummary,
     UpdateStrategy,
 )
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import Scalar, parameters_schema
 from tunesmith.domain.space import encode_points
 from tunesmith.errors import Forbidden, NotFound
 from tunesmith.services.context import Context
@@ -161,6 +161,7 @@ def _reply(row: StrategyRow, parsed: Strategy, versions: list[str]) -> StrategyR
         code_hash=row.code_hash,
         default_params=row.default_params,
         parameters=list(parsed.parameters),
+        parameters_schema=parameters_schema(parsed.parameters),
         doc=row.doc,
         versions=versions,
         created_at=row.created_at,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -66,6 +66,8 @@ class StrategyReply(Reply, frozen=True, kw_only=True):
     code_hash: str
     default_params: dict[str, Scalar]
     parameters: list[Parameter]
+    parameters_schema: dict[str, Any]
+    """JSON Schema (draft 2020-12) of what `params` may hold."""
     doc: str
     versions: list[str]
     created_at: str
