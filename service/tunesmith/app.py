@@ -57,7 +57,6 @@ from tunesmith.storage.database import Database
 from tunesmith.storage.files import write_file
 from tunesmith.storage.market import MarketStore
 from tunesmith.storage.redis_cache import RedisCache
-from tunesmith.storage.strategies import seed_builtins
 from tunesmith.transport.events import EventsDoor
 from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.router import Router
@@ -187,8 +186,7 @@ class Daemon:
         stack.push_async_callback(pool.close)
         database = await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance)
         stack.push_async_callback(database.close)
-        texts = strategies.builtin_texts()
-        await database.write(lambda conn: seed_builtins(conn, texts))
+        await strategies.seed(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(wires.term)
         events = EventsDoor(

@@ -19,14 +19,30 @@ from tunesmith.cli.line import running_doors
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
-USE_IT = re.split(r"\n## ", (ROOT / "README.md").read_text())[2]
+README = (ROOT / "README.md").read_text()
+USE_IT = re.split(r"\n## ", README)[2]
 FREE = [f"--{door}=tcp://127.0.0.1:0" for door in ("requests", "events", "inbox")] + ["--http=127.0.0.1:0"]
 
 
+ELSEWHERE = {
+    "tunesmith demo": "tests/journeys/test_demo.py",
+    "python -m pytest": "tests/cli/test_readme_commands.py",
+    "python -m tunesmith.examples.freqtrade_params": "tests/examples/test_bots.py",
+    "docker compose": "tests/test_containers.py",
+    "python tests/benchmarks/engine_sweeps.py": "tests/benchmarks/engine_sweeps.py",
+    "python -m benchmarks.cached_answers": "tests/benchmarks/cached_answers.py",
+}
+"""What the commands of the other sections say, and what runs or holds them; benchmarks are run by hand."""
+
+
+def commands_of(text: str) -> list[list[str]]:
+    """The words of every command in the text's shell blocks."""
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    return [shlex.split(line, comments=True) for line in blocks.splitlines() if line.strip()]
+
+
 def shell_commands() -> list[list[str]]:
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", USE_IT, re.DOTALL)).replace("\\\n", " ")
-    lines = [shlex.split(line, comments=True) for line in blocks.splitlines() if line.strip()]
-    return [words[1:] for words in lines if words[0] == "tunesmith"]
+    return [words[1:] for words in commands_of(USE_IT) if words[0] == "tunesmith"]
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +93,19 @@ def test_the_readme_names_every_exit_code() -> None:
 def test_its_commands_are_the_commands_there_are() -> None:
     known = {row.name for row in ROWS}
     assert {words[0] for words in shell_commands()} <= known
+
+
+def test_every_command_of_the_other_sections_is_known() -> None:
+    others = [" ".join(words) for words in commands_of(README.replace(USE_IT, ""))]
+    others += [" ".join(words) for words in commands_of(USE_IT) if words[0] != "tunesmith"]
+    assert [command for command in others if not any(part in command for part in ELSEWHERE)] == []
+    assert [part for part in ELSEWHERE if not any(part in command for command in others)] == []
+    assert [file for file in ELSEWHERE.values() if not (ROOT / file).is_file()] == []
+
+
+def test_commands_within_the_text_have_the_options_that_it_gives_them() -> None:
+    named = {tuple(shlex.split(words)) for words in re.findall(r"`tunesmith ([^`]+)`", README)}
+    assert len(named) >= 3
+    for words in named - {("--install-completion",)}:
+        shown = run(*words, "--help")
+        assert (shown.returncode, shown.stdout[:6]) == (0, "Usage:"), (words, shown.stderr)

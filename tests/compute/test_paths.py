@@ -208,7 +208,7 @@ def long_series() -> dict[str, np.ndarray]:
     """Returns of many bars: as markets have them, and as a guess from a sample would miss them."""
     rng = np.random.default_rng(3)
     noise = 0.01 * rng.standard_t(3, 5000).clip(-20.0, 20.0)
-    beat = np.where(np.arange(5000) % (5000 // 128) == 0, -0.02, noise)
+    beat = np.where(np.arange(5000) % (5000 // 128) == 0, -0.3, noise)
     flat = np.where(rng.random(5000) < 0.93, 0.0, noise)
     return {
         "noise": noise,

@@ -52,6 +52,12 @@ def test_a_dealer_walks_the_whole_way(daemon: DaemonProcess, dealer: Dealer, con
     with subscriber(context, daemon, "pkg/PLANTED/USDT/1d/mine_v1/") as events:
         created = dealer.data("strategy.create", {"id": "mine_v1", "code": CODE})
         assert [p["name"] for p in created["parameters"]] == ["fast", "slow"]
+        assert created["parameters_schema"]["properties"]["fast"] == {
+            "type": "integer",
+            "minimum": 2,
+            "maximum": 60,
+            "default": 5,
+        }
 
         started = dealer.data("backtest.start", {"symbol": "PLANTED/USDT", "strategy_id": "mine_v1"})
         assert started["status"] == "pending"

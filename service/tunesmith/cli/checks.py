@@ -164,8 +164,18 @@ def check_market(folder: Path) -> Check:
         advice = "none yet; `tunesmith data import FILE --symbol S --timeframe T` adds some"
         return Check("market data", "note", advice)
     n_bars = sum(s.n_bars for s in series)
-    symbols = len({(s.venue, s.symbol) for s in series})
-    return Check("market data", "ok", f"{len(series)} series of {symbols} markets, {n_bars:,} bars")
+    n_markets = len({(s.venue, s.symbol) for s in series})
+    of = "one market" if n_markets == 1 else f"{n_markets} markets"
+    return Check("market data", "ok", f"{n_bars:,} bars in {len(series)} series of {of}")
+
+
+def check_strategies(found: list[str], failures: list[dict[str, str]]) -> Check:
+    """The strategies that are installed under the entry point group tunesmith.strategies."""
+    if failures:
+        says = "; ".join(f"{failure['value']} fails to load: {failure['reason']}" for failure in failures)
+        return Check("strategies", "broken", says, "correct or uninstall the package; the daemon works without it")
+    says = f"{len(found)} installed: {', '.join(found)}" if found else "none is installed beside the built-in ones"
+    return Check("strategies", "ok" if found else "note", says)
 
 
 def check_keys(settings: Settings) -> Check:

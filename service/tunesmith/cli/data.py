@@ -14,7 +14,7 @@ from rich.table import Table
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, DataDir, settings_in_force
 from tunesmith.domain.messages.markets import ImportReport
-from tunesmith.errors import Invalid
+from tunesmith.errors import NotFound
 from tunesmith.storage.clock import iso
 from tunesmith.storage.market import MarketStore
 
@@ -25,7 +25,10 @@ _LISTED_GAPS = 5
 
 @app.command("import")
 def import_(
-    path: Annotated[Path, typer.Argument(help="CSV (also .gz), Parquet or Feather file, or a folder of freqtrade's.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="CSV (also .gz), Parquet or Feather file, or a folder of freqtrade's.", metavar="PATH"),
+    ],
     symbol: Annotated[str | None, typer.Option(help="Such as BTC/USDT; a folder's file names tell it.")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Such as 5m, 1h, 1d; a folder's file names tell it.")] = None,
     venue: Annotated[str, typer.Option(help="Where the candles are from.")] = "local",
@@ -40,8 +43,10 @@ def import_(
         found = store.import_folder(path, venue=venue, replace=replace)
         reports = found.imported
         skipped = [(skip.file, skip.reason) for skip in found.skipped]
+    elif not path.exists():
+        raise NotFound(f"there is no file or folder {path}")
     elif symbol is None or timeframe is None:
-        raise Invalid("a file needs --symbol and --timeframe")
+        raise typer.BadParameter("a file needs --symbol and --timeframe, such as --symbol BTC/USDT --timeframe 1h")
     else:
         reports = [store.import_file(path, symbol=symbol, timeframe=timeframe, venue=venue, replace=replace)]
     if as_json:

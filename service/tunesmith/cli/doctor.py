@@ -28,6 +28,7 @@ from tunesmith.cli.checks import (
     check_ports,
     check_python,
     check_redis,
+    check_strategies,
 )
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, Config, DataDir, running_doors
@@ -143,6 +144,7 @@ def _check_worker(modules: list[str]) -> Iterator[Check]:
         yield Check("worker", "ok", f"ready in {found['ready_s']:.1f} s, all {n} packages can be imported there too")
     yield _about_vectorbt(packages["vectorbt"], rust)
     yield _about_kernels(found["kernels"])
+    yield check_strategies(found["strategies"], found["failures"])
 
 
 def _about_vectorbt(vectorbt: dict[str, Any], rust: dict[str, Any]) -> Check:

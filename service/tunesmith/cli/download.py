@@ -30,9 +30,11 @@ _FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 @app.command("download")
 def download_(
-    exchange: Annotated[str, typer.Argument(help="The exchange's name in ccxt, such as binance or kraken.")],
-    symbol: Annotated[str, typer.Argument(help="Such as BTC/USDT.")],
-    timeframe: Annotated[str, typer.Argument(help="Such as 5m, 1h, 1d.")],
+    exchange: Annotated[
+        str, typer.Argument(help="The exchange's name in ccxt, such as binance or kraken.", metavar="EXCHANGE")
+    ],
+    symbol: Annotated[str, typer.Argument(help="Such as BTC/USDT.", metavar="SYMBOL")],
+    timeframe: Annotated[str, typer.Argument(help="Such as 5m, 1h, 1d.", metavar="TIMEFRAME")],
     start: Annotated[
         datetime | None, typer.Option(formats=_FORMATS, help="From here (UTC); else on from what is stored.")
     ] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import typer
 
 from tunesmith.cli import WrongSettings
+from tunesmith.cli.ranges import WHAT_IS_A_RANGE
 from tunesmith.client import Client
 from tunesmith.config import Explained, explain
 from tunesmith.errors import Busy, DeadlineExceeded, Draining, Invalid, NotFound, TunesmithError
@@ -61,6 +63,19 @@ _LOOKS = {
     "version": "1.0: 1 to 20 of A-Z a-z 0-9 _ . -",
 }
 """What a field looks like whose form is fixed."""
+
+
+_GIVEN_AS = {
+    "param_ranges": "--range",
+    "params": "--param",
+    "costs/fee_rate": "--fee",
+    "costs/slippage_rate": "--slippage",
+    "max_iterations": "--iterations",
+}
+"""The beginning of a field's path, and the option that people gave for it."""
+
+_BOUND = re.compile(r"Expected `(?:float|int)` (<=|>=|<|>) (\S+)")
+_BOUNDS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 
 @dataclass(slots=True)
@@ -183,14 +198,25 @@ def _advice(error: TunesmithError) -> str:
     message = error.message.removeprefix(f"{path}: ")
     if "matching regex" in message:
         message = f"it must look like {_LOOKS.get(field, 'a name: 1 to 64 of A-Z a-z 0-9 . _ : -')}"
+    message = _BOUND.sub(lambda found: f"it must be {_BOUNDS[found[1]]} {found[2].removesuffix('.0')}", message)
+    if field.startswith("param_ranges/") and message.endswith("is not a number"):
+        message = f"{message}\n{WHAT_IS_A_RANGE}"
     lines = [message]
     if path and len(error.errors) == 1:
         if "/" in field or error.message.startswith(path):
-            lines = [f"{field.replace('/', ' ')}: {message}"]
+            lines = [f"{_as_given(field)}: {message}"]
     elif len(error.errors) > 1:
-        lines = [f"{e.path.removeprefix('/data/')}: {e.message}" for e in error.errors]
+        lines = [f"{_as_given(e.path.removeprefix('/data/'))}: {e.message}" for e in error.errors]
     if isinstance(error, NotFound) or path == "/data/venue":
         lines += [_NEXT[path]] if path in _NEXT else []
     elif isinstance(error, Busy | Draining):
         lines += ["Try again in a moment."]
     return "\n".join(lines)
+
+
+def _as_given(field: str) -> str:
+    """A field's path in the words of the command line."""
+    for path, option in _GIVEN_AS.items():
+        if field == path or field.startswith(f"{path}/"):
+            field = option + field.removeprefix(path)
+    return field.replace("/", " ")

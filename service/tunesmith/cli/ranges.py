@@ -7,15 +7,17 @@ from typing import Any
 
 import typer
 
+WHAT_IS_A_RANGE = "A range is MIN:MAX, MIN:MAX:STEP, MIN:MAX:log, or values as A,B,C."
+
 
 def parse_ranges(texts: Sequence[str]) -> dict[str, Any]:
     """`param_ranges` of `optimization.start`; raises `typer.BadParameter`."""
-    return {name: _range(name, value) for name, value in map(_split, texts)}
+    return {name: _range(name, value) for name, value in (_split(text, "RANGE", "fast_period=5:60") for text in texts)}
 
 
 def parse_params(texts: Sequence[str]) -> dict[str, Any]:
     """`params` of `backtest.start`; raises `typer.BadParameter`."""
-    return {name: scalar(value) for name, value in map(_split, texts)}
+    return {name: scalar(value) for name, value in (_split(text, "VALUE", "fast_period=5") for text in texts)}
 
 
 def scalar(text: str) -> bool | int | float | str:
@@ -30,10 +32,10 @@ def scalar(text: str) -> bool | int | float | str:
     return text
 
 
-def _split(text: str) -> tuple[str, str]:
+def _split(text: str, what: str, example: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise typer.BadParameter(f"{text!r} is not NAME=VALUE, such as fast_period=5:60")
+        raise typer.BadParameter(f"{text!r} is not NAME={what}, such as {example}")
     return name.strip(), value.strip()
 
 
@@ -51,5 +53,5 @@ def _range(name: str, text: str) -> Any:
         found["step"] = scalar(parts[2])
     numbers = [value for key, value in found.items() if key != "log"]
     if len(parts) > 3 or any(isinstance(value, bool | str) for value in numbers):
-        raise typer.BadParameter(f"{name}={text} is no range.\nA range is MIN:MAX, MIN:MAX:STEP or MIN:MAX:log.")
+        raise typer.BadParameter(f"{name}={text} is no range.\n{WHAT_IS_A_RANGE}")
     return found

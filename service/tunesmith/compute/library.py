@@ -28,7 +28,8 @@ from tunesmith.compute.samplers import SAMPLERS, choose_method
 from tunesmith.compute.samplers.sampler import Problem, Sampler
 from tunesmith.compute.selection import best_trial, eligible, target_metric
 from tunesmith.compute.split import Split, annualized, default_boundary, split_at
-from tunesmith.compute.strategies import builtin
+from tunesmith.compute.strategies import BUILTIN_IDS, builtin
+from tunesmith.compute.strategies.installed import installed
 from tunesmith.compute.trace import trace
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, HOLDOUT_SHARE, MIN_BARS, bounds, merge, search_floor
@@ -133,8 +134,9 @@ class Report:
 
 
 def strategy(strategy_id: str) -> Strategy:
-    """The built-in strategy of that id; raises `NotFound` with the nearest right name."""
-    return builtin(strategy_id)
+    """The built-in or installed strategy of that id; raises `NotFound` with the nearest right name."""
+    found = None if strategy_id in BUILTIN_IDS else installed().strategies.get(strategy_id)
+    return builtin(strategy_id) if found is None else found
 
 
 def evaluate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -53,6 +54,39 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind == "int" and abs(value) > EXACT:
             return f"{shown(value)} is beyond 2^53, up to which whole numbers are exact"
         return None
+
+
+def parameters_schema(parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of an object with values for `parameters`, for forms and bots to be made from.
+
+    Absent ones take their default. The order is the declared one. `x-step` and `x-log` say how a search walks along a
+    parameter: a value between two steps is right too. What require(…) asks of values together is not in it.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {parameter.name: _value_schema(parameter) for parameter in parameters},
+        "additionalProperties": False,
+    }
+
+
+def _value_schema(parameter: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    if parameter.kind == "bool":
+        schema["type"] = "boolean"
+    elif parameter.kind == "choice":
+        schema["enum"] = list(parameter.choices)
+    else:
+        whole = parameter.kind == "int"
+        schema["type"] = "integer" if whole else "number"
+        bounds = {"minimum": parameter.low, "maximum": parameter.high, "x-step": parameter.step}
+        schema |= {name: int(value) if whole else value for name, value in bounds.items() if value is not None}
+        if parameter.log:
+            schema["x-log"] = True
+    schema["default"] = parameter.default
+    if parameter.doc:
+        schema["description"] = parameter.doc
+    return schema
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

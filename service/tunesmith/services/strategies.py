@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 
 import msgspec
+import structlog
 
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
+from tunesmith.compute.strategies.installed import installed, installed_strategy
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.strategies import (
     CreateStrategy,
@@ -20,15 +22,18 @@ from tunesmith.domain.messages.strategies import (
     StrategySummary,
     UpdateStrategy,
 )
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import Scalar, parameters_schema
 from tunesmith.domain.space import encode_points
-from tunesmith.errors import Forbidden, NotFound
+from tunesmith.errors import Conflict, Forbidden, NotFound
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import StrategyRef
 from tunesmith.services.once import Change
 from tunesmith.storage import strategies
 from tunesmith.storage.connections import Connection
+from tunesmith.storage.database import Database
 from tunesmith.storage.strategies import StrategyRow, StrategyText
+
+logger = structlog.get_logger("tunesmith.strategies")
 
 
 async def create(context: Context, request: CreateStrategy, call: Call) -> Change:
@@ -46,8 +51,8 @@ async def create(context: Context, request: CreateStrategy, call: Call) -> Chang
 async def update(context: Context, request: UpdateStrategy, call: Call) -> Change:
     """Store a new version. `not_found`, `invalid` for code that does not parse, `conflict` for one that exists."""
     row = await load(context, request.id)
-    if request.id in BUILTIN_IDS:
-        raise Forbidden(f"{request.id!r} is built in; create a strategy of your own from its code", path="/data/id")
+    if row.builtin:
+        raise Forbidden(f"{request.id!r} is built in or installed; create a strategy of your own", path="/data/id")
     code = request.code if request.code is not None else row.code
     name = request.name or row.name
     parsed = Strategy.parse(code, id=request.id, name=name, version=request.version)
@@ -66,9 +71,9 @@ async def update(context: Context, request: UpdateStrategy, call: Call) -> Chang
 
 async def delete(context: Context, request: DeleteStrategy, call: Call) -> Change:
     """Take a strategy out of the listings. `not_found`, `forbidden` for a built-in one."""
-    await load(context, request.id)
-    if request.id in BUILTIN_IDS:
-        raise Forbidden(f"{request.id!r} is built in", path="/data/id")
+    row = await load(context, request.id)
+    if row.builtin:
+        raise Forbidden(f"{request.id!r} is built in or installed", path="/data/id")
 
     async def apply(conn: Connection) -> StrategyDeleted:
         return StrategyDeleted(id=request.id, deleted=await strategies.delete(conn, request.id))
@@ -79,7 +84,7 @@ async def delete(context: Context, request: DeleteStrategy, call: Call) -> Chang
 async def get(context: Context, request: GetStrategy, call: Call) -> StrategyReply:
     """A strategy's newest version, or the one named. `not_found`."""
     row = await load(context, request.id, request.version, deleted=True)
-    return _reply(row, parse(row), await strategies.versions(context.database, request.id))
+    return _reply(row, _parse_for_show(row), await strategies.versions(context.database, request.id))
 
 
 async def list_all(context: Context, request: ListStrategies, call: Call) -> StrategyList:
@@ -124,20 +129,41 @@ async def load(
 
 
 def parse(row: StrategyRow) -> Strategy:
-    """The parsed strategy of a stored row."""
-    if row.kind == "kernel":
-        return builtin(row.id)
-    return Strategy.parse(row.code, id=row.id, name=row.name, version=row.version)
+    """The parsed strategy of a stored row; raises `Conflict` for a compiled one that is not installed."""
+    if row.kind == "rule":
+        return Strategy.parse(row.code, id=row.id, name=row.name, version=row.version)
+    return builtin(row.id) if row.id in BUILTIN_IDS else installed_strategy(row.id, row.code_hash)
 
 
 def parse_ref(ref: StrategyRef) -> Strategy:
     """The parsed strategy of what is stored with a task."""
-    return builtin(ref.id) if ref.kind == "kernel" else Strategy.parse(ref.code, id=ref.id, version=ref.version)
+    if ref.kind == "rule":
+        return Strategy.parse(ref.code, id=ref.id, version=ref.version)
+    return builtin(ref.id) if ref.id in BUILTIN_IDS else installed_strategy(ref.id, ref.code_hash)
 
 
-def builtin_texts() -> list[StrategyText]:
-    """The built-in strategies as they are stored at start."""
-    return [_text(rule, rule.defaults) for rule in map(builtin, BUILTIN_IDS)]
+async def seed(database: Database) -> None:
+    """Store the built-in strategies and the installed ones, and log what is installed but cannot be had."""
+    rules = [_text(rule, rule.defaults) for rule in map(builtin, BUILTIN_IDS)]
+    found = installed()
+    texts = [_text(strategy, strategy.defaults) for strategy in found.strategies.values()]
+
+    async def write(conn: Connection) -> list[str]:
+        await strategies.seed_builtins(conn, rules)
+        return await strategies.seed_installed(conn, texts, BUILTIN_IDS)
+
+    for failure in found.failures:
+        logger.error("an installed strategy failed to load", entry_point=failure.value, reason=failure.reason)
+    for strategy_id in await database.write(write):
+        logger.error("an installed strategy was left out", id=strategy_id, reason="a stored strategy has its id")
+
+
+def _parse_for_show(row: StrategyRow) -> Strategy:
+    """Like `parse`, but what is not installed has no parameters."""
+    try:
+        return parse(row)
+    except Conflict:
+        return Strategy(row.id, row.name, row.version, row.code, "kernel", row.doc, ())
 
 
 def _text(parsed: Strategy, defaults: dict[str, Scalar]) -> StrategyText:
@@ -167,6 +193,7 @@ def _reply(row: StrategyRow, parsed: Strategy, versions: list[str]) -> StrategyR
         code_hash=row.code_hash,
         default_params=row.default_params,
         parameters=list(parsed.parameters),
+        parameters_schema=parameters_schema(parsed.parameters),
         doc=row.doc,
         versions=versions,
         created_at=row.created_at,

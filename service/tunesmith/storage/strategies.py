@@ -15,7 +15,7 @@ from tunesmith.storage.rows import Page, Row, insert, json_text, page, select_on
 
 
 class StrategyText(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version of a strategy is: its `kind` is rule (in the language) or kernel (compiled into the product)."""
+    """What a version of a strategy is: its `kind` is rule (in the language) or kernel (compiled)."""
 
     id: str
     name: str
@@ -166,12 +166,33 @@ async def seed_builtins(conn: Connection, texts: Iterable[StrategyText]) -> list
         if current is None:
             await create(conn, text, builtin=True)
         elif (current.code_hash, current.default_params) == (text.code_hash, text.default_params):
-            continue
+            restored = await conn.execute(
+                "UPDATE strategies SET deleted_at = NULL WHERE id = ? AND deleted_at IS NOT NULL", (text.id,)
+            )
+            if not restored:
+                continue
         else:
             await conn.execute("UPDATE strategies SET builtin = 1, deleted_at = NULL WHERE id = ?", (text.id,))
             await update(conn, msgspec.structs.replace(text, version=await _free_version(conn, text)))
         changed.append(text.id)
     return changed
+
+
+async def seed_installed(conn: Connection, texts: Iterable[StrategyText], kept: Iterable[str]) -> list[str]:
+    """Stores installed strategies as `seed_builtins` does, but for ids that are a user's own; answers those.
+
+    Other compiled strategies than these and the `kept` ids leave the listings: they are installed no more.
+    """
+    texts = list(texts)
+    taken = [row.id for text in texts if (row := await get(conn, text.id)) is not None and not row.builtin]
+    ours = [text for text in texts if text.id not in taken]
+    await seed_builtins(conn, ours)
+    sql = "SELECT id FROM strategies WHERE kind = 'kernel' AND builtin AND deleted_at IS NULL"
+    compiled = await conn.fetch_all(sql)
+    for (strategy_id,) in compiled:
+        if strategy_id not in {*kept, *(text.id for text in ours)}:
+            await delete(conn, strategy_id)
+    return taken
 
 
 async def _free_version(conn: Connection, text: StrategyText) -> str:

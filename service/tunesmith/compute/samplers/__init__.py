@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tunesmith.compute.samplers.gaussian_process import GaussianProcess
+from tunesmith.compute.samplers.genetic import Genetic
 from tunesmith.compute.samplers.grid import Grid
 from tunesmith.compute.samplers.latin_hypercube import LatinHypercube
+from tunesmith.compute.samplers.nsga2 import NSGA2
 from tunesmith.compute.samplers.random import Random
 from tunesmith.compute.samplers.sampler import Problem, Sampler
 from tunesmith.compute.samplers.sobol import Sobol
+from tunesmith.compute.samplers.staged import Staged
+from tunesmith.compute.samplers.tpe import TPE
+from tunesmith.compute.samplers.zoom import Zoom
 from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.space import Space
 from tunesmith.errors import FieldError, Invalid
@@ -22,11 +28,23 @@ SAMPLERS: dict[str, Callable[[Problem], Sampler]] = {
     "random": Random,
     "latin_hypercube": LatinHypercube,
     "sobol": Sobol,
+    "tpe": TPE,
+    "gaussian_process": GaussianProcess,
+    "genetic": Genetic,
+    "nsga2": NSGA2,
+    "staged": Staged,
+    "zoom": Zoom,
 }
 """Method name → what makes its sampler; `make_sampler` also looks at the options."""
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "grid": ("every",),
+    "tpe": ("n_initial", "batch"),
+    "gaussian_process": ("n_initial", "batch", "acquisition", "xi", "kappa"),
+    "genetic": ("population", "crossover", "blend", "mutation", "tournament", "elite"),
+    "nsga2": ("population", "crossover", "blend", "mutation"),
+    "staged": ("stages", "passes"),
+    "zoom": ("n_initial", "shrink", "rounds"),
 }
 """Method name → the options that it knows; none where it is not named."""
 

@@ -20,9 +20,10 @@ import msgspec
 
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.stepping import Stepped
+from tunesmith.compute.strategies import BUILTIN_IDS
 from tunesmith.domain.messages.envelope import Id
 from tunesmith.domain.messages.strategies import Name, Version
-from tunesmith.errors import Invalid
+from tunesmith.errors import Conflict, Invalid
 
 GROUP = "tunesmith.strategies"
 """The entry point group that packages register strategies under."""
@@ -51,12 +52,28 @@ def installed() -> Installed:
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         try:
             strategy = _load(point)
+            if strategy.id in BUILTIN_IDS:
+                raise Invalid(f"{strategy.id!r} is the name of a built-in strategy")
             if strategy.id in found:
                 raise Invalid(f"another entry point has a strategy {strategy.id!r} too")
             found[strategy.id] = strategy
         except (Exception, SystemExit) as error:  # an operator's code is foreign: whatever importing it raises
             failures.append(Failure(point.name, point.value, _reason(error)))
     return Installed(found, tuple(failures))
+
+
+def installed_strategy(strategy_id: str, code_hash: str | None = None) -> Strategy:
+    """The installed strategy of that id, with that code unless None; raises `Conflict` where there is none."""
+    strategy = installed().strategies.get(strategy_id)
+    if strategy is None:
+        failures = "".join(f"; {failure.value} failed: {failure.reason}" for failure in installed().failures)
+        raise Conflict(f"strategy {strategy_id!r} is compiled, and not installed here{failures}")
+    if code_hash not in (None, strategy.code_hash):
+        raise Conflict(
+            f"strategy {strategy_id!r} is installed with other code, version {strategy.version}: install the version "
+            "that is asked for, or start the daemon again to offer what is installed"
+        )
+    return strategy
 
 
 def as_strategy(declared: Stepped) -> Strategy:

@@ -118,10 +118,14 @@ class _SteppedWalk:
 
 
 def _key(strategy: Strategy, declared: Stepped) -> str:
-    """A hash of the strategy's code and of the numbers that its functions take from elsewhere."""
-    digest = hashlib.sha256(f"{strategy.code_hash} {declared.plain_step.__qualname__}\n".encode())
+    """A hash of the strategy's code and of the numbers that its functions take from elsewhere.
+
+    The module's name is a part of it: machine code that numba finds on disk asks for its module by name.
+    """
+    step = declared.plain_step
+    digest = hashlib.sha256(f"{strategy.code_hash} {step.__module__} {step.__qualname__}\n".encode())
     digest.update(inspect.getsource(stepping).encode())
-    for function in _reached(declared.plain_step, {}).values():
+    for function in _reached(step, {}).values():
         digest.update(function.__code__.co_code)
         for name in function.__code__.co_names:
             value = function.__globals__.get(name)

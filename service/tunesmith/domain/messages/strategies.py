@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -56,7 +56,11 @@ class ListStrategies(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class StrategyReply(Reply, frozen=True, kw_only=True):
-    """A strategy with its parsed parameters. `kind` is rule (in the language) or kernel (compiled into the product)."""
+    """A strategy with its parsed parameters.
+
+    `kind` is rule (in the language) or kernel (compiled: part of the product, or installed by the operator). One that is
+    installed no more, or in another version, has no parameters.
+    """
 
     id: str
     name: str
@@ -66,6 +70,8 @@ class StrategyReply(Reply, frozen=True, kw_only=True):
     code_hash: str
     default_params: dict[str, Scalar]
     parameters: list[Parameter]
+    parameters_schema: dict[str, Any]
+    """JSON Schema (draft 2020-12) of what `params` may hold."""
     doc: str
     versions: list[str]
     created_at: str

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from tunesmith.compute.kernel_cache import cache_folder
+from tunesmith.compute.strategies.installed import installed
 from tunesmith.services.jobs import chunks
 
 _warm_up: dict[str, Any] = {}
@@ -27,8 +28,17 @@ def warm_up() -> None:
 
 
 def look(packages: list[str]) -> dict[str, Any]:
-    """`packages`: for each module its version, or the error of importing it here; `kernels`: how the warm-up went."""
-    return {"packages": {name: _imported(name) for name in packages}, "kernels": _warm_up}
+    """`packages`: for each module its version, or the error of importing it here; `kernels`: how the warm-up went.
+
+    `strategies`: the ids of the installed strategies, and `failures`: the entry points that gave none.
+    """
+    found = installed()
+    return {
+        "packages": {name: _imported(name) for name in packages},
+        "kernels": _warm_up,
+        "strategies": list(found.strategies),
+        "failures": [failure._asdict() for failure in found.failures],
+    }
 
 
 def _imported(name: str) -> dict[str, str | None]:

@@ -27,6 +27,7 @@ from tunesmith.compute.search import Search as BoundSearch
 from tunesmith.compute.selection import knee, pareto_front
 from tunesmith.compute.split import annualized, split_at
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
+from tunesmith.compute.strategies.installed import installed_strategy
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.messages.markets import ImportReport
 from tunesmith.domain.parameters import Scalar
@@ -206,9 +207,9 @@ def _point(rule: Strategy, params: dict[str, Scalar]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=32)
 def _strategy(ref: StrategyRef) -> Strategy:
-    if ref.kind == "kernel" and ref.id in BUILTIN_IDS:
-        return builtin(ref.id)
-    return Strategy.parse(ref.code, id=ref.id, version=ref.version)
+    if ref.kind == "rule":
+        return Strategy.parse(ref.code, id=ref.id, version=ref.version)
+    return builtin(ref.id) if ref.id in BUILTIN_IDS else installed_strategy(ref.id, ref.code_hash)
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ class Timed(NamedTuple):
 
 
 class StrategyRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy as it travels to a worker: its code, or the name of a kernel that the worker has."""
+    """A strategy as it travels to a worker: its code, or the name and hash of a compiled one that the worker has."""
 
     id: str
     version: str

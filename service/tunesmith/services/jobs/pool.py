@@ -51,11 +51,8 @@ _STOP_WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a pool allows.
-
-    A worker is replaced after `recycle_chunks` chunks, `recycle_mb` MB above its start, or `recycle_rules` compiled
-    rules, which stay in its memory for good.
-    """
+    """What a pool allows. A worker is replaced after `recycle_chunks` chunks, `recycle_mb` MB above its start, or
+    `recycle_rules` compiled rules, which stay in its memory for good."""
 
     attempts: int = 3
     cancel_grace_s: float = 0.5
@@ -283,10 +280,9 @@ class ProcessPool:
         return len(self._active()) > self._target
 
     def _is_worn(self, worker: WorkerProcess) -> bool:
-        chunks, megabytes, rules = self._limits.recycle_chunks, self._limits.recycle_mb, self._limits.recycle_rules
-        if chunks is not None and worker.done >= chunks:
-            return True
-        if rules is not None and worker.n_rules >= rules:
+        megabytes = self._limits.recycle_mb
+        counts = ((worker.done, self._limits.recycle_chunks), (worker.n_rules, self._limits.recycle_rules))
+        if any(most is not None and n >= most for n, most in counts):
             return True
         return megabytes is not None and (worker.memory_mb() or 0.0) - worker.start_mb > megabytes
 

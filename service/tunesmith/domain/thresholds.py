@@ -1,0 +1,55 @@
+"""What the statistics of a verdict ask, measured before it was fixed: see the README's table of false approvals."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Level = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
+Draws = Annotated[int, msgspec.Meta(ge=19, le=1_000_000)]
+
+
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits of p-values, and how many draws stand behind them.
+
+    `search` and `holdout` limit the permutation tests of the search and of the hold-out, `combined` both together;
+    with the `paper_` limits a result may be followed on paper. `stop_at` draws that reach the real statistic end the
+    test of a search. `combined` is divided by k² for the k-th verdict on one market, whose test takes as many times
+    the draws, up to `max_permutations`.
+    """
+
+    min_bars: Annotated[int, msgspec.Meta(ge=2)] = 1000
+    min_holdout_bars: Annotated[int, msgspec.Meta(ge=2)] = 300
+    min_holdout_trades: Annotated[int, msgspec.Meta(ge=0)] = 5
+    cost_factor: Annotated[float, msgspec.Meta(ge=1.0, le=100.0)] = 2.0
+    reality_check: Level = 0.40
+    n_reality_check: Draws = 400
+    n_blocks: Annotated[int, msgspec.Meta(ge=8, le=200)] = 32
+    search: Level = 0.05
+    paper_search: Level = 0.10
+    n_permutations: Draws = 399
+    stop_at: Annotated[int, msgspec.Meta(ge=1)] = 21
+    holdout: Level = 0.20
+    n_holdout_permutations: Draws = 499
+    combined: Level = 0.005
+    paper_combined: Level = 0.01
+    max_permutations: Draws = 9999
+
+    def of_look(self, k: int) -> Thresholds | None:
+        """The thresholds of the k-th verdict on one market (from 1); None where it would need too many draws."""
+        n = (self.n_permutations + 1) * k * k - 1
+        if n > self.max_permutations:
+            return None
+        return msgspec.structs.replace(
+            self, n_permutations=n, combined=self.combined / k**2, paper_combined=self.paper_combined / k**2
+        )
+
+
+def looser(asked: Thresholds, defaults: Thresholds) -> list[str]:
+    """The names of what `asked` asks less strictly than `defaults`."""
+    at_most = ("reality_check", "search", "paper_search", "holdout", "combined", "paper_combined")
+    at_least = ("min_bars", "min_holdout_bars", "min_holdout_trades", "cost_factor", "n_permutations", "stop_at")
+    return [name for name in at_most if getattr(asked, name) > getattr(defaults, name)] + [
+        name for name in (*at_least, "n_holdout_permutations") if getattr(asked, name) < getattr(defaults, name)
+    ]
