@@ -6,7 +6,8 @@ from the method, is evaluated on every market, the markets' metrics are made one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +20,17 @@ from tunesmith.compute.problem import problem_of, region_of
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.samplers import make_sampler
 from tunesmith.compute.samplers.sampler import Sampler
-from tunesmith.compute.selection import aggregate, eligible
+from tunesmith.compute.selection import aggregate, best_of, eligible
+from tunesmith.compute.stopping import Watch
 from tunesmith.domain.bars import Bars
+from tunesmith.domain.methods import LEARNING
 from tunesmith.domain.metrics import search_metrics
 from tunesmith.domain.search_plan import SearchPlan
+from tunesmith.domain.stop_rules import StopRules
 
 Metrics = Mapping[str, NDArray[np.float64]]
+
+_PART = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +60,21 @@ class Found:
     eligible: NDArray[np.bool_]
     by_symbol: Mapping[str, Metrics] | None
 
+    def first(self, n: int) -> Found:
+        """The first `n` of these trials."""
+        by_symbol = self.by_symbol
+        return Found(
+            start=self.start,
+            points=self.points[:n],
+            metrics={name: values[:n] for name, values in self.metrics.items()},
+            values=self.values[:n],
+            scores=self.scores[:n],
+            eligible=self.eligible[:n],
+            by_symbol=None
+            if by_symbol is None
+            else {s: {name: values[:n] for name, values in each.items()} for s, each in by_symbol.items()},
+        )
+
 
 class Search:
     """The trials of a plan for a strategy. Raises `Invalid` with the request's path for what cannot be searched."""
@@ -64,6 +85,7 @@ class Search:
         self.objective = Objective.parse(plan.target)
         self.region = region_of(rule, plan)
         self.sampler: Sampler = make_sampler(plan.method, problem_of(rule, plan, self.region, self.objective.n_targets))
+        self.learns = plan.method in LEARNING
         self.n_told = 0
         self._metrics = search_metrics({*self.objective.metrics, *(bound.metric for bound in plan.bounds)})
 
@@ -106,3 +128,75 @@ class Search:
         if len(each) > 1:
             return self.objective.values_over(each, trades, self.plan.aggregate)
         return self.objective.values(metrics, next(iter(trades.values())))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A whole search: its trials in order, the number of the best (None: none is eligible), and what ended it early."""
+
+    found: Found
+    best: int | None
+    stopped_by: str | None = None
+
+
+def run_whole(
+    search: Search,
+    markets: Sequence[Market],
+    *,
+    rules: StopRules | None = None,
+    frozen_at: int | None = None,
+    n_threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Every trial of a search here and now: the same trials as the daemon makes of the same plan.
+
+    `frozen_at` is the number of trials at which time ended the search that this one repeats. `progress(done, total)` is
+    called after every part.
+    """
+    began = time.monotonic()
+    n_trials = search.sampler.n_trials
+    size = _PART if rules is None else min(_PART, rules.batch)
+    sign = float(search.objective.signed(np.ones((1, search.objective.n_targets)))[0, 0])
+    watch = (
+        None if rules is None else Watch(rules, n_trials, search.objective.n_targets, sign=sign, frozen_at=frozen_at)
+    )
+    parts: list[Found] = []
+    at, stop = 0, None
+    while at < n_trials and stop is None:
+        part = search.evaluate(markets, at, min(n_trials, at + size), n_threads=n_threads)
+        parts.append(part)
+        if not len(part.points):
+            break
+        told = np.where(part.eligible[:, np.newaxis], part.scores, np.nan)
+        if search.learns:
+            search.tell(part.points, told)
+        if watch is not None:
+            watch.take(at, told)
+            stop = watch.look(time.monotonic() - began)
+        at += len(part.points)
+        if progress is not None:
+            progress(at, n_trials)
+    found = joined(parts)
+    if stop is not None:
+        found = found.first(stop.n_trials)
+    return Outcome(found, best_of(found.scores[:, 0], found.eligible), None if stop is None else stop.reason)
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """Parts of a search as one; at least one part."""
+    symbols = parts[0].by_symbol
+    return Found(
+        start=parts[0].start,
+        points=np.concatenate([part.points for part in parts]),
+        metrics=_stacked([part.metrics for part in parts]),
+        values=np.concatenate([part.values for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        eligible=np.concatenate([part.eligible for part in parts]),
+        by_symbol=None
+        if symbols is None
+        else {symbol: _stacked([part.by_symbol[symbol] for part in parts if part.by_symbol]) for symbol in symbols},
+    )
+
+
+def _stacked(parts: Sequence[Metrics]) -> dict[str, NDArray[np.float64]]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

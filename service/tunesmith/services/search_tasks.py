@@ -11,10 +11,11 @@ from tunesmith.compute.problem import problem_of, region_of
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.samplers import choose_method, make_sampler
 from tunesmith.domain.criteria import Bound, bounds, merge, parse_constraints, search_floor
-from tunesmith.domain.messages.optimizations import StartOptimization, Stop
+from tunesmith.domain.messages.optimizations import StartOptimization
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.search_plan import SearchPlan
+from tunesmith.domain.stop_rules import StopRules
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.services import strategies, tasks
 from tunesmith.services.context import Context
@@ -37,7 +38,7 @@ class OptimizationTask(Assignment, frozen=True, kw_only=True):
 
     plan: SearchPlan
     others: list[Window] = []
-    stop: Stop | None = None
+    stop: StopRules | None = None
     parallel: int | None = None
     approve: ApprovalCriteria | None = None
 
@@ -179,10 +180,10 @@ def _refuse(request: StartOptimization, objective: Objective) -> None:
         raise Invalid("a verdict is on one symbol; leave out approve, or search on one", path="/data/approve")
     if request.stop is None:
         return
-    if request.stop == Stop(batch=request.stop.batch):
-        raise Invalid("give at least one of patience, target and time_s", path="/data/stop")
-    if objective.n_targets > 1 and (request.stop.patience or request.stop.target is not None):
-        raise Invalid("several targets have no single best to stop at; use time_s", path="/data/stop")
+    if request.stop.patience is None and request.stop.target is None and request.stop.time_budget_s is None:
+        raise Invalid("give at least one of patience, target and time_budget_s", path="/data/stop")
+    if objective.n_targets > 1 and request.stop.target is not None:
+        raise Invalid("several targets have no single score to reach", path="/data/stop/target")
 
 
 def _bounds(context: Context, request: StartOptimization) -> list[Bound]:

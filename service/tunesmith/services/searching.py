@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith import telemetry
-from tunesmith.compute.stopping import Stopping
-from tunesmith.domain.messages.optimizations import Stop
+from tunesmith.compute.stopping import Watch
 from tunesmith.domain.methods import LEARNING
+from tunesmith.domain.stop_rules import StopRules
 from tunesmith.errors import Internal, TunesmithError
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.executor import ChunkFailed, ChunkTimeout, MemoryExceeded, WorkerDied
@@ -49,7 +49,7 @@ class Shape:
     n_parameters: int
     encode: Callable[[list[str]], NDArray[np.float64]]
     sign: NDArray[np.float64]
-    stop: Stop | None
+    stop: StopRules | None
     parallel: int | None
 
 
@@ -64,12 +64,14 @@ class Driver:
     n_stored: int = 0
     seconds: float = 0.0
     evaluated: int = 0
+    worked_before_s: float = 0.0
     on_trials: Callable[[Trials], None] = field(default=lambda found: None)
 
     async def run(self) -> Ended:
         """Make every trial that is missing; how the search ended. A search that had ended before is left alone."""
         if "ended" in self.job.state:
             return msgspec.convert(self.job.state["ended"], Ended)
+        self.worked_before_s = float(self.job.state.get("worked_s", 0.0))
         done = await trials.done_ranges(self.context.database, self.job.id)
         self.n_stored = sum(stop - start for start, stop in done)
         n_trials = self.spec.plan.n_trials
@@ -83,17 +85,16 @@ class Driver:
         """Every missing range, several at a time; rules look at the trials in their order."""
         n_trials = self.spec.plan.n_trials
         watch = await self._watch()
-        ended = watch.reached() if watch else None
+        ended = self._ended(watch)
         if ended is not None:
             return ended
         size = self._chunk_size()
         ranges = missing_ranges(done, n_trials, size)
         async for found in self.job.map(lambda piece: self._evaluate(*piece, None), ranges, self.shape.parallel):
             await self._store(found)
-            if watch is not None:
-                ended = watch.add(found)
-                if ended is not None:
-                    return ended
+            ended = self._ended(watch, found)
+            if ended is not None:
+                return ended
         return Ended(n_trials=n_trials)
 
     async def _learn(self, done: list[tuple[int, int]]) -> Ended:
@@ -102,7 +103,7 @@ class Driver:
         n_done = done[0][1] if done and done[0][0] == 0 else 0
         told = await self._stored(n_done)
         watch = await self._watch()
-        ended = watch.reached() if watch else None
+        ended = self._ended(watch)
         while ended is None and n_done < n_trials:
             found = await self._evaluate(n_done, min(n_trials, n_done + self._chunk_size()), told)
             if not found.params:
@@ -112,7 +113,7 @@ class Driver:
             told = Told(
                 points=np.concatenate([told.points, found.points]), scores=np.concatenate([told.scores, found.scores])
             )
-            ended = watch.add(found) if watch else None
+            ended = self._ended(watch, found)
         return ended or Ended(n_trials=n_trials)
 
     async def _evaluate(self, start: int, stop: int, told: Told | None) -> Trials:
@@ -179,10 +180,14 @@ class Driver:
         self.n_stored += len(found.params)
         progress = self.n_stored / self.spec.plan.n_trials
         eta_s = self.job.eta_s
+        timed = self.shape.stop is not None and self.shape.stop.time_budget_s is not None
+        state = {**self.job.state, "worked_s": self.worked_before_s + self.job.worked_s}
 
         async def write(conn: Connection) -> None:
             await trials.insert_batch(conn, self.job.id, batch)
             await task_rows.set_progress(conn, self.job.id, progress, eta_s)
+            if timed:
+                await task_rows.set_state(conn, self.job.id, msgspec.json.encode(state).decode())
 
         await self.context.database.write(write)
         telemetry.TRIALS.inc(len(found.params))
@@ -195,14 +200,24 @@ class Driver:
         return Told(points=self.shape.encode(rows.params), scores=scores.reshape(n, self.shape.n_targets))
 
     async def _watch(self) -> Watch | None:
-        stop = self.shape.stop
-        if stop is None:
+        """The rules that may end the search early, told what is stored."""
+        if self.shape.stop is None:
             return None
-        watch = Watch(stop, self.spec.plan.n_trials, float(self.shape.sign[0]), self.job)
-        for start, end in await trials.done_ranges(self.context.database, self.job.id):
+        n_trials, k = self.spec.plan.n_trials, self.shape.n_targets
+        watch = Watch(self.shape.stop, n_trials, k, sign=float(self.shape.sign[0]))
+        for start, stop in await trials.done_ranges(self.context.database, self.job.id):
             if start == 0:
-                watch.take(0, (await self._stored(end)).scores[:, 0])
+                watch.take(0, (await self._stored(stop)).scores)
         return watch
+
+    def _ended(self, watch: Watch | None, found: Trials | None = None) -> Ended | None:
+        """How the search ends, now that `found` is there as well; None while it goes on."""
+        if watch is None:
+            return None
+        if found is not None:
+            watch.take(found.start, found.scores)
+        stop = watch.look(self.worked_before_s + self.job.worked_s)
+        return None if stop is None else Ended(n_trials=stop.n_trials, stopped_by=stop.reason)
 
     async def _end(self, ended: Ended) -> None:
         if ended.stopped_by:
@@ -213,49 +228,6 @@ class Driver:
             await optimizations.set_size(conn, self.job.id, ended.n_trials)
 
         await self.job.save({**self.job.state, "ended": msgspec.to_builtins(ended)}, also)
-
-
-class Watch:
-    """Results in the order of trials, whoever is quick, for the rules that end a search early."""
-
-    def __init__(self, stop: Stop, n_trials: int, sign: float, job: Job) -> None:
-        self._rules = Stopping(
-            patience=stop.patience,
-            target=None if stop.target is None else sign * stop.target,
-            time_s=stop.time_s,
-        )
-        self._stop = stop
-        self._scores = np.full(n_trials, np.nan)
-        self._known = np.zeros(n_trials, bool)
-        self._frontier = 0
-        self._best = np.nan
-        self._job = job
-
-    def take(self, start: int, scores: NDArray[np.float64]) -> None:
-        """Note the scores float64[n] of the trials from `start` on."""
-        self._scores[start : start + len(scores)] = scores
-        self._known[start : start + len(scores)] = True
-
-    def add(self, found: Trials) -> Ended | None:
-        """Note a chunk; how the search ends, when it does."""
-        self.take(found.start, found.scores[:, 0])
-        return self.reached()
-
-    def reached(self) -> Ended | None:
-        """Look at every batch that is complete and was not looked at yet."""
-        batch = self._stop.batch
-        while self._frontier < len(self._known):
-            end = min(self._frontier + batch, len(self._known))
-            if not self._known[self._frontier : end].all():
-                return None
-            part = self._scores[self._frontier : end]
-            if not np.isnan(part).all():
-                self._best = np.fmax(self._best, np.nanmax(part))
-            self._frontier = end
-            why = self._rules.look(end, float(self._best), self._job.worked_s)
-            if why is not None:
-                return Ended(n_trials=end, stopped_by=why)
-        return None
 
 
 def missing_ranges(done: list[tuple[int, int]], n_trials: int, size: int) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.block_sums import block_sums_of
+from tunesmith.compute.block_sums import evaluate_blocks
 from tunesmith.compute.evaluate import evaluate_points
 from tunesmith.compute.library import confirm_segment
 from tunesmith.compute.rules.strategy import Strategy
@@ -69,7 +69,7 @@ def at_costs(market: Market, factor: float) -> Market:
 
 
 def neighbours(subject: Subject) -> dict[str, Any]:
-    """The median statistic of the sets one step beside the winner, and how many there are; NaN where none is defined."""
+    """The median statistic of the sets one step beside the winner, and how many there are."""
     search = Search(subject.rule, subject.plan)
     points = search.region.neighbours(subject.point)
     if not len(points):
@@ -85,16 +85,14 @@ def check_reality(subject: Subject, points: Point, n_blocks: int, n_draws: int, 
     """The Reality Check over the trials `points` float64[n, p], of which each distinct one counts once."""
     distinct = np.unique(points, axis=0)
     market = subject.market
-    sums = block_sums_of(
-        subject.rule, market.bars, distinct, market.execution, n_blocks=n_blocks, start=market.first
-    )
+    sums = evaluate_blocks(subject.rule, market.bars, distinct, market.execution, n_blocks, start=market.first)
     kept = ~np.isnan(sums.returns).any(axis=1)
     p = reality_check(sums.timing[kept], sums.timing_squares[kept], sums.length, n_draws=n_draws, seed=seed)
     return {"p": p, "n_trials": int(kept.sum()), "n_draws": n_draws, "n_blocks": n_blocks}
 
 
 def search_again(
-    subject: Subject, *, seed: int, start: int, stop: int, rules: StopRules | None, n_trials: int
+    subject: Subject, *, seed: int, start: int, stop: int, rules: StopRules | None, frozen_at: int | None
 ) -> list[float]:
     """The statistic of the winner on the permuted markets `start` to `stop` (exclusive); NaN where there is none.
 
@@ -107,7 +105,7 @@ def search_again(
         bars = permuted(market.bars, draw_order(len(market.bars), seed, index))
         shuffled = replace(market, bars=bars)
         search = Search(subject.rule, subject.plan) if reused.learns else reused
-        outcome = run_whole(search, [shuffled], rules=rules, n_trials=n_trials)
+        outcome = run_whole(search, [shuffled], rules=rules, frozen_at=frozen_at)
         if outcome.best is None:
             found.append(math.nan)
             continue

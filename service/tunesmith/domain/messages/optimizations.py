@@ -12,6 +12,7 @@ from tunesmith.domain.messages.strategies import Version
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.methods import Method, MethodOptions
 from tunesmith.domain.parameters import RangeSpec
+from tunesmith.domain.stop_rules import StopRules
 
 OneTarget = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Weights = Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=32)]
@@ -24,19 +25,6 @@ Conditions = Annotated[
     msgspec.Meta(max_length=32),
 ]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-
-
-class Stop(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a search ends before its last trial; the first rule that holds ends it.
-
-    Trials count in batches of `batch`, in their order, whoever is quick: `patience` batches without a better best, a
-    best score at least as good as `target`, or `time_s` seconds of work, which freezes the trials that are done then.
-    """
-
-    batch: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
-    patience: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
-    target: float | None = None
-    time_s: Annotated[float, msgspec.Meta(gt=0.0, le=31_536_000.0)] | None = None
 
 
 class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +49,7 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown
     options: MethodOptions = MethodOptions()
     seed: Seed = 0
     constraints: Constraints | None = None
-    stop: Stop | None = None
+    stop: StopRules | None = None
     warm_start: Id | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5
     parallel: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
