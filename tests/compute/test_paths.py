@@ -172,10 +172,11 @@ def test_points_that_break_a_require_and_none_at_all() -> None:
     assert none["ulcer_index"].shape == (0,)
 
 
-RETURNS = st.lists(st.floats(-0.4, 0.4, allow_subnormal=False), min_size=2, max_size=80).map(np.array)
+RETURNS = st.lists(st.integers(-4000, 4000), min_size=2, max_size=80).map(lambda ticks: np.array(ticks) / 10_000)
 
 
 @given(returns=RETURNS)
+@settings(deadline=None)
 def test_skew_and_kurtosis_are_scipys(returns: np.ndarray) -> None:
     found = of_returns(returns)
     if returns.std() <= 1e-6:
@@ -198,6 +199,7 @@ def test_the_moments_that_the_literature_prints() -> None:
 
 
 @given(returns=RETURNS)
+@settings(deadline=None)
 def test_percentiles_are_numpys(returns: np.ndarray) -> None:
     low, high = np.percentile(returns, [5, 95])
     if abs(low) > 1e-6:
@@ -232,6 +234,7 @@ def test_percentiles_of_many_bars_are_numpys(name: str, n: int) -> None:
 
 
 @given(returns=RETURNS, seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_what_knows_no_order_of_bars_does_not_change_with_it(returns: np.ndarray, seed: int) -> None:
     there, here = of_returns(returns), of_returns(np.random.default_rng(seed).permutation(returns))
     if returns.std() <= 1e-6:
@@ -241,6 +244,7 @@ def test_what_knows_no_order_of_bars_does_not_change_with_it(returns: np.ndarray
 
 
 @given(returns=RETURNS)
+@settings(deadline=None)
 def test_the_ulcer_index_is_below_the_worst_drawdown_and_their_length_within_the_bars(returns: np.ndarray) -> None:
     found = of_returns(returns)
     equity = np.concatenate([[1.0], np.cumprod(1.0 + returns)])
@@ -250,7 +254,8 @@ def test_the_ulcer_index_is_below_the_worst_drawdown_and_their_length_within_the
     assert (found["longest_drawdown"] > 0) == (worst > 1e-12)
 
 
-@given(profits=st.lists(st.floats(-90.0, 90.0), min_size=1, max_size=40))
+@given(profits=st.lists(st.integers(-90, 90).map(float), min_size=1, max_size=40))
+@settings(deadline=None)
 def test_the_median_lies_between_the_worst_and_the_best_trade(profits: list[float]) -> None:
     found = of_trades(profits)
     returns = np.array(profits) / 100.0

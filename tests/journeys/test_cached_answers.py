@@ -97,7 +97,7 @@ def settled(daemon: DaemonProcess) -> bool:
     return bool(http(daemon, "GET", "/health")["tasks_running"] == 0)
 
 
-def test_what_a_completed_search_answers_outlives_the_daemon_in_redis(
+def test_what_an_ended_search_answers_outlives_the_daemon_in_redis(
     context: zmq.Context[Any], server: RedisServer, tmp_path: Path
 ) -> None:
     import_markets(tmp_path)

@@ -1,4 +1,4 @@
-"""What is asked about a task: from the database until it has completed, then what was answered before."""
+"""What is asked about a task: from the database until it has ended, then what was answered before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunesmith.config import Settings
 from tunesmith.domain.messages.backtests import BacktestStatus, BacktestStatusReply
 from tunesmith.domain.messages.catalog import MESSAGES, Call
 from tunesmith.domain.messages.optimizations import OptimizationResults, OptimizationResultsReply
-from tunesmith.errors import NotFound
+from tunesmith.errors import Internal, NotFound
 from tunesmith.services import answers
 from tunesmith.services.context import Context
 from tunesmith.storage import tasks
@@ -109,11 +109,43 @@ def test_a_task_is_read_afresh_until_it_has_completed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
-def test_another_end_is_read_afresh_each_time(tmp_path: Path, end: str) -> None:
+def test_a_task_that_was_cut_short_is_read_once_as_well(tmp_path: Path, end: str) -> None:
     async def scene(house: House) -> None:
         await house.create()
         await house.move(end)
-        assert [await house.ask(), await house.ask()] == [(end, 1)] * 2
+        assert [await house.ask(), await house.ask()] == [(end, n) for n in (1, 0)]
+
+    play(tmp_path, scene)
+
+
+def test_what_was_on_its_way_when_a_task_was_cancelled_is_in_what_is_kept(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        await house.move("cancelled")
+        late = asyncio.create_task(
+            house.database.write(lambda conn: conn.execute("UPDATE tasks SET progress = 0.75 WHERE id = 'bt-1'"))
+        )
+        await asyncio.sleep(0)
+        request, call = BacktestStatus(task_id="bt-1"), _call("backtest.status")
+        replies = [await cast(Any, house.about(request, call)) for _ in range(2)]
+        await late
+        assert [reply.progress for reply in replies] == [0.75, 0.75]
+
+    play(tmp_path, scene)
+
+
+def test_while_nothing_can_be_written_it_is_read_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(work: Any) -> Any:
+        raise Internal("the disk is full")
+
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("cancelled")
+        with monkeypatch.context() as patched:
+            patched.setattr(house.database, "write", full)
+            assert [await house.ask(), await house.ask()] == [("cancelled", 1)] * 2
+        assert [await house.ask(), await house.ask()] == [("cancelled", n) for n in (1, 0)]
 
     play(tmp_path, scene)
 

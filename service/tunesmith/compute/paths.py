@@ -75,7 +75,7 @@ def evaluate_paths(
     else:
         for lo, hi in itertools.pairwise(edges):
             work(lo, hi)
-    return _named(values)
+    return named(values)
 
 
 def path_metrics(
@@ -84,10 +84,11 @@ def path_metrics(
     """Path metrics, float64[1] by name, from the results of one point, which had room for all its marks and orders."""
     values = np.empty((1, N_PATH))
     PathReader(prepared, execution, start).read(out, values[0])
-    return _named(values)
+    return named(values)
 
 
-def _named(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def named(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Columns of float64[n, N_PATH] by the metrics' names; NaN for what is not finite."""
     finite = np.where(np.isfinite(values), values, np.nan)
     return {name: finite[:, column].copy() for column, name in enumerate(PATH_METRICS)}
 

@@ -1,9 +1,9 @@
 """Answers that were made before: a repeated backtest takes them from the cache instead of a worker, and who asks about
-a completed task gets them instead of the database's rows.
+a task that has ended gets them instead of the database's rows.
 
-Tasks that have not completed are never answered from here. That a task has completed is for the database to say; it is
-asked once for each task, for nothing makes a task begin again under a daemon that runs. What a completed task answers
-must not change any more, or its message may not stand in `ABOUT_TASKS`.
+Tasks that have not ended are never answered from here. That a task has ended is for the database to say; it is asked
+once for each task, for nothing makes a task begin again under a daemon that runs. What is answered about a task that
+has ended must not change any more, or the message may not stand in `ABOUT_TASKS`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
 from tunesmith.domain.messages.envelope import Reply, Request
 from tunesmith.domain.parameters import Scalar
-from tunesmith.errors import Internal
+from tunesmith.errors import Internal, TunesmithError
 from tunesmith.services.cached import count, daemon_version, engine_version, key_of, recall, remember
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import OnePoint, Prepared
@@ -25,6 +25,7 @@ from tunesmith.services.windows import cut_window, known_window
 from tunesmith.services.work import Assignment, work_of
 from tunesmith.storage import tasks
 from tunesmith.storage.cache import MemoryCache
+from tunesmith.storage.connections import Connection
 
 ABOUT_TASKS = {
     "backtest.status": "task_id",
@@ -75,12 +76,12 @@ async def backtest(
 
 
 def about_tasks(context: Context, handle: Handler) -> Handler:
-    """The handler of a message in `ABOUT_TASKS` that answers what it answered before, once the task has completed."""
+    """The handler of a message in `ABOUT_TASKS` that answers what it answered before, once the task has ended."""
     ends = MemoryCache(_ENDS_BYTES)
 
     async def answer(request: Request, call: Call) -> Reply:
         task_id: str = getattr(request, ABOUT_TASKS[call.type])
-        end = await _completed_at(context, task_id, ends)
+        end = await _ended_at(context, task_id, ends)
         if end is None:
             return await _reply(handle, context, request, call)
         of = [daemon_version(), context.database.epoch, end, call.type, msgspec.to_builtins(request)]
@@ -96,18 +97,33 @@ def about_tasks(context: Context, handle: Handler) -> Handler:
     return answer
 
 
-async def _completed_at(context: Context, task_id: str, ends: MemoryCache) -> str | None:
-    """When the task completed; None for one that has not, or that is not there."""
+async def _ended_at(context: Context, task_id: str, ends: MemoryCache) -> str | None:
+    """When the task ended; None for one that has not, or that is not there."""
     known = await ends.get(task_id)
     if known is not None:
         return known.decode()
     if task_id in context.tasks.jobs:
         return None
     row = await tasks.get(context.database, task_id)
-    if row is None or row.status != "completed" or row.completed_at is None:
+    if row is None or row.completed_at is None or task_id in context.tasks.jobs:
+        return None
+    if row.status != "completed" and not await _settled(context):
         return None
     await ends.set(task_id, row.completed_at.encode())
     return row.completed_at
+
+
+async def _settled(context: Context) -> bool:
+    """Wait for what was on its way to the database when a task was cut short; False when nothing can be written."""
+    try:
+        await context.database.write(_nothing)
+    except TunesmithError:
+        return False
+    return True
+
+
+async def _nothing(conn: Connection) -> None:
+    """A write that only waits for its turn."""
 
 
 async def _reply(handle: Handler, context: Context, request: Request, call: Call) -> Reply:

@@ -1,0 +1,63 @@
+"""How parameters go with the score, and with each other among good trials."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.analysis.trials import Trials, or_none
+from tunesmith.domain.parameters import Parameter
+
+
+class Correlations(msgspec.Struct, frozen=True, kw_only=True):
+    """Spearman's rank correlations of the searched parameters.
+
+    `with_score` over all trials with a score; `among_good[i][j]` of parameters i and j over the `n_good` best: what
+    moves together where results are good. Null where undefined: one value, fewer than three trials, and choices of
+    more than two, which have no order.
+    """
+
+    parameters: list[str]
+    with_score: list[float | None]
+    among_good: list[list[float | None]]
+    n_good: int
+
+
+def correlations(trials: Trials, share: float = 0.1, most: int = 10_000) -> Correlations:
+    """Correlations over all trials, and over the best `share` of the eligible ones, at most `most` of them."""
+    parameters = [dimension.parameter for dimension in trials.space.dimensions]
+    good = trials.good(share, most)
+    keep = trials.defined
+    columns = [trials.column(parameter.name) for parameter in parameters]
+    ranks = [_ranks(p, column[good]) for p, column in zip(parameters, columns, strict=True)]
+    score = _centred(trials.scores[keep])
+    by_score = [_ranks(p, column[keep]) for p, column in zip(parameters, columns, strict=True)]
+    return Correlations(
+        parameters=[parameter.name for parameter in parameters],
+        with_score=or_none(np.array([_correlation(column, score) for column in by_score])),
+        among_good=[or_none(np.array([_correlation(a, b) for b in ranks])) for a in ranks],
+        n_good=len(good),
+    )
+
+
+def _ranks(parameter: Parameter, codes: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    unordered = parameter.kind == "choice" and len(parameter.choices) > 2
+    return None if unordered else _centred(codes)
+
+
+def _centred(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Mean ranks less their mean; None where there is nothing to rank."""
+    from scipy.stats import rankdata
+
+    if len(values) < 3:
+        return None
+    ranks = np.asarray(rankdata(values), np.float64)
+    centred = ranks - ranks.mean()
+    return centred if centred.any() else None
+
+
+def _correlation(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> float:
+    if a is None or b is None:
+        return np.nan
+    return float(np.clip((a @ b) / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))

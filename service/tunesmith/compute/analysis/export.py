@@ -1,0 +1,91 @@
+"""The table of trials as CSV, Parquet and JSON. Needs pyarrow, which the daemon's loop does not import."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.analysis.trials import Trials
+from tunesmith.domain.parameters import Parameter
+
+# A parameter and a metric may have the same name.
+_PARAMETER, _METRIC = "param.", "metric."
+
+
+def table(trials: Trials) -> Any:
+    """A `pyarrow.Table` of n rows: index, param.<name> in the parameter's own type, score, metric.<name>, eligible.
+
+    What is undefined is null. A choice whose values are of several types is a column of text.
+    """
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {"index": pa.array(np.arange(len(trials), dtype=np.int64))}
+    for i, parameter in enumerate(trials.space.parameters):
+        columns[f"{_PARAMETER}{parameter.name}"] = pa.array(_decoded(parameter, trials.points[:, i]))
+    columns["score"] = pa.array(trials.scores, from_pandas=True)
+    for name, values in trials.metrics.items():
+        columns[f"{_METRIC}{name}"] = pa.array(values, from_pandas=True)
+    columns["eligible"] = pa.array(trials.eligible)
+    return pa.table(columns)
+
+
+def to_csv(trials: Trials) -> bytes:
+    """CSV with a header, UTF-8, "\\n" between lines, empty where undefined, numbers to their last digit."""
+    import pyarrow.csv as csv
+
+    out = io.BytesIO()
+    csv.write_csv(table(trials), out, csv.WriteOptions(quoting_style="needed"))
+    return out.getvalue()
+
+
+def to_parquet(trials: Trials) -> bytes:
+    """A Parquet file, compressed with zstd."""
+    import pyarrow.parquet as parquet
+
+    out = io.BytesIO()
+    parquet.write_table(table(trials), out, compression="zstd")
+    return out.getvalue()
+
+
+def to_json(trials: Trials) -> bytes:
+    """A JSON array of objects {index, params, score, metrics, eligible}, null where undefined."""
+    params = [_values(p, trials.points[:, i]) for i, p in enumerate(trials.space.parameters)]
+    names = [parameter.name for parameter in trials.space.parameters]
+    metrics = [values.tolist() for values in trials.metrics.values()]
+    rows = (
+        {
+            "index": i,
+            "params": dict(zip(names, (column[i] for column in params), strict=True)),
+            "score": score,
+            "metrics": dict(zip(trials.metrics, (column[i] for column in metrics), strict=True)),
+            "eligible": eligible,
+        }
+        for i, (score, eligible) in enumerate(zip(trials.scores.tolist(), trials.eligible.tolist(), strict=True))
+    )
+    encoder = msgspec.json.Encoder()
+    return b"[" + b",\n".join(map(encoder.encode, rows)) + b"]"
+
+
+def _values(parameter: Parameter, codes: NDArray[np.float64]) -> list[Any]:
+    """A column of values, each of its own type."""
+    if parameter.kind == "choice":
+        return [parameter.choices[int(code)] for code in codes]
+    values: list[Any] = _decoded(parameter, codes).tolist()
+    return values
+
+
+def _decoded(parameter: Parameter, codes: NDArray[np.float64]) -> NDArray[Any]:
+    """A column of values: int64, float64, bool or, for choices, of the choices' own type."""
+    if parameter.kind == "int":
+        return codes.astype(np.int64)
+    if parameter.kind == "bool":
+        return codes.astype(np.bool_)
+    if parameter.kind == "float":
+        return codes
+    same = len({type(choice) for choice in parameter.choices}) == 1
+    choices = np.array(parameter.choices if same else [str(c) for c in parameter.choices])
+    return choices[codes.astype(np.int64)]

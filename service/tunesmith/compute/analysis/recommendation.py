@@ -1,0 +1,130 @@
+"""Where to search next: the box of the good trials, and parameters that no longer need searching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.analysis.trials import Trials
+from tunesmith.domain.dimension import Dimension
+from tunesmith.domain.parameters import Range, RangeSpec
+from tunesmith.domain.space import build_space, decode
+
+MOST_GOOD = 100
+"""Good trials that a box holds at most: of a large search the best tenth would be nearly everything."""
+
+
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
+    """The best trial lies at an end of the searched range, beyond which the strategy allows more values."""
+
+    parameter: str
+    end: Literal["low", "high"]
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """Ranges for the next search, as a request's `param_ranges` takes them.
+
+    `size` and `size_before` are the numbers of grid points, conditions between parameters not counted. `fixed` says why
+    a parameter that was searched now has one value. `edges` are where a wider range could hold something better.
+    """
+
+    param_ranges: dict[str, RangeSpec]
+    fixed: dict[str, Literal["all_good_agree", "does_not_matter"]]
+    edges: list[Edge]
+    n_good: int
+    size: int
+    size_before: int
+
+
+def recommend(trials: Trials, share: float = 0.1, *, margin: int = 0, most: int = MOST_GOOD) -> Recommendation | None:
+    """The smallest box that holds the best `share` of the eligible trials, at most `most`, in each parameter's steps.
+
+    `margin` steps (of a continuous range, tenths of it) are added at both ends, within what was searched. Choices are
+    those seen among the good. None without an eligible trial that has a score.
+    """
+    return narrow(trials, {}, share, margin=margin, most=most)
+
+
+def narrow(
+    trials: Trials,
+    importances: Mapping[str, float],
+    share: float = 0.1,
+    *,
+    least: float = 0.05,
+    margin: int = 0,
+    most: int = MOST_GOOD,
+) -> Recommendation | None:
+    """`recommend`, and parameters whose importance (a share of 1) is below `least` stay at the best trial's value."""
+    good, best = trials.good(share, most), trials.best()
+    if best is None:
+        return None
+    ranges: dict[str, RangeSpec] = {p.name: decode(p, trials.space.fixed[p.name]) for p in _unsearched(trials)}
+    fixed: dict[str, Literal["all_good_agree", "does_not_matter"]] = {}
+    edges = []
+    for dimension in trials.space.dimensions:
+        name, codes = dimension.name, trials.column(dimension.name)
+        box = _box(dimension, codes[good], margin)
+        if len(box) == 1:
+            ranges[name] = decode(dimension.parameter, float(box[0]))
+            if dimension.size > 1:
+                fixed[name] = "all_good_agree"
+        elif importances.get(name, 1.0) < least:
+            ranges[name], fixed[name] = decode(dimension.parameter, float(codes[best])), "does_not_matter"
+        else:
+            ranges[name] = _range(dimension, box)
+        edges += _edges(dimension, float(codes[best]))
+    return Recommendation(
+        param_ranges=ranges,
+        fixed=fixed,
+        edges=edges,
+        n_good=len(good),
+        size=build_space(trials.space.parameters, ranges).size,
+        size_before=trials.space.size,
+    )
+
+
+def _unsearched(trials: Trials) -> list[Any]:
+    searched = {dimension.name for dimension in trials.space.dimensions}
+    return [parameter for parameter in trials.space.parameters if parameter.name not in searched]
+
+
+def _box(dimension: Dimension, codes: NDArray[np.float64], margin: int) -> NDArray[np.float64]:
+    """What of a dimension holds `codes`: the values of a list, else the two ends; a single value where all agree."""
+    if dimension.parameter.kind in ("choice", "bool"):
+        return np.unique(codes)
+    low, high = float(codes.min()), float(codes.max())
+    if dimension.values:
+        values = np.sort(np.asarray(dimension.values))
+        first = max(int(np.searchsorted(values, low)) - margin, 0)
+        return values[first : int(np.searchsorted(values, high)) + 1 + margin]
+    if dimension.step is not None:
+        first, last = (round((code - dimension.low) / dimension.step) for code in (low, high))
+        ends = np.array([max(first - margin, 0), min(last + margin, dimension.size - 1)])
+        return np.unique(dimension.at(ends))
+    tenth = margin * (dimension.high - dimension.low) / 10.0
+    return np.unique([max(low - tenth, dimension.low), min(high + tenth, dimension.high)])
+
+
+def _range(dimension: Dimension, box: NDArray[np.float64]) -> Range:
+    if dimension.values:
+        return Range(values=[decode(dimension.parameter, float(code)) for code in box])
+    return Range(min=float(box[0]), max=float(box[-1]), step=dimension.step, log=dimension.log)
+
+
+def _edges(dimension: Dimension, code: float) -> list[Edge]:
+    """Where the best code is the searched range's lowest or highest and the strategy declares room beyond."""
+    parameter = dimension.parameter
+    if parameter.kind in ("choice", "bool"):
+        return []
+    ends = np.asarray(dimension.values) if dimension.values else dimension.at(np.array([0, dimension.size - 1]))
+    low, high = float(ends.min()), float(ends.max())
+    found = []
+    if code <= low and (parameter.low is None or parameter.low < low):
+        found.append(Edge(parameter=dimension.name, end="low"))
+    if code >= high and (parameter.high is None or parameter.high > high):
+        found.append(Edge(parameter=dimension.name, end="high"))
+    return found
