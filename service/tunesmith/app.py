@@ -38,6 +38,7 @@ from tunesmith.services import (
     search_tasks,
     server,
     session_plans,
+    session_runs,
     sessions,
     strategies,
     tasks,
@@ -133,7 +134,7 @@ ROUTES: dict[str, Route] = {
 DRIVERS = {
     backtests.KIND: backtests.run,
     search_tasks.KIND: optimizations.run,
-    sessions.KIND: sessions.run,
+    session_runs.KIND: session_runs.run,
     verdicts.KIND: verdicts.run,
 }
 """Task kind → what drives it."""

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunesmith.domain.messages.packages import Package
-from tunesmith.storage import optimizations, outbox, packages, reports, strategies, tasks, verdicts
+from tunesmith.storage import optimizations, outbox, packages, reports, strategies, tasks, trials, verdicts
 from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.database import Database
@@ -74,6 +76,21 @@ async def add_optimization(conn: Connection, task_id: str, **more: Any) -> None:
         **more,
     }
     await optimizations.create(conn, optimizations.NewOptimization(**values))
+
+
+def batch(start: int, scores: list[float], **more: Any) -> trials.Batch:
+    """Trials whose Sharpe ratio is their score."""
+    n = len(scores)
+    values: dict[str, Any] = {
+        "start": start,
+        "params": [f'{{"p": {start + i}}}' for i in range(n)],
+        "metrics": {"sharpe": np.array(scores)},
+        "scores": np.array(scores).reshape(n, 1),
+        "eligible": np.ones(n, bool),
+        "errors": [None] * n,
+        **more,
+    }
+    return trials.Batch(**values)
 
 
 async def add_report(conn: Connection, report_id: str, **more: Any) -> reports.ReportRow:

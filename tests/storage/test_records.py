@@ -14,6 +14,7 @@ from tunesmith.errors import Internal, NotFound
 from tunesmith.storage import holdouts, optimizations, reports, requests, verdicts
 from tunesmith.storage.clock import iso, now
 from tunesmith.storage.database import Database
+from tunesmith.storage.optimizations import Best
 
 KEY = ("ann", "bot", "req-1")
 
@@ -68,7 +69,7 @@ async def test_a_search_its_result_and_what_came_of_it(database: Database) -> No
         await database.write(lambda conn: optimizations.link(conn, "o2", report_id="r1"))
     assert await optimizations.result(database, "o1") is None
     for score in (1.0, 2.0):
-        await database.write(lambda conn, s=score: optimizations.set_result(conn, "o1", {"fast_period": 7}, s, 3))
+        await database.write(lambda conn, s=score: optimizations.set_result(conn, "o1", Best({"fast_period": 7}, s, 3)))
     result = await optimizations.result(database, "o1")
     assert result is not None
     assert (result.best_params, result.best_score, result.best_index) == ({"fast_period": 7}, 2.0, 3)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.opened import add_optimization, over_database
+from storage.opened import add_optimization, batch, over_database
 from tunesmith.domain.metrics import METRICS, Metric
 from tunesmith.storage import schema, trials
 from tunesmith.storage.database import Database
@@ -114,7 +114,7 @@ def test_a_metric_that_came_later_is_a_column_after_the_next_start(
 ) -> None:
     async def add(conn: object) -> None:
         await add_optimization(conn, "o1")  # type: ignore[arg-type]
-        await trials.insert_batch(conn, "o1", [0], ["{}"], {"sharpe": [1.0]})  # type: ignore[arg-type]
+        await trials.insert_batch(conn, "o1", batch(0, [1.0]))  # type: ignore[arg-type]
 
     async def before() -> None:
         database = await Database.open(tmp_path / "t.db")

@@ -8,9 +8,7 @@ that it can be cancelled and resumed at any time.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -22,7 +20,6 @@ from tunesmith.domain.messages.sessions import (
     ExecuteSession,
     GenerateSession,
     ListSessions,
-    SessionItem,
     SessionList,
     SessionReply,
     SessionRequest,
@@ -30,24 +27,21 @@ from tunesmith.domain.messages.sessions import (
     SessionResultsReply,
     SessionsCleaned,
     SessionStatus,
-    SessionTrial,
 )
 from tunesmith.domain.methods import Method, MethodOptions
 from tunesmith.errors import Conflict, Forbidden, Invalid, NotFound, TunesmithError
 from tunesmith.services import tasks
 from tunesmith.services.context import Context
-from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.once import Change
-from tunesmith.services.search_tasks import NewSearch, best_first, insert_search, make_search
+from tunesmith.services.search_tasks import NewSearch, best_first, make_search
+from tunesmith.services.session_runs import KIND, SessionTask, begin, reopen
+from tunesmith.services.session_views import n_failed, reply_of, trial_of
 from tunesmith.storage import sessions, trials
-from tunesmith.storage import tasks as task_rows
 from tunesmith.storage.clock import now, seconds_between
 from tunesmith.storage.connections import Connection
-from tunesmith.storage.sessions import ItemRow, ItemState, SessionRow
+from tunesmith.storage.sessions import ItemRow, SessionRow
 from tunesmith.storage.tasks import TaskRow
 
-KIND = "session"
-_POLL_S = 0.5
 _ALL_POINTS = 100_000_000
 _METHODS: dict[str, Method] = {
     "exhaustive": "grid",
@@ -56,13 +50,6 @@ _METHODS: dict[str, Method] = {
     "latin_hypercube": "latin_hypercube",
     "sobol": "sobol",
 }
-
-
-class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
-    """The stored request of an execution."""
-
-    session_id: str
-    parallel: int | None
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +112,7 @@ async def generate(context: Context, request: GenerateSession, call: Call) -> Ch
 
     async def apply(conn: Connection) -> SessionReply:
         await sessions.create(conn, session, items)
-        return await _reply(context, session, conn=conn)
+        return await reply_of(context, session, conn=conn)
 
     return Change(apply)
 
@@ -139,17 +126,17 @@ async def execute(context: Context, request: ExecuteSession, call: Call) -> Chan
     if session.status in ("cancelled", "failed") and not request.resume:
         raise Conflict(f"the session is {session.status}; give resume to go on", path="/data/resume")
     states = await sessions.states(context.database, session.id)
-    if session.status == "completed" and not (request.retry_failed and await _n_failed(context, states)):
+    if session.status == "completed" and not (request.retry_failed and await n_failed(context, states)):
         raise Conflict("the session is complete", path="/data/session_id")
     await tasks.check_quota(context, call)
     task = SessionTask(session_id=session.id, parallel=request.parallel)
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> SessionReply:
-        stored.append(await _begin(conn, session, task))
+        stored.append(await begin(conn, session, task))
         for state in states:
-            await _reopen(conn, state, retry_failed=request.retry_failed)
-        return await _reply(context, await _load(context, session.id, conn), conn=conn)
+            await reopen(conn, state, retry_failed=request.retry_failed)
+        return await reply_of(context, await _load(context, session.id, conn), conn=conn)
 
     return Change(apply, after=lambda: context.tasks.start(stored[-1]))
 
@@ -162,7 +149,7 @@ async def status(context: Context, request: SessionStatus, call: Call) -> Sessio
             raise NotFound("there is no session yet", path="/data/session_id")
     else:
         session = await _load(context, request.session_id)
-    return await _reply(context, session, detailed=request.detailed)
+    return await reply_of(context, session, detailed=request.detailed)
 
 
 async def cancel(context: Context, request: CancelSession, call: Call) -> Change:
@@ -175,7 +162,7 @@ async def cancel(context: Context, request: CancelSession, call: Call) -> Change
     session = await _load(context, session.id)
 
     async def apply(conn: Connection) -> SessionReply:
-        return await _reply(context, session, conn=conn)
+        return await reply_of(context, session, conn=conn)
 
     return Change(apply)
 
@@ -183,7 +170,7 @@ async def cancel(context: Context, request: CancelSession, call: Call) -> Change
 async def list_all(context: Context, request: ListSessions, call: Call) -> SessionList:
     """Sessions, newest first."""
     page = await sessions.listing(context.database, status=request.status, limit=request.limit, offset=request.offset)
-    return SessionList(sessions=[await _reply(context, row) for row in page.rows], total=page.total)
+    return SessionList(sessions=[await reply_of(context, row) for row in page.rows], total=page.total)
 
 
 async def results(context: Context, request: SessionResults, call: Call) -> SessionResultsReply:
@@ -207,7 +194,7 @@ async def results(context: Context, request: SessionResults, call: Call) -> Sess
         status=session.status,
         optimization_target=target,
         total=total,
-        trials=[_session_trial(*row) for row in page],
+        trials=[trial_of(*row) for row in page],
     )
 
 
@@ -233,93 +220,9 @@ async def clean(context: Context, request: CleanSessions, call: Call) -> Change:
     return Change(apply)
 
 
-async def run(context: Context, job: Job) -> None:
-    """Drive a session: its searches one after the other; one that fails does not keep the others from running."""
-    task = job.decode(SessionTask)
-    items = await sessions.items(context.database, task.session_id)
-    total = sum(item.n_trials for item in items)
-    done = 0
-    failures = []
-    for item in items:
-        row = await _begin_item(context, job, task, item)
-        if row is None:
-            failures.append(item.number)
-            continue
-        context.tasks.start(row)
-        while not await context.tasks.wait(row.id, _POLL_S):
-            child = context.tasks.jobs.get(row.id)
-            job.advance(done + int(item.n_trials * (child.progress if child else 0.0)), total)
-        done += item.n_trials
-        job.advance(done, total)
-        ended = await tasks.load(context, row.id)
-        if ended.status != "completed":
-            failures.append(item.number)
-            job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}) is {ended.status}", "warning")
-    if len(failures) == len(items):
-        raise Conflict("every search of the session failed; see its items")
-
-    async def apply(conn: Connection) -> dict[str, Any]:
-        return {"session_id": task.session_id, "n_items": len(items), "failed_items": failures}
-
-    await job.complete(apply)
-
-
 def new_session_id() -> str:
     """session_YYYYMMDD_HHMMSS_XXXX, in UTC."""
     return f"session_{datetime.now(UTC):%Y%m%d_%H%M%S}_{secrets.randbelow(10_000):04d}"
-
-
-async def _begin(conn: Connection, session: SessionRow, task: SessionTask) -> TaskRow:
-    """The pending task of an execution: a new one, or the one before once more."""
-    request = msgspec.json.encode(task).decode()
-    known = await task_rows.get(conn, session.id)
-    if known is not None:
-        return await task_rows.restart(conn, session.id, request=request)
-    row = await task_rows.create(
-        conn,
-        task_id=session.id,
-        kind=KIND,
-        user=session.user,
-        client=session.client,
-        priority=5,
-        request=request,
-    )
-    await sessions.set_status(conn, session.id, "pending")
-    return row
-
-
-async def _reopen(conn: Connection, state: ItemState, *, retry_failed: bool) -> None:
-    """Make a search that did not come to its end pending again, or one with trials to try again."""
-    if state.optimization_id is None:
-        return
-    failed = await trials.count_failed(conn, state.optimization_id) if retry_failed else 0
-    if failed:
-        await trials.delete_failed(conn, state.optimization_id)
-    if state.status in ("cancelled", "failed") or failed:
-        await task_rows.restart(conn, state.optimization_id, forget="ended")
-
-
-async def _begin_item(context: Context, job: Job, task: SessionTask, item: ItemRow) -> TaskRow | None:
-    """The task of an item's search: the one that is there, or a new one; None where it cannot be made any more."""
-    if item.optimization_id is not None:
-        return await tasks.load(context, item.optimization_id)
-    request = msgspec.convert(item.request, StartOptimization)
-    try:
-        made = await make_search(context, msgspec.structs.replace(request, parallel=task.parallel))
-    except TunesmithError as error:
-        job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}): {error.message}", "error")
-        return None
-    task_id = tasks.new_id("opt")
-
-    async def write(conn: Connection) -> TaskRow | None:
-        session = await sessions.get(conn, item.session_id)
-        if session is None or session.status != "running":
-            return None
-        row = await insert_search(conn, job.row.user, job.row.client, task_id, made)
-        await sessions.begin_item(conn, item.session_id, item.number, task_id)
-        return row
-
-    return await context.database.write(write)
 
 
 def _search_of(request: SessionRequest, symbol: str, strategy_id: str) -> StartOptimization:
@@ -379,83 +282,3 @@ async def _ended_before(context: Context, days: int, call: Call) -> list[Session
             if mine and seconds_between(row.completed_at or row.created_at, now()) >= days * 86_400:
                 found.append(row)
     return found
-
-
-async def _n_failed(context: Context, states: list[ItemState]) -> int:
-    counts = [await trials.count_failed(context.database, s.optimization_id) for s in states if s.optimization_id]
-    return sum(counts)
-
-
-async def _reply(
-    context: Context, session: SessionRow, *, detailed: bool = False, conn: Connection | None = None
-) -> SessionReply:
-    states = await sessions.states(conn or context.database, session.id)
-    n_done = sum(state.n_done for state in states)
-    n_trials = sum(state.n_trials for state in states)
-    seconds = sum(filter(None, (_seconds(state) for state in states)))
-    speed = n_done / seconds if seconds > 0 and n_done else None
-    best = _best(states, msgspec.json.decode(session.optimization_target))
-    running = session.status == "running"
-    return SessionReply(
-        session_id=session.id,
-        mode=session.mode,
-        status=session.status,
-        optimization_target=msgspec.json.decode(session.optimization_target),
-        n_items=len(states),
-        n_trials=n_trials,
-        n_done=n_done,
-        n_failed=await _n_failed(context, states),
-        progress=n_done / n_trials if n_trials else 1.0,
-        items_by_status=dict(Counter(state.status or "waiting" for state in states)),
-        created_at=session.created_at,
-        started_at=session.started_at,
-        completed_at=session.completed_at,
-        eta_s=(n_trials - n_done) / speed if running and speed else None,
-        ms_per_trial=1000.0 / speed if speed else None,
-        best=None if best is None else _item(best),
-        items=[_item(state) for state in states] if detailed else None,
-    )
-
-
-def _best(states: list[ItemState], target: Any) -> ItemState | None:
-    found = [state for state in states if state.best_score is not None]
-    if not found:
-        return None
-    descending = best_first("score", target)
-    return (max if descending else min)(found, key=lambda state: state.best_score or 0.0)
-
-
-def _seconds(state: ItemState) -> float | None:
-    if state.started_at is None:
-        return None
-    return seconds_between(state.started_at, state.completed_at or now())
-
-
-def _item(state: ItemState) -> SessionItem:
-    return SessionItem(
-        number=state.number,
-        symbol=state.symbol,
-        strategy_id=state.strategy_id,
-        n_trials=state.n_trials,
-        n_done=state.n_done,
-        status=state.status,
-        optimization_id=state.optimization_id,
-        best_score=state.best_score,
-        best_params=state.best_params,
-        seconds=_seconds(state),
-        error=state.error,
-    )
-
-
-def _session_trial(symbol: str, strategy_id: str, optimization_id: str, row: trials.TrialRow) -> SessionTrial:
-    return SessionTrial(
-        symbol=symbol,
-        strategy_id=strategy_id,
-        optimization_id=optimization_id,
-        index=row.index,
-        params=row.params,
-        score=row.score,
-        metrics=row.metrics,
-        eligible=row.eligible,
-        error=row.error,
-    )

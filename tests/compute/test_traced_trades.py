@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.compute.closed_trades import closed_trades_of, read_closed_trades
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.trace import trace
+from tunesmith.compute.traced_trades import closed_trades_of, read_closed_trades
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.trading import Costs
 
