@@ -1,13 +1,12 @@
 """Closed trades of many points, for targets that are functions of trades and not of metrics.
 
-Each point is walked by itself, which keeps every order, and its trades are read in Python: about 25 µs a trade, a
-millisecond or two a point where the metrics alone take a tenth. A target that reads trades suits tens of thousands of
-points rather than millions.
+Each point is walked by itself, which keeps its orders: some 0.2 ms a point beside the 0.1 ms of its metrics for a rule
+on 6,000 bars. Every trade is kept, 32 bytes each, so callers take points in batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +14,12 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.evaluate import check_start
 from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import N_ORDERS, N_TOTALS
+from tunesmith.compute.kernel_arrays import N_ORDERS, N_TOTALS, Results
+from tunesmith.compute.kernel_trades import COST, ENTRY, EXIT, N_TRADE_FIELDS, PROFIT, trades_nb
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.trace import Trace, read_trace, trace
-from tunesmith.compute.walk import PreparedBars, empty_results, prepare, walk_signals
+from tunesmith.compute.strategies.stepped_walk import walk_of
+from tunesmith.compute.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
 
 _BLOCK = 256
@@ -55,72 +55,53 @@ def closed_trades_of(
 
     Raises `Invalid` for a start outside the bars.
     """
+    check_start(bars, start)
     points = np.ascontiguousarray(points, np.float64)
     found: list[ClosedTrades | None] = [None] * len(points)
     chosen = np.flatnonzero(strategy.valid(points))
     prepared = prepare(bars)
+    out = empty_results(np.empty((1, N_TOTALS)), n_orders=_FIRST_ORDERS)
     for lo in range(0, len(chosen), _BLOCK):
         rows = chosen[lo : lo + _BLOCK]
-        for row, path in zip(rows, _paths(strategy, prepared, points[rows], execution, start), strict=True):
-            found[row] = read_closed_trades(path, bars, execution)
+        walk_one = _walker(strategy, prepared, points[rows], execution, start)
+        for i, row in enumerate(rows):
+            out = _walked(walk_one, i, out)
+            found[row] = _read(out, bars, execution, start)
     return found
 
 
-def _paths(
+def _walker(
     strategy: Strategy, prepared: PreparedBars, points: NDArray[np.float64], execution: Execution, start: int
-) -> Iterator[Trace]:
-    """A trace of each point with its orders and trades; a rule's has no equity."""
-    check_start(prepared.bars, start)
+) -> Callable[[int, Results], None]:
     if strategy.kind == "kernel":
-        for point in points:
-            yield trace(strategy, prepared.bars, point, execution, start=start)
-        return
+        walk = walk_of(strategy)
+        terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
+        return lambda i, out: walk(prepared, points[i : i + 1], terms, out)
     bound = bind(strategy, prepared.bars, points)
-    out = empty_results(np.empty((1, N_TOTALS)), n_orders=_FIRST_ORDERS)
-    for i in range(len(points)):
-        signals = bound.signals(i, i + 1)
-        out.state[:] = 0.0
-        walk_signals(prepared, signals, execution, start, out)
-        n_orders = int(out.totals[0, N_ORDERS])
-        if n_orders > len(out.orders):
-            out = empty_results(out.totals, n_orders=2 * n_orders)
-            walk_signals(prepared, signals, execution, start, out)
-        yield read_trace(out, execution, start)
+    return lambda i, out: walk_signals(prepared, bound.signals(i, i + 1), execution, start, out)
 
 
-def read_closed_trades(path: Trace, bars: Bars, execution: Execution) -> ClosedTrades:
-    """The closed trades of a trace over `bars`."""
-    trades = path.trades
-    fees = _entry_fees(path)
-    cost = np.array(
-        [t.size * t.entry_price + (fee if t.side == "long" else -fee) for t, fee in zip(trades, fees, strict=True)]
-    )
-    profit = np.array([trade.profit for trade in trades])
+def _walked(walk_one: Callable[[int, Results], None], i: int, out: Results) -> Results:
+    """`out` after the walk of point i, or larger results where its orders found no room."""
+    out.state[:] = 0.0
+    walk_one(i, out)
+    n_orders = int(out.totals[0, N_ORDERS])
+    if n_orders > len(out.orders):
+        out = empty_results(out.totals, n_orders=2 * n_orders)
+        walk_one(i, out)
+    return out
+
+
+def _read(out: Results, bars: Bars, execution: Execution, start: int) -> ClosedTrades:
+    n_orders = int(out.totals[0, N_ORDERS])
+    trades = np.empty((n_orders // 2, N_TRADE_FIELDS))
+    trades = trades[: trades_nb(out.orders, n_orders, trades)]
     return ClosedTrades(
-        profit_abs=profit,
-        profit_ratio=profit / cost,
-        opened_ms=bars.timestamp[[trade.entry_bar for trade in trades]] if trades else np.empty(0, np.int64),
-        closed_ms=bars.timestamp[[trade.exit_bar for trade in trades]] if trades else np.empty(0, np.int64),
+        profit_abs=trades[:, PROFIT].copy(),
+        profit_ratio=trades[:, PROFIT] / trades[:, COST],
+        opened_ms=bars.timestamp[trades[:, ENTRY].astype(np.int64)],
+        closed_ms=bars.timestamp[trades[:, EXIT].astype(np.int64)],
         initial_cash=execution.initial_cash,
-        first_ms=int(bars.timestamp[path.start]),
+        first_ms=int(bars.timestamp[start]),
         last_ms=int(bars.timestamp[-1]),
     )
-
-
-def _entry_fees(path: Trace) -> list[float]:
-    """What the entry orders of each closed trade paid in fees: entries go on until they make up the trade's size."""
-    fees = []
-    orders = iter(path.orders)
-    for trade in path.trades:
-        entering = "buy" if trade.side == "long" else "sell"
-        entered = left = fee = 0.0
-        for order in orders:
-            if order.side == entering:
-                entered += order.size
-                fee += order.fee
-            else:
-                left += order.size
-            if abs(entered - left) <= 1e-9 * (entered + left):
-                break
-        fees.append(fee)
-    return fees
