@@ -54,7 +54,7 @@ def one(dealer: Dealer, events: zmq.Socket[bytes], **changes: float) -> float:
     begin = time.perf_counter()
     task_id = dealer.data("backtest.start", {**BACKTEST, **changes})["task_id"]
     while True:
-        assert events.poll(30_000), "the backtest did not end"
+        assert events.poll(300_000), "the backtest did not end"
         topic, frame = events.recv_multipart()[:2]
         if topic == f"task/{task_id}/done/".encode():
             assert json.loads(frame)["type"] == "task.completed"

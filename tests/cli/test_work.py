@@ -29,10 +29,10 @@ def search(folder: Path) -> dict[str, Any]:
 
 
 def test_a_watched_search_ends_with_its_result_and_its_verdict(search: dict[str, Any], folder: Path) -> None:
-    assert (search["status"], search["n_done"], search["verdict"]["approved"]) == ("completed", 209, True)
+    assert (search["status"], search["n_done"], search["verdict"]["approved"]) == ("completed", 191, True)
     shown = run("status", search["optimization_id"], "--watch", "--data-dir", folder)
     assert shown.returncode == 0
-    assert "209 of 209, grid" in shown.stdout
+    assert "191 of 191, grid" in shown.stdout
     assert "approved" in shown.stdout
     assert f"tunesmith results {search['optimization_id']}" in shown.stdout
 
@@ -41,7 +41,7 @@ def test_a_search_that_is_not_watched_says_how_to_follow_it(folder: Path) -> Non
     started = run("optimize", "PLANTED/USDT", RULE, *EDGE, "--data-dir", folder)
     assert started.returncode == 0
     [task_id] = re.findall(r"tunesmith status (opt-\w+) --watch", started.stdout)
-    assert "grid search, 209 trials" in started.stdout
+    assert "grid search, 191 trials" in started.stdout
     assert "hold-out" in started.stdout
     followed = run("status", task_id, "--watch", "--data-dir", folder)
     assert (followed.returncode, "completed" in followed.stdout) == (0, True)
@@ -50,7 +50,7 @@ def test_a_search_that_is_not_watched_says_how_to_follow_it(folder: Path) -> Non
 def test_results_are_a_table_sorted_by_the_metric_that_was_asked_for(search: dict[str, Any], folder: Path) -> None:
     task_id = search["optimization_id"]
     shown = run("results", task_id, "--limit", "3", "--data-dir", folder)
-    assert "1 to 3 of 209 trials, by sharpe" in shown.stdout
+    assert "1 to 3 of 191 trials, by sharpe" in shown.stdout
     assert f" {search['best_score']:.2f} " in shown.stdout
     trials = read("results", task_id, "--sort", "max_drawdown", "--limit", "5", "--data-dir", folder)["trials"]
     drawdowns = [trial["metrics"]["max_drawdown"] for trial in trials]
@@ -64,7 +64,7 @@ def test_tasks_are_listed_and_their_logs_shown(search: dict[str, Any], folder: P
     assert search["optimization_id"] in listed.stdout
     assert search["verdict_id"] in listed.stdout
     lines = run("logs", search["optimization_id"], "--data-dir", folder).stdout
-    assert "grid: 209 trials" in lines
+    assert "grid: 191 trials" in lines
     followed = run("logs", search["optimization_id"], "--follow", "--json", "--data-dir", folder).stdout
     numbers = [json.loads(line)["n"] for line in followed.splitlines()]
     assert numbers == sorted(set(numbers))

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,7 +34,9 @@ async def test_a_trial_comes_back_with_every_metric(database: Database) -> None:
     values = {name: [float(i)] for i, name in enumerate(METRICS)}
     scores, texts = np.array([[0.5, math.nan]]), ['{"a": 1, "b": "x"}']
     by_symbol = ['{"A/B": {"sharpe": 1.0}, "C/D": {"sharpe": null}}']
-    await insert(database, 3, [0.0], params=texts, metrics=values, scores=scores, by_symbol=by_symbol)
+    made = batch(3, [0.0], params=texts, metrics=values, by_symbol=by_symbol)
+    made = msgspec.structs.replace(made, scores=scores)
+    await database.write(lambda conn: trials.insert_batch(conn, "o1", made))
     (trial,) = await trials.some(database, "o1", [3, 4])
     assert trial.params == {"a": 1, "b": "x"}
     assert trial.metrics == {name: float(i) for i, name in enumerate(METRICS)}

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.conditions import Condition
-from tunesmith.domain.dimension import Dimension
+from tunesmith.domain.dimension import Dimension, digits
 from tunesmith.domain.space import Space
 
 LISTED = 2**23
@@ -39,14 +40,10 @@ class Factor:
     is_drawn: bool
     conditions: tuple[Condition, ...] = ()
 
-    def columns(self, cell: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Codes float64[n] by name of the cells int64[n]."""
-        rest = cell if self.kept is None else self.kept[cell].astype(np.int64)
-        columns = {}
-        for dimension in reversed(self.dimensions):
-            rest, digit = np.divmod(rest, dimension.size)
-            columns[dimension.name] = dimension.at(digit)
-        return columns
+    def columns(self, cell: NDArray[np.integer[Any]]) -> dict[str, NDArray[np.float64]]:
+        """Codes float64[n] by name of the cells int[n]."""
+        places = digits(cell if self.kept is None else self.kept[cell], [d.size for d in self.dimensions])
+        return {d.name: d.at(place) for d, place in zip(self.dimensions, places, strict=True)}
 
 
 def factorize(space: Space, conditions: Sequence[Condition]) -> tuple[Factor, ...]:
@@ -85,7 +82,7 @@ def _factor(space: Space, group: tuple[Dimension, ...], tied: tuple[Condition, .
     if n > LISTED:
         return Factor(group, n, None, is_exact=False, is_drawn=False, conditions=tied)
     whole = Factor(group, n, None, is_exact=False, is_drawn=False)
-    slices = [np.arange(start, min(n, start + _SLICE)) for start in range(0, n, _SLICE)]
+    slices = [np.arange(start, min(n, start + _SLICE), dtype=np.int32) for start in range(0, n, _SLICE)]
     kept = [cell[_hold(space, tied, whole.columns(cell), len(cell))].astype(np.uint32) for cell in slices]
     listed = np.concatenate(kept)
     return Factor(group, len(listed), listed, is_exact=True, is_drawn=is_discrete, conditions=tied)

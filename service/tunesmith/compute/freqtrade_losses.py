@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.closed_trades import ClosedTrades
+from tunesmith.domain.closed_trades import ClosedTrades
 
 _DAY_MS = 86_400_000
 _DAYS = 365

@@ -1,7 +1,7 @@
 """Sums over blocks of bars, of an account's returns and of their products with the market's, from its orders.
 
 Between two orders a long that holds all equity earns what the market earns, so that its sums are differences of prefix
-sums, for a whole block at once; anything else is stepped bar by bar. The cost is that of orders and blocks, not of bars.
+sums, for a whole block at once; anything else is stepped bar by bar. A long-only rule costs by order and block.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.conditions import RANGES_PATH, Condition
 from tunesmith.compute.factors import Factor, factorize, fixed_conditions
-from tunesmith.domain.dimension import Dimension
+from tunesmith.domain.dimension import Dimension, digits
 from tunesmith.domain.space import Space
 from tunesmith.errors import Invalid
 
@@ -90,10 +90,9 @@ class Region:
     def points_at(self, cell: NDArray[np.int64]) -> NDArray[np.float64]:
         """Points of the cells int64[n]; float64[n, p]. With an exact size each keeps the conditions, else look."""
         columns: dict[str, NDArray[np.float64]] = {}
-        rest = cell
-        for factor in reversed(self.factors):
-            rest, digit = np.divmod(rest, factor.n_cells)
-            columns |= factor.columns(digit)
+        places = digits(cell, [factor.n_cells for factor in self.factors])
+        for factor, place in zip(self.factors, places, strict=True):
+            columns |= factor.columns(place)
         return self.space.assemble(len(cell), columns)
 
     @cached_property

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.closed_trades import closed_trades_of
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.objective.objective import Objective
 from tunesmith.compute.problem import problem_of, region_of
@@ -21,7 +22,6 @@ from tunesmith.compute.samplers import make_sampler
 from tunesmith.compute.samplers.sampler import Sampler
 from tunesmith.compute.selection import aggregate, best_of, eligible
 from tunesmith.compute.stopping import Watch
-from tunesmith.compute.traced_trades import closed_trades_of
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.methods import LEARNING
 from tunesmith.domain.metrics import search_metrics

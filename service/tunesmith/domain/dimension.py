@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,10 +62,10 @@ class Dimension:
     def _ascending(self) -> NDArray[np.float64]:
         return np.sort(self._codes)
 
-    def at(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Codes of the grid points `index` int64[n] (0 <= index < size), a list's in its order; float64[n]."""
+    def at(self, index: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Codes of the grid points `index` int[n] (0 <= index < size), a list's in its order; float64[n]."""
         if self.values:
-            return self._codes[index]
+            return np.take(self._codes, index)
         if self.step is not None:
             return np.minimum(self._steps(index, self.step), self.high)
         if self.size == 1:
@@ -107,7 +109,7 @@ class Dimension:
             position = (codes - self.low) / (self.high - self.low)
         return np.clip(position, 0.0, 1.0)
 
-    def _steps(self, index: NDArray[np.int64], step: float) -> NDArray[np.float64]:
+    def _steps(self, index: NDArray[np.integer[Any]], step: float) -> NDArray[np.float64]:
         """low + index * step without the rounding dust of repeated steps: 0.30000000000000004 is 0.3.
 
         Where all of it are whole numbers over one power of ten, both of which float64 holds, one division rounds once.
@@ -118,6 +120,20 @@ class Dimension:
             if (abs(self.low) + abs(self.high) + step) * scale <= EXACT:
                 return np.asarray((round(self.low * scale) + index.astype(np.float64) * round(step * scale)) / scale)
         return self.low + index.astype(np.float64) * step
+
+
+def digits(index: NDArray[np.integer[Any]], sizes: Sequence[int]) -> list[NDArray[np.integer[Any]]]:
+    """The place of `index` int[n] along each axis of a grid of these sizes, the last axis fastest; one int[n] an axis.
+
+    Where 32 bits hold every index they are used: dividing them is ten times as fast.
+    """
+    rest = index.astype(np.int32) if math.prod(sizes) < 2**31 else index
+    found = []
+    for size in reversed(sizes[1:]):
+        above = rest // size
+        found.append(rest - above * size)
+        rest = above
+    return [rest, *reversed(found)][: len(sizes)]
 
 
 def _decimals(value: float) -> int:

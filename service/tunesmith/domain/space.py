@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.domain.dimension import Dimension
+from tunesmith.domain.dimension import Dimension, digits
 from tunesmith.domain.parameters import EXACT, Parameter, Range, Scalar, not_finite, shown
 from tunesmith.errors import FieldError, Invalid
 
@@ -46,11 +46,8 @@ class Space:
 
     def grid_at(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
         """Points with the grid indices `index` int64[n]; float64[n, p]."""
-        columns = {}
-        rest = index
-        for dimension in reversed(self.dimensions):
-            rest, digit = np.divmod(rest, dimension.size)
-            columns[dimension.name] = dimension.at(digit)
+        places = digits(index, [dimension.size for dimension in self.dimensions])
+        columns = {d.name: d.at(place) for d, place in zip(self.dimensions, places, strict=True)}
         return self.assemble(len(index), columns)
 
     def sample(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,9 +12,10 @@ import optuna
 import pytest
 from scipy.stats import f_oneway, mannwhitneyu, spearmanr
 
-from compute.analysis.searches import PARAMETERS, POOR, SPACE, no_trials, search
+from compute.analysis.searches import PARAMETERS, POOR, SPACE, no_trials, search, without_scores
 from tunesmith.compute.analysis import comparison, convergence, correlation, importance, landscape, ranking
 from tunesmith.compute.analysis.recommendation import Edge, narrow, recommend
+from tunesmith.compute.analysis.report import Report, report
 from tunesmith.compute.analysis.trials import Trials, positions
 from tunesmith.domain.parameters import Parameter, Range
 from tunesmith.domain.space import build_space, encode_points
@@ -42,6 +43,22 @@ def test_little_to_analyse_is_an_answer(make: Callable[[], Trials]) -> None:
     text = msgspec.json.encode(answers)
     assert b"NaN" not in text
     assert json.loads(text)[1]["n_trials"] == len(trials)
+
+
+@pytest.mark.parametrize("make", [search, *POOR.values()], ids=["a search", *POOR])
+def test_a_report_reads_back_as_it_was_written(make: Callable[[], Trials]) -> None:
+    found = report(make())
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Report) == found
+    assert len(found.marginals) == len(found.importances) == len(SPACE.dimensions)
+
+
+def test_importance_that_cannot_be_told_fixes_nothing() -> None:
+    trials = without_scores()
+    trials.scores[:] = 1.0
+    found = report(trials)
+    assert {each.share for each in found.importances} == {0.0}
+    assert found.narrowed is not None
+    assert "does_not_matter" not in found.narrowed.fixed.values()
 
 
 def test_ranks_follow_a_metrics_own_direction() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunesmith.compute.closed_trades import ClosedTrades
 from tunesmith.compute.objective.objective import Objective
+from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.errors import Invalid
 
 NAN = float("nan")

@@ -58,7 +58,11 @@ def narrow(
     margin: int = 0,
     most: int = MOST_GOOD,
 ) -> Recommendation | None:
-    """`recommend`, and parameters whose importance (a share of 1) is below `least` stay at the best trial's value."""
+    """`recommend`, and parameters whose importance (a share of 1) is below `least` stay at the best trial's value.
+
+    Importances that are all 0 say nothing, and fix nothing.
+    """
+    told = any(share > 0.0 for share in importances.values())
     good, best = trials.good(share, most), trials.best()
     if best is None:
         return None
@@ -72,7 +76,7 @@ def narrow(
             ranges[name] = decode(dimension.parameter, float(box[0]))
             if dimension.size > 1:
                 fixed[name] = "all_good_agree"
-        elif importances.get(name, 1.0) < least:
+        elif told and importances.get(name, 1.0) < least:
             ranges[name], fixed[name] = decode(dimension.parameter, float(codes[best])), "does_not_matter"
         else:
             ranges[name] = _range(dimension, box)

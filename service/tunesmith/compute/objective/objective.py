@@ -20,10 +20,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.closed_trades import ClosedTrades
 from tunesmith.compute.freqtrade_losses import LOSSES, loss_of
 from tunesmith.compute.objective.expression import Expression
 from tunesmith.compute.selection import Aggregation, aggregate, aggregate_values
+from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.domain.criteria import metric_named
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.parameters import not_finite, shown

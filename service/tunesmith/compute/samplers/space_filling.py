@@ -4,8 +4,8 @@
 2. In a continuous region without conditions trial i is the point of position i.
 3. Otherwise the trials are, in the order of the design, the points that keep the conditions and did not occur before:
    leaving points out of a design keeps the others as even as they were.
-4. Where the design ends before there are enough, because many of its points fall on the same values of a discrete
-   space, the rest are trials of random search that did not occur before.
+4. Where most points of the design that keep the conditions occurred before, because a discrete region is nearly used
+   up, and where the design ends, the rest are trials of random search that did not occur before.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from tunesmith.compute.samplers.sampler import Problem
 MOST_POSITIONS = 32
 """Positions looked at for each trial, at most."""
 _SLICE = 4096
+_LEAST_NEW = 0.25
+"""Share of a slice's points in the region that must be new for the design to be worth going on with."""
 
 
 class SpaceFilling(ABC):
@@ -67,7 +69,11 @@ class SpaceFilling(ABC):
         first = self._n_looked_at
         self._n_looked_at = min(self.n_positions, first + _SLICE)
         points = self.region.from_unit(self.unit(first, self._n_looked_at))
-        self._take(points[self.region.valid(points)])
+        before = self._n_found
+        kept = points[self.region.valid(points)]
+        self._take(kept)
+        if self._n_found - before < _LEAST_NEW * len(kept):
+            self.n_positions = self._n_looked_at
 
     def _fill(self) -> bool:
         """Whether random search had trials left to take."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tunesmith.compute.closed_trades import closed_trades_of
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.trace import trace
-from tunesmith.compute.traced_trades import closed_trades_of, read_closed_trades
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.trading import Costs
+from tunesmith.errors import Invalid
 
 HOUR = 3_600_000
 
@@ -47,13 +48,16 @@ exit_short(up)
 def test_ratios_are_over_what_the_entry_cost_with_its_fee(direction: str) -> None:
     bars = walking_bars()
     execution = Execution(costs=Costs(fee_rate=0.002, fixed_fee=1.0), direction=direction)  # type: ignore[arg-type]
-    path = trace(Strategy.parse(CODE), bars, np.array([5.0, 20.0]), execution)
-    found = read_closed_trades(path, bars, execution)
+    strategy, point = Strategy.parse(CODE), np.array([5.0, 20.0])
+    path = trace(strategy, bars, point, execution)
+    (found,) = closed_trades_of(strategy, bars, point[np.newaxis], execution)
+    assert found is not None
     assert len(found) == len(path.trades) > 5
+    assert found.profit_abs.tolist() == pytest.approx([trade.profit for trade in path.trades], rel=1e-9, abs=1e-9)
     for i, trade in enumerate(path.trades):
         fee = 0.002 * trade.size * trade.entry_price + 1.0
         cost = trade.size * trade.entry_price + (fee if trade.side == "long" else -fee)
-        assert found.profit_ratio[i] == pytest.approx(trade.profit / cost, rel=1e-12)
+        assert found.profit_ratio[i] == pytest.approx(trade.profit / cost, rel=1e-9, abs=1e-12)
         assert found.opened_ms[i] == bars.timestamp[trade.entry_bar]
         assert found.closed_ms[i] == bars.timestamp[trade.exit_bar]
     assert (found.first_ms, found.last_ms) == (bars.timestamp[0], bars.timestamp[-1])
@@ -68,7 +72,7 @@ def test_each_point_has_its_own_and_those_that_may_not_be_tried_have_none() -> N
     assert found[2] is not None
     assert found[0].first_ms == bars.timestamp[100]
     alone = trace(Strategy.parse(CODE), bars, points[2], Execution(), start=100)
-    assert found[2].profit_abs.tolist() == pytest.approx([trade.profit for trade in alone.trades], rel=1e-9)
+    assert found[2].profit_abs.tolist() == pytest.approx([trade.profit for trade in alone.trades], rel=1e-9, abs=1e-9)
     assert found[2].closed_ms.tolist() == [int(bars.timestamp[trade.exit_bar]) for trade in alone.trades]
 
 
@@ -86,5 +90,12 @@ def test_a_compiled_strategy_has_them_too() -> None:
     point = np.array([float(parameter.default) for parameter in strategy.parameters])
     (found,) = closed_trades_of(strategy, bars, point[np.newaxis], Execution())
     assert found is not None
-    assert found.profit_abs.tolist() == [trade.profit for trade in trace(strategy, bars, point, Execution()).trades]
+    alone = trace(strategy, bars, point, Execution())
+    assert found.profit_abs.tolist() == pytest.approx([trade.profit for trade in alone.trades], rel=1e-9, abs=1e-9)
     assert len(found) > 0
+
+
+def test_a_start_outside_the_bars_is_refused() -> None:
+    bars = walking_bars()
+    with pytest.raises(Invalid, match="trading cannot start"):
+        closed_trades_of(Strategy.parse(CODE), bars, np.array([[5.0, 20.0]]), Execution(), start=len(bars))

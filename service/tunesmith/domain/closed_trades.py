@@ -1,0 +1,30 @@
+"""Closed trades of a point, for targets that are functions of trades and not of metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedTrades:
+    """The m closed trades of one point, in the order of closing, and the account and range that they belong to.
+
+    `profit_abs` float64[m] net profit in cash; `profit_ratio` float64[m] the same as a fraction of what the entry cost,
+    its fee included (of what a short's entry brought, its fee taken off); `opened_ms`, `closed_ms` int64[m] when the
+    bars of entry and exit open, UTC milliseconds. `initial_cash` is the account's at `first_ms`, when the first bar
+    opens that may be traded on; `last_ms` is when the last bar opens. A position open at the end is no closed trade.
+    """
+
+    profit_abs: NDArray[np.float64]
+    profit_ratio: NDArray[np.float64]
+    opened_ms: NDArray[np.int64]
+    closed_ms: NDArray[np.int64]
+    initial_cash: float
+    first_ms: int
+    last_ms: int
+
+    def __len__(self) -> int:
+        return len(self.profit_abs)
