@@ -9,6 +9,7 @@ import numpy as np
 
 from tunesmith import telemetry
 from tunesmith.compute.conditions import required
+from tunesmith.compute.engines import check_engine
 from tunesmith.compute.region import Region
 from tunesmith.compute.samplers import SAMPLERS, choose_method
 from tunesmith.compute.samplers.sampler import Problem
@@ -29,6 +30,7 @@ from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, search_metrics
 from tunesmith.domain.space import build_space
+from tunesmith.domain.trading import Costs
 from tunesmith.errors import Forbidden, Internal, Invalid, NotFound
 from tunesmith.services import strategies, tasks
 from tunesmith.services.context import Context
@@ -47,6 +49,8 @@ from tunesmith.storage.optimizations import NewOptimization, OptimizationRow
 from tunesmith.storage.tasks import TaskRow
 
 KIND = "optimization"
+_SLOWER = 20
+"""vectorbt's chunks have fewer trials, so that progress and cancelling stay as prompt as with our engine."""
 
 
 class OptimizationTask(Assignment, frozen=True, kw_only=True):
@@ -71,6 +75,7 @@ async def start(context: Context, request: StartOptimization, call: Call) -> Cha
         raise Forbidden(f"approve needs the role operator; {call.user} is a {call.role}", path="/data/approve")
     row = await strategies.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
     parsed = strategies.parse(row)
+    check_engine(parsed, request.engine, request.costs or Costs(), request.direction, "/data")
     target_metric(request.optimization_target)
     ranges: dict[str, Any] = dict(request.param_ranges)
     if ranges:
@@ -212,6 +217,8 @@ async def run(context: Context, job: Job) -> None:
 async def _search(context: Context, job: Job, task: OptimizationTask, work: Any) -> None:
     done = await trials.done_ranges(context.database, job.id)
     size = context.settings.workers.chunk_trials
+    if task.window.engine == "vectorbt":
+        size = max(1, size // _SLOWER)
     ranges = missing_ranges(done, task.n_trials, size)
     n_done = task.n_trials - sum(stop - start for start, stop in ranges)
     job.log(f"{task.method}: {task.n_trials} trials, {n_done} of them done before")
@@ -333,7 +340,7 @@ def _new_row(task_id: str, task: OptimizationTask, data_hash: str) -> NewOptimiz
         end_date=iso(window.end_ms),
         withheld_from=window.withheld_from,
         data_hash=data_hash,
-        details={"constraints": task.constraints, "costs": window.costs, "fill": window.fill},
+        details={"constraints": task.constraints, "costs": window.costs, "fill": window.fill, "engine": window.engine},
     )
 
 

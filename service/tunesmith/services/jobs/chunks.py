@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tunesmith.compute import replay
 from tunesmith.compute.conditions import required
+from tunesmith.compute.engines import MEANS_OTHERWISE
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
@@ -99,6 +100,9 @@ def search(payload: Search) -> Trials:
     encode = msgspec.json.Encoder().encode
     params = [encode(decode_point(rule.parameters, point)).decode() for point in points]
     errors = [None if valid else "breaks a require(…) of the strategy" for valid in rule.valid(points).tolist()]
+    if payload.work.engine == "vectorbt":
+        unknown = np.isnan(metrics["total_return"]).tolist()
+        errors = [error or (MEANS_OTHERWISE if nan else None) for error, nan in zip(errors, unknown, strict=True)]
     best = None
     at = best_trial(metrics, payload.target, payload.constraints)
     if at is not None:
@@ -188,7 +192,7 @@ def _load(work: Work) -> tuple[Strategy, Bars]:
 
 
 def _execution(work: Work) -> Execution:
-    return Execution(work.costs, work.fill, work.direction, work.initial_cash)
+    return Execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine)
 
 
 def _point(rule: Strategy, params: dict[str, Scalar]) -> NDArray[np.float64]:
