@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.engines import check_engine
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import N_TOTALS
 from tunesmith.compute.metrics import metrics_of
@@ -24,6 +25,7 @@ from tunesmith.compute.paths import evaluate_paths
 from tunesmith.compute.rules.binding import bind, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies.stepped_walk import walk_of
+from tunesmith.compute.vectorbt_engine import evaluate_with_vectorbt
 from tunesmith.compute.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, PATH_METRICS
@@ -59,6 +61,12 @@ def evaluate_points(
     needs_path = not found.keys().isdisjoint(PATH_METRICS)
     chosen = np.flatnonzero(strategy.valid(points))
     prepared = prepare(bars)
+    if execution.engine == "vectorbt":
+        check_engine(strategy, execution.engine, execution.costs, execution.direction)
+        theirs = evaluate_with_vectorbt(strategy, prepared, points[chosen], execution, start, with_path=needs_path)
+        for name, values in found.items():
+            values[chosen] = theirs.get(name, np.nan)
+        return found
     lo = 0
     while lo < len(chosen):
         rows = chosen[lo : lo + _chunk_length(strategy, bars, points, chosen[lo : lo + _MAX_CHUNK])]

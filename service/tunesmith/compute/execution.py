@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from tunesmith.domain.declared import as_declared, one_of
-from tunesmith.domain.trading import Cash, Costs, Direction, Fill
+from tunesmith.domain.trading import Cash, Costs, Direction, Engine, Fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,11 @@ class Execution:
     fill: Fill = "next_open"
     direction: Direction = "long"
     initial_cash: float = 10_000.0
+    engine: Engine = "tunesmith"
 
     def __post_init__(self) -> None:
         one_of(self.fill, get_args(Fill), "fill", "/fill")
         one_of(self.direction, get_args(Direction), "direction", "/direction")
+        one_of(self.engine, get_args(Engine), "engine", "/engine")
         object.__setattr__(self, "costs", as_declared(self.costs, Costs, "/costs"))
         object.__setattr__(self, "initial_cash", as_declared(self.initial_cash, Cash, "/initial_cash"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from tunesmith.compute.conditions import required
+from tunesmith.compute.engines import check_engine, check_given
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Answer, Ask, Decision, Segments, decide
 from tunesmith.compute.region import Region
@@ -39,7 +40,7 @@ from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES, search_metrics
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import Space, build_space, decode, decode_point, encode_points
-from tunesmith.domain.trading import Costs, Direction, Fill
+from tunesmith.domain.trading import Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
@@ -151,16 +152,19 @@ def evaluate(
     start: int = 0,
     n_threads: int | None = None,
     metrics: Collection[str] | None = None,
+    engine: Engine = "tunesmith",
 ) -> Table:
     """Metrics of every point in `params`: arrays of one length, zipped; scalars repeated; the unnamed take defaults.
 
     `metrics` names those that are wanted, of `domain.metrics.METRICS`; without it they are the account's, which cost
-    the least: one of the path alone needs every bar's equity.
+    the least: one of the path alone needs every bar's equity. `engine` vectorbt gives the same numbers, slowly, and NaN
+    where an account's course means something else there (see `compute.vectorbt_engine`).
     Points that break a `require` are NaN rows. Bars before `start` only warm indicators up. Raises `Invalid` with the
     path of the argument for what cannot be.
     """
     points = encode_points(rule.parameters, params or {})
-    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash)
+    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash, engine)
+    check_engine(rule, engine, execution.costs, direction)
     start = _first_bar(bars, start)
     wanted = None if metrics is None else _metric_names(metrics)
     n_threads = n_threads or _n_cores()
@@ -184,6 +188,7 @@ def optimize(
     constraints: ApprovalCriteria | None = None,
     holdout_share: float = HOLDOUT_SHARE,
     max_points: int = MAX_POINTS,
+    engine: Engine = "tunesmith",
     progress: Callable[[int, int], None] | None = None,
 ) -> Study:
     """Search `param_ranges` (empty: what the strategy declares) for the best `target`.
@@ -193,7 +198,8 @@ def optimize(
     with the path of the argument for what cannot be, and for a search of more than `max_points` trials.
     """
     one_of(target, (*METRICS, *TARGET_ALIASES), "metric", "/target")
-    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash)
+    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash, engine)
+    check_engine(rule, engine, execution.costs, direction)
     floor = merge(_criteria(constraints, "/constraints"), search_floor(DEFAULT_CRITERIA))
     space = build_space(rule.parameters, param_ranges, "/param_ranges")
     max_iterations = as_declared(max_iterations, _Count, "/max_iterations")
@@ -222,7 +228,8 @@ def judge(study: Study, criteria: ApprovalCriteria | None = None, *, min_bars: i
     point = study.points[study.best_index]
     n_out = len(study.bars) - study.split.out_start
     plan = decide(asked, Segments(study.split.n_in_sample, n_out, min_bars))
-    decision = run_plan(plan, study.strategy, study.bars, point, study.execution, study.split)
+    execution = replace(study.execution, engine="tunesmith")
+    decision = run_plan(plan, study.strategy, study.bars, point, execution, study.split)
     return Verdict(decision.status, decision.reason, decision.public_checks())
 
 
@@ -303,6 +310,7 @@ def report_point(rule: Strategy, bars: Bars, point: NDArray[np.float64], executi
     """`backtest` for an encoded point float64[p]."""
     metrics = evaluate_points(rule, bars, point[np.newaxis], execution, start=start, metrics=METRICS)
     numbers = {name: float(values[0]) for name, values in metrics.items()}
+    check_given(execution.engine, numbers)
     traced = trace(rule, bars, point, execution, start=start)
     disagreements = confirm(traced, numbers, bars, execution, start)
     full = full_report(traced, bars, execution, start)

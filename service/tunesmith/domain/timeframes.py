@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tunesmith.domain.parameters import shown
 from tunesmith.errors import Invalid
 
 UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -21,5 +22,5 @@ def timeframe_ms(timeframe: str, path: str | None = None) -> int:
     """Length of `timeframe` in milliseconds; raises `Invalid` for what is not a number and one of s, m, h, d, w."""
     match = _TIMEFRAME.fullmatch(timeframe)
     if match is None:
-        raise Invalid(f"{timeframe!r} is no timeframe; expected a form such as 5m, 1h, 1d or 1w", path=path)
+        raise Invalid(f"{shown(timeframe)} is no timeframe; expected a form such as 5m, 1h, 1d or 1w", path=path)
     return int(match[1]) * UNIT_MS[match[2]]

@@ -12,6 +12,9 @@ Fill = Literal["next_open", "close"]
 Direction = Literal["long", "short", "both"]
 """Which side may be traded; signals of the other side are ignored."""
 
+Engine = Literal["tunesmith", "vectorbt"]
+"""What evaluates: our engine, or vectorbt where it means the same: slow, and the same numbers."""
+
 Cash = Annotated[float, msgspec.Meta(ge=1.0, le=1e15)]
 """Initial cash: at least one unit, so that sizes and profits stay far above what rounding and tolerances hide."""
 

@@ -145,5 +145,6 @@ def _backtest_key(task: Assignment, params: dict[str, Scalar], data: Prepared) -
             "fill": window.fill,
             "direction": window.direction,
             "initial_cash": window.initial_cash,
+            "evaluated_by": window.engine,
         },
     )

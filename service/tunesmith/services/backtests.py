@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tunesmith.compute.engines import check_engine
 from tunesmith.domain.messages.backtests import (
     BacktestStarted,
     BacktestStatus,
@@ -11,6 +12,7 @@ from tunesmith.domain.messages.backtests import (
 )
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.space import encode_points
+from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.services import answers, strategies, tasks
 from tunesmith.services.context import Context
@@ -43,6 +45,7 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
     point = encode_points(parsed.parameters, params, "/data/params")
     if not parsed.valid(point)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
+    check_engine(parsed, request.engine, request.costs or Costs(), request.direction, "/data")
     if request.optimization_id is not None:
         found = await optimizations.get(context.database, request.optimization_id)
         if found is None or found.strategy_id != request.strategy_id:

@@ -8,7 +8,7 @@ import msgspec
 
 from tunesmith.domain.messages.markets import MarketRequest
 from tunesmith.domain.timeframes import timeframe_ms
-from tunesmith.domain.trading import Costs, Direction, Fill
+from tunesmith.domain.trading import Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 from tunesmith.services.context import Context
 from tunesmith.services.dates import parse_date
@@ -37,6 +37,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     fill: Fill
     direction: Direction
     initial_cash: float
+    engine: Engine = "tunesmith"
 
     @property
     def withheld_from(self) -> str | None:
@@ -75,6 +76,7 @@ async def window_of(context: Context, request: MarketRequest, symbol: str, *, us
         fill=request.fill,
         direction=request.direction,
         initial_cash=request.initial_cash,
+        engine=request.engine,
     )
 
 

@@ -53,6 +53,7 @@ def make_report(origin: Origin, assignment: Assignment, data: Prepared, made: di
         fill=window.fill,
         direction=window.direction,
         initial_cash=window.initial_cash,
+        engine=window.engine,
         stats=made["stats"],
         trades=made["trades"],
         equity=made["equity"],

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tunesmith.compute.engines import check_engine
 from tunesmith.compute.objective.objective import Objective
 from tunesmith.compute.problem import problem_of, region_of
 from tunesmith.compute.rules.strategy import Strategy
@@ -16,6 +17,7 @@ from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.search_plan import SearchPlan
 from tunesmith.domain.stop_rules import StopRules
+from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.services import strategies, tasks
 from tunesmith.services.context import Context
@@ -59,6 +61,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
     """
     row = await strategies.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
     rule = strategies.parse(row)
+    check_engine(rule, request.engine, request.costs or Costs(), request.direction, "/data")
     objective = Objective.parse(request.optimization_target)
     _refuse(request, objective)
     ranges: dict[str, Any] = msgspec.to_builtins(request.param_ranges)
@@ -140,7 +143,7 @@ async def insert_search(conn: Connection, user: str, client: str | None, task_id
             end_date=iso(window.end_ms),
             withheld_from=window.withheld_from,
             data_hash=made.data_hash,
-            details={"plan": task.plan, "costs": window.costs, "fill": window.fill},
+            details={"plan": task.plan, "costs": window.costs, "fill": window.fill, "engine": window.engine},
         ),
     )
     return row

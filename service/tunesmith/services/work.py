@@ -67,4 +67,5 @@ def work_of(context: Context, assignment: Assignment, data: Prepared) -> Work:
         fill=window.fill,
         direction=window.direction,
         initial_cash=window.initial_cash,
+        engine=window.engine,
     )

@@ -36,8 +36,9 @@ class ReportSummaryRow(Row, frozen=True, kw_only=True):
 
 
 class ReportRow(ReportSummaryRow, frozen=True, kw_only=True):
-    """A whole report: `equity` holds pairs of UTC milliseconds and equity."""
+    """A whole report: `equity` holds pairs of UTC milliseconds and equity, `engine` is what evaluated."""
 
+    engine: str = "tunesmith"
     stats: dict[str, Any]
     trades: list[dict[str, Any]]
     equity: list[tuple[int, float]]

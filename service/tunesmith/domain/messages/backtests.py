@@ -78,6 +78,7 @@ class Report(Reply, frozen=True, kw_only=True):
     costs: dict[str, float]
     fill: str
     direction: str
+    engine: str
     created_at: str
     stats: dict[str, Any]
     trades: list[dict[str, Any]]

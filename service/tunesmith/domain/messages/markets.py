@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from tunesmith.domain.messages.envelope import Date, Reply, Request, Symbol, Timeframe, Venue
-from tunesmith.domain.trading import Cash, Costs, Direction, Fill
+from tunesmith.domain.trading import Cash, Costs, Direction, Engine, Fill
 
 
 class MarketRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,7 +20,7 @@ class MarketRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     costs: Costs | None = None
     fill: Fill = "next_open"
     direction: Direction = "long"
-    engine: Literal["tunesmith"] = "tunesmith"
+    engine: Engine = "tunesmith"
     initial_cash: Cash = 10_000.0
 
 

@@ -58,8 +58,8 @@ class ListStrategies(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
 class StrategyReply(Reply, frozen=True, kw_only=True):
     """A strategy with its parsed parameters.
 
-    `kind` is rule (in the language) or kernel (compiled: part of the product, or installed by the operator). One that is
-    installed no more, or in another version, has no parameters.
+    `kind` is rule (in the language) or kernel (compiled: part of the product, or installed by the operator). Without
+    parameters is one that is installed no more, or in another version.
     """
 
     id: str

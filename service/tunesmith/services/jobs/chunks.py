@@ -194,7 +194,7 @@ def _bind(spec: SearchSpec) -> tuple[BoundSearch, list[SearchedMarket]]:
 
 
 def _execution(work: Work) -> Execution:
-    return Execution(work.costs, work.fill, work.direction, work.initial_cash)
+    return Execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine)
 
 
 def _point(rule: Strategy, params: dict[str, Scalar]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.search_plan import SearchPlan
-from tunesmith.domain.trading import Costs, Direction, Fill
+from tunesmith.domain.trading import Costs, Direction, Engine, Fill
 
 
 class Timed(NamedTuple):
@@ -66,6 +66,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     fill: Fill
     direction: Direction
     initial_cash: float
+    engine: Engine = "tunesmith"
 
 
 class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):

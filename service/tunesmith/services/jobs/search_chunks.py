@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.engines import MEANS_OTHERWISE
 from tunesmith.compute.search import Found, Market
 from tunesmith.compute.search import Search as BoundSearch
 from tunesmith.domain.space import decode_point
@@ -25,7 +26,8 @@ _searches: OrderedDict[str, tuple[BoundSearch, list[Market]]] = OrderedDict()
 def run_search(payload: Search, bind: Bind) -> Trials:
     """Evaluate a range of trials; `bind` makes the search of a spec that this worker does not know yet."""
     search, markets = _told(payload, bind)
-    return _trials(search, search.evaluate(markets, payload.start, payload.stop))
+    found = search.evaluate(markets, payload.start, payload.stop)
+    return _trials(search, found, by_vectorbt=markets[0].execution.engine == "vectorbt")
 
 
 def propose_points(payload: Search, bind: Bind) -> list[str]:
@@ -64,15 +66,19 @@ def _told(payload: Search, bind: Bind) -> tuple[BoundSearch, list[Market]]:
     return known
 
 
-def _trials(search: BoundSearch, found: Found) -> Trials:
+def _trials(search: BoundSearch, found: Found, *, by_vectorbt: bool) -> Trials:
     valid = search.region.valid(found.points).tolist()
+    errors = [None if keeps else "breaks a condition between the parameters" for keeps in valid]
+    if by_vectorbt:
+        unknown = np.isnan(found.metrics["total_return"]).tolist()
+        errors = [error or (MEANS_OTHERWISE if nan else None) for error, nan in zip(errors, unknown, strict=True)]
     return Trials(
         start=found.start,
         params=_params(search, found.points),
         metrics=dict(found.metrics),
         values=found.values,
         eligible=found.eligible,
-        errors=[None if keeps else "breaks a condition between the parameters" for keeps in valid],
+        errors=errors,
         by_symbol=None if found.by_symbol is None else _by_symbol(found.by_symbol, len(found.points)),
         points=found.points,
         scores=np.where(found.eligible[:, np.newaxis], found.scores, np.nan),
