@@ -20,8 +20,8 @@ _FACE = {
     "TunesmithError": "tunesmith.errors",
     "backtest": "tunesmith.compute.library",
     "evaluate": "tunesmith.compute.library",
-    "judge": "tunesmith.compute.library",
-    "optimize": "tunesmith.compute.library",
+    "judge": "tunesmith.compute.study",
+    "optimize": "tunesmith.compute.study",
     "strategy": "tunesmith.compute.library",
 }
 
@@ -42,8 +42,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from tunesmith.client import AsyncClient, Client
-    from tunesmith.compute.library import backtest, evaluate, judge, optimize, strategy
+    from tunesmith.compute.library import backtest, evaluate, strategy
     from tunesmith.compute.rules.strategy import Strategy
+    from tunesmith.compute.study import judge, optimize
     from tunesmith.domain.bars import Bars
     from tunesmith.domain.trading import Costs
     from tunesmith.errors import TunesmithError

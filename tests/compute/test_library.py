@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import tunesmith as ts
-from tunesmith.compute.library import MAX_POINTS, Report, Study, Table, Verdict
+from tunesmith.compute.library import Report, Table
+from tunesmith.compute.study import MAX_POINTS, Study, Verdict
 from tunesmith.config import Settings
+from tunesmith.domain.criteria import bounds
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, PATH_METRICS
 from tunesmith.errors import Invalid
@@ -87,7 +89,7 @@ def test_a_study_without_an_eligible_trial_has_no_best() -> None:
 
 def test_a_search_asks_for_some_trades_where_nobody_says() -> None:
     study = ts.optimize(RULE, BARS, {"n": [3]}, costs=FREE)
-    assert study.constraints == ApprovalCriteria(min_trades=Settings().decision.min_trades)
+    assert study.plan.bounds == bounds(ApprovalCriteria(min_trades=Settings().decision.min_trades))
 
 
 def test_metrics_of_the_path_are_there_where_they_are_asked_for() -> None:
@@ -146,7 +148,7 @@ def test_terms_that_cannot_be_are_refused_by_name(
     ("metrics", "path", "says"),
     [
         (["sharpe", "omga"], "/metrics/1", "did you mean 'omega'"),
-        ([None], "/metrics/0", "None is no metric"),
+        ([None], "/metrics/0", "None is no target"),
         ("omega", "/metrics", "a list"),
         ([], "/metrics", "a list"),
     ],
@@ -175,7 +177,7 @@ def test_a_start_that_is_no_bar_is_refused(call: Callable[..., object], start: A
         ({"holdout_share": 0.99999}, "/holdout_share", "leaves none"),
         ({"method": "gird"}, "/method", "did you mean 'grid'"),
         ({"target": "sharp"}, "/target", "did you mean 'sharpe'"),
-        ({"target": None}, "/target", "None is no metric"),
+        ({"target": None}, "/target", "None is no target"),
         ({"max_iterations": 0}, "/max_iterations", "0"),
         (
             {"max_iterations": 10**9, "method": "random", "param_ranges": {}},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tunesmith.compute.conditions import read_conditions, required
@@ -12,10 +14,11 @@ from tunesmith.domain.search_plan import SearchPlan
 from tunesmith.domain.space import build_space, encode_points
 
 
-def region_of(rule: Strategy, plan: SearchPlan) -> Region:
-    """Where a plan searches; raises `Invalid` for ranges and conditions that cannot be."""
-    space = build_space(rule.parameters, plan.ranges)
-    return Region(space, (*required(rule), *read_conditions(plan.conditions, rule.parameters)))
+def region_of(rule: Strategy, plan: SearchPlan, *, at: str = "/data") -> Region:
+    """Where a plan searches; raises `Invalid`, with a path below `at`, for ranges and conditions that cannot be."""
+    space = build_space(rule.parameters, plan.ranges, f"{at}/param_ranges")
+    own = (replace(condition, path=f"{at}/param_ranges") for condition in required(rule))
+    return Region(space, (*own, *read_conditions(plan.conditions, rule.parameters, f"{at}/conditions")))
 
 
 def problem_of(rule: Strategy, plan: SearchPlan, region: Region, n_targets: int) -> Problem:

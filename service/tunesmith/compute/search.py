@@ -79,12 +79,16 @@ class Found:
 class Search:
     """The trials of a plan for a strategy. Raises `Invalid` with the request's path for what cannot be searched."""
 
-    def __init__(self, rule: Strategy, plan: SearchPlan) -> None:
+    def __init__(
+        self, rule: Strategy, plan: SearchPlan, objective: Objective | None = None, *, at: str = "/data"
+    ) -> None:
+        """`objective` is the plan's, where it is parsed already; paths of errors begin at `at`."""
         self.rule = rule
         self.plan = plan
-        self.objective = Objective.parse(plan.target)
-        self.region = region_of(rule, plan)
-        self.sampler: Sampler = make_sampler(plan.method, problem_of(rule, plan, self.region, self.objective.n_targets))
+        self.objective = objective or Objective.parse(plan.target)
+        self.region = region_of(rule, plan, at=at)
+        problem = problem_of(rule, plan, self.region, self.objective.n_targets)
+        self.sampler: Sampler = make_sampler(plan.method, problem, f"{at}/options")
         self.learns = plan.method in LEARNING
         self.n_told = 0
         self._metrics = search_metrics({*self.objective.metrics, *(bound.metric for bound in plan.bounds)})
