@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.command import run, said
+from stepped.packages import AVERAGING, install
 from tunesmith.cli import checks
 from tunesmith.config import Server, Settings
 
@@ -128,3 +129,24 @@ def _free(folder: Path) -> Path:
     file = folder / "t.toml"
     file.write_text('[server]\nrequests = "tcp://127.0.0.1:2"\n')
     return file
+
+
+def test_installed_strategies_that_fail_to_load_are_broken() -> None:
+    assert checks.check_strategies([], []).verdict == "note"
+    fine = checks.check_strategies(["averaging_v1.0"], [])
+    assert (fine.verdict, fine.says) == ("ok", "1 installed: averaging_v1.0")
+    failure = {"name": "dca", "value": "dca:STRATEGY", "reason": "SyntaxError: invalid syntax"}
+    found = checks.check_strategies(["averaging_v1.0"], [failure])
+    assert found.verdict == "broken"
+    assert found.says == "dca:STRATEGY fails to load: SyntaxError: invalid syntax"
+
+
+def test_a_worker_says_which_installed_strategies_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "averaging_package", AVERAGING)
+    install(tmp_path, "broken_package", "import no_such_module_anywhere")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = run("doctor", "--json", "--data-dir", tmp_path / "data")
+    about = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert about["strategies"]["verdict"] == "broken"
+    assert "no_such_module_anywhere" in about["strategies"]["says"]
+    assert about["worker"]["verdict"] == "ok"

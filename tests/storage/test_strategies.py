@@ -107,3 +107,25 @@ async def test_a_built_in_strategy_whose_code_changed_has_a_new_version(database
     await database.write(lambda conn: strategies.seed_builtins(conn, [named]))
     row = await get(database, MA.id)
     assert (row.version, row.default_params, row.code) == ("1.1", {}, MA.code)
+
+
+@over_database
+async def test_installed_strategies_come_and_go_and_leave_a_users_own_alone(database: Database) -> None:
+    mine = msgspec.structs.replace(MA, id="mine")
+    steps = msgspec.structs.replace(GRID, id="steps")
+    await database.write(lambda conn: strategies.create(conn, mine))
+
+    async def seed(*texts: StrategyText) -> list[str]:
+        await database.write(lambda conn: strategies.seed_builtins(conn, [MA, GRID]))
+        return await database.write(lambda conn: strategies.seed_installed(conn, texts, [MA.id, GRID.id]))
+
+    assert await seed(steps, msgspec.structs.replace(steps, id="mine")) == ["mine"]
+    assert (await get(database, "steps")).builtin
+    row = await get(database, "mine")
+    assert (row.builtin, row.kind, row.code) == (False, "rule", MA.code)
+    assert await seed() == []
+    assert await strategies.ids(database) == [GRID.id, MA.id, "mine"]
+    assert (await get(database, "steps")).deleted_at is not None
+    assert await seed(steps) == []
+    assert (await get(database, "steps")).deleted_at is None
+    assert await strategies.versions(database, "steps") == [GRID.version]

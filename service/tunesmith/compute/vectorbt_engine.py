@@ -43,8 +43,8 @@ from tunesmith.compute.signals import Signals
 from tunesmith.compute.walk import PreparedBars, empty_results
 from tunesmith.domain.timeframes import timeframe_ms
 
-_BUDGET = 96 * 2**20
-_BYTES_A_CELL = 160
+_BUDGET = 128 * 2**20
+_BYTES_A_CELL = 500
 _WORN_DOWN = 1e-5
 _CLOSED = 1
 
