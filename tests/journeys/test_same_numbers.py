@@ -17,7 +17,7 @@ from reference.metrics import slow_metrics
 from reference.rules import read
 from reference.simulator import Level, Run, Signal, simulate
 from tunesmith.compute.execution import Execution
-from tunesmith.compute.library import default_boundary, split_at
+from tunesmith.compute.split import default_boundary, split_at
 
 PARAMS = {
     "ma_cross_v1.0": [
