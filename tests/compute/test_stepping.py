@@ -25,6 +25,7 @@ from tunesmith.compute.replay import confirm
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.stepping import Sizing, Stepped
 from tunesmith.compute.strategies.installed import as_strategy
+from tunesmith.compute.strategies.stepped_walk import is_ready
 from tunesmith.compute.trace import trace
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS
@@ -207,7 +208,10 @@ def test_a_step_may_use_what_numba_knows(declared: Make) -> None:
             state[int(bar.number) % 5] = bar.close
             return enter_long() if bar.close > np.sort(state[:5])[2] else leave()
     """
-    assert len(trace(declared(code), bars, np.zeros(0), Execution()).orders) > 5
+    strategy = declared(code)
+    assert len(trace(strategy, bars, np.zeros(0), Execution()).orders) > 5
+    assert is_ready(strategy)
+    assert not is_ready(declared(code.replace("[2]", f"[{np.random.default_rng().integers(10, 2**40)} % 5]")))
 
 
 @pytest.mark.parametrize(
