@@ -114,6 +114,7 @@ class Bench:
 
 def print_table(bench: Bench, seconds: float) -> None:
     found = bench.found
+    unused = ", ".join(sorted(WORDS - set(bench.words)))
     print(f"seed {bench.seed}, {seconds:.0f} s")
     rows = {
         "different rules": f"{found.n_rules:,} ({len(bench.kernels):,} compiled functions; {found.n_traded:,} traded)",
@@ -125,7 +126,7 @@ def print_table(bench: Bench, seconds: float) -> None:
         "replays by vectorbt": ", ".join(f"{name} {n:,}" for name, n in found.n_replays.items())
         + f"; {found.n_dust:,} left out: account worn down to 1e-5",
         "signals cut": f"{bench.n_cuts:,} times",
-        "words of the language": f"{len(bench.words)} of {len(WORDS)}, all but {sorted(WORDS - set(bench.words))}",
+        "words of the language": f"{len(bench.words)} of {len(WORDS)}; never: {unused or 'none'}",
     }
     for name, text in rows.items():
         print(f"  {name:26s}{text}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -25,6 +25,7 @@ from tunesmith.compute.replay import confirm
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.stepping import Sizing, Stepped
 from tunesmith.compute.strategies.installed import as_strategy
+from tunesmith.compute.strategies.stepped_walk import is_ready
 from tunesmith.compute.trace import trace
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS
@@ -33,6 +34,7 @@ from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Internal, Invalid
 
+Make = Callable[[str], Strategy]
 SIZINGS = [Sizing(), Sizing("fraction", 0.3), Sizing("fraction", 1.5), Sizing("cash", 250.0), Sizing("cash", 5000.0)]
 
 
@@ -162,7 +164,33 @@ def test_sees_nothing_ahead() -> None:
         np.testing.assert_array_equal(part.equity, whole.equity[:cut])
 
 
-def test_bars_before_the_start_warm_up_the_memory_only() -> None:
+@pytest.fixture
+def declared(tmp_path: Path) -> Iterator[Make]:
+    """Makes a strategy whose step is the given code, in a module of its own."""
+    names: list[str] = []
+
+    def make(code: str) -> Strategy:
+        text = "from textwrap import indent\nimport numpy as np\nfrom tunesmith.compute.stepping import *\n" + dedent(
+            code
+        )
+        name = f"made_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        file = tmp_path / f"{name}.py"
+        file.write_text(text)
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        names.append(name)
+        spec.loader.exec_module(module)
+        return as_strategy(Stepped(id="made", version="1", parameters=(), step=module.step, doc="made"))
+
+    yield make
+    for name in names:
+        del sys.modules[name]
+
+
+def test_bars_before_the_start_warm_up_the_memory_only(declared: Make) -> None:
     bars = random_bars(np.random.default_rng(4), 50)
     code = """
         def step(state, account, bar, point):
@@ -173,14 +201,17 @@ def test_bars_before_the_start_warm_up_the_memory_only() -> None:
     assert [order.bar for order in traced.orders] == [20]
 
 
-def test_a_step_may_use_what_numba_knows() -> None:
+def test_a_step_may_use_what_numba_knows(declared: Make) -> None:
     bars = random_bars(np.random.default_rng(4), 50)
     code = """
         def step(state, account, bar, point):
             state[int(bar.number) % 5] = bar.close
             return enter_long() if bar.close > np.sort(state[:5])[2] else leave()
     """
-    assert len(trace(declared(code), bars, np.zeros(0), Execution()).orders) > 5
+    strategy = declared(code)
+    assert len(trace(strategy, bars, np.zeros(0), Execution()).orders) > 5
+    assert is_ready(strategy)
+    assert not is_ready(declared(code.replace("[2]", f"[{np.random.default_rng().integers(10, 2**40)} % 5]")))
 
 
 @pytest.mark.parametrize(
@@ -189,33 +220,20 @@ def test_a_step_may_use_what_numba_knows() -> None:
         ("def step(state, account, bar, point):\n    return {}[account.colour]", Invalid, "cannot be compiled"),
         ("def step(state, account, bar, point):\n    return 1.0", Invalid, "cannot be compiled"),
         (
-            "def step(state, account, bar, point):\n    if bar.number > 3.0:\n        raise ValueError('no')\n    return hold()",
+            "def step(state, account, bar, point):\n"
+            "    if bar.number > 3.0:\n        raise ValueError('no')\n    return hold()",
             Internal,
             "ValueError: no",
         ),
         ("def step(state, account, bar, point):\n    textwrap.dedent\n    return indent()", Invalid, "own module"),
     ],
 )
-def test_a_step_that_does_not_work_is_said_to_be_so(code: str, error: type[Exception], says: str) -> None:
+def test_a_step_that_does_not_work_is_said_to_be_so(
+    declared: Make, code: str, error: type[Exception], says: str
+) -> None:
     bars = random_bars(np.random.default_rng(4), 50)
     with pytest.raises(error, match=says):
         evaluate_points(declared(code), bars, np.zeros((1, 0)), Execution())
-
-
-def declared(code: str) -> Strategy:
-    """A strategy whose step is `code`, in a module of its own."""
-    text = "from textwrap import indent\nimport numpy as np\nfrom tunesmith.compute.stepping import *\n" + dedent(code)
-    name = f"made_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    folder = Path(tempfile.mkdtemp())
-    file = folder / f"{name}.py"
-    file.write_text(text)
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return as_strategy(Stepped(id="made", version="1", parameters=(), step=module.step, doc="made"))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tunesmith as ts
 from reference.cases import random_bars
 from stepped import colours
 from tunesmith.compute.engines import check_engine, share_left
@@ -171,3 +172,21 @@ def test_the_share_left_is_that_of_a_round_trip() -> None:
     assert share_left(costs, short=False) == pytest.approx(0.99 * 0.98 / (1.01 * 1.02))
     sold = 1 / (0.98 * 1.01)
     assert share_left(costs, short=True) == pytest.approx(1 + sold * 0.98 * 0.99 - sold * 1.02 * 1.01)
+
+
+def test_the_library_searches_with_either_engine() -> None:
+    bars = random_bars(np.random.default_rng(9), 900)
+    asked = {"fast_period": [2, 5, 8], "slow_period": [12, 20, 30], "signal_threshold": 0.0}
+    studies = [
+        ts.optimize(ts.strategy("ma_cross_v1.0"), bars, asked, engine=engine) for engine in ("tunesmith", "vectorbt")
+    ]  # type: ignore[arg-type]
+    ours, theirs = (study.table.metrics for study in studies)
+    for name, values in ours.items():
+        np.testing.assert_allclose(theirs[name], values, rtol=1e-9, atol=1e-9, err_msg=name)
+    assert studies[0].best_params == studies[1].best_params
+    verdicts = [ts.judge(study) for study in studies]
+    assert verdicts[0] == verdicts[1]
+    for refused in (ts.evaluate, ts.optimize):
+        with pytest.raises(Invalid) as error:
+            refused(ts.strategy("rsi_reversion"), bars, engine="vectorbt")  # type: ignore[operator]
+        assert error.value.path == "/engine"

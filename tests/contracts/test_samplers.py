@@ -41,7 +41,7 @@ REGIONS = {
     "conditions, too many to list": region_of(WIDE, conditions=["a < b < c < d"]),
     "some fixed": region_of((FAST, SLOW, SHARE, FLAG), {"fast": [3, 20, 9], "slow": 10, "share": {}}, ["fast < slow"]),
 }
-N = 60
+N = 48
 NOT_LEARNING = ("grid", "random", "latin_hypercube", "sobol")
 LEARNING = tuple(method for method in SAMPLERS if method not in NOT_LEARNING)
 
@@ -73,8 +73,8 @@ class TestMethod:
         one, other = (trials(method, region, seed) for seed in (1, 2))
         assert np.array_equal(one, other) == (method in ("grid", "staged"))
 
-    @settings(max_examples=5, deadline=None)
-    @given(cuts=st.lists(st.integers(0, N), max_size=4), batch=st.sampled_from([1, 7, 64]))
+    @settings(max_examples=3, deadline=None)
+    @given(cuts=st.lists(st.integers(0, N), min_size=1, max_size=3), batch=st.sampled_from([1, 7, 64]))
     def test_a_search_that_is_taken_up_again_equals_one_run(
         self, method: str, region: Region, cuts: list[int], batch: int
     ) -> None:
@@ -213,7 +213,7 @@ def regions(draw: st.DrawFn) -> Region:
 
 
 @pytest.mark.parametrize("method", SAMPLERS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(region=regions(), seed=st.integers(0, 2**53), n=st.integers(1, 30), cut=st.integers(0, 30))
 def test_any_space_is_searched_or_refused(method: str, region: Region, seed: int, n: int, cut: int) -> None:
     asked = problem_of(region, n, seed)
@@ -225,7 +225,10 @@ def test_any_space_is_searched_or_refused(method: str, region: Region, seed: int
         refused = None
     if refused is not None:
         assert (refused.path or "").startswith("/data/conditions/")
-        assert region.size.n == 0
+        if method == "grid" or region.is_discrete:
+            assert region.size.n == 0
+        else:
+            assert region.share < 0.001
         return
     assert_inside(region, points)
     assert len(np.unique(points, axis=0)) == len(points) > 0

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunesmith.domain.dimension import digits
 from tunesmith.domain.parameters import Parameter, Range
 from tunesmith.domain.space import build_space, decode_point, encode_points
 from tunesmith.errors import Invalid
@@ -241,6 +242,34 @@ def test_every_wrong_range_is_named_at_once() -> None:
 def test_a_misspelt_parameter_gets_the_nearest_name() -> None:
     with pytest.raises(Invalid, match="did you mean 'fast'"):
         build_space(ALL, {"fats": [5]})
+
+
+def test_an_empty_range_is_the_declared_one() -> None:
+    space = build_space(ALL, {"mode": {}, "flag": Range(), "fast": {}})
+    assert [(d.name, d.size) for d in space.dimensions] == [("fast", 99), ("mode", 2), ("flag", 2)]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.data())
+def test_places_along_axes_are_the_digits_of_an_index(sizes: list[int], data: st.DataObject) -> None:
+    wide = [*sizes, 10**9, 3] if data.draw(st.booleans()) else sizes
+    index = np.array(data.draw(st.lists(st.integers(0, int(np.prod(wide)) - 1), min_size=1, max_size=5)))
+    assert [place.tolist() for place in digits(index, wide)] == [p.tolist() for p in np.unravel_index(index, wide)]
+
+
+@pytest.mark.parametrize(
+    ("spec", "codes", "ranks"),
+    [
+        ({"min": 10, "max": 30, "step": 5}, [10, 12.4, 12.6, 30, 400], [0, 0, 1, 4, 4]),
+        ([40, 10, 20], [0, 10, 14, 16, 29, 31, 99], [0, 0, 0, 1, 1, 2, 2]),
+        ([40], [0, 40, 50], [0, 0, 0]),
+        ([40, 10], [25, 26], [0, 1]),
+    ],
+)
+def test_the_nearest_of_discrete_values_by_rank(spec: Any, codes: list[float], ranks: list[int]) -> None:
+    (dimension,) = build_space(ALL, {"fast": spec}).dimensions
+    assert dimension.rank(np.array(codes, float)).tolist() == ranks
+    own = dimension.sample(dimension.unit(dimension.at(np.arange(dimension.size))))
+    assert own.tolist() == dimension.at(np.arange(dimension.size)).tolist()
 
 
 def test_a_range_object_and_its_dict_mean_the_same() -> None:

@@ -39,7 +39,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -155,7 +155,8 @@ class Stepped:
         for wrong in _mistakes(self):
             raise Invalid(f"strategy {self.id!r}: {wrong}")
         if not self.doc:
-            object.__setattr__(self, "doc", inspect.getdoc(inspect.getmodule(self.plain_step)) or "")
+            module = inspect.getmodule(self.plain_step)
+            object.__setattr__(self, "doc", inspect.cleandoc(module.__doc__ or "") if module else "")
 
     @property
     def plain_step(self) -> Any:
@@ -171,11 +172,14 @@ class Stepped:
         return found
 
 
-def _mistakes(declared: Stepped) -> Any:
+def _mistakes(declared: Stepped) -> Iterator[str]:
     names = [parameter.name for parameter in declared.parameters]
+    numbers = [parameter.name for parameter in declared.parameters if parameter.kind in ("int", "float")]
     if len(set(names)) != len(names) or len(names) > MAX_PARAMETERS:
         yield f"its parameters need names of their own, and there may be {MAX_PARAMETERS}"
     for parameter in declared.parameters:
+        if not parameter.name.isidentifier():
+            yield f"{parameter.name!r} is no name for a parameter"
         wrong = parameter.check(parameter.default)
         if wrong:
             yield f"the default of {parameter.name}: {wrong}"
@@ -188,7 +192,7 @@ def _mistakes(declared: Stepped) -> Any:
     if declared.sizing.kind not in ("all_equity", "fraction", "cash"):
         yield f"there is no sizing {declared.sizing.kind!r}"
     for what, value in (("sizing", declared.sizing.amount), ("max_entries", declared.max_entries)):
-        if isinstance(value, str) and value not in names:
-            yield f"{what} names a parameter {value!r} that it does not have"
+        if isinstance(value, str) and value not in numbers:
+            yield f"{what} names a parameter {value!r}, and it has no int or float of that name"
         if not isinstance(value, str) and not value > 0:
             yield f"{what} must be above 0"

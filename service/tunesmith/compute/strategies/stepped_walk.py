@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tunesmith.compute import stepping
 from tunesmith.compute.kernel_arrays import Results, Terms
 from tunesmith.compute.kernel_stepping import N_BOOK, SIZING, SIZINGS
-from tunesmith.compute.rules.generated import load_kernel
+from tunesmith.compute.rules.generated import is_compiled, load_kernel
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.stepping import Stepped
 from tunesmith.compute.strategies.grid import walk_grids
@@ -87,6 +87,11 @@ def walk_of(strategy: Strategy) -> Walk:
     if strategy.stepped is None:
         return _walk_grid
     return _SteppedWalk(strategy, strategy.stepped)
+
+
+def is_ready(strategy: Strategy) -> bool:
+    """Whether the walk of a strategy that is not a rule has been compiled on this machine before."""
+    return strategy.stepped is None or is_compiled(_SOURCE.format(key=_key(strategy, strategy.stepped)))
 
 
 def _walk_grid(prepared: PreparedBars, points: NDArray[np.float64], terms: Terms, out: Results) -> None:

@@ -28,6 +28,7 @@ from tunesmith.compute.selection import knee, pareto_front
 from tunesmith.compute.split import annualized, split_at
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.compute.strategies.installed import installed_strategy
+from tunesmith.compute.strategies.stepped_walk import is_ready
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.messages.markets import ImportReport
 from tunesmith.domain.parameters import Scalar
@@ -182,6 +183,8 @@ def _load(work: Work) -> tuple[Strategy, Bars]:
     rule = _strategy(work.strategy)
     if rule.kind == "rule" and not is_compiled(rule.plan.source):
         worker.doing(f"compiling the rule {rule.id} {rule.version}: a few seconds, once on this machine")
+    elif not is_ready(rule):
+        worker.doing(f"compiling the step of {rule.id} {rule.version}: a few seconds, once on this machine")
     return rule, _bars(work.data_dir, work.snapshot)
 
 
