@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 _ALPHA = 0.5
 """How far a blend reaches beyond its parents, as a share of their distance (BLX-0.5, Eshelman & Schaffer 1993)."""
 
-_ROUNDS = 32
+_ROUNDS = 8
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 n, m, d: trials it learns from, candidates, features. Cost of a batch: O(n² m), with n <= 300 and m <= 1,012.
 
 1. The first batch is spread over the region, after the warm points.
-2. Scores become normal quantiles of their ranks, so that neither outliers nor cliffs bend the surface; a trial without
-   a score ranks below all others. Of more than 300 trials, the 150 best and an even selection of the rest.
+2. Scores further below the median than the best is above it count as that far, as do trials without a score, so that
+   cliffs do not bend the surface. Of more than 300 trials, the 150 best and an even selection of the rest.
 3. Features are the positions on the axes, the middle of a discrete value's part, and 0 or 1 for each choice.
 4. scikit-learn's GaussianProcessRegressor, Matérn 5/2 with a length for each feature and noise. The lengths are fitted
    to the first trials, up to the last of the numbers 1.3^k, so that they are a function of what was told.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_BATCH = 8
+_BATCH = 4
 _INITIAL = 16
 _XI = 0.01
 _KAPPA = 2.0
@@ -48,7 +48,7 @@ _LEAST_VARIANCE = 1e-12
 
 
 class GaussianProcess(Learner):
-    """Defaults: `n_initial` 16, `batch` 8, `acquisition` ei; `xi` 0.01 and `kappa` 2 in deviations of ranked scores."""
+    """Defaults: `n_initial` 16, `batch` 4, `acquisition` ei; `xi` 0.01 and `kappa` 2 in deviations of the scores."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -72,7 +72,7 @@ class GaussianProcess(Learner):
         with threadpool_limits(limits=1):
             rows = self._selected(len(self.points), _MOST_LEARNED)
             process = _regressor(self._kernel(), optimizer=None)
-            targets = ranked(self.scores[:, 0])[rows]
+            targets = levelled(self.scores[:, 0])[rows]
             process.fit(self._features(self.points[rows]), targets)
             picked = self._picked(process, self._features(candidates), float(targets.max()), n)
         return candidates[picked]
@@ -120,7 +120,7 @@ class GaussianProcess(Learner):
             process = _regressor(_matern(features.shape[1]), optimizer="fmin_l_bfgs_b")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                process.fit(features, ranked(self.scores[:milestone, 0])[rows])
+                process.fit(features, levelled(self.scores[:milestone, 0])[rows])
             self._fitted = (milestone, process.kernel_)
         return self._fitted[1]
 
@@ -149,13 +149,14 @@ class GaussianProcess(Learner):
         return np.concatenate([found, self.known.new(near, found)])
 
 
-def ranked(scores: Floats) -> Floats:
-    """Normal quantiles of the ranks of `scores` float64[n], equals alike, the undefined below all; float64[n]."""
-    from scipy.special import ndtri
-    from scipy.stats import rankdata
-
-    ranks = rankdata(np.where(np.isnan(scores), -np.inf, scores))
-    return np.asarray(ndtri((ranks - 0.5) / len(scores)))
+def levelled(scores: Floats) -> Floats:
+    """`scores` float64[n] with mean 0 and deviation 1, the undefined and the very bad at one level; float64[n]."""
+    finite = scores[np.isfinite(scores)]
+    if not len(finite):
+        return np.zeros(len(scores))
+    best, median = float(finite.max()), float(np.median(finite))
+    level = np.clip(np.where(np.isnan(scores), -np.inf, scores), max(2.0 * median - best, float(finite.min())), best)
+    return np.asarray((level - level.mean()) / (level.std() or 1.0))
 
 
 def _matern(n_features: int) -> Any:

@@ -68,7 +68,7 @@ class TPE(Learner):
         """The study that holds every trial before the batch."""
         if self._study is None:
             verbosity = self._optuna.logging.get_verbosity()
-            self._optuna.logging.set_verbosity(optuna.logging.WARNING)
+            self._optuna.logging.set_verbosity(self._optuna.logging.WARNING)
             self._study = self._optuna.create_study(directions=["maximize"] * self.problem.n_targets)
             self._optuna.logging.set_verbosity(verbosity)
         unit = self.region.to_unit(self.points[self._n_added :])
