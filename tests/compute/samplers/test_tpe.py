@@ -25,7 +25,7 @@ def test_optuna_is_told_the_trials_in_their_order_and_those_without_a_score_as_i
     again.tell(points, scores[:, np.newaxis])
     assert len(again.ask(20, again.ready)) == 5
     assert again._study is not None
-    told = again._study.trials
+    told = again._study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
     assert [trial.params["0"] for trial in told] == (points[:, 0] - 2).tolist()
     assert [trial.params["2"] for trial in told] == points[:, 2].tolist()
     undefined = [trial.number for trial in told if trial.constraints["defined"] > 0]

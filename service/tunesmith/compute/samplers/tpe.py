@@ -6,8 +6,9 @@ Watanabe & Onishi 2020.
 1. The first batch is spread over the region, after the warm points.
 2. Optuna's sampler sees the trials told, in their order, each axis by the number of its value (a choice as a choice); a
    trial without a score is one that breaks a constraint, worse than any other.
-3. A batch is drawn from the one estimate with a seed of its own. What is drawn that is known, or breaks the conditions,
-   is drawn again; what is still missing after `_DRAWS` times the batch lies next to what was drawn, or is random.
+3. A batch is drawn from the one estimate with a seed of its own; what is asked for is told as failed, which Optuna
+   leaves out of account, since it comes back as a trial told. What is drawn that is known, or breaks the conditions,
+   is drawn again; what is still missing after four times as many draws as the batch has trials is random.
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ class TPE(Learner):
 
     def propose(self, batch: int, n: int, rng: np.random.Generator) -> Floats:
         study = self._updated()
-        sampler = self._optuna.samplers.TPESampler(
+        study.sampler = self._optuna.samplers.TPESampler(
             n_startup_trials=0, multivariate=True, constant_liar=False, seed=int(rng.integers(2**32))
         )
-        asked = self._optuna.create_trial(state=self._optuna.trial.TrialState.RUNNING)
         found = self.points[:0]
         for _ in range(_DRAWS * n):
-            unit = self._to_unit(sampler.sample_relative(study, asked, self._distributions))
-            found = np.concatenate([found, self.known.new(self.region.from_unit(unit), found)])
+            asked = study.ask(self._distributions)
+            study.tell(asked, state=self._optuna.trial.TrialState.FAIL)
+            found = np.concatenate([found, self.known.new(self.region.from_unit(self._to_unit(asked.params)), found)])
             if len(found) == n:
                 break
         return self.filled(found, n, rng)
