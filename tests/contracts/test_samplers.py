@@ -16,11 +16,11 @@ from scipy.stats import qmc
 
 from compute.samplers.search import problem_of, region_of, run, search, smooth
 from tunesmith.compute.region import Region
-from tunesmith.compute.samplers import OPTIONS, SAMPLERS, choose_method, make_sampler
+from tunesmith.compute.samplers import OPTIONS, SAMPLERS, make_sampler
 from tunesmith.compute.samplers.sampler import Problem
 from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space import Space, build_space, decode_point
+from tunesmith.domain.space import build_space, decode_point
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=30)
@@ -258,19 +258,3 @@ def assert_inside(region: Region, points: Any) -> None:
 DISCRETE = build_space((FAST, BAND, MODE), {})
 CONTINUOUS = build_space((FAST, SHARE), {})
 LARGE = build_space(tuple(Parameter(name=n, kind="int", default=0, low=0, high=99) for n in "abc"), {})
-
-
-@pytest.mark.parametrize(
-    ("space", "asked", "budget", "method"),
-    [
-        (DISCRETE, None, 10_000, "grid"),
-        (DISCRETE, "auto", 100, "grid"),
-        (LARGE, "auto", 100, "random"),
-        (LARGE, None, 10**6, "grid"),
-        (CONTINUOUS, None, 10**9, "random"),
-        (DISCRETE, "random", 10_000, "random"),
-        (CONTINUOUS, "grid", 10, "grid"),
-    ],
-)
-def test_the_method_that_is_chosen(space: Space, asked: str | None, budget: int, method: str) -> None:
-    assert choose_method(space, asked, budget) == method

@@ -193,7 +193,7 @@ def _search(rule: Strategy, plan: SearchPlan, max_points: int) -> Search:
     region = region_of(rule, plan, at="")
     if plan.method != "auto":
         one_of(plan.method, SAMPLERS, "method", "/method")
-    method = choose_method(region.space, plan.method, plan.n_trials)
+    method, _ = choose_method(region, plan.method, plan.n_trials, objective.n_targets)
     search = Search(rule, msgspec.structs.replace(plan, method=method), objective, at="")
     n_trials = search.sampler.n_trials
     if n_trials > max_points:

@@ -101,7 +101,7 @@ def sized(
 ) -> tuple[SearchPlan, str | None]:
     """The plan with its method chosen and its trials counted, and why `auto` chose it; at most `limit` trials."""
     region = region_of(rule, plan)
-    chosen, because = choose_method(region.space, method, plan.n_trials), None
+    chosen, because = choose_method(region, method, plan.n_trials, objective.n_targets)
     plan = msgspec.structs.replace(plan, method=chosen)
     n_trials = make_sampler(chosen, problem_of(rule, plan, region, objective.n_targets)).n_trials
     if n_trials > limit:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tunesmith.compute.region import Region
+from tunesmith.compute.samplers.choice import choose
 from tunesmith.compute.samplers.gaussian_process import GaussianProcess
 from tunesmith.compute.samplers.genetic import Genetic
 from tunesmith.compute.samplers.grid import Grid
@@ -20,7 +22,6 @@ from tunesmith.compute.samplers.staged import Staged
 from tunesmith.compute.samplers.tpe import TPE
 from tunesmith.compute.samplers.zoom import Zoom
 from tunesmith.domain.methods import MethodOptions
-from tunesmith.domain.space import Space
 from tunesmith.errors import FieldError, Invalid
 
 SAMPLERS: dict[str, Callable[[Problem], Sampler]] = {
@@ -48,9 +49,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 """Method name → the options that it knows; none where it is not named."""
 
-AUTO_GRID = 10_000
-"""Points up to which `auto` takes the whole grid, though `max_iterations` be less: that is a second or two."""
-
 
 def make_sampler(method: str, problem: Problem, options_path: str = "/data/options") -> Sampler:
     """The sampler of `method` for `problem`. Raises `Invalid` for an option that the method does not know."""
@@ -68,8 +66,9 @@ def refuse_unknown(method: str, options: MethodOptions, path: str = "/data/optio
         raise Invalid(says, errors=errors)
 
 
-def choose_method(space: Space, method: str | None, max_iterations: int) -> str:
-    """`method`, or for "auto" and None: the grid where it is discrete and cheap, else random."""
-    if method not in (None, "auto"):
-        return method
-    return "grid" if space.is_discrete and space.size <= max(max_iterations, AUTO_GRID) else "random"
+def choose_method(region: Region, method: str, n_trials: int, n_targets: int) -> tuple[str, str | None]:
+    """`method` itself; for "auto" what suits the search, and why."""
+    if method != "auto":
+        return method, None
+    choice = choose(region, n_trials, n_targets)
+    return choice.method, choice.reason
