@@ -148,7 +148,7 @@ def test_terms_that_cannot_be_are_refused_by_name(
     ("metrics", "path", "says"),
     [
         (["sharpe", "omga"], "/metrics/1", "did you mean 'omega'"),
-        ([None], "/metrics/0", "None is no target"),
+        ([None], "/metrics/0", "None is no metric"),
         ("omega", "/metrics", "a list"),
         ([], "/metrics", "a list"),
     ],
