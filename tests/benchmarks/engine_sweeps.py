@@ -13,17 +13,21 @@ each is left out where it is not installed. A peer's time is the best of its run
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import tunesmith as ts
+from tunesmith.compute.rules.binding import bind
+from tunesmith.domain.space import encode_points
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SEVEN = ("total_return", "sharpe", "sortino", "max_drawdown", "n_trades", "win_rate", "profit_factor")
@@ -113,15 +117,57 @@ def sweep_a() -> None:
     for engine in engines():
         taken, theirs = best_of(1, lambda engine=engine: vectorbt_pairs(bars, engine))
         tell(f"vectorbt, {engine}", taken, n, n_bars, cost)
-        for name, sign in (("total_return", 1), ("sharpe", 1), ("sortino", 1), ("max_drawdown", -1)):
-            apart = np.abs(metrics[name] - sign * theirs[name]) > 1e-9 * np.maximum(np.abs(metrics[name]), 1.0)
-            print(f"    {name}: {int(apart.sum())} of {n} apart by more than 1e-9")
+        found = apart(metrics, theirs)
+        print(f"    {len(found)} of {n} apart by more than 1e-9 in return, Sharpe, Sortino or drawdown")
+        explain(rule, bars, params, metrics, found, engine)
     try:
         taken, _ = best_of(1, lambda: raptorbt_pairs(bars))
     except ImportError:
         print("  raptorbt is not installed")
     else:
         tell("raptorbt batch, all cores", taken, n, n_bars, cost)
+
+
+def apart(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The combinations in which return, Sharpe, Sortino or drawdown differ by more than 1e-9."""
+    different = np.zeros(len(theirs["sharpe"]), bool)
+    for name, sign in (("total_return", 1), ("sharpe", 1), ("sortino", 1), ("max_drawdown", -1)):
+        different |= np.abs(ours[name] - sign * theirs[name]) > 1e-9 * np.maximum(np.abs(ours[name]), 1.0)
+    return np.flatnonzero(different)
+
+
+def explain(
+    rule: ts.Strategy,
+    bars: ts.Bars,
+    params: dict[str, np.ndarray],
+    metrics: Mapping[str, np.ndarray],
+    found: np.ndarray,
+    engine: str,
+) -> None:
+    """Print at which bars of the pairs `found` our averages stand otherwise to each other than vectorbt's, by how much
+    they are apart in exact arithmetic, and whether vectorbt gives our numbers when it is given our signals."""
+    import pandas as pd
+    import vectorbt as vbt
+
+    close = pd.Series(bars.close)
+    sums = [Fraction(0), *itertools.accumulate(map(Fraction, bars.close.tolist()))]
+    bound = bind(rule, bars, encode_points(rule.parameters, {name: values[found] for name, values in params.items()}))
+    for i, pair in enumerate(found):
+        windows = int(params["fast"][pair]), int(params["slow"][pair])
+        ours = np.subtract(*bound.rows[bound.index[i]])
+        theirs = np.subtract(*(vbt.MA.run(close, window).ma.to_numpy().ravel() for window in windows))
+        for t in range(windows[1], len(bars)):
+            fast, slow = ((sums[t + 1] - sums[t + 1 - window]) / window for window in windows)
+            if np.sign(ours[t]) != np.sign(theirs[t]):
+                print(
+                    f"      averages over {windows[0]} and {windows[1]} at bar {t}: exactly {float(fast - slow):.2g} "
+                    f"apart, ours {ours[t]:.2g}, vectorbt's {theirs[t]:.2g}; neighbouring floats lie "
+                    f"{np.spacing(float(slow)):.2g} apart"
+                )
+    if len(found):
+        again = vectorbt_slice(rule, bars, params, found, engine)
+        left = apart({name: values[found] for name, values in metrics.items()}, again)
+        print(f"      given our signals, vectorbt differs in {len(left)} of these {len(found)}")
 
 
 def vectorbt_pairs(bars: ts.Bars, engine: str) -> dict[str, np.ndarray]:
@@ -203,9 +249,6 @@ def vectorbt_slice(
 ) -> dict[str, np.ndarray]:
     """vectorbt on our signals of some pairs (its own averages are seeded otherwise); signals are not timed for it."""
     import pandas as pd
-
-    from tunesmith.compute.rules.binding import bind
-    from tunesmith.domain.space import encode_points
 
     points = encode_points(rule.parameters, {name: values[chosen] for name, values in params.items()})
     signals = bind(rule, bars, points).signals(0, len(points))
