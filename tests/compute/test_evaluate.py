@@ -114,7 +114,7 @@ def test_chunks_blocks_and_threads_do_not_change_a_bit(
     strategy = builtin(strategy_id)
     whole = evaluate_points(strategy, bars, points, Execution())
     monkeypatch.setattr(evaluate, "_MAX_CHUNK", 77)
-    monkeypatch.setattr(evaluate, "_MAX_BLOCK", 24)
+    monkeypatch.setattr(evaluate, "_BLOCKS", 3)
     monkeypatch.setattr(evaluate, "_SIGNAL_BUDGET", 12 * 2 * 501)
     cut = evaluate_points(strategy, bars, points, Execution(), n_threads=3)
     alone = evaluate_points(strategy, bars, points[41:42], Execution())
@@ -131,9 +131,9 @@ def test_rows_are_bound_in_parts_when_they_exceed_the_budget(monkeypatch: pytest
     bound: list[int] = []
     real_bind = evaluate.bind
 
-    def counting(strategy: Strategy, bars: Bars, points: np.ndarray) -> object:
+    def counting(strategy: Strategy, bars: Bars, points: np.ndarray, **options: int) -> object:
         bound.append(len(points))
-        return real_bind(strategy, bars, points)
+        return real_bind(strategy, bars, points, **options)
 
     monkeypatch.setattr(evaluate, "bind", counting)
     parts = evaluate_points(strategy, bars, points, Execution())

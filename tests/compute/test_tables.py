@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from reference.cases import random_bars
 from tunesmith.compute import kernel_tables as tables_of
 from tunesmith.compute.kernel_arrays import Conditions
-from tunesmith.compute.kernel_conditions import scan_both_entries_nb, scan_both_exits_nb, scan_entries_nb, scan_nb
+from tunesmith.compute.kernel_conditions import next_signal_nb
+from tunesmith.compute.kernel_holdings import find_signalled_nb
+from tunesmith.compute.kernel_masks import packed, unpacked
 from tunesmith.compute.walk import prepare
 
 
@@ -64,22 +66,60 @@ def test_a_calm_stretch_after_a_crash_keeps_its_digits() -> None:
 @settings(max_examples=60, deadline=None)
 def test_scans_equal_plain_searches(density: float, seed: int, n: int, data: st.DataObject) -> None:
     rng = np.random.default_rng(seed)
-    rows = (rng.random((4, n)) < density).astype(np.uint8)
-    conditions = Conditions(*rows)
-    first = data.draw(st.integers(0, n))
-    stop = data.draw(st.integers(first, n))
-    enter_long, exit_long, enter_short, exit_short = (row != 0 for row in rows)
+    rows = (rng.random((4, 2, n)) < density).astype(np.uint8)
+    conditions = Conditions(*map(packed, rows))
+    start = data.draw(st.integers(0, n))
+    enter_long, exit_long, enter_short, exit_short = (row[1] != 0 for row in rows)
+    long, short = enter_long & ~exit_long, enter_short & ~exit_short
+    wanted = [
+        (0.0, (1.0, 0.0), long),
+        (0.0, (0.0, 1.0), short),
+        (0.0, (1.0, 1.0), long ^ short),
+        (1.0, (1.0, 0.0), exit_long),
+        (-1.0, (0.0, 1.0), exit_short),
+        (1.0, (1.0, 1.0), exit_long | (enter_short & ~exit_short & ~enter_long)),
+        (-1.0, (1.0, 1.0), exit_short | (enter_long & ~exit_long & ~enter_short)),
+        (0.0, (0.0, 0.0), np.zeros(n, bool)),
+    ]
+    for side, trades, asked in wanted:
+        hits = np.flatnonzero(asked[start:])
+        expected = start + int(hits[0]) if len(hits) else n
+        assert next_signal_nb(conditions, 1, n, start, side, trades) == expected
 
-    def search(condition: np.ndarray) -> int:
-        hits = np.flatnonzero(condition[first:stop])
-        return first + int(hits[0]) if len(hits) else stop
 
-    assert scan_nb(conditions.enter_long, first, stop) == search(enter_long)
-    assert scan_entries_nb(conditions.enter_long, conditions.exit_long, first, stop) == search(enter_long & ~exit_long)
-    both = (enter_long & ~exit_long) ^ (enter_short & ~exit_short)
-    assert scan_both_entries_nb(conditions, first, stop) == search(both)
-    closing = exit_long | (enter_short & ~exit_short & ~enter_long)
-    found = scan_both_exits_nb(
-        conditions.exit_long, conditions.enter_long, conditions.exit_short, conditions.enter_short, first, stop
-    )
-    assert found == search(closing)
+@given(
+    densities=st.tuples(*[st.sampled_from([0.0, 0.01, 0.1, 0.5, 0.95])] * 2),
+    lag=st.integers(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 400),
+    data=st.data(),
+)
+@settings(max_examples=100, deadline=None)
+def test_trades_of_signals_alone_are_those_found_bar_by_bar(
+    densities: tuple[float, float], lag: int, seed: int, n: int, data: st.DataObject
+) -> None:
+    rng = np.random.default_rng(seed)
+    enter, leave = ((rng.random(n) < density).astype(np.uint8) for density in densities)
+    start = data.draw(st.integers(0, n - 1))
+    expected: list[list[int]] = []
+    is_held = False
+    for t in range(start, n):
+        if is_held and leave[t]:
+            expected[-1][1] = min(t + lag, n)
+            is_held = False
+        elif not is_held and enter[t] and not leave[t]:
+            expected.append([t + lag, n])
+            is_held = True
+    times = np.empty((n + 2, 2), np.int64)
+    found = find_signalled_nb(packed(enter), packed(leave), start, lag, n, times)
+    assert times[:found].tolist() == [trade for trade in expected if trade[0] < n]
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 200))
+@settings(max_examples=30, deadline=None)
+def test_masks_hold_one_bit_a_bar(seed: int, n: int) -> None:
+    flags = np.random.default_rng(seed).integers(0, 2, (3, n), np.uint8)
+    masks = packed(flags)
+    assert masks.shape == (3, -(-n // 64))
+    assert [int(mask) >> (t % 64) & 1 for t in range(n) for mask in masks[:, t // 64]] == flags.T.ravel().tolist()
+    np.testing.assert_array_equal(unpacked(masks, n), flags)

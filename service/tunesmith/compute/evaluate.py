@@ -10,9 +10,7 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +20,10 @@ from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import N_TOTALS
 from tunesmith.compute.metrics import metrics_of
 from tunesmith.compute.paths import evaluate_paths
-from tunesmith.compute.rules.binding import bind, row_bytes
+from tunesmith.compute.rules.binding import bind, most_row_bytes, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies.stepped_walk import walk_of
+from tunesmith.compute.threads import in_blocks
 from tunesmith.compute.vectorbt_engine import evaluate_with_vectorbt
 from tunesmith.compute.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
 from tunesmith.domain.bars import Bars
@@ -35,8 +34,11 @@ __all__ = ["Execution", "evaluate_points"]
 
 _MAX_CHUNK = 65_536
 _ROW_BUDGET = 192 * 2**20
-_SIGNAL_BUDGET = 2**20
-_MAX_BLOCK = 2048
+_SIGNAL_BUDGET = 2**19
+_MIN_BLOCK = 8
+"""Points a block, as far as the signals of long series let there be: those do not stay in a core's cache anyway."""
+_BLOCKS = 8
+"""Blocks for each thread, so that none waits long for the last one."""
 
 
 def evaluate_points(
@@ -75,6 +77,8 @@ def evaluate_points(
         if needs_path:
             walk = walk_of(strategy) if strategy.kind == "kernel" else None
             chunk |= evaluate_paths(strategy, prepared, points[rows], execution, walk, start, n_threads)
+        if len(rows) == len(points):
+            return {name: chunk[name] for name in found}
         for name, values in found.items():
             values[rows] = chunk[name]
         lo += len(rows)
@@ -95,26 +99,21 @@ def evaluate_totals(
     if strategy.kind == "kernel":
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
         walk = walk_of(strategy)
-        fitting = _MAX_BLOCK
+        fitting = _MAX_CHUNK
 
         def work(lo: int, hi: int) -> None:
             walk(prepared, points[lo:hi], terms, empty_results(totals[lo:hi]))
 
     else:
-        bound = bind(strategy, prepared.bars, points)
-        fitting = _fitting((len(bound.plan.conditions) + 8 * len(bound.plan.prices)) * len(prepared.bars))
+        bound = bind(strategy, prepared.bars, points, n_threads=n_threads)
+        fitting = max(
+            _SIGNAL_BUDGET // bound.bytes_a_point, min(_MIN_BLOCK, 8 * _SIGNAL_BUDGET // bound.bytes_a_point), 1
+        )
 
         def work(lo: int, hi: int) -> None:
-            walk_signals(prepared, bound.signals(lo, hi), execution, start, empty_results(totals[lo:hi]))
+            walk_signals(prepared, bound.masks(lo, hi), execution, start, empty_results(totals[lo:hi]))
 
-    length = max(1, min(fitting, _MAX_BLOCK, -(-len(points) // max(n_threads, 1))))
-    edges = [*range(0, len(points), length), len(points)]
-    if n_threads > 1 and len(edges) > 2:
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(work, edges[:-1], edges[1:]))
-    else:
-        for lo, hi in itertools.pairwise(edges):
-            work(lo, hi)
+    in_blocks(work, len(points), min(fitting, max(_MIN_BLOCK, -(-len(points) // (_BLOCKS * n_threads)))), n_threads)
     return totals
 
 
@@ -127,13 +126,8 @@ def check_start(bars: Bars, start: int) -> None:
 def _chunk_length(strategy: Strategy, bars: Bars, points: NDArray[np.float64], candidates: NDArray[np.int64]) -> int:
     """How many of `candidates` to take at once, so that their indicator rows fit the budget."""
     length = len(candidates)
-    if strategy.kind == "kernel":
+    if strategy.kind == "kernel" or length * most_row_bytes(strategy, len(bars)) <= _ROW_BUDGET:
         return length
     while length > 16 and row_bytes(strategy, len(bars), points[candidates[:length]]) > _ROW_BUDGET:
         length //= 2
     return length
-
-
-def _fitting(bytes_a_point: int) -> int:
-    """Points a block, whose signals shall stay in a core's cache; a few of long series, which cannot."""
-    return max(_SIGNAL_BUDGET // bytes_a_point, min(8, 8 * _SIGNAL_BUDGET // bytes_a_point))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+Whole = NDArray[np.int64]
 
 
 class Market(NamedTuple):
@@ -24,15 +25,15 @@ class Market(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """Signals of n points: bytes of 0 or 1, every bar of every point in turn; uint8[n * T] each.
+    """Signals of n points, uint64[n, W] each: one bit a bar (see `kernel_masks`), W = ceil(T / 64), no bits after T.
 
-    A side that is not traded may be uint8[0].
+    A side that is not traded may be uint64[0, 0].
     """
 
-    enter_long: Bytes
-    exit_long: Bytes
-    enter_short: Bytes
-    exit_short: Bytes
+    enter_long: Words
+    exit_long: Words
+    enter_short: Words
+    exit_short: Words
 
 
 class Limits(NamedTuple):
@@ -45,7 +46,10 @@ class Limits(NamedTuple):
 
 
 class LimitPrices(NamedTuple):
-    """Absolute levels read at the bar of the signal, float64[n, T] each (NaN: none); float64[0, 0] where unused."""
+    """Absolute levels read at the bar of the signal, float64[n, T] each (NaN: none); float64[0, 0] where unused.
+
+    Bars that do not enter may hold anything.
+    """
 
     stop_loss: Floats
     take_profit: Floats
@@ -90,6 +94,7 @@ class Tables(NamedTuple):
     block_head, block_tail  float64[B, 3]   node from the page's first block to this one, and from this one to its last
     pages       float64[B / 16, 3]  node of the page
     covers      float64[7, 2 B]     row k: max and min of the 2^k blocks from each block on
+    lows, highs  float64[T + 64]    of each bar, and then NaN: 64 may be read from any bar on
     """
 
     sums: Floats
@@ -101,6 +106,8 @@ class Tables(NamedTuple):
     block_tail: Floats
     pages: Floats
     covers: Floats
+    lows: Floats
+    highs: Floats
 
 
 class Results(NamedTuple):

@@ -1,7 +1,7 @@
-"""The common case by itself: long only, closed by signals or by time alone, no order log.
+"""The common case by itself: a long account with neither trailing stop nor order log, from trades found beforehand.
 
-Nothing but the next signal decides when a trade begins and ends, so that the search for trades does not wait for their
-accounts, and a processor does both at once. The numbers are those of `kernel_walk`, which does everything else.
+While it holds, its equity is a constant times the close, so that a trade costs a few look-ups (see `kernel_tables`)
+however long it is. The numbers are those of `kernel_walk`, which does everything else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tunesmith.compute.kernel_arrays import (
     GROSS_LOSS,
     GROSS_PROFIT,
     MAX_DRAWDOWN,
+    N_AMBIGUOUS,
     N_EXPOSED,
     N_ORDERS,
     N_TRADES,
@@ -26,100 +27,108 @@ from tunesmith.compute.kernel_arrays import (
     Results,
     Tables,
     Terms,
+    Whole,
 )
 from tunesmith.compute.kernel_cache import inlined
-from tunesmith.compute.kernel_conditions import scan_entries_nb, scan_nb
-from tunesmith.compute.kernel_tables import DOWNSIDE, SQUARES, SUM, stretch_drawdown_nb, stretch_sum_nb
+from tunesmith.compute.kernel_holdings import find_guarded_nb, find_signalled_nb
+from tunesmith.compute.kernel_tables import DOWNSIDE, SQUARES, SUM, own_drawdown_nb, stretch_extremes_nb, stretch_sum_nb
 
 
 @inlined
 def is_plain_long_nb(block: Block, terms: Terms, out: Results, i: int) -> bool:
     """Whether point `i` is such a case."""
-    limits, prices = block.limits, block.prices
     return (
         terms.trades_long != 0.0
         and terms.trades_short == 0.0
         and terms.skips != 0.0
         and len(out.orders) == 0
         and out.marks.shape[1] == 0
-        and len(prices.stop_loss) + len(prices.take_profit) + len(prices.trailing_stop) == 0
-        and bool(np.isnan(limits.stop_loss[i]))
-        and bool(np.isnan(limits.take_profit[i]))
-        and bool(np.isnan(limits.trailing_stop[i]))
+        and len(block.prices.trailing_stop) == 0
+        and bool(np.isnan(block.limits.trailing_stop[i]))
     )
 
 
 @inlined
-def trade_long_nb(market: Market, tables: Tables, block: Block, terms: Terms, totals: Floats, i: int) -> bool:
+def is_signalled_nb(block: Block, i: int) -> bool:
+    """Whether signals alone end the trades of point `i`."""
+    limits, prices = block.limits, block.prices
+    return (
+        len(prices.stop_loss) + len(prices.take_profit) == 0
+        and bool(np.isnan(limits.stop_loss[i]))
+        and bool(np.isnan(limits.take_profit[i]))
+        and not limits.max_holding[i] > 0.0
+    )
+
+
+@inlined
+def trade_long_nb(
+    market: Market,
+    tables: Tables,
+    block: Block,
+    terms: Terms,
+    totals: Floats,
+    i: int,
+    trades: tuple[Whole, Floats],
+) -> bool:
     """Fill in `totals` of point `i`; False, with `totals` unchanged, where an entry would be refused."""
+    times, sales = trades
     n_bars = len(market.close)
     close = market.close
     at_open = terms.at_open != 0.0
-    lag = 1 if at_open else 0
     fills = market.open if at_open else close
+    signalled = is_signalled_nb(block, i)
+    n_ambiguous = 0.0
+    if signalled:
+        enter, leave = block.conditions.enter_long[i], block.conditions.exit_long[i]
+        n_found = find_signalled_nb(enter, leave, int(terms.start), 1 if at_open else 0, n_bars, times)
+    else:
+        n_found, n_ambiguous = find_guarded_nb(market, tables, block, terms, i, trades)
     fixed = terms.fixed_fee
     paid = (1.0 + terms.slippage_rate) * (1.0 + terms.fee_rate)
     got = (1.0 - terms.slippage_rate) * (1.0 - terms.fee_rate)
-    longest = block.limits.max_holding[i]
-    enter, leave = block.conditions.enter_long, block.conditions.exit_long
-    first_byte = i * n_bars
-    end = first_byte + n_bars
     cash = peak = terms.initial_cash
     returns = squares = downside = worst = 0.0
-    n_trades = n_wins = won = lost = exposed = n_orders = 0.0
-    bar = int(terms.start)
-    while True:
-        entry = scan_entries_nb(enter, leave, first_byte + bar, end) - first_byte + lag
-        if entry >= n_bars:
-            break
-        leaving = min(scan_nb(leave, first_byte + entry + 1 - lag, end) - first_byte + lag, n_bars)
-        if longest > 0.0:
-            leaving = min(leaving, entry + int(min(longest, float(n_bars))))
-        bar = leaving + 1 - lag
-
+    n_trades = n_wins = won = lost = exposed = 0.0
+    for k in range(n_found):
+        entry, leaving = times[k, 0], times[k, 1]
         size = (cash - fixed) / (fills[entry] * paid)
         if not size * fills[entry] * got - fixed > 0.0:
             return False
-        equity = size * close[entry]
-        change = equity / cash - 1.0
-        returns += change
-        squares += change * change
-        downside += change * change if change < 0.0 else 0.0
-        peak = max(peak, equity)
-        if equity < (1.0 - worst) * peak:
-            worst = 1.0 - equity / peak
-        returns += stretch_sum_nb(tables.sums, SUM, entry + 1, leaving)
-        squares += stretch_sum_nb(tables.sums, SQUARES, entry + 1, leaving)
-        downside += stretch_sum_nb(tables.sums, DOWNSIDE, entry + 1, leaving)
-        if leaving > entry + 1:
-            before = peak / size
-            highest, worst = stretch_drawdown_nb(close, tables, entry + 1, leaving, before, worst)
-            if highest > before:
-                peak = highest * size
+        equity = cash
+        if leaving > entry:
+            change = size * close[entry] / cash - 1.0
+            returns += change + stretch_sum_nb(tables.sums, SUM, entry + 1, leaving)
+            squares += change * change + stretch_sum_nb(tables.sums, SQUARES, entry + 1, leaving)
+            loss = min(change, 0.0)
+            downside += loss * loss + stretch_sum_nb(tables.sums, DOWNSIDE, entry + 1, leaving)
+            high, low = stretch_extremes_nb(close, tables, entry, leaving)
+            worst = max(worst, 1.0 - low * size / peak)
+            # A fall within a trade counts only where it is deeper than all before, which is seldom.
+            if low < (1.0 - worst) * high:
+                worst = max(worst, own_drawdown_nb(close, tables, entry, leaving))
+            peak = max(peak, high * size)
+            equity = size * close[leaving - 1]
         exposed += leaving - entry
-        equity = size * close[leaving - 1]
-        n_orders += 1.0
         if leaving >= n_bars:
             cash = equity
             break
-        after = max(size * fills[leaving] * got - fixed, 0.0)
+        after = max(size * (fills[leaving] if signalled else sales[k]) * got - fixed, 0.0)
         change = after / equity - 1.0
+        loss = min(change, 0.0)
         returns += change
         squares += change * change
-        downside += change * change if change < 0.0 else 0.0
+        downside += loss * loss
         peak = max(peak, after)
         if after < (1.0 - worst) * peak:
             worst = 1.0 - after / peak
+        # Written without branches: whether a trade won is what a processor cannot predict.
         profit = after - cash
         rounding = 1e-12 * cash
         n_trades += 1.0
         n_wins += 1.0 if profit > rounding else 0.0
         won += profit if profit > rounding else 0.0
         lost -= profit if profit < -rounding else 0.0
-        n_orders += 1.0
         cash = after
-        if cash <= 0.0:
-            break
     totals[FINAL_EQUITY] = cash
     totals[SUM_RETURNS] = returns
     totals[SUM_SQUARES] = squares
@@ -130,5 +139,6 @@ def trade_long_nb(market: Market, tables: Tables, block: Block, terms: Terms, to
     totals[GROSS_PROFIT] = won
     totals[GROSS_LOSS] = lost
     totals[N_EXPOSED] = exposed
-    totals[N_ORDERS] = n_orders
+    totals[N_AMBIGUOUS] = n_ambiguous
+    totals[N_ORDERS] = n_found + n_trades
     return True

@@ -5,8 +5,9 @@ While an account is fully invested and long its equity is a constant times the c
     maximum drawdown                                                  nodes (max, min, drawdown) of disjoint stretches
     first bar that touches a level                                    block extremes first, then bar by bar
 A node is exact: the drawdown of two adjacent stretches is the worst of their own and of 1 - min(right) / max(left).
-Most stretches make neither a new peak nor a new worst, which the extremes of the blocks that cover them tell at once.
-A block is BLOCK bars, a page BLOCK blocks. All tables are linear in T, about 25 floats a bar; a query touches a few
+A stretch's own drawdown is looked for only where its extremes, which two overlapping covers of blocks tell, allow one
+that is worse than all before.
+A block is BLOCK bars, a page BLOCK blocks. All tables are linear in T, about 27 floats a bar; a query touches a few
 nodes, and one for each page that it spans.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from tunesmith.compute.kernel_arrays import Floats, Market, Tables
 from tunesmith.compute.kernel_cache import inlined, kernel
+from tunesmith.compute.kernel_masks import BITS
 
 BLOCK = 16
 _LOG_BLOCK = 4
@@ -44,6 +46,8 @@ def build_tables(market: Market) -> Tables:
         block_tail=np.empty((n_blocks, 3)),
         pages=np.empty((n_pages, 3)),
         covers=np.empty((_LEVELS, 2 * n_blocks)),
+        lows=np.concatenate([market.low, np.full(BITS, np.nan)]),
+        highs=np.concatenate([market.high, np.full(BITS, np.nan)]),
     )
     build_tables_nb(market, tables)
     return tables
@@ -126,28 +130,53 @@ def stretch_sum_nb(sums: Floats, column: int, start: int, stop: int) -> float:
 
 
 @inlined
+def stretch_extremes_nb(close: Floats, tables: Tables, start: int, stop: int) -> tuple[float, float]:
+    """Highest and lowest of the closes start … stop - 1, of which there is one at least."""
+    first = start >> _LOG_BLOCK
+    last = (stop - 1) >> _LOG_BLOCK
+    if first == last:
+        high = low = close[start]
+        for t in range(start + 1, stop):
+            high, low = max(high, close[t]), min(low, close[t])
+        return high, low
+    high = max(tables.tail[start, MAX], tables.head[stop - 1, MAX])
+    low = min(tables.tail[start, MIN], tables.head[stop - 1, MIN])
+    n_between = last - first - 1
+    if n_between > 0:
+        level = _LOG2[min(n_between, _COVERED)]
+        covers, step = tables.covers[level], 1 << level
+        at = last - step
+        high, low = max(high, covers[2 * at + MAX]), min(low, covers[2 * at + MIN])
+        # Two covers that overlap are enough but for the longest stretches.
+        for at in range(first + 1, last - step, step):
+            high, low = max(high, covers[2 * at + MAX]), min(low, covers[2 * at + MIN])
+    return high, low
+
+
+@inlined
 def stretch_drawdown_nb(
     close: Floats, tables: Tables, start: int, stop: int, peak: float, worst: float
 ) -> tuple[float, float]:
     """Peak and worst drawdown after the closes start … stop - 1, given those before."""
+    high, low = stretch_extremes_nb(close, tables, start, stop)
+    worst = max(worst, 1.0 - low / peak)
+    # A fall within the stretch counts only where it is deeper than all before, which is seldom.
+    if low < (1.0 - worst) * high:
+        worst = max(worst, own_drawdown_nb(close, tables, start, stop))
+    return max(peak, high), worst
+
+
+@inlined
+def own_drawdown_nb(close: Floats, tables: Tables, start: int, stop: int) -> float:
+    """Maximum drawdown of the closes start … stop - 1 by themselves."""
     first = start >> _LOG_BLOCK
     last = (stop - 1) >> _LOG_BLOCK
-    n_blocks = last - first + 1
-    if n_blocks <= _COVERED:
-        level = _LOG2[n_blocks]
-        other = last - (1 << level) + 1
-        covers = tables.covers
-        high = max(covers[level, 2 * first + MAX], covers[level, 2 * other + MAX])
-        low = min(covers[level, 2 * first + MIN], covers[level, 2 * other + MIN])
-        if high <= peak and low >= (1.0 - worst) * peak:
-            return peak, worst
+    peak, worst = close[start], 0.0
     if first == last:
         for t in range(start, stop):
-            price = close[t]
-            peak = max(peak, price)
-            if price < (1.0 - worst) * peak:
-                worst = 1.0 - price / peak
-        return peak, worst
+            peak = max(peak, close[t])
+            worst = max(worst, 1.0 - close[t] / peak)
+        return worst
     peak, worst = join_node_nb(tables.tail, start, peak, worst)
     first_page = (first + 1) >> _LOG_BLOCK
     last_page = (last - 1) >> _LOG_BLOCK
@@ -160,7 +189,7 @@ def stretch_drawdown_nb(
             for page in range(first_page + 1, last_page):
                 peak, worst = join_node_nb(tables.pages, page, peak, worst)
             peak, worst = join_node_nb(tables.block_head, last - 1, peak, worst)
-    return join_node_nb(tables.head, stop - 1, peak, worst)
+    return join_node_nb(tables.head, stop - 1, peak, worst)[1]
 
 
 @inlined

@@ -44,7 +44,6 @@ from tunesmith.compute.kernel_arrays import (
     SUM_RETURNS,
     SUM_SQUARES,
     Block,
-    Bytes,
     Conditions,
     Floats,
     LimitPrices,
@@ -53,6 +52,8 @@ from tunesmith.compute.kernel_arrays import (
     Results,
     Tables,
     Terms,
+    Whole,
+    Words,
 )
 from tunesmith.compute.kernel_cache import inlined, kernel
 from tunesmith.compute.kernel_conditions import next_signal_nb, wanted_nb
@@ -72,16 +73,18 @@ from tunesmith.compute.kernel_tables import (
 def walk_nb(
     market_: tuple[Floats, ...],
     tables_: tuple[Floats, ...],
-    conditions: tuple[Bytes, ...],
+    conditions: tuple[Words, ...],
     limits: tuple[Floats, ...],
     prices: tuple[Floats, ...],
     terms_: tuple[float, ...],
     out_: tuple[Floats, ...],
+    trades: tuple[Whole, Floats],
 ) -> None:
     """Walk every point of a block; one row of `Results.totals` each. Allocates nothing.
 
     The arguments are the fields of `Market`, `Tables`, `Conditions`, `Limits`, `LimitPrices`, `Terms` and `Results` as
-    plain tuples, which a kernel is called with in a tenth of the time that named ones take.
+    plain tuples, which a kernel is called with in a tenth of the time that named ones take. `trades` is scratch,
+    int64[T + 2, 2] and float64[T + 2]: see `kernel_holdings`.
     """
     market = Market(*market_)
     tables = Tables(*tables_)
@@ -96,7 +99,7 @@ def walk_nb(
     for i in range(len(out.totals)):
         totals = out.totals[i]
         open_account_nb(state, totals, terms.initial_cash)
-        if is_plain_long_nb(block, terms, out, i) and trade_long_nb(market, tables, block, terms, totals, i):
+        if is_plain_long_nb(block, terms, out, i) and trade_long_nb(market, tables, block, terms, totals, i, trades):
             continue
         bar = start
         while bar < n_bars:
@@ -112,7 +115,7 @@ def walk_nb(
                         check_range_nb(state, totals, market, bar, terms, out)
                 elif bar - lag >= start:
                     price = market.open[bar] if at_open else market.close[bar]
-                    fill_nb(block, terms, state, totals, (i, n_bars, bar - lag, bar), price, out)
+                    fill_nb(block, terms, state, totals, (i, bar - lag, bar), price, out)
             mark_nb(state, totals, bar - start, market.close[bar], out)
             bar += 1
 
@@ -121,20 +124,19 @@ def walk_nb(
 def fill_nb(
     block: Block, terms: Terms, state: Floats, totals: Floats, at: tuple[int, ...], price: float, out: Results
 ) -> None:
-    """Fill what the signals ask for; `at`: point, number of bars, bar of the signals and of the fill."""
-    i, n_bars, signal_bar, bar = at
+    """Fill what the signals ask for; `at`: point, bar of the signals and of the fill."""
+    i, signal_bar, bar = at
     size = state[SIZE]
     side = 1.0 if size > 0.0 else -1.0 if size < 0.0 else 0.0
     longest = block.limits.max_holding[i]
     overdue = side != 0.0 and longest > 0.0 and bar - state[ENTRY_BAR] >= longest
     trades = (terms.trades_long, terms.trades_short)
-    byte = i * n_bars + signal_bar
-    leave, entry = wanted_nb(block.conditions, byte, side, overdue, trades)
+    leave, entry = wanted_nb(block.conditions, i, signal_bar, side, overdue, trades)
     if leave:
         reason = EXIT
         if overdue and entry == 0.0:
-            own = block.conditions.exit_long if side > 0.0 else block.conditions.exit_short
-            if own[byte] == 0:
+            leaves, _ = wanted_nb(block.conditions, i, signal_bar, side, False, trades)
+            if not leaves:
                 reason = MAX_HOLDING
         close_nb(state, totals, bar, price, float(reason), terms, out)
     if entry != 0.0 and state[SIZE] == 0.0 and enter_nb(state, totals, entry, bar, price, terms, out):

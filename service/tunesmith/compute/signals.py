@@ -24,16 +24,17 @@ class Level:
 class Signals:
     """The orders that n points ask for on T bars, known at each bar's close.
 
-    Conditions are uint8[n, T], 0 or 1, C-contiguous; None where the strategy has no such order. A condition that reads
-    an undefined value (warm-up, division by zero) is 0. `max_holding` int64[n] counts bars; 0 is none.
+    Conditions are uint8[n, T], 0 or 1, or the same as masks uint64[n, W] (see `kernel_masks`); None where the strategy
+    has no such order. A condition that reads an undefined value (warm-up, division by zero) is 0. `max_holding`
+    int64[n] counts bars; 0 is none.
     """
 
     n_points: int
     n_bars: int
-    enter_long: NDArray[np.uint8] | None = None
-    exit_long: NDArray[np.uint8] | None = None
-    enter_short: NDArray[np.uint8] | None = None
-    exit_short: NDArray[np.uint8] | None = None
+    enter_long: NDArray[np.uint8] | NDArray[np.uint64] | None = None
+    exit_long: NDArray[np.uint8] | NDArray[np.uint64] | None = None
+    enter_short: NDArray[np.uint8] | NDArray[np.uint64] | None = None
+    exit_short: NDArray[np.uint8] | NDArray[np.uint64] | None = None
     stop_loss: Level | None = None
     take_profit: Level | None = None
     trailing_stop: Level | None = None

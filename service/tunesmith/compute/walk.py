@@ -13,7 +13,6 @@ from tunesmith.compute.kernel_account import N_STATE
 from tunesmith.compute.kernel_arrays import (
     N_ORDER_FIELDS,
     Block,
-    Bytes,
     Conditions,
     Floats,
     LimitPrices,
@@ -22,14 +21,16 @@ from tunesmith.compute.kernel_arrays import (
     Results,
     Tables,
     Terms,
+    Words,
 )
+from tunesmith.compute.kernel_masks import n_words_of, packed
 from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.kernel_walk import walk_nb
 from tunesmith.compute.signals import Level, Signals
 from tunesmith.domain.bars import Bars
 
 _NO_PRICES = np.empty((0, 0))
-_NO_BYTES = np.empty(0, np.uint8)
+_NO_WORDS = np.empty((0, 0), np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,7 @@ def walk_signals(
         tuple(block.prices),
         tuple(terms),
         tuple(out),
+        (np.empty((signals.n_bars + 2, 2), np.int64), np.empty(signals.n_bars + 2)),
     )
 
 
@@ -134,10 +136,12 @@ def pack_signals(signals: Signals, terms: Terms) -> Block:
     )
 
 
-def _condition(values: Bytes | None, shape: tuple[int, int], traded: bool) -> Bytes:
+def _condition(values: NDArray[Any] | None, shape: tuple[int, int], traded: bool) -> Words:
     if not traded:
-        return _NO_BYTES
-    return np.zeros(shape[0] * shape[1], np.uint8) if values is None else plain(values, np.uint8).reshape(-1)
+        return _NO_WORDS
+    if values is None:
+        return np.zeros((shape[0], n_words_of(shape[1])), np.uint64)
+    return plain(values if values.dtype == np.uint64 else packed(values), np.uint64)
 
 
 def _fraction(level: Level | None, none: Floats) -> Floats:

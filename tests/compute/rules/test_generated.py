@@ -66,8 +66,8 @@ def test_a_kernel_is_compiled_from_numbers_alone() -> None:
     source = Strategy.parse(code).plan.source
     for word in ("os.system", "malice", "evil", "volume", "close"):
         assert word not in source
-    body = source.split("for t in range(start, stop):")[1]
-    assert re.fullmatch(r"[\s0-9a-z_\[\]()+\-*/%<>=&|!.]*", body)
+    body = source.split("at = point - lo")[1]
+    assert re.fullmatch(r"[\s0-9a-z_\[\]()+\-*/%<>=&|!.,:]*", body)
 
 
 def test_the_oldest_kernels_are_removed_when_there_are_too_many(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]

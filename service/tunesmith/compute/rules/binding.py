@@ -2,7 +2,7 @@
 
 1. For every family of rows, the distinct combinations of the values that they depend on (`families`).
 2. Rows in the plan's order, each from its arguments' rows; those that the conditions read stand in one matrix.
-3. `signals(lo, hi)` hands the matrix, the row numbers and the scalars of these points to the compiled conditions.
+3. `signals(lo, hi)` hands the rows, their numbers and the scalars of these points to the compiled conditions.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.kernel_masks import BITS, n_words_of, unpacked
 from tunesmith.compute.rules.elementwise import evaluate
 from tunesmith.compute.rules.families import Needs
 from tunesmith.compute.rules.generated import Kernel, load_kernel
@@ -31,7 +32,8 @@ from tunesmith.errors import Invalid
 class Bound:
     """A rule on bars for n points. Read-only: `signals` may be called from several threads at once.
 
-    `rows` float64[R, T]; `index` int64[n, L]: which row each leaf of a point is; `values` float64[n, Q]: its scalars;
+    `rows` float64[R, T] are the middle of `flat`, which the kernel reads; `index` int64[n, L]: which row each leaf of a
+    point is; `values` float64[n, Q]: its scalars;
     `warmup` int64[n]: the first bar at which every indicator that the point uses is defined (T where none is);
     `first_flags` uint8[C, n] and `first_prices` float64[P, n]: what bar 0 says, where the kernel leaves it out.
     """
@@ -39,6 +41,7 @@ class Bound:
     n_points: int
     n_bars: int
     rows: NDArray[np.float64]
+    flat: NDArray[np.float64]
     index: NDArray[np.int64]
     values: NDArray[np.float64]
     warmup: NDArray[np.int64]
@@ -49,18 +52,32 @@ class Bound:
     first_prices: NDArray[np.float64]
     kernel: Kernel
 
+    @property
+    def bytes_a_point(self) -> int:
+        """Memory that `masks` writes for a point, about: of prices, a line of 64 bytes in 32 bars."""
+        return 8 * n_words_of(self.n_bars) * len(self.plan.conditions) + 2 * self.n_bars * len(self.plan.prices)
+
     def signals(self, lo: int, hi: int) -> Signals:
-        """Signals of the points lo to hi (exclusive), in arrays of their own; releases the GIL while it computes."""
+        """Signals of the points lo to hi (exclusive): conditions as bytes, prices at every bar."""
+        signals = self.masks(lo, hi, everywhere=True)
+        for name in self.plan.conditions:
+            setattr(signals, name, unpacked(getattr(signals, name), self.n_bars))
+        return signals
+
+    def masks(self, lo: int, hi: int, *, everywhere: bool = False) -> Signals:
+        """The same with conditions as masks, and prices at the bars that enter alone; releases the GIL meanwhile."""
         n = hi - lo
-        flags = np.empty((len(self.plan.conditions), n, self.n_bars), np.uint8)
+        words = np.empty((len(self.plan.conditions), n, n_words_of(self.n_bars)), np.uint64)
         prices = np.empty((len(self.plan.prices), n, self.n_bars), np.float64)
-        self.kernel(self.rows, self.index, self.values, lo, hi, flags, prices)
+        scratch = np.empty((self.plan.n_scratch, BITS))
+        extent = (self.n_bars, lo, hi, int(everywhere))
+        self.kernel(self.flat, self.index, self.values, extent, scratch, words, prices)
         if self.plan.looks_back:
-            flags[:, :, 0] = self.first_flags[:, lo:hi]
+            words[:, :, 0] = (words[:, :, 0] & ~np.uint64(1)) | self.first_flags[:, lo:hi]
             prices[:, :, 0] = self.first_prices[:, lo:hi]
         signals = Signals(n, self.n_bars)
-        for name, flag in zip(self.plan.conditions, flags, strict=True):
-            setattr(signals, name, flag)
+        for name, word in zip(self.plan.conditions, words, strict=True):
+            setattr(signals, name, word)
         for name, price in zip(self.plan.prices, prices, strict=True):
             setattr(signals, name, Level(price=price))
         for name, fraction in self.fractions.items():
@@ -69,7 +86,7 @@ class Bound:
         return signals
 
 
-def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64]) -> Bound:
+def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64], *, n_threads: int = 1) -> Bound:
     """Compute every indicator of a rule for `points` float64[n, p] on `bars`, each distinct one once.
 
     Memory is 8 bytes a bar for each distinct row (see `row_bytes`). Raises `Invalid` for a kernel strategy, for points
@@ -78,7 +95,7 @@ def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64]) -> Bound:
     rule = _rule(strategy)
     check_points(strategy.parameters, points)
     plan = strategy.plan
-    computed = compute_rows(rule.nodes, plan, bars, Needs(points))
+    computed = compute_rows(rule.nodes, plan, bars, Needs(points), n_threads)
     n = len(points)
     index = np.empty((n, len(plan.leaves)), np.int64)
     warmup = np.zeros(n, np.int64)
@@ -89,6 +106,7 @@ def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64]) -> Bound:
         n,
         len(bars),
         computed.matrix,
+        computed.flat,
         index,
         _scalars(rule, plan.scalars, points),
         np.minimum(warmup, len(bars)),
@@ -104,6 +122,11 @@ def row_bytes(strategy: Strategy, n_bars: int, points: NDArray[np.float64]) -> i
     """Bytes of rows that `bind` would hold for `points` float64[n, p] on bars of this number: to size chunks by."""
     needs = Needs(points)
     return sum(8 * n_bars * len(needs.of(family)) for family in strategy.plan.families)
+
+
+def most_row_bytes(strategy: Strategy, n_bars: int) -> int:
+    """What `row_bytes` is at most for each point, known without looking at points."""
+    return sum(8 * n_bars * len(family.members) for family in strategy.plan.families)
 
 
 def _rule(strategy: Strategy) -> Rule:

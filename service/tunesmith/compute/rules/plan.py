@@ -21,8 +21,8 @@ class Plan:
 
     `families` of rows are computed in this order; `leaves` are the rows that the fused conditions read, `lags` how many
     bars back each of them is read at most; `scalars` are the point values that they read. `conditions` and `prices`
-    name the outputs of the fused kernel `source`, `fractions` the levels that are known per point. Where the rule
-    `looks_back`, the kernel leaves bar 0 out.
+    name the outputs of the fused kernel `source`, which takes `n_scratch` rows of scratch; `fractions` are the levels
+    that are known per point. Where the rule `looks_back`, what the kernel says of bar 0 does not count.
     """
 
     families: tuple[Family, ...]
@@ -34,6 +34,7 @@ class Plan:
     fractions: tuple[tuple[str, int], ...]
     source: str
     looks_back: bool
+    n_scratch: int
 
 
 def make_plan(rule: Rule) -> Plan:
@@ -46,7 +47,9 @@ def make_plan(rule: Rule) -> Plan:
     fused = reachable(nodes, targets, lambda n: kept[n] or not nodes[n].varies)
     leaves = tuple(n for n in fused if kept[n])
     scalars = tuple(n for n in fused if not nodes[n].varies and nodes[n].op != "const")
-    written = emit(Fused(nodes, leaves, scalars, [node for _, node in rule.conditions], [node for _, node in prices]))
+    conditions = [node for _, node in rule.conditions]
+    entries = [name.startswith("enter") for name, _ in rule.conditions]
+    written = emit(Fused(nodes, leaves, scalars, conditions, entries, [node for _, node in prices]))
     return Plan(
         find_families(nodes, _rows(nodes, leaves)),
         leaves,
@@ -57,6 +60,7 @@ def make_plan(rule: Rule) -> Plan:
         tuple(fractions),
         written.source,
         written.looks_back,
+        written.n_scratch,
     )
 
 

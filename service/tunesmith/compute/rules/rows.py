@@ -9,32 +9,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.rules.elementwise import Value, evaluate
+from tunesmith.compute.rules.emit import MARGIN
 from tunesmith.compute.rules.families import Family, Needs
 from tunesmith.compute.rules.longer_bars import LongerBars, first_known, longer_bars, spread
 from tunesmith.compute.rules.nodes import ELEMENTWISE, Node, reachable
 from tunesmith.compute.rules.plan import Plan, row_arguments
 from tunesmith.compute.rules.points import point_values
 from tunesmith.compute.rules.row_functions import ROW_FUNCTIONS
+from tunesmith.compute.threads import in_blocks
 from tunesmith.domain.bars import Bars
 
 _BATCH_VALUES = 1 << 16
+_WORTH_A_THREAD = 1 << 16
 
 
 class Computed(NamedTuple):
-    """Rows of families: `matrix` float64[R, T] holds those that conditions read; for each leaf `row` int64[n]: which
-    of them each point reads, and `warmup` int64[n]: the first bar at which that row is defined."""
+    """Rows of families: `matrix` float64[R, T] holds those that conditions read, in the middle of `flat`, which has
+    `emit.MARGIN` values more on either side; for each leaf `row` int64[n]: which of them each point reads, and `warmup`
+    int64[n]: the first bar at which that row is defined."""
 
+    flat: NDArray[np.float64]
     matrix: NDArray[np.float64]
     row: dict[int, NDArray[np.int64]]
     warmup: dict[int, NDArray[np.int64]]
 
 
-def compute_rows(nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs) -> Computed:
+def compute_rows(nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs, n_threads: int = 1) -> Computed:
     """All rows of `plan` on `bars` for the points of `needs`; what only rows need is dropped after its last use."""
-    work = _Work(nodes, plan, bars, needs)
+    work = _Work(nodes, plan, bars, needs, n_threads)
     kept = [family for family in plan.families if not set(plan.leaves).isdisjoint(family.members)]
     starts = dict(zip(kept, np.cumsum([0, *(len(needs.of(family)) for family in kept)]).tolist(), strict=False))
-    matrix = np.empty((sum(len(needs.of(family)) for family in kept), len(bars)))
+    shape = (sum(len(needs.of(family)) for family in kept), len(bars))
+    flat = np.empty(shape[0] * shape[1] + 2 * MARGIN)
+    matrix = flat[MARGIN : len(flat) - MARGIN].reshape(shape)
     last_use = {work.family[arg]: family for family in plan.families for arg in row_arguments(nodes, family.model)}
     for family in plan.families:
         count = len(needs.of(family))
@@ -48,6 +55,7 @@ def compute_rows(nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs) ->
                 del work.rows[used]
     leaves = {leaf: (work.family[leaf], needs.of(work.family[leaf]).inverse[leaf]) for leaf in plan.leaves}
     return Computed(
+        flat,
         matrix,
         {leaf: starts[family] + inverse for leaf, (family, inverse) in leaves.items()},
         {leaf: work.warmups[family][inverse] for leaf, (family, inverse) in leaves.items()},
@@ -57,8 +65,8 @@ def compute_rows(nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs) ->
 class _Work:
     """The rows computed so far."""
 
-    def __init__(self, nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs) -> None:
-        self._nodes, self._bars, self._needs = nodes, bars, needs
+    def __init__(self, nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs, n_threads: int) -> None:
+        self._nodes, self._bars, self._needs, self._n_threads = nodes, bars, needs, n_threads
         self.family = {member: family for family in plan.families for member in family.members}
         self.rows: dict[Family, NDArray[np.float64]] = {}
         self.warmups: dict[Family, NDArray[np.int64]] = {}
@@ -103,7 +111,15 @@ class _Work:
             for number in numbers:
                 number[undefined] = 2.0
             function = ROW_FUNCTIONS[node.op]
-            function.compute(out, rows, sources, numbers)
+
+            def fill(lo: int, hi: int) -> None:
+                part = slice(lo, hi)
+                function.compute(out[part], rows, [s[part] for s in sources], [n[part] for n in numbers])
+
+            if out.size >= _WORTH_A_THREAD:
+                in_blocks(fill, len(out), -(-len(out) // (4 * self._n_threads)), self._n_threads)
+            else:
+                fill(0, len(out))
             out[undefined] = np.nan
             self.warmups[family] = ready + function.lookback(numbers)
 

@@ -1,0 +1,87 @@
+"""64 bars in a word: bit k of a mask is the bar k bars after the word's first.
+
+The comparisons are what generated conditions are made of: eight bars an instruction where the processor can, and every
+formula of conditions after that is one of whole words. They read 64 values wherever they are told to begin.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic
+
+BITS = 64
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def less_nb(typing: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+    """Mask of a[i + k] < b[j + k]; `a` and `b` are float64[n] or a number, whose index is not looked at."""
+    return types.uint64(a, i, b, j), _comparison("<")
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def at_most_nb(typing: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+    """Mask of a[i + k] <= b[j + k]; see `less_nb`."""
+    return types.uint64(a, i, b, j), _comparison("<=")
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def equal_nb(typing: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+    """Mask of a[i + k] == b[j + k]; see `less_nb`."""
+    return types.uint64(a, i, b, j), _comparison("==")
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit_nb(typing: Any, mask: Any) -> Any:
+    """Position of the lowest bit of a uint64 that is set; 64 where none is."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), generate
+
+
+def packed(conditions: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Bytes of 0 or 1, uint8[..., T], as masks uint64[..., W], W = ceil(T / 64); the bits after the last bar are 0."""
+    n_bars = conditions.shape[-1]
+    n_words = n_words_of(n_bars)
+    whole = np.zeros((*conditions.shape[:-1], n_words * 8), np.uint8)
+    whole[..., : -(-n_bars // 8)] = np.packbits(conditions, axis=-1, bitorder="little")
+    return whole.view("<u8").astype(np.uint64, copy=False)
+
+
+def unpacked(masks: np.ndarray[Any, np.dtype[np.uint64]], n_bars: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Masks uint64[..., W] as bytes of 0 or 1, uint8[..., T]."""
+    whole = np.ascontiguousarray(masks.astype("<u8", copy=False)).view(np.uint8)
+    bits: np.ndarray[Any, np.dtype[np.uint8]] = np.unpackbits(whole, axis=-1, count=n_bars, bitorder="little")
+    return bits
+
+
+def n_words_of(n_bars: int) -> int:
+    """Words that hold a bit for each bar."""
+    return -(-n_bars // BITS)
+
+
+def _comparison(operator: str) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(ir.DoubleType(), BITS)
+
+        def values(kind: Any, given: Any, at: Any) -> Any:
+            if isinstance(kind, types.Array):
+                array = context.make_array(kind)(context, builder, given)
+                place = builder.bitcast(builder.gep(array.data, [at]), vector.as_pointer())
+                loaded = builder.load(place)
+                loaded.align = 8
+                return loaded
+            one = builder.insert_element(ir.Constant(vector, ir.Undefined), given, ir.Constant(ir.IntType(32), 0))
+            zeros = ir.Constant(ir.VectorType(ir.IntType(32), BITS), [0] * BITS)
+            return builder.shuffle_vector(one, one, zeros)
+
+        a = values(signature.args[0], arguments[0], arguments[1])
+        b = values(signature.args[2], arguments[2], arguments[3])
+        return builder.bitcast(builder.fcmp_ordered(operator, a, b), ir.IntType(BITS))
+
+    return generate
