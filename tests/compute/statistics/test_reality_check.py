@@ -12,7 +12,7 @@ from tunesmith.compute.statistics.reality_check import reality_check
 
 
 def p_of(returns: np.ndarray, seed: int = 0) -> float:
-    return reality_check(*block_sums(returns, 40), n_draws=1999, seed=seed)
+    return reality_check([block_sums(returns, 40)], n_draws=1999, seed=seed)
 
 
 def test_on_noise_small_values_are_rare() -> None:
@@ -39,3 +39,9 @@ def test_the_same_seed_gives_the_same_value_and_trials_without_variance_do_not_c
     idle = np.column_stack([returns, np.zeros(200)])
     assert p_of(idle, 5) == p_of(returns, 5)
     assert math.isnan(p_of(np.zeros((200, 3))))
+
+
+def test_trials_in_parts_are_the_same_trials() -> None:
+    returns = np.random.default_rng(8).standard_normal((400, 50)) * 0.01
+    parts = [block_sums(returns[:, :20], 40), block_sums(returns[:, 20:], 40)]
+    assert reality_check(parts, n_draws=999, seed=3) == reality_check([block_sums(returns, 40)], n_draws=999, seed=3)

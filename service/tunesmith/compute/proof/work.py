@@ -7,20 +7,17 @@ whoever the same search finds there; on permuted hold-outs the parameters stay.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.block_sums import evaluate_blocks
+from tunesmith.compute.block_sums import BlockSums, evaluate_blocks
 from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.library import confirm_segment
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search import Market, Search, run_whole
-from tunesmith.compute.selection import best_of
-from tunesmith.compute.split import Split
 from tunesmith.compute.statistics.permutation import draw_order, permuted
 from tunesmith.compute.statistics.reality_check import reality_check
 from tunesmith.domain.bars import Bars
@@ -28,37 +25,150 @@ from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.search_plan import SearchPlan
 from tunesmith.domain.stop_rules import StopRules
 from tunesmith.domain.trading import Costs
+from tunesmith.errors import Internal
 
 Point = NDArray[np.float64]
 
 STATISTIC = "timing_sharpe"
+_TILE = 20_000
+_SHORT_GAP = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A winner on its market: the strategy, the plan that found it, and its encoded parameters float64[p]."""
+    """A winner on a market: the strategy, the plan and the rules that found it, its encoded parameters float64[p].
+
+    `frozen_at` is the number of trials at which time ended the search; None where it did not.
+    """
 
     rule: Strategy
     plan: SearchPlan
     point: Point
     market: Market
+    stop: StopRules | None = None
+    frozen_at: int | None = None
 
 
-def metrics_on(subject: Subject, market: Market) -> dict[str, float]:
-    """Every metric of the winner on a market."""
+def metrics_of(subject: Subject) -> dict[str, float]:
+    """Every metric of the winner on its market."""
+    return _evaluated(subject, tuple(METRICS))
+
+
+def metrics_at_costs(subject: Subject, factor: float) -> dict[str, float]:
+    """Every metric of the winner at `factor` times the costs."""
+    return metrics_of(replace(subject, market=_at_costs(subject.market, factor)))
+
+
+def neighbours_of(subject: Subject) -> dict[str, Any]:
+    """The median statistic of the sets one step beside the winner, and how many there are."""
+    points = Search(subject.rule, subject.plan).region.neighbours(subject.point)
+    if not len(points):
+        return {"n": 0, "median": None}
+    values = _statistics(subject, points)
+    median = float(np.median(np.where(np.isnan(values), -math.inf, values)))
+    return {"n": len(points), "median": median if math.isfinite(median) else None}
+
+
+def check_reality(subject: Subject, n_blocks: int, n_draws: int, seed: int) -> dict[str, Any]:
+    """The Reality Check over the distinct trials of the search, which is made once more.
+
+    Raises `Internal` where its winner is another than the one that is judged.
+    """
+    points = trials_of(subject)
+    p = reality_check(
+        ((sums.timing, sums.timing_squares, sums.length) for sums in blocks_of(subject, points, n_blocks)),
+        n_draws=n_draws,
+        seed=seed,
+    )
+    return {"p": p, "n_trials": len(points), "n_draws": n_draws, "n_blocks": n_blocks, "seed": seed}
+
+
+def trials_of(subject: Subject) -> Point:
+    """The distinct points of the search, float64[n, p], from making it once more."""
+    again = run_whole(
+        Search(subject.rule, subject.plan), [subject.market], rules=subject.stop, frozen_at=subject.frozen_at
+    )
+    if again.best is None or not np.array_equal(again.found.points[again.best], subject.point):
+        raise Internal("the search, made once more, finds another winner than the one that was stored")
+    return np.unique(again.found.points, axis=0)
+
+
+def blocks_of(subject: Subject, points: Point, n_blocks: int) -> Iterator[BlockSums]:
+    """Block sums of `points` float64[n, p], a part of them at a time."""
+    market = subject.market
+    for start in range(0, len(points), _TILE):
+        part = points[start : start + _TILE]
+        yield evaluate_blocks(subject.rule, market.bars, part, market.execution, n_blocks, start=market.first)
+
+
+def search_again(subject: Subject, *, seed: int, start: int, stop: int) -> list[float]:
+    """The statistic of the winner on the permuted markets `start` to `stop` (exclusive); NaN where there is none.
+
+    The same search, budget, rules and ties; one that time ended makes the number of trials that it made.
+    """
+    once = Search(subject.rule, subject.plan)
+    found = []
+    for index in range(start, stop):
+        bars = permuted(subject.market.bars, draw_order(len(subject.market.bars), seed, index))
+        shuffled = replace(subject.market, bars=bars)
+        search = Search(subject.rule, subject.plan) if once.learns else once
+        outcome = run_whole(search, [shuffled], rules=subject.stop, frozen_at=subject.frozen_at)
+        if outcome.best is None:
+            found.append(math.nan)
+        else:
+            winner = outcome.found.points[outcome.best]
+            found.append(float(_statistics(replace(subject, market=shuffled), winner[np.newaxis])[0]))
+    return found
+
+
+def holdout_again(subject: Subject, *, seed: int, start: int, stop: int) -> list[float]:
+    """The statistic on the permuted hold-outs `start` to `stop`, with the parameters as they are.
+
+    Bars before the hold-out, where the market's `first` is, stay where they are.
+    """
+    found = []
+    for index in range(start, stop):
+        order = draw_order(len(subject.market.bars), seed, index, start=subject.market.first)
+        shuffled = replace(subject.market, bars=permuted(subject.market.bars, order))
+        found.append(float(_statistics(replace(subject, market=shuffled), subject.point[np.newaxis])[0]))
+    return found
+
+
+def statistic_of(subject: Subject) -> float:
+    """The winner's statistic on its market."""
+    return float(_statistics(subject, subject.point[np.newaxis])[0])
+
+
+def faults_of(bars: Bars, first: int) -> list[str]:
+    """Irregularities of the bars from `first` on, in words: gaps in a market that trades around the clock."""
+    steps = np.diff(bars.timestamp[first:])
+    if not len(steps):
+        return []
+    usual = int(np.median(steps))
+    n_gaps = int((steps > _SHORT_GAP * usual).sum())
+    around_the_clock = float(np.mean(steps == usual)) > 0.99
+    if around_the_clock and n_gaps:
+        return [f"{n_gaps} gaps of more than {_SHORT_GAP} bars in a market that trades around the clock: fill them"]
+    return []
+
+
+def _statistics(subject: Subject, points: Point) -> NDArray[np.float64]:
+    market = subject.market
     found = evaluate_points(
-        subject.rule,
-        market.bars,
-        subject.point[np.newaxis],
-        market.execution,
-        start=market.first,
-        metrics=tuple(METRICS),
+        subject.rule, market.bars, points, market.execution, start=market.first, metrics=(STATISTIC,)
+    )
+    return found[STATISTIC]
+
+
+def _evaluated(subject: Subject, names: tuple[str, ...]) -> dict[str, float]:
+    market = subject.market
+    found = evaluate_points(
+        subject.rule, market.bars, subject.point[np.newaxis], market.execution, start=market.first, metrics=names
     )
     return {name: float(values[0]) for name, values in found.items()}
 
 
-def at_costs(market: Market, factor: float) -> Market:
-    """The market with `factor` times its costs."""
+def _at_costs(market: Market, factor: float) -> Market:
     costs = market.execution.costs
     dearer = Costs(
         fee_rate=costs.fee_rate * factor,
@@ -66,100 +176,3 @@ def at_costs(market: Market, factor: float) -> Market:
         fixed_fee=costs.fixed_fee * factor,
     )
     return replace(market, execution=replace(market.execution, costs=dearer))
-
-
-def neighbours(subject: Subject) -> dict[str, Any]:
-    """The median statistic of the sets one step beside the winner, and how many there are."""
-    search = Search(subject.rule, subject.plan)
-    points = search.region.neighbours(subject.point)
-    if not len(points):
-        return {"n": 0, "median": None}
-    market = subject.market
-    values = evaluate_points(
-        subject.rule, market.bars, points, market.execution, start=market.first, metrics=(STATISTIC,)
-    )[STATISTIC]
-    return {"n": len(points), "median": float(np.median(np.where(np.isnan(values), -math.inf, values)))}
-
-
-def check_reality(subject: Subject, points: Point, n_blocks: int, n_draws: int, seed: int) -> dict[str, Any]:
-    """The Reality Check over the trials `points` float64[n, p], of which each distinct one counts once."""
-    distinct = np.unique(points, axis=0)
-    market = subject.market
-    sums = evaluate_blocks(subject.rule, market.bars, distinct, market.execution, n_blocks, start=market.first)
-    kept = ~np.isnan(sums.returns).any(axis=1)
-    p = reality_check(sums.timing[kept], sums.timing_squares[kept], sums.length, n_draws=n_draws, seed=seed)
-    return {"p": p, "n_trials": int(kept.sum()), "n_draws": n_draws, "n_blocks": n_blocks}
-
-
-def search_again(
-    subject: Subject, *, seed: int, start: int, stop: int, rules: StopRules | None, frozen_at: int | None
-) -> list[float]:
-    """The statistic of the winner on the permuted markets `start` to `stop` (exclusive); NaN where there is none.
-
-    The same search, budget, rules and ties; one that time ended makes the number of trials that it made.
-    """
-    reused = Search(subject.rule, subject.plan)
-    found = []
-    for index in range(start, stop):
-        market = subject.market
-        bars = permuted(market.bars, draw_order(len(market.bars), seed, index))
-        shuffled = replace(market, bars=bars)
-        search = Search(subject.rule, subject.plan) if reused.learns else reused
-        outcome = run_whole(search, [shuffled], rules=rules, frozen_at=frozen_at)
-        if outcome.best is None:
-            found.append(math.nan)
-            continue
-        winner = replace(subject, point=outcome.found.points[outcome.best])
-        found.append(statistic(winner, shuffled))
-    return found
-
-
-def statistic(subject: Subject, market: Market) -> float:
-    """The winner's statistic on a market."""
-    values = evaluate_points(
-        subject.rule,
-        market.bars,
-        subject.point[np.newaxis],
-        market.execution,
-        start=market.first,
-        metrics=(STATISTIC,),
-    )
-    return float(values[STATISTIC][0])
-
-
-def holdout_again(subject: Subject, *, seed: int, start: int, stop: int) -> list[float]:
-    """The statistic on the permuted hold-outs `start` to `stop`: bars before the hold-out stay where they are."""
-    market = subject.market
-    found = []
-    for index in range(start, stop):
-        order = draw_order(len(market.bars), seed, index, start=market.first)
-        found.append(statistic(subject, replace(market, bars=permuted(market.bars, order))))
-    return found
-
-
-def replayed(subject: Subject, bars: Bars, split: Split) -> list[str]:
-    """What vectorbt, given the winner's orders on either segment, computes otherwise."""
-    return [
-        f"{segment}: {line}"
-        for segment in ("in_sample", "holdout")
-        for line in confirm_segment(subject.rule, bars, subject.point, subject.market.execution, split, segment)
-    ]
-
-
-def best_point(points: Point, scores: NDArray[np.float64], eligible: NDArray[np.bool_]) -> Point | None:
-    """The winner among trials; None when none is eligible."""
-    at = best_of(scores[:, 0], eligible)
-    return None if at is None else points[at]
-
-
-def faults_of(bars: Bars, names: Sequence[str] = ()) -> list[str]:
-    """Irregularities of the bars, in words: gaps that are not the market's own nights."""
-    steps = np.diff(bars.timestamp)
-    if not len(steps):
-        return []
-    usual = int(np.median(steps))
-    n_gaps = int((steps > 3 * usual).sum())
-    around_the_clock = np.mean(steps == usual) > 0.99
-    if around_the_clock and n_gaps:
-        return [f"{n_gaps} gaps of more than three bars in a market that trades around the clock"]
-    return []

@@ -7,6 +7,8 @@ blocks of time in the place of single observations, as returns lean on one anoth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,28 +20,33 @@ REALITY_CHECK_CANNOT_SAY = (
 _TILE = 4096
 
 
-def reality_check(
-    sums: NDArray[np.float64], squares: NDArray[np.float64], length: int, *, n_draws: int, seed: int
-) -> float:
-    """p-value of the best mean among n trials, from block sums of (timing) returns and of their squares, float64[n, S].
+Part = tuple[NDArray[np.float64], NDArray[np.float64], int]
 
-    p = (1 + #{draws >= observed}) / (n_draws + 1), `length` being the bars of a block. Trials are scaled by the
+
+def reality_check(parts: Iterable[Part], *, n_draws: int, seed: int) -> float:
+    """p-value of the best mean among all trials.
+
+    A part holds block sums of (timing) returns and of their squares, float64[n, S], and the bars of a block; the parts
+    hold different trials on the same blocks. p = (1 + #{draws >= observed}) / (n_draws + 1). Trials are scaled by the
     deviation of their single returns: that of a few dozen blocks is so uncertain that p comes out too small. Trials
     without variance are left out; NaN when all are. Memory is O(S · n_draws), time O(n · S · n_draws).
     """
-    n_blocks = sums.shape[1]
-    n_bars = length * n_blocks
-    mean = sums.mean(axis=1)
-    variance = squares.sum(axis=1) / n_bars - (mean / length) ** 2
-    kept = variance > 1e-18
-    if not kept.any():
-        return float("nan")
-    scale = np.sqrt(variance[kept] * length * n_blocks)
-    observed = float((n_blocks * mean[kept] / scale).max())
-    deviations = (sums[kept] - mean[kept, np.newaxis]) * np.sqrt(n_blocks / (n_blocks - 1))
-    draws = np.random.default_rng(np.random.SeedSequence(seed)).standard_normal((n_blocks, n_draws))
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    draws: NDArray[np.float64] | None = None
     largest = np.full(n_draws, -np.inf)
-    for start in range(0, len(scale), _TILE):
-        tile = slice(start, start + _TILE)
-        np.maximum(largest, (deviations[tile] / scale[tile, np.newaxis] @ draws).max(axis=0), out=largest)
+    observed = -np.inf
+    for sums, squares, length in parts:
+        n_blocks = sums.shape[1]
+        if draws is None:
+            draws = rng.standard_normal((n_blocks, n_draws))
+        mean = sums.mean(axis=1)
+        variance = squares.sum(axis=1) / (length * n_blocks) - (mean / length) ** 2
+        kept = variance > 1e-18
+        scale = np.sqrt(variance[kept] * length * n_blocks)
+        observed = max(observed, float((n_blocks * mean[kept] / scale).max(initial=-np.inf)))
+        deviations = (sums[kept] - mean[kept, np.newaxis]) * np.sqrt(n_blocks / (n_blocks - 1)) / scale[:, np.newaxis]
+        for start in range(0, len(scale), _TILE):
+            np.maximum(largest, (deviations[start : start + _TILE] @ draws).max(axis=0), out=largest)
+    if not np.isfinite(observed):
+        return float("nan")
     return float((1 + np.count_nonzero(largest >= observed - 1e-12)) / (n_draws + 1))
