@@ -20,6 +20,7 @@ from tunesmith.compute import replay
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
+from tunesmith.compute.proof.work import Subject
 from tunesmith.compute.rules.generated import is_compiled, n_loaded
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search import Market as SearchedMarket
@@ -40,19 +41,24 @@ from tunesmith.services.jobs import worker
 from tunesmith.services.jobs.payloads import (
     FetchBars,
     Front,
+    Hold,
     ImportBars,
     OnePoint,
+    Permute,
     Prepare,
     Prepared,
     Probe,
     Probed,
+    Prove,
     Search,
     SearchSpec,
     StrategyRef,
+    SubjectRef,
     Timed,
     Trials,
     Work,
 )
+from tunesmith.services.jobs.proof_chunks import hold_back, permute_search, point_of, prove_in_sample
 from tunesmith.services.jobs.search_chunks import probe_search, propose_points, run_search
 from tunesmith.storage.market import MarketStore
 from tunesmith.storage.snapshots import Snapshots
@@ -105,6 +111,21 @@ def front(payload: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> Front:
     chosen = pareto_front(scores, keep)
     at = knee(scores[chosen])
     return Front(front=chosen.tolist(), knee=-1 if at is None else int(chosen[at]))
+
+
+def prove(payload: Prove) -> Any:
+    """Answer an `Ask` of a decision on a search, in sample."""
+    return prove_in_sample(payload, _subject)
+
+
+def permute(payload: Permute) -> list[float]:
+    """The search again on permuted markets."""
+    return permute_search(payload, _subject)
+
+
+def hold(payload: Hold) -> Any:
+    """Answer an `Ask` of a decision on a search that looks at the hold-out."""
+    return hold_back(payload, _subject)
 
 
 def backtest(payload: OnePoint) -> dict[str, Any]:
@@ -161,7 +182,20 @@ def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
 
 CHUNKS: dict[str, Callable[[Any], Timed]] = {
     function.__name__: timed(function)
-    for function in (prepare, search, propose, probe, front, backtest, judge, import_bars, fetch_bars)
+    for function in (
+        prepare,
+        search,
+        propose,
+        probe,
+        front,
+        prove,
+        permute,
+        hold,
+        backtest,
+        judge,
+        import_bars,
+        fetch_bars,
+    )
 }
 """Chunk function by name."""
 
@@ -194,6 +228,12 @@ def _bind(spec: SearchSpec) -> tuple[BoundSearch, list[SearchedMarket]]:
         rule, bars = _load(work)
         markets.append(SearchedMarket(symbol, bars, _execution(work), work.first))
     return BoundSearch(rule, spec.plan), markets
+
+
+def _subject(ref: SubjectRef) -> Subject:
+    rule, bars = _load(ref.work)
+    market = SearchedMarket(ref.symbol, bars, _execution(ref.work), ref.work.first)
+    return Subject(rule, ref.plan, point_of(ref, rule), market, ref.stop, ref.frozen_at)
 
 
 def _execution(work: Work) -> Execution:

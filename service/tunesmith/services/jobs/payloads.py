@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.search_plan import SearchPlan
+from tunesmith.domain.stop_rules import StopRules
 from tunesmith.domain.trading import Costs, Direction, Engine, Fill
 
 
@@ -153,6 +154,58 @@ class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
     boundary_ms: int = 0
     in_sample_end_ms: int = 0
     ask: str = ""
+    sees_holdout: bool = False
+
+
+class SubjectRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A search's winner as it travels to a worker, on the bars of `work`; see `compute.proof.work.Subject`."""
+
+    plan: SearchPlan
+    work: Work
+    symbol: str
+    params: dict[str, Scalar]
+    stop: StopRules | None = None
+    frozen_at: int | None = None
+
+
+class Prove(msgspec.Struct, frozen=True, kw_only=True):
+    """One `Ask` of a decision that needs the in-sample part alone."""
+
+    subject: SubjectRef
+    work: str
+    cost_factor: float = 1.0
+    n_blocks: int = 0
+    n_draws: int = 0
+    seed: int = 0
+
+
+class Permute(msgspec.Struct, frozen=True, kw_only=True):
+    """The search on the permuted markets `start` to `stop` (exclusive) of the test `seed`."""
+
+    subject: SubjectRef
+    seed: int
+    start: int
+    stop: int
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """One `Ask` of a decision that looks at the hold-out, where the first bar of the subject's work lies.
+
+    `first` is the first bar of the in-sample part. `incumbent` are the parameters of the package in force, approved at
+    `since_ms`; with fewer than `min_bars` bars since then the whole hold-out compares.
+    """
+
+    subject: SubjectRef
+    work: str
+    seed: int = 0
+    start: int = 0
+    stop: int = 0
+    first: int = 0
+    boundary_ms: int = 0
+    in_sample_end_ms: int = 0
+    incumbent: dict[str, Scalar] = {}
+    since_ms: int = 0
+    min_bars: int = 0
 
 
 class FetchBars(msgspec.Struct, frozen=True, kw_only=True):
