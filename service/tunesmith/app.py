@@ -46,6 +46,7 @@ from tunesmith.services import (
 )
 from tunesmith.services.context import Context
 from tunesmith.services.housekeeping import keep_house, set_gauges
+from tunesmith.services.jobs.lanes import Lanes
 from tunesmith.services.jobs.pool import Limits as PoolLimits
 from tunesmith.services.jobs.pool import ProcessPool
 from tunesmith.services.jobs.tasks import Tasks
@@ -182,8 +183,14 @@ class Daemon:
         stack.push_async_callback(cache.close)
         cached.daemon_version()  # of the sources that are loaded now
         listeners: list[Callable[[str, str, Any], None]] = []
-        pool = _make_pool(settings, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
-        await pool.start()
+        searchers, keeper = (
+            _make_pool(settings, n_workers, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
+            for n_workers in (settings.n_workers, 1)
+        )
+        await searchers.start()
+        stack.push_async_callback(searchers.close)
+        await keeper.start()
+        pool = Lanes(searchers, keeper)
         stack.push_async_callback(pool.close)
         database = await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance)
         stack.push_async_callback(database.close)
@@ -298,7 +305,7 @@ def _make_cache(settings: Settings) -> Cache:
     return LayeredCache(near, RedisCache(chosen.redis_url)) if chosen.redis_url else near
 
 
-def _make_pool(settings: Settings, hear: Callable[[str, str, Any], None]) -> ProcessPool:
+def _make_pool(settings: Settings, n_workers: int, hear: Callable[[str, str, Any], None]) -> ProcessPool:
     program = Program(table=_CHUNKS, warm_up="warm_up", preload=(_CHUNKS,), log=settings.log)
 
     def on_message(task_id: str | None, kind: str, payload: Any) -> None:
@@ -306,7 +313,7 @@ def _make_pool(settings: Settings, hear: Callable[[str, str, Any], None]) -> Pro
             hear(task_id, kind, payload)
 
     limits = PoolLimits(attempts=settings.workers.attempts, recycle_rules=settings.workers.loaded_rules)
-    return ProcessPool(settings.n_workers, program, limits=limits, on_message=on_message)
+    return ProcessPool(n_workers, program, limits=limits, on_message=on_message)
 
 
 def _write_text(file: Path, text: str) -> None:

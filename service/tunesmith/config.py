@@ -22,6 +22,8 @@ PREFIX = "TUNESMITH_"
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Level = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
+Draws = Annotated[int, msgspec.Meta(ge=19, le=1_000_000)]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,6 +52,7 @@ class Limits(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     in_flight_per_user: Count = 32
     in_flight_total: Count = 1024
     tasks_per_user: Count = 1000
+    verdicts_per_market: Count = 3
     grid_points: Count = 1_000_000
     default_deadline_ms: Count = 5_000
 
@@ -85,6 +88,27 @@ class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_trades: Annotated[int, msgspec.Meta(ge=0)] = 10
     min_win_rate: Share = 0.0
     min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
+
+
+class Statistics(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits of the p-values that a verdict on a search asks for; the same as `domain.thresholds.Thresholds`."""
+
+    min_bars: Annotated[int, msgspec.Meta(ge=2)] = 1000
+    min_holdout_bars: Annotated[int, msgspec.Meta(ge=2)] = 300
+    min_holdout_trades: Annotated[int, msgspec.Meta(ge=0)] = 5
+    cost_factor: Annotated[float, msgspec.Meta(ge=1.0, le=100.0)] = 2.0
+    reality_check: Level = 0.40
+    n_reality_check: Draws = 400
+    n_blocks: Annotated[int, msgspec.Meta(ge=8, le=200)] = 32
+    search: Level = 0.05
+    paper_search: Level = 0.10
+    n_permutations: Draws = 399
+    stop_at: Annotated[int, msgspec.Meta(ge=1)] = 21
+    holdout: Level = 0.20
+    n_holdout_permutations: Draws = 499
+    combined: Level = 0.005
+    paper_combined: Level = 0.01
+    max_permutations: Draws = 9999
 
 
 class Cache(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +149,7 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     workers: Workers = Workers()
     events: Events = Events()
     decision: Decision = Decision()
+    statistics: Statistics = Statistics()
     cache: Cache = Cache()
     sources: Sources = Sources()
     retention: Retention = Retention()

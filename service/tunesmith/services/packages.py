@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
 from tunesmith import telemetry
-from tunesmith.compute.judgement import Decision
 from tunesmith.domain.canonical import canonical_hash
 from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.envelope import Grade
 from tunesmith.domain.messages.packages import (
     GetPackage,
     LatestPackage,
@@ -22,7 +22,7 @@ from tunesmith.domain.messages.packages import (
     PackageReply,
     RevokePackage,
 )
-from tunesmith.domain.messages.verdicts import Apply
+from tunesmith.domain.messages.verdicts import Apply, Check, VerdictStatus
 from tunesmith.domain.topics import package_topic
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.services.context import Context
@@ -36,12 +36,33 @@ from tunesmith.storage.packages import PackageRow
 
 
 @dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a verdict came to, by statistics (proven) or by criteria alone.
+
+    `checks` are all that were made, `shown` the same as a client may see them; `reason` may be shown.
+    """
+
+    grade: Grade
+    status: VerdictStatus
+    reason: str
+    checks: tuple[Check, ...]
+    shown: tuple[Check, ...]
+    metrics: Mapping[str, Mapping[str, float | None]]
+    evidence: dict[str, Any]
+    data: Prepared
+
+    @property
+    def approved(self) -> bool:
+        return self.status == "approved"
+
+
+@dataclass(frozen=True, slots=True)
 class Approved:
     """An approval on its way to a package."""
 
     assignment: Assignment
     data: Prepared
-    decision: Decision
+    ruling: Ruling
 
 
 async def compose(conn: Connection, approved: Approved, params: dict[str, Any], apply: Apply) -> Package:
@@ -54,7 +75,7 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
     created_ms = int(time.time() * 1000)
     incumbent = await packages.standing(conn, window.venue, window.symbol, window.timeframe, strategy.id)
     fields: dict[str, Any] = {
-        "grade": "criteria",
+        "grade": approved.ruling.grade,
         "venue": window.venue,
         "symbol": window.symbol,
         "timeframe": window.timeframe,
@@ -62,8 +83,8 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
         "strategy_version": strategy.version,
         "code_hash": strategy.code_hash,
         "params": params,
-        "metrics": {segment: dict(metrics) for segment, metrics in approved.decision.metrics.items()},
-        "checks": [msgspec.to_builtins(check) for check in approved.decision.checks],
+        "metrics": {segment: dict(metrics) for segment, metrics in approved.ruling.metrics.items()},
+        "checks": [msgspec.to_builtins(check) for check in approved.ruling.checks],
         "data_hash": approved.data.snapshot,
         "costs": msgspec.to_builtins(window.costs),
         "fill": window.fill,

@@ -21,8 +21,8 @@ from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.services import strategies, tasks
 from tunesmith.services.context import Context
+from tunesmith.services.criteria import default_criteria
 from tunesmith.services.markets import Window, window_of
-from tunesmith.services.verdicts import default_criteria
 from tunesmith.services.work import Assignment, assign
 from tunesmith.storage import optimizations, trials
 from tunesmith.storage import tasks as task_rows

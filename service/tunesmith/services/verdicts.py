@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
 
 from tunesmith import telemetry
 from tunesmith.compute.judgement import Decision, Segments, decide
-from tunesmith.config import Settings
+from tunesmith.compute.proof.plan import public, public_reason
 from tunesmith.domain.criteria import merge
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.envelope import Reply
@@ -23,13 +24,15 @@ from tunesmith.domain.messages.verdicts import (
     VerdictList,
     VerdictReply,
 )
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.services import tasks
+from tunesmith.services import ledger, proofs, tasks
 from tunesmith.services.context import Context
+from tunesmith.services.criteria import default_criteria, default_thresholds
 from tunesmith.services.jobs.payloads import OnePoint, Prepared
 from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.once import Change
-from tunesmith.services.packages import Approved, compose, publish
+from tunesmith.services.packages import Approved, Ruling, compose, publish
 from tunesmith.services.work import Assignment, prepared, work_of
 from tunesmith.storage import holdouts, optimizations, packages, reports, verdicts
 from tunesmith.storage import tasks as task_rows
@@ -50,6 +53,12 @@ class VerdictTask(Assignment, frozen=True, kw_only=True):
     until_ms: int
     report_id: str
     optimization_id: str | None
+    thresholds: Thresholds | None = None
+
+    @property
+    def key(self) -> str:
+        """What makes two requests for a verdict the same."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 
 async def approve(context: Context, request: ApproveStrategy, call: Call) -> Change:
@@ -73,7 +82,12 @@ async def approve(context: Context, request: ApproveStrategy, call: Call) -> Cha
         criteria=request.approval_criteria,
         apply=request.apply,
     )
+    known = await verdicts.with_key(context.database, task.key)
+    if known is not None:
+        return Change(_given(await _finished(context, known)))
     await tasks.check_quota(context, call)
+    if task.optimization_id is not None:
+        await ledger.check_quota(context, task.window, task.until_ms, call.user)
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> VerdictReply:
@@ -111,8 +125,35 @@ async def list_all(context: Context, request: ListVerdicts, call: Call) -> Verdi
 
 
 async def run(context: Context, job: Job) -> None:
-    """Drive a verdict: answer what the decision plan asks for, then store verdict, package and event in one step."""
+    """Drive a verdict; verdict, package and event are stored in one step.
+
+    A search is proven or refused by statistics; a lone backtest can keep the criteria, which uses the hold-out up.
+    """
     task = job.decode(VerdictTask)
+    ruling = await (_by_proof if task.optimization_id is not None else _by_criteria)(context, job, task)
+
+    async def apply(conn: Connection) -> dict[str, Any]:
+        package = None
+        if ruling.approved:
+            package = await compose(conn, Approved(task, ruling.data, ruling), task.params, task.apply)
+        await verdicts.create(conn, _row(job, task, ruling, package.package_id if package else None))
+        if package is not None:
+            await publish(conn, package, verdict_id=job.id, report_id=task.report_id)
+            if ruling.grade == "criteria":
+                await holdouts.record_look(conn, *_look(task, ruling.data), job.row.user, "approval", job.id)
+        return {
+            "verdict": ruling.status,
+            "reason": ruling.reason,
+            "package_id": package.package_id if package else None,
+        }
+
+    if await job.complete(apply):
+        telemetry.VERDICTS.labels(ruling.status).inc()
+        if ruling.approved:
+            telemetry.PACKAGES.labels("approved").inc()
+
+
+async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
     data = await prepared(context, job, task.window, until_ms=task.until_ms)
     point = OnePoint(
         work=work_of(context, task, data),
@@ -121,25 +162,52 @@ async def run(context: Context, job: Job) -> None:
         in_sample_end_ms=min(task.window.end_ms, task.window.boundary_ms),
     )
     decision = await _decide(context, job, task, data, point)
+    return Ruling(
+        grade="criteria",
+        status=decision.status,
+        reason=decision.reason,
+        checks=decision.checks,
+        shown=tuple(decision.public_checks()),
+        metrics=decision.metrics,
+        evidence={},
+        data=data,
+    )
 
-    async def apply(conn: Connection) -> dict[str, Any]:
-        package = None
-        if decision.approved:
-            package = await compose(conn, Approved(task, data, decision), task.params, task.apply)
-        await verdicts.create(conn, _row(job, task, data, decision, package.package_id if package else None))
-        if package is not None:
-            await publish(conn, package, verdict_id=job.id, report_id=task.report_id)
-            await holdouts.record_look(conn, *_look(task, data), job.row.user, "approval", job.id)
-        return {
-            "verdict": decision.status,
-            "reason": decision.reason,
-            "package_id": package.package_id if package else None,
-        }
 
-    if await job.complete(apply):
-        telemetry.VERDICTS.labels(decision.status).inc()
-        if decision.approved:
-            telemetry.PACKAGES.labels("approved").inc()
+async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
+    window = task.window
+    entry = await ledger.enter(context, job, window, task.until_ms)
+    standing = await packages.standing(
+        context.database, window.venue, window.symbol, window.timeframe, task.strategy.id
+    )
+    incumbent = None
+    if standing is not None:
+        incumbent = proofs.Incumbent(
+            package_id=standing.id, params=standing.doc["params"], approved_at=standing.created_at
+        )
+    request = proofs.Request(
+        optimization_id=task.optimization_id or "",
+        assignment=task,
+        params=dict(task.params),
+        criteria=task.criteria,
+        thresholds=task.thresholds or default_thresholds(context.settings),
+        until_ms=task.until_ms,
+        ledger=entry,
+        incumbent=incumbent,
+        seed=proofs.seed_of(job.id),
+    )
+    decided = await proofs.decide(context, job, request)
+    proof = decided.proof
+    return Ruling(
+        grade="proven",
+        status=proof.status,
+        reason=public_reason(proof),
+        checks=proof.checks,
+        shown=tuple(public(proof)),
+        metrics=proof.seen.metrics,
+        evidence=proofs.evidence_of(request, decided),
+        data=decided.whole,
+    )
 
 
 def make_task(
@@ -167,13 +235,8 @@ def make_task(
         until_ms=until,
         report_id=report_id,
         optimization_id=optimization_id,
+        thresholds=default_thresholds(context.settings) if optimization_id is not None else None,
     )
-
-
-def default_criteria(settings: Settings) -> ApprovalCriteria:
-    """The approval criteria of the settings."""
-    decision = settings.decision
-    return ApprovalCriteria(**{name: getattr(decision, name) for name in ApprovalCriteria.__struct_fields__})
 
 
 async def _report_of(context: Context, request: ApproveStrategy) -> tuple[str, str]:
@@ -239,7 +302,7 @@ async def insert_follow_up(conn: Connection, parent: TaskRow, task: VerdictTask)
     )
 
 
-def _row(job: Job, task: VerdictTask, data: Prepared, decision: Decision, package_id: str | None) -> VerdictRow:
+def _row(job: Job, task: VerdictTask, ruling: Ruling, package_id: str | None) -> VerdictRow:
     window = task.window
     return VerdictRow(
         id=job.id,
@@ -250,23 +313,32 @@ def _row(job: Job, task: VerdictTask, data: Prepared, decision: Decision, packag
         venue=window.venue,
         symbol=window.symbol,
         timeframe=window.timeframe,
-        verdict=decision.status,
-        grade="criteria" if decision.approved else None,
-        reason=decision.reason,
-        checks=[msgspec.to_builtins(check) for check in decision.public_checks()],
+        verdict=ruling.status,
+        grade=ruling.grade if ruling.approved else None,
+        reason=ruling.reason,
+        checks=[msgspec.to_builtins(check) for check in ruling.shown],
         evidence={
             "criteria": msgspec.to_builtins(task.criteria),
-            "data_hash": data.snapshot,
+            "data_hash": ruling.data.snapshot,
             "code_hash": task.strategy.code_hash,
-            "checks": [msgspec.to_builtins(check) for check in decision.checks],
+            "checks": [msgspec.to_builtins(check) for check in ruling.checks],
+            **ruling.evidence,
         },
         package_id=package_id,
+        request_key=task.key,
         created_at=now(),
     )
 
 
 def _look(task: VerdictTask, data: Prepared) -> tuple[str, str, tuple[int, int]]:
     return task.window.venue, task.window.symbol, (task.window.start_ms, data.end_ms)
+
+
+def _given(reply: VerdictReply) -> Callable[[Connection], Coroutine[Any, Any, VerdictReply]]:
+    async def apply(conn: Connection) -> VerdictReply:
+        return reply
+
+    return apply
 
 
 def _pending(row: TaskRow, task: VerdictTask) -> VerdictReply:

@@ -17,6 +17,11 @@ def iso(time_ms: int) -> str:
     return _text(_EPOCH + timedelta(milliseconds=time_ms))
 
 
+def milliseconds(time: str) -> int:
+    """UTC milliseconds of a time of a table."""
+    return round((datetime.fromisoformat(time) - _EPOCH).total_seconds() * 1000)
+
+
 def seconds_between(start: str, stop: str) -> float:
     """Seconds from one time of a table to another."""
     return (datetime.fromisoformat(stop) - datetime.fromisoformat(start)).total_seconds()

@@ -29,6 +29,7 @@ class VerdictRow(Row, frozen=True, kw_only=True):
     checks: list[dict[str, Any]]
     evidence: dict[str, Any]
     package_id: str | None
+    request_key: str | None = None
     created_at: str
 
 
@@ -40,6 +41,11 @@ async def create(conn: Connection, verdict: VerdictRow) -> None:
 async def get(source: Source, verdict_id: str) -> VerdictRow | None:
     """The verdict, or None while there is none."""
     return await select_one(source, VerdictRow, "WHERE id = ?", (verdict_id,))
+
+
+async def with_key(source: Source, key: str) -> VerdictRow | None:
+    """The verdict that was given to the same request, or None."""
+    return await select_one(source, VerdictRow, "WHERE request_key = ?", (key,))
 
 
 async def listing(

@@ -7,13 +7,14 @@ Masters; White 2000 for the null that the search itself is re-run on).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from tunesmith.domain.bars import Bars
 
@@ -91,5 +92,6 @@ class Sequential:
 
 def combined(p_search: float, p_holdout: float, weight: float = 0.7) -> float:
     """Stouffer's p-value of two independent ones, z = √w · z₁ + √(1 - w) · z₂."""
-    z = np.sqrt(weight) * -ndtri(p_search) + np.sqrt(1.0 - weight) * -ndtri(p_holdout)
-    return float(ndtr(-z))
+    normal = NormalDist()
+    z = math.sqrt(weight) * normal.inv_cdf(p_search) + math.sqrt(1.0 - weight) * normal.inv_cdf(p_holdout)
+    return normal.cdf(z)

@@ -11,13 +11,14 @@ Bailey, Borwein, López de Prado & Zhu 2014 ("Pseudo-Mathematics and Financial C
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 _EULER = 0.5772156649015329
+_NORMAL = NormalDist()
 
 PSR_CANNOT_SAY = (
     "PSR takes the returns as if this rule had been the only one tried: the best of a thousand worthless rules has a "
@@ -59,14 +60,17 @@ def probabilistic_sharpe(of: Moments, benchmark: float = 0.0) -> float:
     spread = _spread(of)
     if not spread > 0.0 or of.n < 2:
         return math.nan
-    return float(ndtr((of.sharpe - benchmark) * math.sqrt(of.n - 1) / math.sqrt(spread)))
+    return _NORMAL.cdf((of.sharpe - benchmark) * math.sqrt(of.n - 1) / math.sqrt(spread))
 
 
 def expected_maximum(n_trials: float) -> float:
     """Expected maximum of N independent standard normals, 2014 eq. 7 (an approximation); 0 for one trial."""
     if n_trials <= 1.0:
         return 0.0
-    return float((1.0 - _EULER) * ndtri(1.0 - 1.0 / n_trials) + _EULER * ndtri(1.0 - 1.0 / (n_trials * math.e)))
+    return float(
+        (1.0 - _EULER) * _NORMAL.inv_cdf(1.0 - 1.0 / n_trials)
+        + _EULER * _NORMAL.inv_cdf(1.0 - 1.0 / (n_trials * math.e))
+    )
 
 
 def deflated_sharpe(of: Moments, n_trials: float, variance: float) -> float:
@@ -78,7 +82,7 @@ def minimum_track_record(of: Moments, benchmark: float, level: float = 0.05) -> 
     """Periods after which the Sharpe ratio would exceed `benchmark` at `level`, 2012 eq. 11; NaN where it does not."""
     if not of.sharpe > benchmark:
         return math.nan
-    return float(1.0 + _spread(of) * (ndtri(1.0 - level) / (of.sharpe - benchmark)) ** 2)
+    return float(1.0 + _spread(of) * (_NORMAL.inv_cdf(1.0 - level) / (of.sharpe - benchmark)) ** 2)
 
 
 def minimum_backtest_years(n_trials: float, annual_sharpe: float = 1.0) -> float:

@@ -1,0 +1,66 @@
+"""The ledger: who has seen what of a market's hold-out, and which verdict on it this is.
+
+The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling. A verdict
+that is asked for counts, whatever comes of it; a backtest that looked, and an approval by criteria, use the hold-out
+up. Both are of the past once the whole hold-out is later than they are.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tunesmith.compute.proof.case import Ledger
+from tunesmith.errors import Busy
+from tunesmith.services.context import Context
+from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.markets import Window
+from tunesmith.storage import holdouts
+from tunesmith.storage import tasks as task_rows
+from tunesmith.storage.connections import Connection, Source
+
+_WORDS = {"backtest": "a backtest looked at it", "approval": "an approval by criteria used it"}
+
+
+async def enter(context: Context, job: Job, window: Window, end_ms: int) -> Ledger:
+    """Write down that a verdict was asked for, and which one it is; once for each verdict, whatever restarts."""
+    if "ledger" in job.state:
+        look, burnt = job.state["ledger"]
+        return Ledger(look, burnt)
+
+    async def write(conn: Connection) -> Ledger:
+        found = await _read(conn, window, end_ms)
+        span = (window.start_ms, end_ms)
+        await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
+        state = {**job.state, "ledger": (found.look, found.burnt)}
+        await task_rows.set_state(conn, job.id, msgspec.json.encode(state).decode())
+        return found
+
+    found = await context.database.write(write)
+    job.state = {**job.state, "ledger": [found.look, found.burnt]}
+    return found
+
+
+async def check_quota(context: Context, window: Window, end_ms: int, user: str) -> None:
+    """Raise `Busy` for a user who has asked for as many verdicts on a hold-out as one user may."""
+    limit = context.settings.limits.verdicts_per_market
+    looks = await holdouts.looks(context.database, window.venue, window.symbol, window.boundary_ms, end_ms)
+    if sum(look.kind == "verdict" and look.user == user for look in looks) >= limit:
+        raise Busy(
+            f"you have asked for {limit} verdicts on the hold-out of {window.symbol}, which is the limit; it begins "
+            "anew with bars that nobody has seen",
+            retry_after_ms=3_600_000,
+        )
+
+
+async def _read(source: Source, window: Window, end_ms: int) -> Ledger:
+    looks = await holdouts.looks(source, window.venue, window.symbol, window.boundary_ms, end_ms)
+    n = sum(look.kind == "verdict" for look in looks)
+    burning = [look for look in looks if look.kind in _WORDS]
+    if not burning:
+        return Ledger(n + 1)
+    last = burning[-1]
+    return Ledger(
+        n + 1,
+        f"the hold-out of {window.symbol} is used up: {_WORDS[last.kind]} on {last.time[:10]}, asked for by "
+        f"{last.user}; new bars make a new one",
+    )
