@@ -23,10 +23,10 @@ def table(trials: Trials) -> Any:
     """
     import pyarrow as pa
 
-    columns: dict[str, Any] = {"index": pa.array(np.arange(len(trials), dtype=np.int64))}
+    columns: dict[str, Any] = {"index": pa.array(_numbers(trials))}
     for i, parameter in enumerate(trials.space.parameters):
         columns[f"{_PARAMETER}{parameter.name}"] = pa.array(_decoded(parameter, trials.points[:, i]))
-    columns["score"] = pa.array(trials.scores, from_pandas=True)
+    columns["score"] = pa.array(trials.own(trials.scores), from_pandas=True)
     for name, values in trials.metrics.items():
         columns[f"{_METRIC}{name}"] = pa.array(values, from_pandas=True)
     columns["eligible"] = pa.array(trials.eligible)
@@ -56,18 +56,23 @@ def to_json(trials: Trials) -> bytes:
     params = [_values(p, trials.points[:, i]) for i, p in enumerate(trials.space.parameters)]
     names = [parameter.name for parameter in trials.space.parameters]
     metrics = [values.tolist() for values in trials.metrics.values()]
+    numbers, scores = _numbers(trials).tolist(), trials.own(trials.scores).tolist()
     rows = (
         {
-            "index": i,
+            "index": numbers[i],
             "params": dict(zip(names, (column[i] for column in params), strict=True)),
             "score": score,
             "metrics": dict(zip(trials.metrics, (column[i] for column in metrics), strict=True)),
             "eligible": eligible,
         }
-        for i, (score, eligible) in enumerate(zip(trials.scores.tolist(), trials.eligible.tolist(), strict=True))
+        for i, (score, eligible) in enumerate(zip(scores, trials.eligible.tolist(), strict=True))
     )
     encoder = msgspec.json.Encoder()
     return b"[" + b",\n".join(map(encoder.encode, rows)) + b"]"
+
+
+def _numbers(trials: Trials) -> NDArray[np.int64]:
+    return np.arange(len(trials), dtype=np.int64) if trials.numbers is None else trials.numbers
 
 
 def _values(parameter: Parameter, codes: NDArray[np.float64]) -> list[Any]:
