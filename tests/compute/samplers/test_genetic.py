@@ -49,7 +49,7 @@ def test_generations_grow_with_the_search_unless_their_size_is_given() -> None:
     sampler = make_sampler("genetic", problem_of(REGION, 5000))
     run(sampler, smooth(REGION), 5000)
     sizes = np.diff(sampler.edges)  # type: ignore[attr-defined]
-    assert (sizes[0], sizes[-2] > 200, (sizes[:-1] >= 20).all()) == (20, True, True)
+    assert (sizes[0], sizes[-2] > 200, (sizes[:-1] >= 12).all()) == (12, True, True)
     fixed = make_sampler("genetic", problem_of(REGION, 100, options=MethodOptions(population=30)))
     run(fixed, smooth(REGION), 100)
     assert np.diff(fixed.edges).tolist() == [30, 30, 30, 10]  # type: ignore[attr-defined]
