@@ -28,6 +28,7 @@ from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
 from tunesmith.domain.messages.server import GetSchema, SchemaReply
 from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.services import (
+    analysis,
     answers,
     backtests,
     cached,
@@ -105,6 +106,9 @@ ROUTES: dict[str, Route] = {
     "optimization.results": Route(optimizations.results),
     "optimization.cancel": Route(optimizations.cancel),
     "optimization.resume": Route(optimizations.resume),
+    "optimization.analyze": Route(analysis.analyze),
+    "optimization.compare": Route(analysis.compare),
+    "optimization.export": Route(analysis.export),
     "session.plan": Route(session_plans.plan),
     "session.generate": Route(sessions.generate),
     "session.execute": Route(sessions.execute),

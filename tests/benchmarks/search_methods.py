@@ -233,13 +233,19 @@ def scores(n_seeds: int, n: int) -> None:
     jobs = [(name, who, seed, n) for who in SEARCHERS for name in CASES for seed in range(n_seeds)]
     found = np.array(spread_over_cores(search, jobs)).reshape(len(SEARCHERS), len(CASES), n_seeds, -1)
     at = [k for k in AT if k <= n]
-    width = 4 * len(at)
-    print(f"\n100 (score - median) / (best - median) after {', '.join(map(str, at))} evaluations, {n_seeds} seeds\n")
-    print(f"{'':17s}" + " ".join(f"{name:>{width}s}" for name in CASES))
-    for who, of in zip(SEARCHERS, found, strict=True):
-        cells = [" ".join(f"{v:3.0f}" for v in np.median(of[i], axis=0)).rjust(width) for i in range(len(CASES))]
-        print(f"{who:17s}" + " ".join(cells))
+    print(f"\n100 (score - median) / (best - median) after {', '.join(map(str, at))} evaluations, {n_seeds} seeds")
+    table(dict(zip(SEARCHERS, found, strict=True)), len(at))
     verdicts(dict(zip(SEARCHERS, found, strict=True)), at)
+
+
+def table(found: dict[str, np.ndarray], n_counts: int) -> None:
+    """Medians over the seeds of float[landscapes, seeds, counts] by searcher, three landscapes side by side."""
+    width = max(4 * n_counts, 12)
+    for some in (slice(0, 3), slice(3, 6)):
+        print(f"\n{'':17s}" + "  ".join(f"{name:>{width}s}" for name in list(CASES)[some]))
+        for who, of in found.items():
+            cells = ["".join(f"{value:4.0f}" for value in np.median(one, axis=0)).rjust(width) for one in of[some]]
+            print(f"{who:17s}" + "  ".join(cells))
 
 
 def verdicts(found: dict[str, np.ndarray], at: list[int]) -> None:
@@ -297,35 +303,34 @@ def fronts(n_seeds: int, n: int) -> None:
     jobs = [(name, who, seed, n) for who in compared for name in CASES for seed in range(n_seeds)]
     found = np.array(spread_over_cores(front, jobs)).reshape(len(compared), len(CASES), n_seeds, -1)
     at = [k for k in AT if k <= n]
-    width = 4 * len(at)
-    print("\nhypervolume of Sharpe ratio and drawdown above the medians, percent of the whole grid's\n")
-    print(f"{'':17s}" + " ".join(f"{name:>{width}s}" for name in CASES))
-    for who, of in zip(compared, found, strict=True):
-        cells = [" ".join(f"{v:3.0f}" for v in np.median(of[i], axis=0)).rjust(width) for i in range(len(CASES))]
-        print(f"{who:17s}" + " ".join(cells))
+    print(f"\nhypervolume above the medians, percent of the whole grid's, after {', '.join(map(str, at))} evaluations")
+    table(dict(zip(compared, found, strict=True)), len(at))
     above = (np.median(found[0], axis=1) >= np.median(found[2], axis=1)).sum(axis=0)
     counts = ", ".join(f"{a} of {len(CASES)} at {k}" for a, k in zip(above, at, strict=True))
     print(f"\nverdict: nsga2 is above Optuna's on {counts}")
 
 
 def overhead(n_seeds: int, n: int) -> None:
-    """Processor time a trial for asking and telling; of methods that slow down with what they know, for `n` trials."""
+    """Processor time a trial for asking and telling: of `n` trials, and of 10,000 for methods that stay quick."""
     strategy = builtin("rsi_reversion")
     region = Region(build_space(strategy.parameters, {}), required(strategy))
-    nothing = np.empty((0, len(strategy.parameters)))
-    print("\nmicroseconds of processor time a trial, asking and telling in batches\n")
+    print("\nmicroseconds of processor time a trial, asking and telling; ours in batches\n")
+    print(f"{'':17s} {f'of {n:,}':>12s} {'of 10,000':>12s}")
     for method in SAMPLERS:
-        n_trials = n if method in ("tpe", "gaussian_process") else 10_000
-        least = np.inf
-        for seed in range(n_seeds):
-            sampler = make_sampler(method, Problem(region, n_trials, seed, MethodOptions(), 1, nothing))
-            begin = time.process_time()
-            n_told = ask_and_tell(sampler, region, n_trials)
-            least = min(least, (time.process_time() - begin) / n_told * 1e6)
-        print(f"{method:17s} {least:10.1f}   ({n_told:,} trials)")
+        counts = (n,) if method in ("tpe", "gaussian_process") else (n, 10_000)
+        costs = [min(our_cost(method, region, k, seed) for seed in range(n_seeds)) for k in counts]
+        print(f"{method:17s} " + " ".join(f"{cost:12.1f}" for cost in costs))
     for name in ("RandomSampler", "QMCSampler", "NSGAIISampler", "TPESampler"):
         least = min(optunas_cost(name, region, n, seed) for seed in range(n_seeds))
-        print(f"{'Optuna ' + name.removesuffix('Sampler'):17s} {least:10.1f}   ({n:,} trials)")
+        print(f"{'Optuna ' + name.removesuffix('Sampler'):17s} {least:12.1f}")
+
+
+def our_cost(method: str, region: Region, n: int, seed: int) -> float:
+    nothing = np.empty((0, len(region.space.parameters)))
+    sampler = make_sampler(method, Problem(region, n, seed, MethodOptions(), 1, nothing))
+    begin = time.process_time()
+    n_told = ask_and_tell(sampler, region, n)
+    return (time.process_time() - begin) / n_told * 1e6
 
 
 def ask_and_tell(sampler: Sampler, region: Region, n: int) -> int:

@@ -46,6 +46,21 @@ def test_queries_equal_plain_loops(seed: int, n: int, data: st.DataObject) -> No
     assert tables_of.first_touch_nb(market, tables, start, stop, low, high) == (touched[0] if touched else stop)
 
 
+@pytest.mark.parametrize("drift", [0.004, 0.0, -0.002])
+def test_long_stretches_of_rising_and_falling_markets_equal_plain_loops(drift: float) -> None:
+    rng = np.random.default_rng(3)
+    close = 100.0 * np.exp(np.cumsum(rng.normal(drift, 0.01, 5000)))
+    market = prepare(random_bars(rng, len(close))).market._replace(close=close)
+    tables = tables_of.build_tables(market)
+    for start, length in zip(rng.integers(0, 4900, 400), rng.integers(1, 3000, 400), strict=True):
+        stretch = close[start : start + length]
+        stop = int(start) + len(stretch)
+        worst = float((1.0 - stretch / np.maximum.accumulate(stretch)).max())
+        assert tables_of.own_drawdown_nb(close, tables, int(start), stop) == pytest.approx(worst, rel=1e-13)
+        extremes = tables_of.stretch_extremes_nb(close, tables, int(start), stop)
+        assert extremes == (stretch.max(), stretch.min())
+
+
 def test_a_calm_stretch_after_a_crash_keeps_its_digits() -> None:
     rng = np.random.default_rng(0)
     close = 100.0 * np.cumprod(1.0 + np.concatenate([[0.0, -0.5, 1.0, -0.9], rng.normal(0, 1e-6, 20_000)]))

@@ -7,11 +7,13 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import pytest
 
 from tunesmith.config import Settings
+from tunesmith.domain.analysis import Comparison, Summary
+from tunesmith.domain.messages.analysis import ComparedSearch, CompareOptimizations, ComparisonReply
 from tunesmith.domain.messages.backtests import BacktestStatus, BacktestStatusReply
 from tunesmith.domain.messages.catalog import MESSAGES, Call
 from tunesmith.domain.messages.optimizations import OptimizationResults, OptimizationResultsReply
@@ -36,6 +38,7 @@ class House:
         self.context = cast(Context, parts)
         self.about = answers.about_tasks(self.context, self._status)
         self.results = answers.about_tasks(self.context, self._results)
+        self.comparison = answers.about_tasks(self.context, self._compare)
 
     async def create(self, task_id: str = "bt-1") -> None:
         await self.database.write(
@@ -49,6 +52,16 @@ class House:
             await self.database.write(lambda conn: tasks.set_running(conn, task_id))
         else:
             await self.database.write(lambda conn: tasks.finish(conn, task_id, status))
+
+    async def begin_again(self) -> None:
+        await self.database.write(lambda conn: tasks.restart(conn, "bt-1"))
+
+    async def compared(self) -> int:
+        """How often the rows were read to compare two tasks."""
+        before = self.n_read
+        request = CompareOptimizations(a="bt-1", b="bt-2")
+        await cast(Any, self.comparison(request, _call("optimization.compare")))
+        return self.n_read - before
 
     async def ask(self, task_id: str = "bt-1") -> tuple[str, int]:
         """The status answered, and how often the rows were read for it."""
@@ -67,6 +80,16 @@ class House:
         if row is None:
             raise NotFound("there is no such task")
         return BacktestStatusReply(task_id=row.id, status=row.status, progress=row.progress)
+
+    async def _compare(self, context: Context, request: CompareOptimizations, call: Call) -> ComparisonReply:
+        self.n_read += 1
+        about: dict[str, Any] = {"symbols": [], "timeframe": "1h", "strategy_id": "s", "method": "grid", "score": "s"}
+        a, b = (ComparedSearch(optimization_id=name, status="completed", **about) for name in (request.a, request.b))
+        of = Summary(
+            n_trials=0, n_defined=0, n_eligible=0, best=None, best_params=None, best_score=None, quantiles=[None]
+        )
+        numbers = dict.fromkeys(set(Comparison.__struct_fields__) - {"a", "b"})
+        return ComparisonReply(a=a, b=b, score="s", direction="maximize", comparison=Comparison(a=of, b=of, **numbers))
 
     async def _results(self, context: Context, request: OptimizationResults, call: Call) -> OptimizationResultsReply:
         self.n_read += 1
@@ -174,14 +197,62 @@ def test_an_unknown_task_is_unknown_and_may_come_later(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
-def test_a_completed_task_asks_nothing_of_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("end", ["cancelled", "failed", "completed"])
+def test_a_task_that_begins_again_is_read_afresh_and_its_next_end_is_another(tmp_path: Path, end: str) -> None:
     async def scene(house: House) -> None:
         await house.create()
         await house.move("running")
+        await house.move(end)
+        assert [await house.ask(), await house.ask()] == [(end, 1), (end, 0)]
+        await house.begin_again()
+        assert [await house.ask(), await house.ask()] == [("pending", 1)] * 2
+        await house.move("running")
+        assert [await house.ask(), await house.ask()] == [("running", 1)] * 2
         await house.move("completed")
+        assert [await house.ask(), await house.ask()] == [("completed", 1), ("completed", 0)]
+
+    play(tmp_path, scene)
+
+
+def test_two_ends_at_one_moment_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(house: House) -> None:
+        monkeypatch.setattr(tasks, "now", lambda: "2026-01-01T00:00:00.000Z")
+        await house.create()
+        await house.move("running")
+        await house.move("cancelled")
         await house.ask()
-        monkeypatch.setattr(tasks, "get", None)
-        assert await house.ask() == ("completed", 0)
+        await house.begin_again()
+        await house.move("running")
+        await house.move("completed")
+        assert [await house.ask(), await house.ask()] == [("completed", 1), ("completed", 0)]
+
+    play(tmp_path, scene)
+
+
+def test_a_task_that_was_deleted_is_unknown(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("cancelled")
+        await house.ask()
+        await house.database.write(lambda conn: conn.execute("DELETE FROM tasks WHERE id = 'bt-1'"))
+        with pytest.raises(NotFound):
+            await house.ask()
+
+    play(tmp_path, scene)
+
+
+def test_what_is_asked_about_two_tasks_is_kept_when_both_have_ended(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        for name in ("bt-1", "bt-2"):
+            await house.create(name)
+        await house.move("running")
+        await house.move("completed")
+        assert [await house.compared(), await house.compared()] == [1, 1]
+        await house.move("running", "bt-2")
+        await house.move("completed", "bt-2")
+        assert [await house.compared(), await house.compared()] == [1, 0]
+        await house.begin_again()
+        assert [await house.compared(), await house.compared()] == [1, 1]
 
     play(tmp_path, scene)
 
@@ -275,5 +346,7 @@ def test_foreign_values_are_read_afresh(tmp_path: Path, text: bytes) -> None:
 def test_the_table_names_fields_that_are_there(name: str) -> None:
     message = MESSAGES[name]
     assert not message.changes
-    assert answers.ABOUT_TASKS[name] in message.request.__struct_fields__
-    assert "status" in message.reply.__struct_fields__
+    for field in answers.ABOUT_TASKS[name]:
+        assert field in message.request.__struct_fields__
+        reply = message.reply if len(answers.ABOUT_TASKS[name]) == 1 else get_type_hints(message.reply)[field]
+        assert "status" in reply.__struct_fields__

@@ -51,6 +51,10 @@ _NEXT = {
     "/data/optimization_id": "`tunesmith status` shows the newest tasks.",
     "/data/verdict_id": "`tunesmith status` shows the newest tasks.",
     "/data/backtest_id": "`tunesmith status` shows the newest tasks.",
+    "/data/warm_start": "`tunesmith status` shows the newest tasks.",
+    "/data/session_id": "`tunesmith session list` shows what is there, `session generate` makes one.",
+    "/data/symbols": "`tunesmith data list` shows what is there, `tunesmith data import` adds more.",
+    "/data/strategies": "`tunesmith strategies list` shows what is there.",
     "/data/package_id": "`tunesmith packages list` shows what is there.",
 }
 """What to do next about a field that names something which is not there."""
@@ -58,6 +62,7 @@ _NEXT = {
 
 _LOOKS = {
     "symbol": "BTC/USDT",
+    "symbols": "BTC/USDT",
     "timeframe": "5m, 1h or 1d",
     "venue": "binance",
     "version": "1.0: 1 to 20 of A-Z a-z 0-9 _ . -",
@@ -71,10 +76,21 @@ _GIVEN_AS = {
     "costs/fee_rate": "--fee",
     "costs/slippage_rate": "--slippage",
     "max_iterations": "--iterations",
+    "size": "--size",
+    "symbols": "--symbol",
+    "strategies": "--strategy",
+    "optimization_target": "--target",
+    "constraints": "--constraint",
+    "conditions": "--condition",
+    "options/stages": "--stages",
+    "options": "--option",
+    "stop": "--stop",
+    "seed": "--seed",
 }
 """The beginning of a field's path, and the option that people gave for it."""
 
 _BOUND = re.compile(r"Expected `(?:float|int)` (<=|>=|<|>) (\S+)")
+_INDEX = re.compile(r"/\d+$")
 _BOUNDS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 
@@ -197,7 +213,7 @@ def _advice(error: TunesmithError) -> str:
     field = path.removeprefix("/data/")
     message = error.message.removeprefix(f"{path}: ")
     if "matching regex" in message:
-        message = f"it must look like {_LOOKS.get(field, 'a name: 1 to 64 of A-Z a-z 0-9 . _ : -')}"
+        message = f"it must look like {_LOOKS.get(_INDEX.sub('', field), 'a name: 1 to 64 of A-Z a-z 0-9 . _ : -')}"
     message = _BOUND.sub(lambda found: f"it must be {_BOUNDS[found[1]]} {found[2].removesuffix('.0')}", message)
     if field.startswith("param_ranges/") and message.endswith("is not a number"):
         message = f"{message}\n{WHAT_IS_A_RANGE}"
@@ -208,7 +224,8 @@ def _advice(error: TunesmithError) -> str:
     elif len(error.errors) > 1:
         lines = [f"{_as_given(e.path.removeprefix('/data/'))}: {e.message}" for e in error.errors]
     if isinstance(error, NotFound) or path == "/data/venue":
-        lines += [_NEXT[path]] if path in _NEXT else []
+        about = path if path in _NEXT else _INDEX.sub("", path)
+        lines += [_NEXT[about]] if about in _NEXT else []
     elif isinstance(error, Busy | Draining):
         lines += ["Try again in a moment."]
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -12,12 +12,19 @@ WHAT_IS_A_RANGE = "A range is MIN:MAX, MIN:MAX:STEP, MIN:MAX:log, or values as A
 
 def parse_ranges(texts: Sequence[str]) -> dict[str, Any]:
     """`param_ranges` of `optimization.start`; raises `typer.BadParameter`."""
-    return {name: _range(name, value) for name, value in (_split(text, "RANGE", "fast_period=5:60") for text in texts)}
+    return {
+        name: parse_range(name, value) for name, value in (_split(text, "RANGE", "fast_period=5:60") for text in texts)
+    }
 
 
 def parse_params(texts: Sequence[str]) -> dict[str, Any]:
     """`params` of `backtest.start`; raises `typer.BadParameter`."""
     return {name: scalar(value) for name, value in (_split(text, "VALUE", "fast_period=5") for text in texts)}
+
+
+def ranges_of(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Ranges of a file: text as on the command line, everything else as in a message."""
+    return {name: parse_range(name, given) if isinstance(given, str) else given for name, given in table.items()}
 
 
 def scalar(text: str) -> bool | int | float | str:
@@ -39,7 +46,8 @@ def _split(text: str, what: str, example: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _range(name: str, text: str) -> Any:
+def parse_range(name: str, text: str) -> Any:
+    """One range as a message has it; raises `typer.BadParameter`."""
     if "," in text:
         return [scalar(part.strip()) for part in text.split(",")]
     parts = text.split(":")

@@ -51,6 +51,11 @@ def show_text(text: str) -> None:
     print("\n\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs))
 
 
+def fill_text(text: str) -> str:
+    """A paragraph filled to the width."""
+    return textwrap.fill(text, make_console().width, break_long_words=False, break_on_hyphens=False)
+
+
 def metric(name: str, value: float | None) -> str:
     """A metric as people write it."""
     if value is None:
@@ -73,6 +78,13 @@ def params(values: Mapping[str, Any]) -> str:
 def moment(time: str | None) -> str | None:
     """A time of the wire to the second, UTC."""
     return None if time is None else time[:19].replace("T", " ")
+
+
+def size(megabytes: float) -> str:
+    """Megabytes as people say them."""
+    if megabytes < 1:
+        return "1 MB"
+    return f"{megabytes:,.0f} MB" if megabytes < 10_000 else f"{megabytes / 1024:,.1f} GB"
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ import typer
 from tunesmith.cli import FAILED
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import Line, talks
+from tunesmith.cli.session_views import finish_session, show_session
 from tunesmith.cli.tables import duration, moment, number, params, show_facts, show_table
 from tunesmith.cli.verdicts import end_with, show_verdict
 from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
@@ -18,7 +19,7 @@ from tunesmith.errors import Conflict
 
 app = new_app()
 
-TaskId = Annotated[str, typer.Argument(help="The task's id, as opt-… or bt-….", metavar="ID")]
+TaskId = Annotated[str, typer.Argument(help="The task's id, as opt-…, bt-… or session_….", metavar="ID")]
 _POLL_S = 0.3
 _PAGE = 1000
 
@@ -72,7 +73,7 @@ def logs(
 @app.command()
 @talks
 def cancel(line: Line, task: TaskId) -> None:
-    """Cancel a search or a backtest; the trials that are done are kept."""
+    """Cancel a search, a backtest or a session; the trials that are done are kept."""
     kind = kind_of(task)
     if kind.name == "verdict":
         raise Conflict("a verdict cannot be cancelled; it ends by itself in seconds")
@@ -85,6 +86,9 @@ def cancel(line: Line, task: TaskId) -> None:
 
 def finish_watching(line: Line, task_id: str) -> None:
     """Follow a task to its end and on to its verdict, show both; ends with the exit code that they mean."""
+    if kind_of(task_id).name == "session":
+        finish_session(line, task_id)
+        return
     found = follow(line, task_id)
     verdict_id = found.get("verdict_id") if kind_of(task_id).name == "optimization" else None
     verdict = follow(line, verdict_id) if verdict_id else None
@@ -138,8 +142,8 @@ def _show(line: Line, task_id: str, found: dict[str, Any]) -> None:
         line.print_json(found)
         return
     kind = kind_of(task_id).name
-    if kind == "verdict":
-        show_verdict(found)
+    if kind in ("verdict", "session"):
+        (show_verdict if kind == "verdict" else show_session)(found)
         return
     running = found["status"] == "running"
     facts: dict[str, Any] = {
@@ -149,8 +153,10 @@ def _show(line: Line, task_id: str, found: dict[str, Any]) -> None:
     }
     if kind == "optimization":
         score = number(round(found["best_score"], 4)) if found["best_score"] is not None else None
+        failed = f"; {found['n_failed']:,} could not be evaluated" if found["n_failed"] else ""
         facts |= {
-            "trials": f"{found['n_done']:,} of {found['n_trials']:,}, {found['method']}",
+            "trials": f"{found['n_done']:,} of {found['n_trials']:,}, {found['method'].replace('_', ' ')}{failed}",
+            "stopped by": (found["stopped_by"] or "").replace("_", " ") or None,
             "best": params(found["best_params"]) if found["best_params"] else None,
             "score": f"{score}, in sample" if score is not None else None,
         }
@@ -166,7 +172,10 @@ def _next(task_id: str, kind: str, found: dict[str, Any]) -> str | None:
     if found["status"] not in ENDED:
         return f"tunesmith status {task_id} --watch"
     if found["status"] == "failed":
-        return f"tunesmith logs {task_id}"
+        again = f"\ntunesmith resume {task_id}" if kind == "optimization" else ""
+        return f"tunesmith logs {task_id}{again}"
+    if found["status"] == "cancelled" and kind == "optimization":
+        return f"tunesmith results {task_id}\ntunesmith resume {task_id}"
     if found["status"] == "cancelled" or kind == "backtest" or found.get("best_params") is None:
         return f"tunesmith results {task_id}" if found["status"] == "completed" or kind == "optimization" else None
     then = f"tunesmith status {found['verdict_id']}" if found.get("verdict_id") else f"tunesmith approve {task_id}"

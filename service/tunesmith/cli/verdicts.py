@@ -130,6 +130,11 @@ def _subject(line: Line, task_id: str) -> dict[str, str]:
     if kind.name == "verdict":
         raise Invalid(f"{task_id} is a verdict; name the search or backtest that it shall be about")
     status = line.ask(f"{kind.name}.status", {kind.field: task_id})
+    if kind.name == "session":
+        best = (
+            f"\nThe best of this one: tunesmith approve {status['best']['optimization_id']}" if status["best"] else ""
+        )
+        raise Invalid(f"{task_id} is a session; a verdict is on one of its searches{best}")
     if status["status"] != "completed":
         raise Conflict(
             f"{task_id} is {status['status']}; a verdict needs a completed one\n"

@@ -28,6 +28,7 @@ KINDS = {
     "opt-": Kind("optimization", "optimization_id"),
     "bt-": Kind("backtest", "task_id"),
     "vd-": Kind("verdict", "verdict_id"),
+    "session_": Kind("session", "session_id"),
 }
 """By the beginning of a task's id."""
 
@@ -66,10 +67,14 @@ def _left(status: dict[str, Any]) -> str:
     if status["status"] == "pending":
         return "waiting for a worker"
     left = f"{duration(status['eta_s'])} left" if status.get("eta_s") is not None else ""
+    if status.get("best_score") is None and status.get("best"):
+        status = status["best"]
     score = f"best {status['best_score']:.3g}" if status.get("best_score") is not None else ""
     return ", ".join(part for part in (left, score) if part)
 
 
 def _leave(task_id: str) -> NoReturn:
-    typer.echo(f"\nThe task goes on. Come back with: tunesmith status {task_id} --watch", err=True)
+    kind = kind_of(task_id).name
+    what, command = ("session", "session status") if kind == "session" else ("task", "status")
+    typer.echo(f"\nThe {what} goes on. Come back with: tunesmith {command} {task_id} --watch", err=True)
     raise typer.Exit(INTERRUPTED)

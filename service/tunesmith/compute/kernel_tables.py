@@ -116,8 +116,9 @@ def grow_nodes_nb(nodes: Floats, head: Floats, tail: Floats, groups: Floats) -> 
             tail[i, MAX], tail[i, MIN], tail[i, DRAWDOWN] = high, low, worst
         high, low, worst = nodes[start, MAX], nodes[start, MIN], nodes[start, DRAWDOWN]
         for i in range(start, stop):
-            worst = max(max(worst, nodes[i, DRAWDOWN]), 1.0 - nodes[i, MIN] / high)
-            high, low = max(high, nodes[i, MAX]), min(low, nodes[i, MIN])
+            if i > start:  # a node's own low may come before its high
+                worst = max(max(worst, nodes[i, DRAWDOWN]), 1.0 - nodes[i, MIN] / high)
+                high, low = max(high, nodes[i, MAX]), min(low, nodes[i, MIN])
             head[i, MAX], head[i, MIN], head[i, DRAWDOWN] = high, low, worst
         groups[group, MAX], groups[group, MIN], groups[group, DRAWDOWN] = high, low, worst
 

@@ -1,9 +1,9 @@
 """Answers that were made before: a repeated backtest takes them from the cache instead of a worker, and who asks about
 a task that has ended gets them instead of the database's rows.
 
-Tasks that have not ended are never answered from here. That a task has ended is for the database to say; it is asked
-once for each task, for nothing makes a task begin again under a daemon that runs. What is answered about a task that
-has ended must not change any more, or the message may not stand in `ABOUT_TASKS`.
+Tasks that have not ended are never answered from here. Whether a task has ended is for the database to say, each time:
+a task that was cancelled or failed may begin again, may be deleted, and what is kept of one end is for that end alone.
+What is answered about a task that has ended must not change any more, or the message may not stand in `ABOUT_TASKS`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ from tunesmith.storage import tasks
 from tunesmith.storage.cache import MemoryCache
 from tunesmith.storage.connections import Connection
 
-ABOUT_TASKS = {
-    "backtest.status": "task_id",
-    "optimization.status": "optimization_id",
-    "optimization.results": "optimization_id",
+ABOUT_TASKS: dict[str, tuple[str, ...]] = {
+    "backtest.status": ("task_id",),
+    "optimization.status": ("optimization_id",),
+    "optimization.results": ("optimization_id",),
+    "optimization.analyze": ("optimization_id",),
+    "optimization.compare": ("a", "b"),
 }
-"""Message type → the field of its request that names the task."""
+"""Message type → the fields of its request that name tasks."""
 
-_ENDS_BYTES = 2**20
+_SETTLED_BYTES = 2**20
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,15 +78,17 @@ async def backtest(
 
 
 def about_tasks(context: Context, handle: Handler) -> Handler:
-    """The handler of a message in `ABOUT_TASKS` that answers what it answered before, once the task has ended."""
-    ends = MemoryCache(_ENDS_BYTES)
+    """The handler of a message in `ABOUT_TASKS` that answers what it answered before, once the tasks have ended."""
+    settled = MemoryCache(_SETTLED_BYTES)
 
     async def answer(request: Request, call: Call) -> Reply:
-        task_id: str = getattr(request, ABOUT_TASKS[call.type])
-        end = await _ended_at(context, task_id, ends)
-        if end is None:
-            return await _reply(handle, context, request, call)
-        of = [daemon_version(), context.database.epoch, end, call.type, msgspec.to_builtins(request)]
+        ends = []
+        for field in ABOUT_TASKS[call.type]:
+            end = await _end_of(context, getattr(request, field), settled)
+            if end is None:
+                return await _reply(handle, context, request, call)
+            ends.append(end)
+        of = [daemon_version(), context.database.epoch, ends, call.type, msgspec.to_builtins(request)]
         key = key_of("task", of)
         kept: Reply | None = await recall(context, key, MESSAGES[call.type].reply)
         count("task", hit=kept is not None)
@@ -97,20 +101,19 @@ def about_tasks(context: Context, handle: Handler) -> Handler:
     return answer
 
 
-async def _ended_at(context: Context, task_id: str, ends: MemoryCache) -> str | None:
-    """When the task ended; None for one that has not, or that is not there."""
-    known = await ends.get(task_id)
-    if known is not None:
-        return known.decode()
+async def _end_of(context: Context, task_id: str, settled: MemoryCache) -> str | None:
+    """What tells this end of the task from any other; None for one that has not ended, or that is not there."""
     if task_id in context.tasks.jobs:
         return None
-    row = await tasks.get(context.database, task_id)
-    if row is None or row.completed_at is None or task_id in context.tasks.jobs:
+    found = await tasks.end_of(context.database, task_id)
+    if found is None or task_id in context.tasks.jobs:
         return None
-    if row.status != "completed" and not await _settled(context):
-        return None
-    await ends.set(task_id, row.completed_at.encode())
-    return row.completed_at
+    end, status = found
+    if status != "completed" and await settled.get(f"{task_id} {end}") is None:
+        if not await _settled(context):
+            return None
+        await settled.set(f"{task_id} {end}", b"")
+    return end
 
 
 async def _settled(context: Context) -> bool:

@@ -51,6 +51,7 @@ async def reply_of(
         ms_per_trial=1000.0 / speed if speed else None,
         best=None if best is None else _item(best),
         items=[_item(state) for state in states] if detailed else None,
+        request=session.request if detailed else None,
     )
 
 

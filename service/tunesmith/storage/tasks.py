@@ -136,6 +136,13 @@ async def get(source: Source, task_id: str) -> TaskRow | None:
     return await select_one(source, TaskRow, "WHERE id = ?", (task_id,))
 
 
+async def end_of(source: Source, task_id: str) -> tuple[str, TaskStatus] | None:
+    """What tells this end of a task from any other that it has, and its status; None for one that has not ended."""
+    sql = f"SELECT completed_at, attempts, status FROM tasks WHERE id = ? AND NOT {_UNFINISHED}"  # noqa: S608
+    row = await source.fetch_one(sql, (task_id,))
+    return None if row is None else (f"{row[0]} {row[1]}", row[2])
+
+
 async def unfinished(source: Source) -> list[TaskRow]:
     """Every task that has not ended, by priority, then oldest first: what a restart goes on with."""
     return await select(source, TaskRow, f"WHERE {_UNFINISHED} ORDER BY priority, created_at, rowid")

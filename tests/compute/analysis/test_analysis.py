@@ -14,9 +14,10 @@ from scipy.stats import f_oneway, mannwhitneyu, spearmanr
 
 from compute.analysis.searches import PARAMETERS, POOR, SPACE, no_trials, search, without_scores
 from tunesmith.compute.analysis import comparison, convergence, correlation, importance, landscape, ranking
-from tunesmith.compute.analysis.recommendation import Edge, narrow, recommend
+from tunesmith.compute.analysis.recommendation import narrow, recommend
 from tunesmith.compute.analysis.report import Report, report
 from tunesmith.compute.analysis.trials import Trials, positions
+from tunesmith.domain.analysis import Edge, ImportanceMethod
 from tunesmith.domain.parameters import Parameter, Range
 from tunesmith.domain.space import build_space, encode_points
 from tunesmith.errors import Invalid
@@ -153,7 +154,7 @@ def test_one_way_effects_are_scipys() -> None:
 
 
 @pytest.mark.parametrize("method", ["fanova", "ped_anova"])
-def test_importance_finds_what_matters_and_repeats_itself(method: importance.Method) -> None:
+def test_importance_finds_what_matters_and_repeats_itself(method: ImportanceMethod) -> None:
     trials = search()
     found = importance.importances(trials, method, max_trials=1500)
     assert found == importance.importances(trials, method, max_trials=1500)

@@ -40,16 +40,17 @@ def test_a_best_told_long_ago_is_still_a_parent() -> None:
     sampler.tell(first, scores)
     others = REGION.draw(9, 0, 200)
     sampler.tell(others, np.full((200, 1), -1.0))
-    parents = sampler.points if not sampler.ask(210, sampler.ready).size else None
-    assert parents is None
-    assert (sampler._parents()[0], len(sampler._parents())) == (3, 10)  # type: ignore[attr-defined]
+    assert len(sampler.ask(210, sampler.ready)) == 10
+    parents = sampler._parents()  # type: ignore[attr-defined]
+    assert (parents[0], len(parents)) == (3, 10)
+    assert set(parents[1:]) <= set(range(200, 210))
 
 
 def test_generations_grow_with_the_search_unless_their_size_is_given() -> None:
     sampler = make_sampler("genetic", problem_of(REGION, 5000))
     run(sampler, smooth(REGION), 5000)
     sizes = np.diff(sampler.edges)  # type: ignore[attr-defined]
-    assert (sizes[0], sizes[-2] > 200, (sizes[:-1] >= 20).all()) == (20, True, True)
+    assert (sizes[0], sizes[-2] > 200, (sizes[:-1] >= 12).all()) == (12, True, True)
     fixed = make_sampler("genetic", problem_of(REGION, 100, options=MethodOptions(population=30)))
     run(fixed, smooth(REGION), 100)
     assert np.diff(fixed.edges).tolist() == [30, 30, 30, 10]  # type: ignore[attr-defined]

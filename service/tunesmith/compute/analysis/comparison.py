@@ -4,34 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.analysis.ranking import Summary, summary
+from tunesmith.compute.analysis.ranking import summary
 from tunesmith.compute.analysis.trials import Trials
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Search `b` beside search `a`, whose scores mean the same.
-
-    `superiority` is the chance that a trial of b scores higher than one of a, ties counting half, and `p_value` that of
-    the two-sided Mann-Whitney test that it is one half; trials of a search that learns are no random sample, so it
-    describes rather than proves. `n_common` points were tried in both, of which `n_better` score higher in b and
-    `n_worse` lower; `mean_difference` and `largest_difference` are of b's score less a's there, where both are defined.
-    Null where undefined; `n_common` is null where the searches do not have the same parameters.
-    """
-
-    a: Summary
-    b: Summary
-    best_difference: float | None
-    superiority: float | None
-    p_value: float | None
-    n_common: int | None
-    n_better: int | None
-    n_worse: int | None
-    mean_difference: float | None
-    largest_difference: float | None
+from tunesmith.domain.analysis import Comparison
 
 
 def compare(a: Trials, b: Trials) -> Comparison:
@@ -66,12 +44,13 @@ def _common(a: Trials, b: Trials) -> dict[str, Any]:
     rows = np.array(pairs, np.int64).reshape(-1, 2)
     difference = b.scores[rows[:, 1]] - a.scores[rows[:, 0]]
     difference = difference[np.isfinite(difference)]
+    own = a.own(difference)
     return {
         "n_common": len(pairs),
         "n_better": int((difference > 0.0).sum()),
         "n_worse": int((difference < 0.0).sum()),
-        "mean_difference": float(difference.mean()) if len(difference) else None,
-        "largest_difference": float(difference[np.argmax(np.abs(difference))]) if len(difference) else None,
+        "mean_difference": float(own.mean()) if len(difference) else None,
+        "largest_difference": float(own[np.argmax(np.abs(own))]) if len(difference) else None,
     }
 
 

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trials import Trials, or_none
+from tunesmith.domain.analysis import Correlations
 from tunesmith.domain.parameters import Parameter
-
-
-class Correlations(msgspec.Struct, frozen=True, kw_only=True):
-    """Spearman's rank correlations of the searched parameters.
-
-    `with_score` over all trials with a score; `among_good[i][j]` of parameters i and j over the `n_good` best: what
-    moves together where results are good. Null where undefined: one value, fewer than three trials, and choices of
-    more than two, which have no order.
-    """
-
-    parameters: list[str]
-    with_score: list[float | None]
-    among_good: list[list[float | None]]
-    n_good: int
 
 
 def correlations(trials: Trials, share: float = 0.1, most: int = 10_000) -> Correlations:
@@ -35,7 +21,7 @@ def correlations(trials: Trials, share: float = 0.1, most: int = 10_000) -> Corr
     by_score = [_ranks(p, column[keep]) for p, column in zip(parameters, columns, strict=True)]
     return Correlations(
         parameters=[parameter.name for parameter in parameters],
-        with_score=or_none(np.array([_correlation(column, score) for column in by_score])),
+        with_score=or_none(trials.own(np.array([_correlation(column, score) for column in by_score]))),
         among_good=[or_none(np.array([_correlation(a, b) for b in ranks])) for a in ranks],
         n_good=len(good),
     )

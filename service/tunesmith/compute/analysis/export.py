@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -15,59 +16,76 @@ from tunesmith.domain.parameters import Parameter
 # A parameter and a metric may have the same name.
 _PARAMETER, _METRIC = "param.", "metric."
 
+Columns = Mapping[str, NDArray[np.float64]]
+_NONE: Columns = {}
 
-def table(trials: Trials) -> Any:
+
+def table(trials: Trials, scores: Columns = _NONE) -> Any:
     """A `pyarrow.Table` of n rows: index, param.<name> in the parameter's own type, score, metric.<name>, eligible.
 
-    What is undefined is null. A choice whose values are of several types is a column of text.
+    `scores` float64[n] by target, where there are several, stand as score.<target> in the place of score. What is
+    undefined is null. A choice whose values are of several types is a column of text.
     """
     import pyarrow as pa
 
-    columns: dict[str, Any] = {"index": pa.array(np.arange(len(trials), dtype=np.int64))}
+    columns: dict[str, Any] = {"index": pa.array(_numbers(trials))}
     for i, parameter in enumerate(trials.space.parameters):
         columns[f"{_PARAMETER}{parameter.name}"] = pa.array(_decoded(parameter, trials.points[:, i]))
-    columns["score"] = pa.array(trials.scores, from_pandas=True)
+    for name, values in _scores(trials, scores).items():
+        columns[name] = pa.array(values, from_pandas=True)
     for name, values in trials.metrics.items():
         columns[f"{_METRIC}{name}"] = pa.array(values, from_pandas=True)
     columns["eligible"] = pa.array(trials.eligible)
     return pa.table(columns)
 
 
-def to_csv(trials: Trials) -> bytes:
+def to_csv(trials: Trials, scores: Columns = _NONE) -> bytes:
     """CSV with a header, UTF-8, "\\n" between lines, empty where undefined, numbers to their last digit."""
     import pyarrow.csv as csv
 
     out = io.BytesIO()
-    csv.write_csv(table(trials), out, csv.WriteOptions(quoting_style="needed"))
+    csv.write_csv(table(trials, scores), out, csv.WriteOptions(quoting_style="needed"))
     return out.getvalue()
 
 
-def to_parquet(trials: Trials) -> bytes:
+def to_parquet(trials: Trials, scores: Columns = _NONE) -> bytes:
     """A Parquet file, compressed with zstd."""
     import pyarrow.parquet as parquet
 
     out = io.BytesIO()
-    parquet.write_table(table(trials), out, compression="zstd")
+    parquet.write_table(table(trials, scores), out, compression="zstd")
     return out.getvalue()
 
 
-def to_json(trials: Trials) -> bytes:
-    """A JSON array of objects {index, params, score, metrics, eligible}, null where undefined."""
+def to_json(trials: Trials, scores: Columns = _NONE) -> bytes:
+    """A JSON array of objects {index, params, score, metrics, eligible}, null where undefined; see `table`."""
     params = [_values(p, trials.points[:, i]) for i, p in enumerate(trials.space.parameters)]
     names = [parameter.name for parameter in trials.space.parameters]
     metrics = [values.tolist() for values in trials.metrics.values()]
+    numbers, told = _numbers(trials).tolist(), [values.tolist() for values in _scores(trials, scores).values()]
+    labels = list(_scores(trials, scores))
     rows = (
         {
-            "index": i,
+            "index": numbers[i],
             "params": dict(zip(names, (column[i] for column in params), strict=True)),
-            "score": score,
+            **{label: column[i] for label, column in zip(labels, told, strict=True)},
             "metrics": dict(zip(trials.metrics, (column[i] for column in metrics), strict=True)),
             "eligible": eligible,
         }
-        for i, (score, eligible) in enumerate(zip(trials.scores.tolist(), trials.eligible.tolist(), strict=True))
+        for i, eligible in enumerate(trials.eligible.tolist())
     )
     encoder = msgspec.json.Encoder()
     return b"[" + b",\n".join(map(encoder.encode, rows)) + b"]"
+
+
+def _scores(trials: Trials, scores: Columns) -> dict[str, NDArray[np.float64]]:
+    if not scores:
+        return {"score": trials.own(trials.scores)}
+    return {f"score.{label}": values for label, values in scores.items()}
+
+
+def _numbers(trials: Trials) -> NDArray[np.int64]:
+    return np.arange(len(trials), dtype=np.int64) if trials.numbers is None else trials.numbers
 
 
 def _values(parameter: Parameter, codes: NDArray[np.float64]) -> list[Any]:

@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.fanova import Coded, first_order_shares
 from tunesmith.compute.analysis.trials import Trials, positions
+from tunesmith.domain.analysis import Effect, Importance, ImportanceMethod
 from tunesmith.domain.dimension import Dimension
-
-Method = Literal["fanova", "ped_anova"]
 
 MOST_TRIALS = {"fanova": 4_000, "ped_anova": 5_000}
 """Trials that a method looks at, drawn from all by a fixed seed: what keeps it within seconds."""
 
 
 _POSITIONS = 256
-
-
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """One-way analysis of variance of the score by a parameter's values (bins where there are many).
-
-    `explained` is the share of the scores' variance between groups (eta squared); `f` and `p_value` test whether all
-    groups have one mean. Trials of a search are no random sample, so `p_value` ranks rather than proves. Null where
-    undefined: fewer than two groups, or scores that do not vary within them.
-    """
-
-    parameter: str
-    n_groups: int
-    explained: float | None
-    f: float | None
-    p_value: float | None
-
-
-class Importance(msgspec.Struct, frozen=True, kw_only=True):
-    """A parameter's share of what the parameters explain by themselves; all shares sum to 1, or are 0."""
-
-    parameter: str
-    share: float
 
 
 def effects(trials: Trials) -> list[Effect]:
@@ -77,7 +53,7 @@ def _effect(name: str, scores: NDArray[np.float64], group: NDArray[np.int64], n_
 
 
 def importances(
-    trials: Trials, method: Method = "fanova", *, max_trials: int | None = None, seed: int = 0
+    trials: Trials, method: ImportanceMethod = "fanova", *, max_trials: int | None = None, seed: int = 0
 ) -> list[Importance]:
     """The importance of every searched parameter for the defined scores, the largest first.
 

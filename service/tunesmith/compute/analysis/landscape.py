@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.analysis.trials import MAX_BINS, Axis, Trials, or_none, positions
+from tunesmith.compute.analysis.trials import MAX_BINS, Trials, or_none, positions
+from tunesmith.domain.analysis import HeatMap, Marginal, Statistic
 from tunesmith.errors import Invalid
-
-Statistic = Literal["mean", "median", "best"]
-
-
-class Marginal(msgspec.Struct, frozen=True, kw_only=True):
-    """Scores at each position of a parameter, over everything else that was tried there.
-
-    `count`, `mean` and `median` are of the trials with a score, `best` of the eligible ones; null where there is none.
-    """
-
-    axis: Axis
-    count: list[int]
-    n_eligible: list[int]
-    mean: list[float | None]
-    median: list[float | None]
-    best: list[float | None]
-
-
-class HeatMap(msgspec.Struct, frozen=True, kw_only=True):
-    """One statistic over two parameters: `rows[j][i]` at position j of `y` and i of `x`, null where nothing was tried.
-
-    `count` has the trials with a score behind each. With `through` only the trials count that have the same values of
-    all other parameters as that trial: a slice in the strict sense.
-    """
-
-    x: Axis
-    y: Axis
-    statistic: Statistic
-    rows: list[list[float | None]]
-    count: list[list[int]]
-    through: int | None = None
 
 
 def marginal(trials: Trials, name: str, max_bins: int = MAX_BINS) -> Marginal:
@@ -52,9 +19,9 @@ def marginal(trials: Trials, name: str, max_bins: int = MAX_BINS) -> Marginal:
         axis=axis,
         count=np.bincount(at[keep], minlength=axis.size).tolist(),
         n_eligible=np.bincount(at[good], minlength=axis.size).tolist(),
-        mean=or_none(_by_group(trials.scores[keep], at[keep], axis.size, "mean")),
-        median=or_none(_by_group(trials.scores[keep], at[keep], axis.size, "median")),
-        best=or_none(_by_group(trials.scores[good], at[good], axis.size, "best")),
+        mean=or_none(trials.own(_by_group(trials.scores[keep], at[keep], axis.size, "mean"))),
+        median=or_none(trials.own(_by_group(trials.scores[keep], at[keep], axis.size, "median"))),
+        best=or_none(trials.own(_by_group(trials.scores[good], at[good], axis.size, "best"))),
     )
 
 
@@ -80,10 +47,9 @@ def heat_map(
     down, at_y = positions(trials, y, max_bins)
     keep = trials.defined & (trials.eligible if statistic == "best" else True)
     if through is not None:
-        if not 0 <= through < len(trials):
-            raise Invalid(f"there is no trial {through}: there are {len(trials)}", path="/data/through")
+        chosen = trials.position(through)
         others = [i for i, parameter in enumerate(trials.space.parameters) if parameter.name not in (x, y)]
-        keep &= (trials.points[:, others] == trials.points[through, others]).all(axis=1)
+        keep &= (trials.points[:, others] == trials.points[chosen, others]).all(axis=1)
     shape = (down.size, across.size)
     cell = (at_y * across.size + at_x)[keep]
     n_cells = shape[0] * shape[1]
@@ -92,7 +58,7 @@ def heat_map(
         x=across,
         y=down,
         statistic=statistic,
-        rows=[or_none(row) for row in values],
+        rows=[or_none(trials.own(row)) for row in values],
         count=np.bincount(cell, minlength=n_cells).reshape(shape).tolist(),
         through=through,
     )

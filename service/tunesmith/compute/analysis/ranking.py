@@ -4,54 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trials import Trials, or_none
 from tunesmith.compute.selection import knee, pareto_front, ranked
+from tunesmith.domain.analysis import QUANTILES, Front, RankedTrial, Summary
 from tunesmith.domain.criteria import metric_named
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.parameters import Scalar
-
-QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-
-
-class RankedTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial in a ranking: `value` is what it was ranked by."""
-
-    index: int
-    params: dict[str, Scalar]
-    value: float
-    eligible: bool
-
-
-class Front(msgspec.Struct, frozen=True, kw_only=True):
-    """The Pareto front, best in the first target first; `knee` is a position in it, null where it is empty.
-
-    `values` are raw ones, a list for each trial in the order of the targets.
-    """
-
-    targets: list[str]
-    indices: list[int]
-    params: list[dict[str, Scalar]]
-    values: list[list[float]]
-    knee: int | None
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """A search in numbers: how many trials have a score and keep the constraints, and how scores are distributed.
-
-    `quantiles` are of the defined scores, at `QUANTILES`; null without any.
-    """
-
-    n_trials: int
-    n_defined: int
-    n_eligible: int
-    best: int | None
-    best_params: dict[str, Scalar] | None
-    best_score: float | None
-    quantiles: list[float | None]
 
 
 def ranking(
@@ -61,14 +21,17 @@ def ranking(
 
     Equals stand in the order of their trials, the undefined are left out. Raises `Invalid` for an unknown metric.
     """
-    values, sign = trials.scores, 1.0
+    scores, values = trials.scores, trials.own(trials.scores)
     if by != "score":
         name = metric_named(by, "/data/sort")
-        values, sign = trials.metrics[name], 1.0 if METRICS[name].direction == "maximize" else -1.0
+        values = trials.metrics[name]
+        scores = values if METRICS[name].direction == "maximize" else -values
     keep = trials.eligible if only_eligible else np.ones(len(trials), bool)
     return [
-        RankedTrial(index=int(i), params=trials.params(i), value=float(values[i]), eligible=bool(trials.eligible[i]))
-        for i in ranked(sign * values, keep, n, worst=worst)
+        RankedTrial(
+            index=trials.number(i), params=trials.params(i), value=float(values[i]), eligible=bool(trials.eligible[i])
+        )
+        for i in ranked(scores, keep, n, worst=worst)
     ]
 
 
@@ -83,7 +46,7 @@ def front(
     indices = pareto_front(scores, trials.eligible)
     return Front(
         targets=targets,
-        indices=indices.tolist(),
+        indices=[trials.number(i) for i in indices],
         params=[trials.params(i) for i in indices],
         values=values[indices].tolist(),
         knee=knee(scores[indices]),
@@ -92,14 +55,14 @@ def front(
 
 def summary(trials: Trials) -> Summary:
     """The search in numbers."""
-    scores, best = trials.scores[trials.defined], trials.best()
+    scores, best = trials.own(trials.scores[trials.defined]), trials.best()
     quantiles = np.quantile(scores, QUANTILES) if len(scores) else np.full(len(QUANTILES), np.nan)
     return Summary(
         n_trials=len(trials),
         n_defined=len(scores),
         n_eligible=int(trials.eligible.sum()),
-        best=best,
+        best=None if best is None else trials.number(best),
         best_params=None if best is None else trials.params(best),
-        best_score=None if best is None else float(trials.scores[best]),
+        best_score=None if best is None else trials.score(best),
         quantiles=or_none(quantiles),
     )

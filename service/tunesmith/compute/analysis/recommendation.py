@@ -5,39 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trials import Trials
+from tunesmith.domain.analysis import Edge, Recommendation
 from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import Range, RangeSpec
 from tunesmith.domain.space import build_space, decode
 
 MOST_GOOD = 100
 """Good trials that a box holds at most: of a large search the best tenth would be nearly everything."""
-
-
-class Edge(msgspec.Struct, frozen=True, kw_only=True):
-    """The best trial lies at an end of the searched range, beyond which the strategy allows more values."""
-
-    parameter: str
-    end: Literal["low", "high"]
-
-
-class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
-    """Ranges for the next search, as a request's `param_ranges` takes them.
-
-    `size` and `size_before` are the numbers of grid points, conditions between parameters not counted. `fixed` says why
-    a parameter that was searched now has one value. `edges` are where a wider range could hold something better.
-    """
-
-    param_ranges: dict[str, RangeSpec]
-    fixed: dict[str, Literal["all_good_agree", "does_not_matter"]]
-    edges: list[Edge]
-    n_good: int
-    size: int
-    size_before: int
 
 
 def recommend(trials: Trials, share: float = 0.1, *, margin: int = 0, most: int = MOST_GOOD) -> Recommendation | None:

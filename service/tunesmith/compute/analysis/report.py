@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import msgspec
 
-from tunesmith.compute.analysis.convergence import Convergence, convergence
-from tunesmith.compute.analysis.correlation import Correlations, correlations
-from tunesmith.compute.analysis.importance import Effect, Importance, Method, effects, importances
-from tunesmith.compute.analysis.landscape import Marginal, marginals
-from tunesmith.compute.analysis.ranking import RankedTrial, Summary, ranking, summary
-from tunesmith.compute.analysis.recommendation import Recommendation, narrow, recommend
+from tunesmith.compute.analysis.convergence import convergence
+from tunesmith.compute.analysis.correlation import correlations
+from tunesmith.compute.analysis.importance import effects, importances
+from tunesmith.compute.analysis.landscape import marginals
+from tunesmith.compute.analysis.ranking import ranking, summary
+from tunesmith.compute.analysis.recommendation import narrow, recommend
 from tunesmith.compute.analysis.trials import Trials
+from tunesmith.domain.analysis import (
+    Convergence,
+    Correlations,
+    Effect,
+    Importance,
+    ImportanceMethod,
+    Marginal,
+    RankedTrial,
+    Recommendation,
+    Summary,
+)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +39,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     narrowed: Recommendation | None
 
 
-def report(trials: Trials, n: int = 10, method: Method = "fanova") -> Report:
+def report(trials: Trials, n: int = 10, method: ImportanceMethod = "fanova") -> Report:
     """Every analysis that needs no choice but the `n` best and worst trials and the method of importance.
 
     Seconds for hundreds of thousands of trials.

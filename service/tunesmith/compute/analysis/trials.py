@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.selection import ranked
+from tunesmith.domain.analysis import Axis
 from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.space import Space, decode, decode_point
@@ -26,6 +26,8 @@ class Trials:
 
     `points` float64[n, p] codes, columns in the order of `space.parameters`; `scores` float64[n] of one target, larger
     being better, NaN where undefined; `eligible` bool[n] which keep every constraint; `metrics` float64[n] by name.
+    Where the target is `minimized`, scores are its values with the sign changed; what is found is told in its own
+    values. `numbers` int64[n], ascending, are the trials' numbers where some are missing.
     """
 
     space: Space
@@ -33,6 +35,8 @@ class Trials:
     scores: NDArray[np.float64]
     eligible: NDArray[np.bool_]
     metrics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    minimized: bool = False
+    numbers: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -41,6 +45,26 @@ class Trials:
     def defined(self) -> NDArray[np.bool_]:
         """Which trials have a score, bool[n]."""
         return np.isfinite(self.scores)
+
+    def own(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scores, or differences of scores, as the target is read."""
+        return 0.0 - scores if self.minimized else scores
+
+    def score(self, index: int) -> float:
+        """The target's own value at a trial."""
+        return float(self.own(self.scores[index : index + 1])[0])
+
+    def number(self, index: int) -> int:
+        """The number of a trial in its search."""
+        return int(index if self.numbers is None else self.numbers[index])
+
+    def position(self, number: int) -> int:
+        """Where the trial of a number is; raises `Invalid` where it is not."""
+        numbers = np.arange(len(self)) if self.numbers is None else self.numbers
+        at = int(np.searchsorted(numbers, number))
+        if at == len(numbers) or numbers[at] != number:
+            raise Invalid(f"there is no trial {number}; there are {len(self)}", path="/data/through")
+        return at
 
     def column(self, name: str) -> NDArray[np.float64]:
         """The codes of a parameter, float64[n]; raises `Invalid` where there is none of that name."""
@@ -71,18 +95,6 @@ class Trials:
     def params(self, index: int) -> dict[str, Scalar]:
         """The parameters of a trial by name."""
         return decode_point(self.space.parameters, self.points[index])
-
-
-class Axis(msgspec.Struct, frozen=True, kw_only=True):
-    """The positions of a parameter: its `values`, or bins from one of `edges` to the next (the last edge included)."""
-
-    parameter: str
-    values: list[Scalar] | None = None
-    edges: list[float] | None = None
-
-    @property
-    def size(self) -> int:
-        return len(self.values or ()) if self.edges is None else len(self.edges) - 1
 
 
 def positions(trials: Trials, name: str, max_bins: int = MAX_BINS) -> tuple[Axis, NDArray[np.int64]]:

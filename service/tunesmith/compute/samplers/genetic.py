@@ -20,13 +20,13 @@ from tunesmith.compute.samplers.sampler import Problem
 
 Floats = NDArray[np.float64]
 
-_POPULATION = 20
+_POPULATION = 12
 _GROWTH = 10
 _ELITE = 0.5
 
 
 class Genetic(Learner):
-    """Defaults: `population` a tenth of the trials so far, at least 20, so that long searches come in few large
+    """Defaults: `population` a tenth of the trials so far, at least 12, so that long searches come in few large
     generations; `crossover` 0.9, `blend` 0.5, `mutation` 1/d (one axis of an offspring, on average), `tournament` 3,
     `elite` half of the population.
     """

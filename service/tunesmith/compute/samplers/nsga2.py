@@ -23,18 +23,21 @@ from tunesmith.compute.samplers.sampler import Problem
 
 Floats = NDArray[np.float64]
 
-_POPULATION = 24
+_POPULATION = 12
+_GROWTH = 10
 _LARGEST = 1e300
 """Infinite scores are taken as this, so that crowding distances are numbers."""
 
 
 class NSGA2(Learner):
-    """Defaults: `population` 24, `crossover` 0.9, `blend` 0.5, `mutation` 1/d (one axis of an offspring on average)."""
+    """Defaults: `population` a tenth of the trials so far, at least 12; `crossover` 0.9, `blend` 0.5, `mutation` 1/d
+    (one axis of an offspring on average).
+    """
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem, most_targets=problem.n_targets)
         options = problem.options
-        self._population = options.population or _POPULATION
+        self._population = options.population
         self._breeding = Breeding(
             crossover=0.9 if options.crossover is None else options.crossover,
             blend=0.5 if options.blend is None else options.blend,
@@ -45,11 +48,12 @@ class NSGA2(Learner):
         self._selected = 0
 
     def size(self, batch: int, start: int) -> int:
-        return self._population
+        return self._population or max(_POPULATION, start // _GROWTH)
 
     def propose(self, batch: int, n: int, rng: np.random.Generator) -> Floats:
         for start, stop in pairwise(edge for edge in self.edges if self._selected <= edge <= len(self.points)):
-            self._survivors = self._select(np.concatenate([self._survivors, np.arange(start, stop)]))
+            trials = np.concatenate([self._survivors, np.arange(start, stop)])
+            self._survivors = self._select(trials, self.size(0, stop))
             self._selected = stop
         parents = self.region.to_unit(self.points[self._survivors])
 
@@ -59,20 +63,20 @@ class NSGA2(Learner):
 
         return breed(self, self._breeding, pairs, n, rng)
 
-    def _select(self, trials: NDArray[np.int64]) -> NDArray[np.int64]:
-        """At most `population` of `trials` int64[m], the better front first, then the less crowded; int64[k]."""
+    def _select(self, trials: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+        """At most `n` of `trials` int64[m], the better front first, then the less crowded; int64[k]."""
         if self.problem.n_targets == 1:
-            return trials[best_first(self.scores[trials, 0])][: self._population]
+            return trials[best_first(self.scores[trials, 0])][:n]
         scored = ~np.isnan(self.scores[trials]).any(axis=1)
         scores = np.clip(self.scores[trials[scored]], -_LARGEST, _LARGEST)
         rows = [
             _Individual(self._fitness(row), trial) for trial, row in zip(trials[scored], scores.tolist(), strict=True)
         ]
         chosen = []
-        for front in sortLogNondominated(rows, self._population) if rows else []:
+        for front in sortLogNondominated(rows, n) if rows else []:
             assignCrowdingDist(front)
             chosen += [row.trial for row in sorted(front, key=lambda row: (-row.fitness.crowding_dist, row.trial))]
-        return np.array([*chosen, *trials[~scored]], np.int64)[: self._population]
+        return np.array([*chosen, *trials[~scored]], np.int64)[:n]
 
 
 class _Individual:

@@ -19,14 +19,14 @@ from tunesmith.compute.samplers.sampler import Problem
 
 Floats = NDArray[np.float64]
 
-_INITIAL = 16
-_SHRINK = 0.5
-_ROUNDS = 5
+_INITIAL = 12
+_SHRINK = 0.6
+_ROUNDS = 6
 _TRIES = 4
 
 
 class Zoom(Learner):
-    """Defaults: `n_initial` 16 points, as many in every round after, `shrink` 0.5, `rounds` 5."""
+    """Defaults: `n_initial` 12 points, as many in every round after, `shrink` 0.6, `rounds` 6."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)

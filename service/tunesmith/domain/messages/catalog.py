@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tunesmith.domain.messages import (
+    analysis,
     backtests,
     markets,
     optimizations,
@@ -56,6 +57,9 @@ MESSAGES: dict[str, MessageType] = {
         MessageType(
             "optimization.resume", optimizations.ResumeOptimization, optimizations.OptimizationStatusReply, True
         ),
+        MessageType("optimization.analyze", analysis.AnalyzeOptimization, analysis.AnalysisReply),
+        MessageType("optimization.compare", analysis.CompareOptimizations, analysis.ComparisonReply),
+        MessageType("optimization.export", analysis.ExportOptimization, analysis.ExportReply),
         MessageType("session.plan", sessions.PlanSession, sessions.SessionPlan),
         MessageType("session.generate", sessions.GenerateSession, sessions.SessionReply, True),
         MessageType("session.execute", sessions.ExecuteSession, sessions.SessionReply, True),

@@ -76,7 +76,7 @@ class SessionPlan(Reply, frozen=True, kw_only=True):
 
 
 class SessionReply(Reply, frozen=True, kw_only=True):
-    """Where a session stands. `items` only where they were asked for (`detailed`).
+    """Where a session stands. `items`, and the `request` that it was generated from, only with `detailed`.
 
     `n_failed` counts trials that could not be evaluated, `items_by_status` the searches (`waiting`: not begun).
     """
@@ -98,6 +98,7 @@ class SessionReply(Reply, frozen=True, kw_only=True):
     ms_per_trial: float | None = None
     best: SessionItem | None = None
     items: list[SessionItem] | None = None
+    request: dict[str, Any] | None = None
 
 
 class ExecuteSession(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):

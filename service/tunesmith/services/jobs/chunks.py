@@ -38,6 +38,7 @@ from tunesmith.domain.timeframes import timeframe_ms
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 from tunesmith.services.jobs import worker
+from tunesmith.services.jobs.analysis_chunks import analyze, compare_searches, export_trials
 from tunesmith.services.jobs.payloads import (
     FetchBars,
     Front,
@@ -183,18 +184,9 @@ def timed(function: Callable[[Any], Any]) -> Callable[[Any], Timed]:
 CHUNKS: dict[str, Callable[[Any], Timed]] = {
     function.__name__: timed(function)
     for function in (
-        prepare,
-        search,
-        propose,
-        probe,
-        front,
-        prove,
-        permute,
-        hold,
-        backtest,
-        judge,
-        import_bars,
-        fetch_bars,
+        *(prepare, search, propose, probe, front, backtest, judge, import_bars, fetch_bars),
+        *(prove, permute, hold),
+        *(analyze, compare_searches, export_trials),
     )
 }
 """Chunk function by name."""
