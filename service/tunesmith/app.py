@@ -188,8 +188,8 @@ class Daemon:
         cached.daemon_version()  # of the sources that are loaded now
         listeners: list[Callable[[str, str, Any], None]] = []
         searchers, keeper = (
-            _make_pool(settings, n_workers, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
-            for n_workers in (settings.n_workers, 1)
+            _make_pool(settings, size, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
+            for size in ((settings.n_workers, "warm_up"), (1, "warm_up_keeper"))
         )
         await searchers.start()
         stack.push_async_callback(searchers.close)
@@ -309,8 +309,9 @@ def _make_cache(settings: Settings) -> Cache:
     return LayeredCache(near, RedisCache(chosen.redis_url)) if chosen.redis_url else near
 
 
-def _make_pool(settings: Settings, n_workers: int, hear: Callable[[str, str, Any], None]) -> ProcessPool:
-    program = Program(table=_CHUNKS, warm_up="warm_up", preload=(_CHUNKS,), log=settings.log)
+def _make_pool(settings: Settings, size: tuple[int, str], hear: Callable[[str, str, Any], None]) -> ProcessPool:
+    n_workers, warm_up = size
+    program = Program(table=_CHUNKS, warm_up=warm_up, preload=(_CHUNKS,), log=settings.log)
 
     def on_message(task_id: str | None, kind: str, payload: Any) -> None:
         if task_id is not None:

@@ -94,4 +94,9 @@ def combined(p_search: float, p_holdout: float, weight: float = 0.7) -> float:
     """Stouffer's p-value of two independent ones, z = √w · z₁ + √(1 - w) · z₂."""
     normal = NormalDist()
     z = math.sqrt(weight) * normal.inv_cdf(p_search) + math.sqrt(1.0 - weight) * normal.inv_cdf(p_holdout)
-    return normal.cdf(z)
+    return normal_cdf(z)
+
+
+def normal_cdf(z: float) -> float:
+    """Probability that a standard normal is at most `z`, with all its digits in the left tail too."""
+    return 0.5 * math.erfc(-z / math.sqrt(2.0))

@@ -17,8 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.statistics.permutation import normal_cdf
+
 _EULER = 0.5772156649015329
-_NORMAL = NormalDist()
+_QUANTILE = NormalDist().inv_cdf
 
 PSR_CANNOT_SAY = (
     "PSR takes the returns as if this rule had been the only one tried: the best of a thousand worthless rules has a "
@@ -60,17 +62,14 @@ def probabilistic_sharpe(of: Moments, benchmark: float = 0.0) -> float:
     spread = _spread(of)
     if not spread > 0.0 or of.n < 2:
         return math.nan
-    return _NORMAL.cdf((of.sharpe - benchmark) * math.sqrt(of.n - 1) / math.sqrt(spread))
+    return normal_cdf((of.sharpe - benchmark) * math.sqrt(of.n - 1) / math.sqrt(spread))
 
 
 def expected_maximum(n_trials: float) -> float:
     """Expected maximum of N independent standard normals, 2014 eq. 7 (an approximation); 0 for one trial."""
     if n_trials <= 1.0:
         return 0.0
-    return float(
-        (1.0 - _EULER) * _NORMAL.inv_cdf(1.0 - 1.0 / n_trials)
-        + _EULER * _NORMAL.inv_cdf(1.0 - 1.0 / (n_trials * math.e))
-    )
+    return float((1.0 - _EULER) * _QUANTILE(1.0 - 1.0 / n_trials) + _EULER * _QUANTILE(1.0 - 1.0 / (n_trials * math.e)))
 
 
 def deflated_sharpe(of: Moments, n_trials: float, variance: float) -> float:
@@ -82,7 +81,7 @@ def minimum_track_record(of: Moments, benchmark: float, level: float = 0.05) -> 
     """Periods after which the Sharpe ratio would exceed `benchmark` at `level`, 2012 eq. 11; NaN where it does not."""
     if not of.sharpe > benchmark:
         return math.nan
-    return float(1.0 + _spread(of) * (_NORMAL.inv_cdf(1.0 - level) / (of.sharpe - benchmark)) ** 2)
+    return float(1.0 + _spread(of) * (_QUANTILE(1.0 - level) / (of.sharpe - benchmark)) ** 2)
 
 
 def minimum_backtest_years(n_trials: float, annual_sharpe: float = 1.0) -> float:

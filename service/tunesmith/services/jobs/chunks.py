@@ -192,6 +192,11 @@ CHUNKS: dict[str, Callable[[Any], Timed]] = {
 """Chunk function by name."""
 
 
+def warm_up_keeper() -> None:
+    """Load vectorbt behind the keeper's first chunk, which only reads bars; kernels come when they are needed."""
+    threading.Thread(target=replay.warm_up, name="vectorbt", daemon=True).start()
+
+
 def warm_up() -> None:
     """Load kernels before the first chunk, and behind it vectorbt, which takes longer and only reports need."""
     threading.Thread(target=replay.warm_up, name="vectorbt", daemon=True).start()
