@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,12 +11,16 @@ from typer.main import get_command
 
 from tunesmith import __version__
 from tunesmith.cli import INTERRUPTED, fit
-from tunesmith.cli.late import LateGroup, Row
+from tunesmith.cli.late import LateGroup, Row, load
 
 _CLI = "tunesmith.cli"
 _RUN, _MARKET, _WORK, _OUT, _ABOUT = "Run", "Market data and strategies", "Work", "Packages", "Look inside"
 
+MENU = Row("menu", "Be led from candles to a verdict, by numbered choices.", f"{_CLI}.menu", _RUN)
+"""Also what `tunesmith` alone is at a terminal."""
+
 ROWS = (
+    MENU,
     Row("demo", "See the whole job on real candles, in a minute.", f"{_CLI}.demo", _RUN),
     Row("serve", "Run the daemon until Ctrl-C or SIGTERM.", f"{_CLI}.daemon", _RUN),
     Row(
@@ -60,6 +65,9 @@ ROWS = (
     Row("logs", "Show a task's log lines.", f"{_CLI}.tasks", _WORK),
     Row("cancel", "Cancel a task; what is done is kept.", f"{_CLI}.tasks", _WORK),
     Row("results", "Show what a search or a backtest found.", f"{_CLI}.results", _WORK),
+    Row("analyze", "Show what mattered in a search, and where to search next.", f"{_CLI}.analysis", _WORK),
+    Row("compare", "Show two searches side by side.", f"{_CLI}.analysis", _WORK),
+    Row("export", "Write all trials of a search to a file.", f"{_CLI}.analysis", _WORK),
     Row("approve", "Ask for the verdict on a search or a backtest.", f"{_CLI}.verdicts", _WORK),
     Row(
         "packages",
@@ -107,6 +115,8 @@ def _alone(
 ) -> None:
     if version:
         typer.echo(__version__)
+    elif context.invoked_subcommand is None and sys.stdin.isatty() and sys.stdout.isatty():
+        raise typer.Exit(load(MENU).main([], standalone_mode=False) or 0)
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

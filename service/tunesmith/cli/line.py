@@ -89,6 +89,7 @@ _GIVEN_AS = {
 }
 """The beginning of a field's path, and the option that people gave for it."""
 
+_REPEATED = ("symbols", "strategies", "constraints", "conditions", "optimization_target")
 _BOUND = re.compile(r"Expected `(?:float|int)` (<=|>=|<|>) (\S+)")
 _INDEX = re.compile(r"/\d+$")
 _BOUNDS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
@@ -232,7 +233,9 @@ def _advice(error: TunesmithError) -> str:
 
 
 def _as_given(field: str) -> str:
-    """A field's path in the words of the command line."""
+    """A field's path in the words of the command line; what is repeated there has no number."""
+    if _INDEX.sub("", field) in _REPEATED:
+        field = _INDEX.sub("", field)
     for path, option in _GIVEN_AS.items():
         if field == path or field.startswith(f"{path}/"):
             field = option + field.removeprefix(path)

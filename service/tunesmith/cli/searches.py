@@ -142,7 +142,7 @@ def say_started(line: Line, started: dict[str, Any], watch: bool) -> None:
     method = started["method"].replace("_", " ")
     typer.echo(f"{task_id}: {method} search, {started['n_trials']:,} trials")
     if started.get("chosen_because"):
-        typer.echo(fill_text(f"{method} because {started['chosen_because']}."))
+        typer.echo(fill_text(started["chosen_because"]))
     if started["withheld_from"]:
         typer.echo(f"The bars from {started['withheld_from'][:10]} on are the hold-out, which no search sees.")
     if not watch:

@@ -16,14 +16,14 @@ from tunesmith.cli.line import Line, talks
 from tunesmith.cli.searches import Watch
 from tunesmith.cli.session_files import session_request, words
 from tunesmith.cli.session_views import SessionId, finish_session
-from tunesmith.cli.tables import duration, fill_text, show_facts, show_table, size
+from tunesmith.cli.tables import duration, fill_text, make_console, show_facts, show_table, size
 from tunesmith.cli.targets import Condition, Constraint, Target, parse_targets
 from tunesmith.domain.messages.sessions import Mode
 from tunesmith.errors import Conflict
 
 app = new_app()
 
-PLAN_DEADLINE_S = 120.0
+_PLAN_DEADLINE_S = 120.0
 
 
 def asked(
@@ -155,7 +155,8 @@ def execute(
 
 def ask_plan(line: Line, request: dict[str, Any]) -> dict[str, Any]:
     """The reply of `session.plan`; trying out may have to compile a strategy first."""
-    found: dict[str, Any] = line.ask("session.plan", request, deadline_s=PLAN_DEADLINE_S)
+    with make_console(errors=True).status("Trying a few trials out …"):
+        found: dict[str, Any] = line.ask("session.plan", request, deadline_s=_PLAN_DEADLINE_S)
     return found
 
 

@@ -39,7 +39,7 @@ def status(
         finish_watching(line, task)
     else:
         found = status_of(line, task)
-        _show(line, task, found)
+        show_task(line, task, found)
         _exit_with(task, found)
 
 
@@ -95,7 +95,7 @@ def finish_watching(line: Line, task_id: str) -> None:
     if line.as_json:
         line.print_json(found if verdict is None else {**found, "verdict": verdict})
     else:
-        _show(line, task_id, found)
+        show_task(line, task_id, found)
         if verdict is not None:
             typer.echo("")
             show_verdict(verdict)
@@ -137,7 +137,8 @@ def _list(line: Line, limit: int) -> None:
         typer.echo(f"… of {found['total']:,} in all (--limit)")
 
 
-def _show(line: Line, task_id: str, found: dict[str, Any]) -> None:
+def show_task(line: Line, task_id: str, found: dict[str, Any]) -> None:
+    """Print where a task stands and what to do next."""
     if line.as_json:
         line.print_json(found)
         return

@@ -62,15 +62,19 @@ def approve(
     are not named are those of the daemon's settings.
     """
     criteria = Criteria(min_sharpe, max_drawdown, min_return, min_trades, min_win_rate, min_profit_factor).given()
-    data = _subject(line, task) | {"approval_criteria": criteria or None, "apply": apply}
-    verdict = line.ask("strategy.approve", data, deadline_s=_ASK_S)
-    if verdict["status"] not in ENDED:
-        verdict = follow(line, verdict["verdict_id"])
+    verdict = ask_verdict(line, task, criteria, apply)
     if line.as_json:
         line.print_json(verdict)
     else:
         show_verdict(verdict)
     end_with(verdict)
+
+
+def ask_verdict(line: Line, task_id: str, criteria: dict[str, float], apply: str = "new_trades") -> dict[str, Any]:
+    """The verdict on a search or a backtest, once it is there."""
+    data = _subject(line, task_id) | {"approval_criteria": criteria or None, "apply": apply}
+    verdict: dict[str, Any] = line.ask("strategy.approve", data, deadline_s=_ASK_S)
+    return verdict if verdict["status"] in ENDED else follow(line, verdict["verdict_id"])
 
 
 def show_verdict(verdict: dict[str, Any]) -> None:
