@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 import pytest
 
-from tunesmith.config import Settings
+from tunesmith.config import Server, Settings
 from tunesmith.domain.trading import Costs
-from tunesmith.errors import Internal
+from tunesmith.errors import Conflict, Internal
 from tunesmith.services import answers, windows
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Prepared, StrategyRef
@@ -174,13 +175,22 @@ def test_a_window_whose_bars_were_replaced_while_it_was_cut_is_not_kept() -> Non
     asyncio.run(main())
 
 
-def test_a_task_that_goes_on_after_a_restart_keeps_to_its_snapshot() -> None:
+def test_a_task_that_goes_on_after_a_restart_keeps_to_its_snapshot(tmp_path: Path) -> None:
     async def main() -> None:
         house = House()
-        old = Prepared(snapshot="old", n_bars=9, first=0, n_in_sample=9, n_holdout=0, start_ms=0, end_ms=1)
+        house.context.settings = Settings(server=Server(data_dir=str(tmp_path)))
+        old = Prepared(snapshot="0" * 64, n_bars=9, first=0, n_in_sample=9, n_holdout=0, start_ms=0, end_ms=1)
+        files = [tmp_path / "snapshots" / f"{old.snapshot}.{kind}" for kind in ("npy", "json")]
+        files[0].parent.mkdir()
+        for file in files:
+            file.touch()
         worker = Worker(house.series, state={"prepared": msgspec.to_builtins(old)})
         data, _ = await answers.backtest(house.context, cast(Job, worker), TASK, PARAMS)
         assert (data, worker.ran) == (old, ["backtest"])
+        for file in files:
+            file.unlink()
+        with pytest.raises(Conflict, match="no longer those"):
+            await answers.backtest(house.context, cast(Job, worker), TASK, PARAMS)
 
     asyncio.run(main())
 

@@ -99,13 +99,20 @@ class Watch:
         self._known[start : start + len(scores)] = True
 
     def look(self, elapsed_s: float = 0.0) -> Stop | None:
-        """Look at every batch that is complete and was not looked at yet."""
+        """Look at every batch that is complete and was not looked at yet.
+
+        The time is that of the last of them: where time ends a search, it keeps every batch that is complete by then.
+        """
         n = len(self._known)
-        while self._looked < n:
+        unknown = np.flatnonzero(~self._known[self._looked :])
+        until = n if not len(unknown) else self._looked + int(unknown[0])
+        while self._looked < until:
             end = min(self._looked + self._batch, n)
-            if not self._known[self._looked : end].all():
+            if end > until:
                 return None
-            stop = self._early.told(end, self._progress(self._scores[self._looked : end]), elapsed_s)
+            is_last = min(end + self._batch, n) > until or end == n
+            progress = self._progress(self._scores[self._looked : end])
+            stop = self._early.told(end, progress, elapsed_s if is_last else 0.0)
             self._looked = end
             if stop is not None:
                 return stop

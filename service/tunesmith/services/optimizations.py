@@ -43,7 +43,7 @@ from tunesmith.services.verdicts import insert_follow_up, make_task
 from tunesmith.services.work import Assignment, prepared, work_of
 from tunesmith.storage import optimizations, reports, trials
 from tunesmith.storage import tasks as task_rows
-from tunesmith.storage.connections import Connection
+from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.optimizations import OptimizationRow
 from tunesmith.storage.tasks import TaskRow
 
@@ -103,7 +103,7 @@ async def results(context: Context, request: OptimizationResults, call: Call) ->
             context.database, row.id, sort=sort, descending=descending, limit=request.limit, offset=request.offset
         )
         total = await trials.count(context.database, row.id)
-    best = await _best(context, row, task)
+    best = await _best(context, context.database, row, task)
     return OptimizationResultsReply(
         optimization_id=row.id,
         status=row.status,
@@ -142,9 +142,13 @@ async def resume(context: Context, request: ResumeOptimization, call: Call) -> C
             await trials.delete_failed(conn, row.id)
         again = await task_rows.restart(conn, row.id, forget="ended")
         stored.append(again)
-        return await _reply(context, again)
+        return await _reply(context, again, conn)
 
-    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+    def after() -> None:
+        context.tasks.begun_again.add(row.id)
+        context.tasks.start(stored[-1])
+
+    return Change(apply, after=after)
 
 
 async def run(context: Context, job: Job) -> None:
@@ -153,9 +157,10 @@ async def run(context: Context, job: Job) -> None:
     parts = assignments(task)
     data = [await prepared(context, job, part.window, slot=f"prepared/{i}") for i, part in enumerate(parts)]
     works = [work_of(context, part, cut) for part, cut in zip(parts, data, strict=True)]
-    spec = SearchSpec(id=job.id, plan=task.plan, works=works, symbols=[part.window.symbol for part in parts])
+    name, symbols = f"{job.id} {job.row.attempts}", [part.window.symbol for part in parts]
+    spec = SearchSpec(id=name, plan=task.plan, works=works, symbols=symbols)
     objective = Objective.parse(task.plan.target)
-    job.best = await _best_stored(context, job.id, task)
+    job.best = await _best_stored(context.database, job.id, task)
     ended = await Driver(context, job, spec, _shape(task, objective), on_trials=lambda f: _keep_best(job, f)).run()
     best, front = await _winner(context, job, task, objective)
     if best is None:
@@ -227,7 +232,7 @@ async def _winner(
 ) -> tuple[BestTrial | None, list[int] | None]:
     """The best trial; of a search for several targets the knee of the Pareto front, and the front."""
     if objective.n_targets == 1:
-        return await _best_stored(context, job.id, task), None
+        return await _best_stored(context.database, job.id, task), None
     n = await trials.count(context.database, job.id)
     rows = await trials.told(context.database, job.id, n, objective.n_targets)
     found = await job.run("front", (objective.signed(rows.scores), rows.eligible))
@@ -249,8 +254,8 @@ def _keep_best(job: Job, found: Trials) -> None:
         job.best = BestTrial(index=index, rank=rank, score=float(found.values[at, 0]), params=found.params[at])
 
 
-async def _load(context: Context, optimization_id: str) -> OptimizationRow:
-    row = await optimizations.get(context.database, optimization_id)
+async def _load(source: Source, optimization_id: str) -> OptimizationRow:
+    row = await optimizations.get(source, optimization_id)
     if row is None:
         raise NotFound(f"there is no optimization {optimization_id!r}", path="/data/optimization_id")
     return row
@@ -269,19 +274,21 @@ async def _without_winner(conn: Connection) -> dict[str, Any]:
     return {"best_params": None, "best_score": None, "report_id": None, "verdict_id": None}
 
 
-async def _best(context: Context, row: TaskRow, task: OptimizationTask) -> tuple[dict[str, Any], float] | None:
+async def _best(
+    context: Context, source: Source, row: TaskRow, task: OptimizationTask
+) -> tuple[dict[str, Any], float] | None:
     """The best trial: as stored by a finished search, so far of a running one, else among what was kept."""
-    stored = await optimizations.result(context.database, row.id)
+    stored = await optimizations.result(source, row.id)
     if stored is not None:
         return stored.best_params, stored.best_score
     job = context.tasks.jobs.get(row.id)
-    best = job.best if job is not None and job.best is not None else await _best_stored(context, row.id, task)
+    best = job.best if job is not None and job.best is not None else await _best_stored(source, row.id, task)
     return None if best is None else (msgspec.json.decode(best.params), best.score)
 
 
-async def _best_stored(context: Context, optimization_id: str, task: OptimizationTask) -> BestTrial | None:
+async def _best_stored(source: Source, optimization_id: str, task: OptimizationTask) -> BestTrial | None:
     descending = best_first("score", task.plan.target)
-    found = await trials.best(context.database, optimization_id, descending=descending)
+    found = await trials.best(source, optimization_id, descending=descending)
     if found is None or found.score is None:
         return None
     rank = found.score if descending else -found.score
@@ -293,12 +300,14 @@ def _trial(row: trials.TrialRow, computed: tuple[str, ...]) -> Trial:
     return Trial(**{**shown, "metrics": {name: row.metrics[name] for name in computed}})
 
 
-async def _reply(context: Context, row: TaskRow) -> OptimizationStatusReply:
+async def _reply(context: Context, row: TaskRow, conn: Connection | None = None) -> OptimizationStatusReply:
+    """The status of a search; within a write, what `conn` has of it."""
+    source = conn or context.database
     task = tasks.request_of(row, OptimizationTask)
-    found = await _load(context, row.id)
+    found = await _load(source, row.id)
     progress, eta_s = tasks.live_progress(context, row)
-    best = await _best(context, row, task)
-    stored = await optimizations.result(context.database, row.id)
+    best = await _best(context, source, row, task)
+    stored = await optimizations.result(source, row.id)
     return OptimizationStatusReply(
         optimization_id=row.id,
         status=row.status,
@@ -306,7 +315,7 @@ async def _reply(context: Context, row: TaskRow) -> OptimizationStatusReply:
         method=task.plan.method,
         n_trials=found.n_trials,
         n_done=found.n_done,
-        n_failed=await trials.count_failed(context.database, row.id),
+        n_failed=await trials.count_failed(source, row.id),
         stopped_by=stored.stopped_by if stored else None,
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,

@@ -8,7 +8,7 @@ fails is cut in two until what fails is a single trial, which is tried again and
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -93,18 +93,23 @@ class Driver:
             return ended
         size = self._chunk_size()
         ranges = missing_ranges(done, n_trials, size)
-        async for found in self.job.map(lambda piece: self._evaluate(*piece, None), ranges, self.shape.parallel):
-            await self._store(found)
-            ended = self._ended(watch, found)
-            if ended is not None:
-                return ended
+        coming = self.job.map(lambda piece: self._evaluate(*piece, None), ranges, self.shape.parallel)
+        async with contextlib.aclosing(coming):
+            async for found in coming:
+                await self._store(found)
+                ended = self._ended(watch, found)
+                if ended is not None:
+                    return ended
         return Ended(n_trials=n_trials)
 
     async def _learn(self, done: list[tuple[int, int]]) -> Ended:
-        """A batch after the other, each told what came before it."""
+        """A batch after the other, each told what came before it; what was told otherwise is made anew."""
         n_trials = self.spec.plan.n_trials
         n_done = done[0][1] if done and done[0][0] == 0 else 0
-        told = await self._stored(n_done)
+        if self.n_stored > n_done:
+            await self.context.database.write(lambda conn: trials.delete_from(conn, self.job.id, n_done))
+            self.n_stored = n_done
+        told = await self._stored(0, n_done)
         watch = await self._watch()
         ended = self._ended(watch)
         while ended is None and n_done < n_trials:
@@ -124,20 +129,25 @@ class Driver:
         payload = Search(spec=self.spec, start=start, stop=stop, told=told)
         reason: TunesmithError | None = None
         for _ in range(_TRIES if stop - start == 1 else 1):
-            began = time.monotonic()
             try:
-                found: Trials = await self.job.run("search", payload, limit_s=self._limit(stop - start))
-            except (ChunkFailed, MemoryExceeded, WorkerDied, ChunkTimeout) as error:
+                answer = await self.job.timed("search", payload, limit_s=self._limit(stop - start))
+            except WorkerDied as error:
+                reason = error
+                break  # the executor has tried it as often itself
+            except (ChunkFailed, MemoryExceeded, ChunkTimeout) as error:
                 reason = error
                 continue
-            self.seconds += time.monotonic() - began
+            found: Trials = answer.value
+            self.seconds += answer.seconds
             self.evaluated += max(1, len(found.params))
             return found
         if reason is None:
             raise Internal("a chunk was not tried")
-        self.job.log(f"trials {start:,} to {stop - 1:,}: {reason.message}", "warning")
         if stop - start > 1:
+            self.job.log(f"trials {start:,} to {stop - 1:,}: {reason.message}; they are tried in halves", "warning")
             return await self._halves(start, stop, told)
+        self.job.log(f"trial {start:,}: {reason.message}", "warning")
+        self.job.log_traceback(reason)
         return await self._failed(payload, reason)
 
     async def _halves(self, start: int, stop: int, told: Told | None) -> Trials:
@@ -149,6 +159,7 @@ class Driver:
 
     async def _failed(self, payload: Search, reason: TunesmithError) -> Trials:
         params: list[str] = await self.job.run("propose", payload)
+        tries = "" if isinstance(reason, WorkerDied) else f" ({_TRIES} tries)"
         n, k = len(params), self.shape.n_targets
         return Trials(
             start=payload.start,
@@ -156,7 +167,7 @@ class Driver:
             metrics={},
             values=np.full((n, k), np.nan),
             eligible=np.zeros(n, bool),
-            errors=[f"{reason.message} ({_TRIES} tries)"] * n,
+            errors=[f"{reason.message}{tries}"] * n,
             by_symbol=None,
             points=self.shape.encode(params),
             scores=np.full((n, k), np.nan),
@@ -199,10 +210,10 @@ class Driver:
         self.on_trials(found)
         self.job.advance(self.n_stored, self.spec.plan.n_trials)
 
-    async def _stored(self, n: int) -> Told:
-        rows = await trials.told(self.context.database, self.job.id, n, self.shape.n_targets)
+    async def _stored(self, start: int, stop: int) -> Told:
+        rows = await trials.told(self.context.database, self.job.id, stop, self.shape.n_targets, start=start)
         scores = np.where(rows.eligible[:, np.newaxis], rows.scores * self.shape.sign, np.nan)
-        return Told(points=self.shape.encode(rows.params), scores=scores.reshape(n, self.shape.n_targets))
+        return Told(points=self.shape.encode(rows.params), scores=scores.reshape(stop - start, self.shape.n_targets))
 
     async def _watch(self) -> Watch | None:
         """The rules that may end the search early, told what is stored."""
@@ -211,8 +222,7 @@ class Driver:
         n_trials, k = self.spec.plan.n_trials, self.shape.n_targets
         watch = Watch(self.shape.stop, n_trials, k, sign=float(self.shape.sign[0]))
         for start, stop in await trials.done_ranges(self.context.database, self.job.id):
-            if start == 0:
-                watch.take(0, (await self._stored(stop)).scores)
+            watch.take(start, (await self._stored(start, stop)).scores)
         return watch
 
     def _ended(self, watch: Watch | None, found: Trials | None = None) -> Ended | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.sessions import PlanSession, SessionItem, SessionPlan
+from tunesmith.services import tasks
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.executor import Chunk
 from tunesmith.services.jobs.payloads import Prepared, Probe, Probed, Search, SearchSpec, Timed
@@ -39,7 +40,7 @@ async def plan(context: Context, request: PlanSession, call: Call) -> SessionPla
     needs = []
     for item in planned:
         task = item.made.task
-        key = f"{task.strategy.code_hash} {task.window.timeframe} {task.window.symbol}"
+        key = f"{task.strategy.id} {task.strategy.code_hash} {task.window.timeframe} {task.window.symbol}"
         if key not in speeds:
             speeds[key] = await _probe(context, item.made, call)
         needs.append(_need(task.plan.n_trials, *speeds[key]))
@@ -79,7 +80,7 @@ async def _probe(context: Context, made: NewSearch, call: Call) -> tuple[Probed,
     data: Prepared = await _run(context, Chunk("prepare", payload), call)
     plan_ = msgspec.structs.replace(task.plan, n_trials=min(task.plan.n_trials, _PROBED))
     spec = SearchSpec(
-        id=f"probe {data.snapshot} {msgspec.json.encode(plan_).decode()}",
+        id=tasks.new_id("probe"),
         plan=plan_ if plan_.method != "grid" else task.plan,
         works=[work_of(context, task, data)],
         symbols=[task.window.symbol],
@@ -90,7 +91,10 @@ async def _probe(context: Context, made: NewSearch, call: Call) -> tuple[Probed,
 
 
 async def _run(context: Context, chunk: Chunk, call: Call) -> Any:
-    answer = await context.executor.run(chunk, priority=0, user=call.user)
+    workers = context.settings.workers
+    answer = await context.executor.run(
+        chunk, priority=0, timeout_s=workers.trial_timeout_s, memory_mb=workers.memory_mb, user=call.user
+    )
     return answer.value if isinstance(answer, Timed) else answer
 
 

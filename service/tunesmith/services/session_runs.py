@@ -79,7 +79,7 @@ async def begin(conn: Connection, session: SessionRow, task: SessionTask) -> Tas
     return row
 
 
-async def reopen(conn: Connection, state: ItemState, *, retry_failed: bool) -> None:
+async def reopen(conn: Connection, state: ItemState, parallel: int | None, *, retry_failed: bool) -> None:
     """Make a search that did not come to its end pending again, or one with trials to try again."""
     if state.optimization_id is None:
         return
@@ -87,7 +87,10 @@ async def reopen(conn: Connection, state: ItemState, *, retry_failed: bool) -> N
     if failed:
         await trials.delete_failed(conn, state.optimization_id)
     if state.status in ("cancelled", "failed") or failed:
-        await task_rows.restart(conn, state.optimization_id, forget="ended")
+        row = await task_rows.get(conn, state.optimization_id)
+        request = None if row is None else {**msgspec.json.decode(row.request), "parallel": parallel}
+        text = None if request is None else msgspec.json.encode(request).decode()
+        await task_rows.restart(conn, state.optimization_id, request=text, forget="ended")
 
 
 async def _begin_item(context: Context, job: Job, task: SessionTask, item: ItemRow) -> TaskRow | None:

@@ -12,13 +12,13 @@ from tunesmith.services.context import Context
 from tunesmith.services.search_tasks import best_first
 from tunesmith.storage import sessions, trials
 from tunesmith.storage.clock import now, seconds_between
-from tunesmith.storage.connections import Connection
+from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.sessions import ItemState, SessionRow
 
 
-async def n_failed(context: Context, states: list[ItemState]) -> int:
+async def n_failed(source: Source, states: list[ItemState]) -> int:
     """How many trials of these searches could not be evaluated."""
-    counts = [await trials.count_failed(context.database, s.optimization_id) for s in states if s.optimization_id]
+    counts = [await trials.count_failed(source, s.optimization_id) for s in states if s.optimization_id]
     return sum(counts)
 
 
@@ -26,13 +26,14 @@ async def reply_of(
     context: Context, session: SessionRow, *, detailed: bool = False, conn: Connection | None = None
 ) -> SessionReply:
     """Where a session stands; with its items where `detailed`. `conn` sees what the transaction has written."""
-    states = await sessions.states(conn or context.database, session.id)
+    source = conn or context.database
+    states = await sessions.states(source, session.id)
     n_done = sum(state.n_done for state in states)
     n_trials = sum(state.n_trials for state in states)
     seconds = sum(filter(None, (_seconds(state) for state in states)))
     speed = n_done / seconds if seconds > 0 and n_done else None
+    job = context.tasks.jobs.get(session.id)
     best = _best(states, msgspec.json.decode(session.optimization_target))
-    running = session.status == "running"
     return SessionReply(
         session_id=session.id,
         mode=session.mode,
@@ -41,13 +42,13 @@ async def reply_of(
         n_items=len(states),
         n_trials=n_trials,
         n_done=n_done,
-        n_failed=await n_failed(context, states),
+        n_failed=await n_failed(source, states),
         progress=n_done / n_trials if n_trials else 1.0,
         items_by_status=dict(Counter(state.status or "waiting" for state in states)),
         created_at=session.created_at,
         started_at=session.started_at,
         completed_at=session.completed_at,
-        eta_s=(n_trials - n_done) / speed if running and speed else None,
+        eta_s=job.eta_s if job is not None and session.status == "running" else None,
         ms_per_trial=1000.0 / speed if speed else None,
         best=None if best is None else _item(best),
         items=[_item(state) for state in states] if detailed else None,

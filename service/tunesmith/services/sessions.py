@@ -8,6 +8,7 @@ that it can be cancelled and resumed at any time.
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import UTC, datetime
 
 import msgspec
@@ -29,6 +30,7 @@ from tunesmith.domain.messages.sessions import (
     SessionStatus,
 )
 from tunesmith.domain.methods import Method, MethodOptions
+from tunesmith.domain.metrics import TARGET_ALIASES
 from tunesmith.errors import Conflict, Forbidden, Invalid, NotFound, TunesmithError
 from tunesmith.services import tasks
 from tunesmith.services.context import Context
@@ -37,12 +39,13 @@ from tunesmith.services.search_tasks import NewSearch, best_first, make_search
 from tunesmith.services.session_runs import KIND, SessionTask, begin, reopen
 from tunesmith.services.session_views import n_failed, reply_of, trial_of
 from tunesmith.storage import sessions, trials
-from tunesmith.storage.clock import now, seconds_between
+from tunesmith.storage.clock import iso, now
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.sessions import ItemRow, SessionRow
 from tunesmith.storage.tasks import TaskRow
 
 _ALL_POINTS = 100_000_000
+_DAY_S = 86_400
 _METHODS: dict[str, Method] = {
     "exhaustive": "grid",
     "grid": "grid",
@@ -86,6 +89,8 @@ async def generate(context: Context, request: GenerateSession, call: Call) -> Ch
     """Store a session. `not_found`, `invalid` as for its searches."""
     planned = await plan_items(context, request)
     session_id = new_session_id()
+    while await sessions.get(context.database, session_id):
+        session_id = new_session_id()
     session = SessionRow(
         id=session_id,
         mode=request.mode,
@@ -126,7 +131,7 @@ async def execute(context: Context, request: ExecuteSession, call: Call) -> Chan
     if session.status in ("cancelled", "failed") and not request.resume:
         raise Conflict(f"the session is {session.status}; give resume to go on", path="/data/resume")
     states = await sessions.states(context.database, session.id)
-    if session.status == "completed" and not (request.retry_failed and await n_failed(context, states)):
+    if session.status == "completed" and not (request.retry_failed and await n_failed(context.database, states)):
         raise Conflict("the session is complete", path="/data/session_id")
     await tasks.check_quota(context, call)
     task = SessionTask(session_id=session.id, parallel=request.parallel)
@@ -135,10 +140,14 @@ async def execute(context: Context, request: ExecuteSession, call: Call) -> Chan
     async def apply(conn: Connection) -> SessionReply:
         stored.append(await begin(conn, session, task))
         for state in states:
-            await reopen(conn, state, retry_failed=request.retry_failed)
+            await reopen(conn, state, task.parallel, retry_failed=request.retry_failed)
         return await reply_of(context, await _load(context, session.id, conn), conn=conn)
 
-    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+    def after() -> None:
+        context.tasks.begun_again.update(state.optimization_id for state in states if state.optimization_id)
+        context.tasks.start(stored[-1])
+
+    return Change(apply, after=after)
 
 
 async def status(context: Context, request: SessionStatus, call: Call) -> SessionReply:
@@ -177,13 +186,14 @@ async def results(context: Context, request: SessionResults, call: Call) -> Sess
     """Trials of all its searches, ranked together. `not_found`, `invalid` for a metric that does not exist."""
     session = await _load(context, request.session_id)
     target = msgspec.json.decode(session.optimization_target)
+    sort = TARGET_ALIASES.get(request.sort, request.sort)
     descending = request.descending
     if descending is None:
-        descending = best_first(request.sort, target)
+        descending = best_first(sort, target)
     page, total = await trials.page_of_session(
         context.database,
         session.id,
-        sort=request.sort,
+        sort=sort,
         descending=descending,
         eligible_only=not request.all,
         limit=request.limit,
@@ -274,11 +284,7 @@ def _own(session: SessionRow, call: Call) -> None:
 
 
 async def _ended_before(context: Context, days: int, call: Call) -> list[SessionRow]:
-    found = []
-    for status_ in ("completed", "failed", "cancelled"):
-        page = await sessions.listing(context.database, status=status_, limit=1000)
-        for row in page.rows:
-            mine = row.user == call.user or call.role == "operator"
-            if mine and seconds_between(row.completed_at or row.created_at, now()) >= days * 86_400:
-                found.append(row)
-    return found
+    """The user's sessions that ended so long ago; an operator's are everybody's."""
+    before = iso(int((time.time() - days * _DAY_S) * 1000))
+    found = await sessions.ended_before(context.database, before)
+    return [row for row in found if row.user == call.user or call.role == "operator"]

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from tunesmith.errors import Conflict
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Prepare, Prepared, StrategyRef, Work
 from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.markets import Window
+from tunesmith.storage.snapshots import Snapshots
 from tunesmith.storage.strategies import StrategyRow
 
 
@@ -30,12 +32,16 @@ async def prepared(
 ) -> Prepared:
     """The task's snapshot: cut once, then remembered, so that a restart works on the same bars.
 
+    A task that ended long ago may have lost it; it is cut again then, and `Conflict` raised where it became another.
     `until_ms` reaches past the window's end, into the hold-out, where a verdict needs it; `slot` tells the windows of
     one task apart.
     """
-    if slot in job.state:
-        return msgspec.convert(job.state[slot], Prepared)
+    known = msgspec.convert(job.state[slot], Prepared) if slot in job.state else None
+    if known is not None and Snapshots(context.settings.data_dir / "snapshots").keep(known.snapshot):
+        return known
     done: Prepared = await job.run("prepare", prepare_payload(context, window, until_ms))
+    if known is not None and known.snapshot != done.snapshot:
+        raise Conflict(f"the bars of {window.symbol} {window.timeframe} are no longer those that the task began with")
     state: dict[str, Any] = {**job.state, slot: msgspec.to_builtins(done)}
     await job.save(state)
     return done

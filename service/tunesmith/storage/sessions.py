@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
+from tunesmith.storage import trials
 from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.rows import Page, Row, insert, page, select, select_one
 
@@ -106,6 +107,11 @@ async def listing(source: Source, *, status: str | None = None, limit: int = 50,
     )
 
 
+async def ended_before(source: Source, before: str) -> list[SessionRow]:
+    """Sessions that ended by the time `before`, oldest first."""
+    return await select(source, SessionRow, "WHERE completed_at <= ? ORDER BY completed_at", (before,))
+
+
 async def unfinished_searches(source: Source, session_id: str) -> list[str]:
     """The searches of a session that have begun and not ended."""
     sql = """SELECT t.id FROM session_items AS i JOIN tasks AS t ON t.id = i.optimization_id
@@ -128,7 +134,4 @@ async def delete(conn: Connection, session_id: str, optimization_ids: Sequence[s
     """Deletes a session and the trials of its searches; how many trials. Reports and verdicts stay as they are."""
     await conn.execute("DELETE FROM session_items WHERE session_id = ?", (session_id,))
     await conn.execute("DELETE FROM tuning_sessions WHERE id = ?", (session_id,))
-    n = 0
-    for optimization_id in optimization_ids:
-        n += max(0, await conn.execute("DELETE FROM trials WHERE optimization_id = ?", (optimization_id,)))
-    return n
+    return sum([await trials.delete_from(conn, optimization_id, 0) for optimization_id in optimization_ids])

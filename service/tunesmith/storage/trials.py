@@ -122,11 +122,11 @@ class Told(msgspec.Struct, frozen=True):
     eligible: NDArray[np.bool_]
 
 
-async def told(source: Source, optimization_id: str, stop: int, n_targets: int) -> Told:
-    """The trials 0 to `stop` (exclusive), in order."""
+async def told(source: Source, optimization_id: str, stop: int, n_targets: int, *, start: int = 0) -> Told:
+    """The trials `start` to `stop` (exclusive), in order."""
     sql = """SELECT params, score, scores, eligible FROM trials
-             WHERE optimization_id = ? AND idx < ? ORDER BY idx"""
-    rows = await source.fetch_all(sql, (optimization_id, stop))
+             WHERE optimization_id = ? AND idx >= ? AND idx < ? ORDER BY idx"""
+    rows = await source.fetch_all(sql, (optimization_id, start, stop))
     decode = msgspec.json.Decoder(list[float | None]).decode
     scores = np.array([[row[1]] if row[2] is None else decode(row[2]) for row in rows], np.float64)
     eligible = np.array([bool(row[3]) for row in rows])

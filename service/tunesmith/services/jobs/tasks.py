@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -22,7 +22,7 @@ from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.domain.topics import done_topic
 from tunesmith.errors import DeadlineExceeded, Draining, Internal, TunesmithError
-from tunesmith.services.jobs.executor import Chunk, ChunkTimeout, Executor, LogLine
+from tunesmith.services.jobs.executor import Chunk, ChunkFailed, ChunkTimeout, Executor, LogLine
 from tunesmith.services.jobs.payloads import BestTrial, Timed
 from tunesmith.storage import outbox, tasks
 from tunesmith.storage.connections import Connection
@@ -70,6 +70,10 @@ class Job:
 
         Raises `DeadlineExceeded` when the task's chunks have worked longer than a task may; waiting does not count.
         """
+        return (await self.timed(function, payload, limit_s=limit_s)).value
+
+    async def timed(self, function: str, payload: Any, *, limit_s: float | None = None) -> Timed:
+        """As `run`, with the seconds that the chunk was at work, 0 where its function does not tell."""
         workers = self._owner.settings.workers
         left_s = workers.task_timeout_s - self._worked_s
         if left_s <= 0:
@@ -91,9 +95,9 @@ class Job:
             await self._owner.stopped()
             raise
         if not isinstance(answer, Timed):
-            return answer
+            return Timed(answer, 0.0)
         self._worked_s += answer.seconds
-        return answer.value
+        return answer
 
     @property
     def worked_s(self) -> float:
@@ -102,7 +106,7 @@ class Job:
 
     async def map(
         self, work: Callable[[A], Coroutine[Any, Any, B]], items: Iterable[A], n_out: int | None = None
-    ) -> AsyncIterator[B]:
+    ) -> AsyncGenerator[B, None]:
         """`work` for each of `items`, `n_out` at a time (default: a few); results in the order in which they come."""
         n_out = n_out or 2 * self._owner.settings.n_workers
         waiting = iter(items)
@@ -153,6 +157,11 @@ class Job:
     def log(self, message: str, level: str = "info") -> None:
         self._owner.log(self.id, level, message)
 
+    def log_traceback(self, error: TunesmithError) -> None:
+        """Log where a chunk function broke, if that is what the error says."""
+        if isinstance(error, ChunkFailed) and error.traceback:
+            self.log(error.traceback, "error")
+
     async def complete(self, apply: Complete) -> bool:
         """End the task in one transaction: `apply` stores its results and returns its result and event data.
 
@@ -174,7 +183,10 @@ class Tasks:
         self.announcer = announcer
         self.drivers: Mapping[str, Driver] = {}
         self.jobs: dict[str, Job] = {}
+        self.begun_again: set[str] = set()
+        """Tasks that had ended and were made pending again under this daemon."""
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._next: dict[str, TaskRow] = {}
         self._finished: dict[str, asyncio.Event] = {}
         self._lines: list[tuple[str, str, str]] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -191,10 +203,17 @@ class Tasks:
         return len(rows)
 
     def start(self, row: TaskRow) -> None:
-        """Drive a stored task from now on; one that is driven already is left alone."""
-        if row.id not in self._running and not self._closing:
-            self.jobs[row.id] = Job(row, self)
-            self._running[row.id] = asyncio.create_task(self._drive(self.jobs[row.id]), name=row.id)
+        """Drive a stored task from now on; one that is driven already is looked at once more when that has ended.
+
+        A task that is cancelled and resumed at once is still driven by the run that is being cancelled.
+        """
+        if self._closing:
+            return
+        if row.id in self._running:
+            self._next[row.id] = row
+            return
+        self.jobs[row.id] = Job(row, self)
+        self._running[row.id] = asyncio.create_task(self._drive(self.jobs[row.id]), name=row.id)
 
     async def cancel(self, task_id: str) -> bool:
         """Cancel a task that is not finished; whether there was one to cancel."""
@@ -299,10 +318,20 @@ class Tasks:
                 await self._fail(job, Internal(f"the task failed: {type(error).__name__}"))
             finally:
                 del self._running[job.id], self.jobs[job.id]
+                if job.id in self._next:
+                    await self._once_more(self._next.pop(job.id))
+
+    async def _once_more(self, row: TaskRow) -> None:
+        """Start a task that was to be started while it was driven, if it is unfinished now."""
+        with contextlib.suppress(TunesmithError):
+            fresh = await tasks.get(self.database, row.id)
+            if fresh is not None and not fresh.is_finished:
+                self.start(fresh)
 
     async def _fail(self, job: Job, error: TunesmithError) -> None:
         logger.warning("task failed", code=error.code, reason=error.message)
         job.log(error.message, "error")
+        job.log_traceback(error)
         try:
             await self.finish(job.row, "failed", error=error.problem(instance=job.id))
         except TunesmithError as refusal:
