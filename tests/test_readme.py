@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 from tunesmith.compute.rules.strategy import Strategy
 
@@ -30,11 +31,18 @@ def test_the_files_that_it_names_are_there() -> None:
 
 
 def test_its_strategy_parses_and_its_python_is_python() -> None:
-    rules = [block for block in blocks("python") if "enter_long(" in block]
+    rules = [block for block in blocks("python") if "enter_long(" in block and "import" not in block]
     [rule] = [Strategy.parse(block, id="readme") for block in rules]
     assert [p.name for p in rule.parameters] == ["fast_period", "slow_period", "signal_threshold"]
     for block in blocks("python"):
         ast.parse(block if "async with" not in block else f"async def f():\n{indent(block)}")
+
+
+def test_its_path_dependent_strategy_trades() -> None:
+    [module] = [block for block in blocks("python") if "Stepped(" in block]
+    names: dict[str, Any] = {"__name__": "readme_dca"}
+    exec(compile(module, "readme", "exec"), names)
+    assert (names["STRATEGY"].id, names["STRATEGY"].max_entries) == ("dca_v1.0", 5)
 
 
 def indent(text: str) -> str:

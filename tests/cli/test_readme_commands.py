@@ -29,7 +29,8 @@ ELSEWHERE = {
     "python -m pytest": "tests/cli/test_readme_commands.py",
     "python -m tunesmith.examples.freqtrade_params": "tests/examples/test_bots.py",
     "docker compose": "tests/test_containers.py",
-    "python tests/benchmarks/engine_sweeps.py": "tests/benchmarks/engine_sweeps.py",
+    **{f"python {file}": file for file in sorted(set(re.findall(r"python (tests/benchmarks/\w+\.py)", README)))},
+    "tunesmith session": "tests/cli/test_sessions.py",
     "python -m benchmarks.cached_answers": "tests/benchmarks/cached_answers.py",
 }
 """What the commands of the other sections say, and what runs or holds them; benchmarks are run by hand."""
