@@ -69,7 +69,8 @@ async def backtest(
     if made is not None:
         job.log("the same backtest was computed before; the result is from the cache")
         return data, msgspec.structs.asdict(made)
-    found = await job.run("backtest", OnePoint(work=work_of(context, task, data), params=params))
+    sees = data.end_ms > task.window.boundary_ms
+    found = await job.run("backtest", OnePoint(work=work_of(context, task, data), params=params, sees_holdout=sees))
     if found["disagreements"]:
         raise Internal(f"vectorbt computes other numbers: {'; '.join(found['disagreements'])}")
     kept = Made(**{name: found[name] for name in Made.__struct_fields__})

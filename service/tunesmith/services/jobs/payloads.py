@@ -147,7 +147,10 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict."""
+    """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict.
+
+    `sees_holdout`: its bars go beyond the boundary, so that it is the keeper's work.
+    """
 
     work: Work
     params: dict[str, Scalar]
