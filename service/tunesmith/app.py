@@ -44,6 +44,7 @@ from tunesmith.services import (
     strategies,
     tasks,
     verdicts,
+    walkforwards,
 )
 from tunesmith.services.context import Context
 from tunesmith.services.housekeeping import keep_house, set_gauges
@@ -117,6 +118,8 @@ ROUTES: dict[str, Route] = {
     "session.list": Route(sessions.list_all),
     "session.results": Route(sessions.results),
     "session.clean": Route(sessions.clean),
+    "walkforward.start": Route(walkforwards.start),
+    "walkforward.status": Route(walkforwards.status),
     "verdict.status": Route(verdicts.status),
     "verdict.get": Route(verdicts.status),
     "verdict.list": Route(verdicts.list_all),
@@ -141,6 +144,7 @@ DRIVERS = {
     search_tasks.KIND: optimizations.run,
     session_runs.KIND: session_runs.run,
     verdicts.KIND: verdicts.run,
+    walkforwards.KIND: walkforwards.run,
 }
 """Task kind → what drives it."""
 

@@ -159,7 +159,7 @@ class _Driver:
             tally = test.add(start, found)
             self.job.advance(tally.n, ask.n_draws)
             if tally.over:
-                await parts.aclose()  # type: ignore[attr-defined]
+                await parts.aclose()
                 break
         return self._evidence(test.tally, ask)
 

@@ -18,6 +18,7 @@ from tunesmith.domain.messages import (
     strategies,
     tasks,
     verdicts,
+    walkforwards,
 )
 from tunesmith.domain.messages.envelope import Reply, Request, Role
 
@@ -68,6 +69,8 @@ MESSAGES: dict[str, MessageType] = {
         MessageType("session.list", sessions.ListSessions, sessions.SessionList),
         MessageType("session.results", sessions.SessionResults, sessions.SessionResultsReply),
         MessageType("session.clean", sessions.CleanSessions, sessions.SessionsCleaned, True),
+        MessageType("walkforward.start", walkforwards.StartWalkForward, walkforwards.WalkForwardReply, True),
+        MessageType("walkforward.status", walkforwards.WalkForwardById, walkforwards.WalkForwardReply),
         MessageType("verdict.status", verdicts.VerdictById, verdicts.VerdictReply),
         MessageType("verdict.get", verdicts.VerdictById, verdicts.VerdictReply),
         MessageType("verdict.list", verdicts.ListVerdicts, verdicts.VerdictList),

@@ -53,14 +53,18 @@ from tunesmith.services.jobs.payloads import (
     Prove,
     Search,
     SearchSpec,
+    StitchParts,
     StrategyRef,
     SubjectRef,
     Timed,
     Trials,
+    WalkedPart,
+    WalkPart,
     Work,
 )
 from tunesmith.services.jobs.proof_chunks import hold_back, permute_search, point_of, prove_in_sample
 from tunesmith.services.jobs.search_chunks import probe_search, propose_points, run_search
+from tunesmith.services.jobs.walk_chunks import stitch_windows, walk_window
 from tunesmith.storage.market import MarketStore
 from tunesmith.storage.snapshots import Snapshots
 from tunesmith.storage.sources import open_source
@@ -154,6 +158,18 @@ def judge(payload: OnePoint) -> Any:
     return answer_ask(ask, rule, bars, point, _execution(payload.work), split)
 
 
+def walk(payload: WalkPart) -> WalkedPart:
+    """One window of a walk-forward."""
+    rule, bars = _load(payload.work)
+    return walk_window(payload, rule, bars, _execution(payload.work))
+
+
+def stitch(payload: StitchParts) -> dict[str, Any]:
+    """All windows of a walk-forward as one account."""
+    _, bars = _load(payload.work)
+    return stitch_windows(payload, bars, payload.work.initial_cash)
+
+
 def import_bars(payload: ImportBars) -> ImportReport:
     """Store bars that came with a request."""
     store = MarketStore(Path(payload.data_dir) / "market")
@@ -185,7 +201,7 @@ CHUNKS: dict[str, Callable[[Any], Timed]] = {
     function.__name__: timed(function)
     for function in (
         *(prepare, search, propose, probe, front, backtest, judge, import_bars, fetch_bars),
-        *(prove, permute, hold),
+        *(prove, permute, hold, walk, stitch),
         *(analyze, compare_searches, export_trials),
     )
 }

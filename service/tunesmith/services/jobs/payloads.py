@@ -211,6 +211,33 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     min_bars: int = 0
 
 
+class WalkPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One window of a walk-forward: bars [0] to [1] (exclusive) to search on, [1] to [2] to trade."""
+
+    work: Work
+    plan: SearchPlan
+    symbol: str
+    part: tuple[int, int, int]
+
+
+class WalkedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a window; see `compute.walk_forward.Walked`."""
+
+    part: tuple[int, int, int]
+    params: dict[str, Scalar] | None
+    score: float | None
+    earned: float
+    n_trades: int
+    returns: NDArray[np.float64]
+
+
+class StitchParts(msgspec.Struct, frozen=True, kw_only=True):
+    """All windows of a walk-forward, in order."""
+
+    work: Work
+    parts: list[WalkedPart]
+
+
 class FetchBars(msgspec.Struct, frozen=True, kw_only=True):
     """Download what is not stored of [start_ms, end_ms) from the data service at `upstream`; see `sources.download`."""
 
