@@ -18,6 +18,7 @@ _FACE = {
     "Costs": "tunesmith.domain.trading",
     "Strategy": "tunesmith.compute.rules.strategy",
     "TunesmithError": "tunesmith.errors",
+    "analyze": "tunesmith.compute.study",
     "backtest": "tunesmith.compute.library",
     "evaluate": "tunesmith.compute.library",
     "judge": "tunesmith.compute.study",
@@ -33,6 +34,7 @@ __all__ = [
     "Strategy",
     "TunesmithError",
     "__version__",
+    "analyze",
     "backtest",
     "evaluate",
     "judge",
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from tunesmith.client import AsyncClient, Client
     from tunesmith.compute.library import backtest, evaluate, strategy
     from tunesmith.compute.rules.strategy import Strategy
-    from tunesmith.compute.study import judge, optimize
+    from tunesmith.compute.study import analyze, judge, optimize
     from tunesmith.domain.bars import Bars
     from tunesmith.domain.trading import Costs
     from tunesmith.errors import TunesmithError

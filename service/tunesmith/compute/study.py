@@ -1,6 +1,7 @@
 """The library face of searches: the daemon's searches and decisions in a notebook, with the same functions.
 
 optimize   search a parameter space on the in-sample part → a study
+analyze    a study → what mattered, where to search next
 judge      a study → a verdict, from the hold-out that the search never saw
 """
 
@@ -16,6 +17,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from tunesmith.compute.analysis.report import Report, report
+from tunesmith.compute.analysis.trials import Trials
 from tunesmith.compute.engines import check_engine
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.judgement import Segments, decide
@@ -26,6 +29,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.samplers import SAMPLERS, choose_method
 from tunesmith.compute.search import Market, Outcome, Search, run_whole
 from tunesmith.compute.split import Split, annualized, default_boundary, split_at
+from tunesmith.domain.analysis import ImportanceMethod
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.criteria import (
     DEFAULT_CRITERIA,
@@ -40,6 +44,7 @@ from tunesmith.domain.criteria import (
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.messages.verdicts import ApprovalCriteria, Check
 from tunesmith.domain.methods import MethodOptions
+from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.search_plan import SearchPlan
 from tunesmith.domain.space import decode_point
@@ -109,6 +114,23 @@ class Study:
         frame["eligible"] = self.outcome.found.eligible
         return frame
 
+    def scored(self, target: int = 0, by: str | None = None) -> Trials:
+        """The trials as `compute.analysis` takes them, scored by a target's position or by a metric's name.
+
+        Raises `Invalid` for a target or a metric that the search does not have.
+        """
+        found, terms = self.outcome.found, self.search.objective.terms
+        if by is not None:
+            metric = TARGET_ALIASES.get(by, by)
+            one_of(metric, found.metrics, "metric of this search", "/by")
+            values, minimized = found.metrics[metric], METRICS[metric].direction == "minimize"
+        elif 0 <= target < len(terms):
+            values, minimized = found.values[:, target], terms[target].direction == "minimize"
+        else:
+            raise Invalid(f"there is no target {target}; there are {len(terms)}", path="/target")
+        scores = 0.0 - values if minimized else values
+        return Trials(self.search.region.space, found.points, scores, found.eligible, found.metrics, minimized)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -172,6 +194,17 @@ def optimize(
     outcome = run_whole(search, [market], rules=stop, n_threads=n_cores(), progress=progress)
     table = Table(columns_of(rule, outcome.found.points), outcome.found.metrics)
     return Study(rule, bars, split, execution, search, outcome, table)
+
+
+def analyze(
+    study: Study, *, target: int = 0, by: str | None = None, n: int = 10, method: ImportanceMethod = "fanova"
+) -> Report:
+    """What a study found, as the daemon's `optimization.analyze` tells it of the same search.
+
+    The score is the target of that position, or the metric `by`; `n` trials from either end are listed. The parts that
+    need a choice, such as a heat map, are functions of `study.scored()` in `compute.analysis`.
+    """
+    return report(study.scored(target, by), as_declared(n, _Count, "/n"), method)
 
 
 def judge(study: Study, criteria: ApprovalCriteria | None = None, *, min_bars: int = MIN_BARS) -> Verdict:

@@ -248,7 +248,7 @@ def _next_search(task: OptimizationTask, ranges: dict[str, Any]) -> StartOptimiz
 
 
 def _constraint(bound: Bound) -> str:
-    return f"{bound.metric} {'>=' if bound.at_least else '<='} {bound.limit!r}"
+    return f"{bound.metric} {'>=' if bound.at_least else '<='} {repr(bound.limit).removesuffix('.0')}"
 
 
 def _piece(file: Path, offset: int, limit: int) -> tuple[int, bytes]:

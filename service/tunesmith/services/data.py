@@ -7,13 +7,17 @@ from tunesmith.domain.messages.markets import DataList, ImportData, ImportReport
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.executor import Chunk
 from tunesmith.services.jobs.payloads import ImportBars, Timed
+from tunesmith.services.markets import known_boundary
 from tunesmith.services.once import Change
 from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
 
 
-def list_all(context: Context, request: ListData, call: Call) -> DataList:
-    """What market data is stored."""
+async def list_all(context: Context, request: ListData, call: Call) -> DataList:
+    """What market data is stored, and from where on it is held out."""
+    stored = context.market.list(venue=request.venue, symbol=request.symbol)
+    markets = {(series.venue, series.symbol) for series in stored}
+    begins = {market: await known_boundary(context, *market) for market in markets}
     return DataList(
         data=[
             MarketData(
@@ -26,8 +30,9 @@ def list_all(context: Context, request: ListData, call: Call) -> DataList:
                 n_gaps=series.n_gaps,
                 data_hash=series.data_hash,
                 imported_at=series.imported_at,
+                withheld_from=begins[series.venue, series.symbol],
             )
-            for series in context.market.list(venue=request.venue, symbol=request.symbol)
+            for series in stored
         ]
     )
 

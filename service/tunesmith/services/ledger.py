@@ -21,23 +21,37 @@ from tunesmith.storage.connections import Connection, Source
 _WORDS = {"backtest": "a backtest looked at it", "approval": "an approval by criteria used it"}
 
 
-async def enter(context: Context, job: Job, window: Window, end_ms: int) -> Ledger:
-    """Write down that a verdict was asked for, and which one it is; once for each verdict, whatever restarts."""
-    if "ledger" in job.state:
-        look, burnt = job.state["ledger"]
-        return Ledger(look, burnt)
+class Entry(msgspec.Struct, frozen=True):
+    """A verdict's line in the ledger: which it is, why the hold-out is used up, and where the hold-out began then."""
 
-    async def write(conn: Connection) -> Ledger:
-        found = await _read(conn, window, end_ms)
+    look: int
+    burnt: str | None
+    boundary_ms: int
+
+
+async def enter(context: Context, job: Job, window: Window, end_ms: int) -> Entry:
+    """Write down that a verdict was asked for, and which one it is; once for each verdict, whatever restarts.
+
+    A hold-out that moved on since the window was made is the one that counts: bars that were let go to searches since
+    can prove nothing.
+    """
+    if "ledger" in job.state:
+        return msgspec.convert(job.state["ledger"], Entry)
+
+    async def write(conn: Connection) -> Entry:
+        boundary = await holdouts.boundary(conn, window.venue, window.symbol) or 0
+        of_now = msgspec.structs.replace(window, boundary_ms=max(boundary, window.boundary_ms))
+        found = await _read(conn, of_now, end_ms)
         span = (window.start_ms, end_ms)
         await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
-        state = {**job.state, "ledger": (found.look, found.burnt)}
+        entry = Entry(found.look, found.burnt, of_now.boundary_ms)
+        state = {**job.state, "ledger": msgspec.to_builtins(entry)}
         await task_rows.set_state(conn, job.id, msgspec.json.encode(state).decode())
-        return found
+        return entry
 
-    found = await context.database.write(write)
-    job.state = {**job.state, "ledger": [found.look, found.burnt]}
-    return found
+    entry = await context.database.write(write)
+    job.state = {**job.state, "ledger": msgspec.to_builtins(entry)}
+    return entry
 
 
 async def check_quota(context: Context, window: Window, end_ms: int, user: str) -> None:

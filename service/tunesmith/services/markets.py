@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import msgspec
+import structlog
 
 from tunesmith.domain.messages.markets import MarketRequest
 from tunesmith.domain.timeframes import timeframe_ms
@@ -14,7 +15,11 @@ from tunesmith.services.context import Context
 from tunesmith.services.dates import parse_date
 from tunesmith.storage import holdouts
 from tunesmith.storage.clock import iso
+from tunesmith.storage.connections import Connection
+from tunesmith.storage.holdouts import Move
 from tunesmith.storage.market import Series
+
+logger = structlog.get_logger(__name__)
 
 _DAY_MS = 86_400_000
 
@@ -84,12 +89,13 @@ async def boundary_of(context: Context, venue: str, symbol: str) -> int:
     """The stored instant at which the hold-out of a venue's symbol begins, UTC milliseconds; set when first needed.
 
     It lies at the given share of the series with the longest span, whatever timeframe is asked for later. Raises
-    `Invalid` while either side of it would have fewer bars than a verdict needs: it is set once, and stays.
+    `Invalid` while either side of it would have fewer bars than a verdict needs. It stays where it is until the
+    hold-out has been looked at and a whole one of newer bars is there: then it moves to where the last look ended.
     """
     stored = await holdouts.boundary(context.database, venue, symbol)
     if stored is not None:
-        return stored
-    longest = max(context.market.list(venue=venue, symbol=symbol), key=lambda series: series.end_ms - series.start_ms)
+        return await _moved_on(context, venue, symbol, stored)
+    longest = max(context.market.list(venue=venue, symbol=symbol), key=_span)
     decision = context.settings.decision
     needed = math.ceil(decision.min_bars / min(decision.holdout_share, 1.0 - decision.holdout_share))
     if longest.n_bars < needed:
@@ -100,6 +106,47 @@ async def boundary_of(context: Context, venue: str, symbol: str) -> int:
         )
     boundary = longest.time_at(1.0 - decision.holdout_share)
     return await context.database.write(lambda conn: holdouts.set_boundary(conn, venue, symbol, boundary))
+
+
+async def known_boundary(context: Context, venue: str, symbol: str) -> str | None:
+    """Where the hold-out begins, as a time of the wire; None where nothing has needed it yet."""
+    stored = await holdouts.boundary(context.database, venue, symbol)
+    return None if stored is None else iso(await _moved_on(context, venue, symbol, stored))
+
+
+async def on_newest_holdout(context: Context, window: Window) -> Window:
+    """The window with the hold-out of now, where that begins later than when the window was made.
+
+    Bars in between belong to neither part: what was searched had not seen them, what is decided must not use them.
+    """
+    boundary = await boundary_of(context, window.venue, window.symbol)
+    return msgspec.structs.replace(window, boundary_ms=max(boundary, window.boundary_ms))
+
+
+async def _moved_on(context: Context, venue: str, symbol: str, stored: int) -> int:
+    """The boundary, which moves past every look once enough newer bars are there; looks in between are heard."""
+    series = context.market.list(venue=venue, symbol=symbol)
+    seen = await holdouts.last_seen(context.database, venue, symbol)
+    if seen is None or not series:
+        return stored
+    longest, needed = max(series, key=_span), context.settings.statistics.min_holdout_bars
+    if longest.n_bars_from(seen) < needed:
+        return stored
+
+    async def write(conn: Connection) -> tuple[int, Move | None]:
+        last = await holdouts.last_seen(conn, venue, symbol)
+        enough = last is not None and longest.n_bars_from(last) >= needed
+        move = await holdouts.advance(conn, venue, symbol, last) if last is not None and enough else None
+        return await holdouts.boundary(conn, venue, symbol) or stored, move
+
+    boundary, move = await context.database.write(write)
+    if move is not None:
+        logger.info("the hold-out moves", venue=venue, symbol=symbol, was=iso(move.from_ms), begins=iso(move.to_ms))
+    return boundary
+
+
+def _span(series: Series) -> int:
+    return series.end_ms - series.start_ms
 
 
 def _range_of(request: MarketRequest, series: Series) -> tuple[int, int]:

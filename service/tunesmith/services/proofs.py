@@ -22,6 +22,7 @@ from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.timeframes import YEAR_MS
 from tunesmith.services import tasks
+from tunesmith.services.cached import engine_version
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Hold, Permute, Prepared, Prove, SubjectRef
 from tunesmith.services.jobs.tasks import Job
@@ -204,12 +205,14 @@ def evidence_of(request: Request, decided: Decided) -> dict[str, Any]:
     seen = decided.proof.seen
     return {
         "version": __version__,
+        "engine": engine_version(),
         "seed": request.seed,
         "thresholds": msgspec.to_builtins(request.thresholds),
         "ledger": {"look": request.ledger.look, "burnt": request.ledger.burnt},
-        "incumbent": None if request.incumbent is None else msgspec.to_builtins(request.incumbent),
+        "standing": None if request.incumbent is None else msgspec.to_builtins(request.incumbent),
         "in_sample_hash": decided.in_sample.snapshot,
         "until_ms": request.until_ms,
+        "boundary_ms": request.assignment.window.boundary_ms,
         "status": decided.proof.status,
         "reason": decided.proof.reason,
         "p": seen.p,

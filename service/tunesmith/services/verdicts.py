@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tunesmith import telemetry
-from tunesmith.compute.judgement import Decision, Segments, decide
+from tunesmith.compute.proof.case import Ledger
 from tunesmith.compute.proof.plan import public, public_reason
 from tunesmith.domain.criteria import merge
 from tunesmith.domain.messages.catalog import Call
@@ -29,11 +29,13 @@ from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.services import ledger, proofs, tasks
 from tunesmith.services.context import Context
 from tunesmith.services.criteria import default_criteria, default_thresholds
-from tunesmith.services.jobs.payloads import OnePoint, Prepared
+from tunesmith.services.criteria_rulings import Bounds, rule_by_criteria
+from tunesmith.services.jobs.payloads import Prepared
 from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.markets import on_newest_holdout
 from tunesmith.services.once import Change
 from tunesmith.services.packages import Approved, Ruling, compose, publish
-from tunesmith.services.work import Assignment, prepared, work_of
+from tunesmith.services.work import Assignment
 from tunesmith.storage import holdouts, optimizations, packages, reports, verdicts
 from tunesmith.storage import tasks as task_rows
 from tunesmith.storage.clock import now
@@ -60,6 +62,10 @@ class VerdictTask(Assignment, frozen=True, kw_only=True):
         """What makes two requests for a verdict the same."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
+    def on_holdout(self, boundary_ms: int) -> VerdictTask:
+        """The task with a hold-out that begins at `boundary_ms`."""
+        return msgspec.structs.replace(self, window=msgspec.structs.replace(self.window, boundary_ms=boundary_ms))
+
 
 async def approve(context: Context, request: ApproveStrategy, call: Call) -> Change:
     """Store the verdict's task. `not_found`, `invalid` for a subject of another strategy, `conflict`: not done."""
@@ -72,10 +78,11 @@ async def approve(context: Context, request: ApproveStrategy, call: Call) -> Cha
     if report.strategy_id != request.strategy_id:
         raise Invalid(f"that is a result of the strategy {report.strategy_id!r}", path="/data/strategy_id")
     origin = await tasks.load(context, report.task_id)
-    assignment = tasks.request_of(origin, Assignment)
+    asked = tasks.request_of(origin, Assignment)
+    window = await on_newest_holdout(context, asked.window)
     task = make_task(
         context,
-        assignment,
+        msgspec.structs.replace(asked, window=window),
         params=report.params,
         report_id=report.id,
         optimization_id=request.optimization_id,
@@ -130,7 +137,11 @@ async def run(context: Context, job: Job) -> None:
     A search is proven or refused by statistics; a lone backtest can keep the criteria, which uses the hold-out up.
     """
     task = job.decode(VerdictTask)
-    ruling = await (_by_proof if task.optimization_id is not None else _by_criteria)(context, job, task)
+    entry = None
+    if task.optimization_id is not None:
+        entry = await ledger.enter(context, job, task.window, task.until_ms)
+        task = task.on_holdout(entry.boundary_ms)
+    ruling = await (_by_criteria(context, job, task) if entry is None else _by_proof(context, job, task, entry))
 
     async def apply(conn: Connection) -> dict[str, Any]:
         package = None
@@ -154,29 +165,20 @@ async def run(context: Context, job: Job) -> None:
 
 
 async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
-    data = await prepared(context, job, task.window, until_ms=task.until_ms)
-    point = OnePoint(
-        work=work_of(context, task, data),
+    async def look(data: Prepared) -> None:
+        await _record_look(job, task, data)
+
+    bounds = Bounds(
         params=task.params,
-        boundary_ms=task.window.boundary_ms,
-        in_sample_end_ms=min(task.window.end_ms, task.window.boundary_ms),
+        criteria=task.criteria,
+        until_ms=task.until_ms,
+        min_bars=context.settings.decision.min_bars,
     )
-    decision = await _decide(context, job, task, data, point)
-    return Ruling(
-        grade="criteria",
-        status=decision.status,
-        reason=decision.reason,
-        checks=decision.checks,
-        shown=tuple(decision.public_checks()),
-        metrics=decision.metrics,
-        evidence={},
-        data=data,
-    )
+    return await rule_by_criteria(context, job, task, bounds, look)
 
 
-async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
+async def _by_proof(context: Context, job: Job, task: VerdictTask, entry: ledger.Entry) -> Ruling:
     window = task.window
-    entry = await ledger.enter(context, job, window, task.until_ms)
     standing = await packages.standing(
         context.database, window.venue, window.symbol, window.timeframe, task.strategy.id
     )
@@ -192,7 +194,7 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
         criteria=task.criteria,
         thresholds=task.thresholds or default_thresholds(context.settings),
         until_ms=task.until_ms,
-        ledger=entry,
+        ledger=Ledger(entry.look, entry.burnt),
         incumbent=incumbent,
         seed=proofs.seed_of(job.id),
     )
@@ -260,25 +262,7 @@ async def _report_of(context: Context, request: ApproveStrategy) -> tuple[str, s
     return (report.id if report else backtest_id), path
 
 
-async def _decide(context: Context, job: Job, task: VerdictTask, data: Prepared, point: OnePoint) -> Decision:
-    segments = Segments(data.n_in_sample, data.n_holdout, context.settings.decision.min_bars)
-    plan = decide(task.criteria, segments)
-    try:
-        ask = next(plan)
-        for step in range(1, 100):
-            if ask.work == "holdout":
-                await _record_look(context, job, task, data)
-            job.log(f"asking for {ask.work}")
-            answer = await job.run("judge", msgspec.structs.replace(point, ask=ask.work))
-            job.advance(step, 4)
-            ask = plan.send(answer)
-    except StopIteration as stop:
-        decision: Decision = stop.value
-        return decision
-    raise RuntimeError("the decision plan did not end")
-
-
-async def _record_look(context: Context, job: Job, task: VerdictTask, data: Prepared) -> None:
+async def _record_look(job: Job, task: VerdictTask, data: Prepared) -> None:
     """Before the hold-out is looked at: once for each verdict, also when it is driven again after a restart."""
     if job.state.get("looked"):
         return
@@ -325,7 +309,7 @@ def _row(job: Job, task: VerdictTask, ruling: Ruling, package_id: str | None) ->
             **ruling.evidence,
         },
         package_id=package_id,
-        request_key=task.key,
+        request_key=job.decode(VerdictTask).key,
         created_at=now(),
     )
 

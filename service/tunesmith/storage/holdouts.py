@@ -26,6 +26,18 @@ class Look(Row, frozen=True, kw_only=True):
     time: str
 
 
+class Move(Row, frozen=True, kw_only=True):
+    """A hold-out that began at `from_ms` and begins at `to_ms` since `time`."""
+
+    table: ClassVar[str] = "holdout_moves"
+
+    venue: str
+    symbol: str
+    from_ms: int
+    to_ms: int
+    time: str
+
+
 async def boundary(source: Source, venue: str, symbol: str) -> int | None:
     """The instant at which the hold-out begins, UTC milliseconds; None before it was set."""
     row = await source.fetch_one("SELECT boundary_ms FROM holdouts WHERE venue = ? AND symbol = ?", (venue, symbol))
@@ -33,13 +45,38 @@ async def boundary(source: Source, venue: str, symbol: str) -> int | None:
 
 
 async def set_boundary(conn: Connection, venue: str, symbol: str, boundary_ms: int) -> int:
-    """The boundary that is in force: `boundary_ms` when none was stored, else the stored one. It never moves."""
+    """The boundary that is in force: `boundary_ms` when none was stored, else the stored one; see `advance`."""
     sql = "INSERT OR IGNORE INTO holdouts (venue, symbol, boundary_ms, created_at) VALUES (?, ?, ?, ?)"
     await conn.execute(sql, (venue, symbol, boundary_ms, now()))
     stored = await boundary(conn, venue, symbol)
     if stored is None:
         raise Internal("the hold-out's boundary was not stored")
     return stored
+
+
+async def advance(conn: Connection, venue: str, symbol: str, to_ms: int) -> Move | None:
+    """Moves the boundary to `to_ms` and writes that down; None (and nothing done) where that is not later."""
+    edge = await boundary(conn, venue, symbol)
+    if edge is None or to_ms <= edge:
+        return None
+    sql = "UPDATE holdouts SET boundary_ms = ? WHERE venue = ? AND symbol = ?"
+    await conn.execute(sql, (to_ms, venue, symbol))
+    move = Move(venue=venue, symbol=symbol, from_ms=edge, to_ms=to_ms, time=now())
+    await insert(conn, move)
+    return move
+
+
+async def moves(source: Source, venue: str, symbol: str) -> list[Move]:
+    """How the boundary moved, oldest first."""
+    return await select(source, Move, "WHERE venue = ? AND symbol = ? ORDER BY id", (venue, symbol))
+
+
+async def last_seen(source: Source, venue: str, symbol: str) -> int | None:
+    """Where the latest of the looks at the hold-out of now ends, UTC milliseconds; None where nobody has looked."""
+    sql = """SELECT max(end_ms) FROM holdout_looks JOIN holdouts USING (venue, symbol)
+             WHERE venue = ? AND symbol = ? AND end_ms > holdouts.boundary_ms"""
+    row = await source.fetch_one(sql, (venue, symbol))
+    return None if row is None or row[0] is None else int(row[0])
 
 
 async def record_look(

@@ -9,8 +9,9 @@ from urllib.parse import quote
 import msgspec
 
 from tunesmith.domain.messages.envelope import Symbol, Timeframe, Venue
-from tunesmith.domain.timeframes import instant_at
+from tunesmith.domain.timeframes import instant_at, timeframe_ms
 from tunesmith.errors import Internal, Invalid
+from tunesmith.storage.clock import milliseconds
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,21 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     def time_at(self, share: float) -> int:
         """The open of the bar at `share` (0 to 1) of the span, UTC milliseconds."""
         return instant_at(share, self.start_ms, self.end_ms, self.timeframe)
+
+    def n_bars_from(self, time_ms: int) -> int:
+        """How many bars open at `time_ms` (UTC milliseconds) or later, as far as that is known without reading them.
+
+        Gaps that are not listed count as if they lay evenly.
+        """
+        length = timeframe_ms(self.timeframe)
+        begin = max(time_ms, self.start_ms)
+        n_slots = max(0, (self.end_ms - begin) // length)
+        if self.n_gaps > len(self.gaps):
+            return int(n_slots * self.n_bars / max(1, (self.end_ms - self.start_ms) // length))
+        for gap in self.gaps:
+            first, last = milliseconds(gap["from"]), milliseconds(gap["to"])
+            n_slots -= max(0, (last - max(first, begin)) // length + 1)
+        return n_slots
 
 
 def check_names(venue: str, symbol: str, timeframe: str) -> None:

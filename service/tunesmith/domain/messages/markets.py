@@ -32,7 +32,7 @@ class ListData(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class MarketData(Reply, frozen=True, kw_only=True):
-    """One stored series."""
+    """One stored series. `withheld_from`: where the hold-out of its venue and symbol begins; null before it is set."""
 
     venue: str
     symbol: str
@@ -43,6 +43,7 @@ class MarketData(Reply, frozen=True, kw_only=True):
     n_gaps: int
     data_hash: str
     imported_at: str
+    withheld_from: str | None = None
 
 
 class DataList(Reply, frozen=True, kw_only=True):

@@ -82,7 +82,7 @@ def prepare(payload: Prepare) -> Prepared:
     first = bars.index_at(payload.start_ms)
     if stop - first < 2:
         raise Invalid(f"the range holds {max(0, stop - first)} bars; at least 2 are needed", path="/data/start_date")
-    bars = annualized(bars, payload.boundary_ms).slice(0, stop)
+    bars = annualized(bars, payload.in_sample_end_ms).slice(0, stop)
     split = split_at(bars, payload.boundary_ms, first, payload.in_sample_end_ms)
     return Prepared(
         snapshot=Snapshots(Path(payload.data_dir) / "snapshots").write(bars),
