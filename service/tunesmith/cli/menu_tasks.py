@@ -91,7 +91,7 @@ def _act(line: Line, task_id: str, found: dict[str, Any]) -> bool:
 
 
 _WATCH, _STOP, _GO_ON, _RUN = "watch it", "stop it; what is done is kept", "go on with it", "run it"
-_JUDGE = "ask for the verdict on the best (looks at the hold-out once, which is written down)"
+_JUDGE = "ask for the verdict on the best: one look at the hold-out, written down"
 _DELETE = "delete it"
 
 

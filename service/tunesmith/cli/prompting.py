@@ -64,7 +64,8 @@ def _list(question: str, options: Sequence[str]) -> None:
     say(question)
     width = len(str(len(options)))
     for number, option in enumerate(options, 1):
-        typer.echo(f"  {number:>{width}}  {option}")
+        start = f"  {number:>{width}}  "
+        typer.echo(fill_text(option, start, " " * len(start)))
 
 
 def _number(text: str, most: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -49,7 +49,7 @@ def optimize(
     target: Target = None,
     method: Annotated[
         Method | None,
-        typer.Option(help="auto takes the grid where that is cheap, else what learns.  [default: auto]"),
+        typer.Option(help=f"{', '.join(get_args(Method))}; auto says why it chose.  [default: auto]", metavar="METHOD"),
     ] = None,
     iterations: Annotated[int, typer.Option(help="Trials at most; a grid has all its points.", metavar="N")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn.", metavar="N")] = 0,

@@ -51,9 +51,18 @@ def show_text(text: str) -> None:
     print("\n\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs))
 
 
-def fill_text(text: str) -> str:
-    """A paragraph filled to the width."""
-    return textwrap.fill(text, make_console().width, break_long_words=False, break_on_hyphens=False)
+def fill_text(text: str, start: str = "", indent: str = "") -> str:
+    """A paragraph filled to the width: `start` before its first line, `indent` before the others."""
+    return textwrap.fill(
+        text,
+        make_console().width,
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
 
 
 def metric(name: str, value: float | None) -> str:
