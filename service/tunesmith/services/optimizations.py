@@ -144,11 +144,7 @@ async def resume(context: Context, request: ResumeOptimization, call: Call) -> C
         stored.append(again)
         return await _reply(context, again, conn)
 
-    def after() -> None:
-        context.tasks.begun_again.add(row.id)
-        context.tasks.start(stored[-1])
-
-    return Change(apply, after=after)
+    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
 
 
 async def run(context: Context, job: Job) -> None:

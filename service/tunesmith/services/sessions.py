@@ -143,11 +143,7 @@ async def execute(context: Context, request: ExecuteSession, call: Call) -> Chan
             await reopen(conn, state, task.parallel, retry_failed=request.retry_failed)
         return await reply_of(context, await _load(context, session.id, conn), conn=conn)
 
-    def after() -> None:
-        context.tasks.begun_again.update(state.optimization_id for state in states if state.optimization_id)
-        context.tasks.start(stored[-1])
-
-    return Change(apply, after=after)
+    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
 
 
 async def status(context: Context, request: SessionStatus, call: Call) -> SessionReply:

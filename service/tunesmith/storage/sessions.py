@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
-from tunesmith.storage import trials
+from tunesmith.storage import tasks, trials
 from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.rows import Page, Row, insert, page, select, select_one
 
@@ -134,4 +134,8 @@ async def delete(conn: Connection, session_id: str, optimization_ids: Sequence[s
     """Deletes a session and the trials of its searches; how many trials. Reports and verdicts stay as they are."""
     await conn.execute("DELETE FROM session_items WHERE session_id = ?", (session_id,))
     await conn.execute("DELETE FROM tuning_sessions WHERE id = ?", (session_id,))
-    return sum([await trials.delete_from(conn, optimization_id, 0) for optimization_id in optimization_ids])
+    n = 0
+    for optimization_id in optimization_ids:
+        n += await trials.delete_from(conn, optimization_id, 0)
+        await tasks.mark_changed(conn, optimization_id)
+    return n

@@ -143,6 +143,11 @@ async def end_of(source: Source, task_id: str) -> tuple[str, TaskStatus] | None:
     return None if row is None else (f"{row[0]} {row[1]}", row[2])
 
 
+async def mark_changed(conn: Connection, task_id: str) -> None:
+    """Makes `end_of` tell another end: what was stored with a task that has ended is no longer what it was."""
+    await conn.execute("UPDATE tasks SET attempts = attempts + 1 WHERE id = ?", (task_id,))
+
+
 async def unfinished(source: Source) -> list[TaskRow]:
     """Every task that has not ended, by priority, then oldest first: what a restart goes on with."""
     return await select(source, TaskRow, f"WHERE {_UNFINISHED} ORDER BY priority, created_at, rowid")

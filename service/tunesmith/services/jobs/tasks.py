@@ -183,8 +183,6 @@ class Tasks:
         self.announcer = announcer
         self.drivers: Mapping[str, Driver] = {}
         self.jobs: dict[str, Job] = {}
-        self.begun_again: set[str] = set()
-        """Tasks that had ended and were made pending again under this daemon."""
         self._running: dict[str, asyncio.Task[None]] = {}
         self._next: dict[str, TaskRow] = {}
         self._finished: dict[str, asyncio.Event] = {}
