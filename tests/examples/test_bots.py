@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 import zmq
 
-from journeys.conftest import EDGE, import_markets
 from journeys.daemon import DaemonProcess, Dealer, wait_until
+from journeys.edges import RULE, kept, plant
 from tunesmith.examples import freqtrade_params
 
 EXAMPLES = Path(freqtrade_params.__file__).parent
-SYMBOL, RULE = "PLANTED/USDT", "ma_cross_v1.0"
+SYMBOL = "PLANTED/USDT"
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     folder = tmp_path_factory.mktemp("bots")
-    import_markets(folder)
+    plant(folder, SYMBOL)
     running = DaemonProcess(folder)
     running.start()
     yield running
@@ -39,12 +39,8 @@ def dealer(daemon: DaemonProcess) -> Iterator[Dealer]:
 
 @pytest.fixture
 def package(dealer: Dealer) -> dict[str, Any]:
-    """A package in force for the planted market."""
-    search = {"symbol": SYMBOL, "strategy_id": RULE, "param_ranges": EDGE, "method": "grid"}
-    found = dealer.data("optimization.start", search)
-    dealer.until_done("optimization.status", {"optimization_id": found["optimization_id"]})
-    verdict = dealer.verdict({"strategy_id": RULE, "optimization_id": found["optimization_id"]})
-    made: dict[str, Any] = verdict["parameter_package"]
+    """A package in force for the planted market; the examples take the grade "criteria" knowingly."""
+    made: dict[str, Any] = kept(dealer, SYMBOL)["parameter_package"]
     return made
 
 

@@ -10,21 +10,22 @@ import pytest
 import zmq
 
 from journeys.daemon import DaemonProcess, Dealer
-from tunesmith.cli.planted import planted_market
+from journeys.edges import plant
 from tunesmith.storage.market import MarketStore
 
 SAMPLE = Path(__file__).resolve().parents[2] / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
-EDGE = {"fast_period": {"min": 2, "max": 20}, "slow_period": {"min": 10, "max": 60, "step": 5}, "signal_threshold": 0.0}
-"""Ranges in which the planted market's edge lies."""
 
 
 def import_markets(folder: Path) -> None:
     """The real sample and a market with a planted edge."""
-    store = MarketStore(folder / "market")
-    store.import_file(SAMPLE, symbol="BTC/USDT", timeframe="1h", venue="demo")
-    planted = folder / "planted.csv"
-    planted.write_text(planted_market(n_bars=2000, seed=20240611))
-    store.import_file(planted, symbol="PLANTED/USDT", timeframe="1d", venue="demo")
+    MarketStore(folder / "market").import_file(SAMPLE, symbol="BTC/USDT", timeframe="1h", venue="demo")
+    plant(folder, "PLANTED/USDT")
+
+
+@pytest.fixture
+def symbol(daemon: DaemonProcess) -> str:
+    """A planted market that is the test's own."""
+    return plant(daemon.folder)
 
 
 @pytest.fixture(scope="session")

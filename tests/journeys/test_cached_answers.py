@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import zmq
 
-from journeys.conftest import EDGE, import_markets
+from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, Dealer, wait_until
+from journeys.edges import EDGE, plant
 from journeys.test_main_job import http, next_event, subscriber
 from storage.redis_server import RedisServer
 
@@ -174,7 +175,8 @@ def test_the_main_job_goes_on_whatever_redis_does(
     away: bool,
 ) -> None:
     before = report_of(asker)
-    market = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0"}
+    symbol = plant(redis_daemon.folder)
+    market = {"symbol": symbol, "strategy_id": "ma_cross_v1.0"}
     search = asker.data("optimization.start", {**market, "param_ranges": EDGE, "method": "grid"})
     fail(server)
     try:
@@ -193,7 +195,7 @@ def test_the_main_job_goes_on_whatever_redis_does(
         assert [("Redis" in why) for why in health["degraded"]] == [True] * away
         verdict = asker.verdict({"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]})
         assert verdict["approved"], verdict["reason"]
-        with subscriber(context, redis_daemon, "pkg/PLANTED/USDT/1d/ma_cross_v1.0/") as events:
+        with subscriber(context, redis_daemon, f"pkg/{symbol}/1d/ma_cross_v1.0/") as events:
             _, event = next_event(events)
         assert event["data"] == verdict["parameter_package"]
     finally:

@@ -17,6 +17,7 @@ import zmq
 
 from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, wait_until
+from journeys.edges import plant
 from journeys.test_main_job import CODE, next_event, subscriber
 
 TIMEOUT_MS = 30_000
@@ -179,8 +180,9 @@ def test_the_whole_way_with_a_kill_after_every_step(
 def go(walk: Walk) -> None:
     name, context = walk.name, walk.context
     strategy = f"mine_{name}"
+    symbol = plant(walk.daemon.folder)
     walk.start("strategy.create", {"id": strategy, "code": CODE})
-    market = {"symbol": "PLANTED/USDT", "strategy_id": strategy}
+    market = {"symbol": symbol, "strategy_id": strategy}
     backtest = walk.start("backtest.start", market)
     report = walk.until_done("backtest.status", {"task_id": backtest["task_id"]})
     assert report["metrics"]["n_trades"] > 0
@@ -191,10 +193,10 @@ def go(walk: Walk) -> None:
     request = {"strategy_id": strategy, "optimization_id": search["optimization_id"]}
     asked = walk.start("strategy.approve", request)
     verdict = walk.until_done("verdict.status", {"verdict_id": asked["verdict_id"]})
-    assert verdict["approved"], verdict
-    with subscriber(context, walk.daemon, f"pkg/PLANTED/USDT/1d/{strategy}/") as events:
+    assert (verdict["approved"], verdict["grade"]) == (True, "proven"), verdict
+    with subscriber(context, walk.daemon, f"pkg/{symbol}/1d/{strategy}/") as events:
         _, event = next_event(events)
     assert event["data"] == verdict["parameter_package"]
     assert event["data"]["params"] == found["best_params"]
-    assert walk.ask("package.list", {"symbol": "PLANTED/USDT", "strategy_id": strategy})["total"] == 1
+    assert walk.ask("package.list", {"symbol": symbol, "strategy_id": strategy})["total"] == 1
     walk.door.close()

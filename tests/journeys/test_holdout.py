@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from journeys.conftest import EDGE
 from journeys.daemon import DaemonProcess, Dealer, wait_until
+from journeys.edges import RULE, kept, searched
 
-MARKET = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0"}
+MARKET = {"symbol": "PLANTED/USDT", "strategy_id": RULE}
 
 
 def finished(dealer: Dealer, data: dict[str, Any]) -> dict[str, Any]:
@@ -54,28 +54,35 @@ def test_a_look_is_written_down_and_what_lies_beyond_alone_is_no_ground_for_a_ve
         if row["report_id"] == seen["report_id"]
     ]
     assert summary["used_holdout"]
-    verdict = dealer.verdict({"strategy_id": "ma_cross_v1.0", "backtest_id": seen["report_id"]})
+    verdict = dealer.verdict({"strategy_id": RULE, "backtest_id": seen["report_id"]})
     assert verdict["verdict"] == "insufficient_data"
     assert "0 bars are in sample" in verdict["reason"]
 
 
-def test_a_package_carries_the_numbers_of_its_search(daemon: DaemonProcess, dealer: Dealer) -> None:
-    search = dealer.data(
-        "optimization.start",
-        {**MARKET, "param_ranges": EDGE, "method": "grid", "end_date": "2022-03-01", "approve": {}},
-    )
-    found = dealer.until_done("optimization.status", {"optimization_id": search["optimization_id"]})
+def test_a_package_carries_the_numbers_of_its_search_and_a_proof_uses_nothing_up(
+    daemon: DaemonProcess, dealer: Dealer, symbol: str
+) -> None:
+    found = searched(dealer, symbol, end_date="2022-06-01", approve={})
     verdict = dealer.until_done("verdict.status", {"verdict_id": found["verdict_id"]})
+    assert (verdict["approved"], verdict["grade"]) == (True, "proven"), verdict["reason"]
     in_sample = next(check for check in verdict["checks"] if check["name"] == "min_sharpe")
     assert in_sample["value"] == found["best_score"]
-    assert verdict["approved"], verdict["reason"]
     assert verdict["parameter_package"]["metrics"]["in_sample"]["sharpe"] == found["best_score"]
-    assert {look[0] for look in looks(daemon, found["verdict_id"])} == {"verdict", "approval"}
+    assert [look[0] for look in looks(daemon, found["verdict_id"])] == ["verdict"]
+
+
+def test_an_approval_by_criteria_uses_the_holdout_up(daemon: DaemonProcess, dealer: Dealer, symbol: str) -> None:
+    by_criteria = kept(dealer, symbol)
+    assert {look[0] for look in looks(daemon, by_criteria["verdict_id"])} == {"verdict", "approval"}
+    search = searched(dealer, symbol)
+    verdict = dealer.verdict({"strategy_id": RULE, "optimization_id": search["optimization_id"]})
+    assert (verdict["verdict"], verdict["parameter_package"]) == ("insufficient_data", None)
+    assert f"the hold-out of {symbol} is used up: an approval by criteria used it" in verdict["reason"]
 
 
 @pytest.mark.parametrize("message_type", ["task.cancel", "optimization.cancel"])
 def test_a_cancelled_search_keeps_its_best(dealer: Dealer, message_type: str) -> None:
-    data = {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0", "method": "random", "max_iterations": 900_000}
+    data = {"symbol": "BTC/USDT", "strategy_id": RULE, "method": "random", "max_iterations": 900_000}
     search = dealer.data("optimization.start", data)["optimization_id"]
     status: dict[str, Any] = {}
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import zmq
 
-from journeys.conftest import EDGE, import_markets
+from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, Dealer, wait_until
+from journeys.edges import EDGE
 from journeys.test_main_job import next_event, subscriber
 
 SEARCH = {
@@ -104,7 +105,7 @@ def test_an_approval_survives_the_kill_and_reaches_the_bot_once(
     own_daemon.start()
     dealer = connect(own_daemon)
     verdict = dealer.until_done("verdict.status", {"verdict_id": acknowledged["verdict_id"]})
-    assert verdict["approved"], verdict
+    assert (verdict["approved"], verdict["grade"]) == (True, "proven"), verdict
     repeated = dealer.verdict(request, id="approve-1")
     assert repeated["verdict_id"] == acknowledged["verdict_id"]
     assert repeated["parameter_package"] == verdict["parameter_package"]

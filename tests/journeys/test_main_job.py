@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import zmq
 
-from journeys.conftest import EDGE
 from journeys.daemon import DaemonProcess, Dealer, wait_until
+from journeys.edges import EDGE, kept, proven
 from tunesmith.domain.canonical import canonical_hash
 
 CODE = '''"""Moving-average cross with a stop."""
@@ -48,8 +48,10 @@ def http(daemon: DaemonProcess, method: str, path: str, body: Any = None, **head
         return json.loads(reply.read())
 
 
-def test_a_dealer_walks_the_whole_way(daemon: DaemonProcess, dealer: Dealer, context: zmq.Context[Any]) -> None:
-    with subscriber(context, daemon, "pkg/PLANTED/USDT/1d/mine_v1/") as events:
+def test_a_dealer_walks_the_whole_way(
+    daemon: DaemonProcess, dealer: Dealer, context: zmq.Context[Any], symbol: str
+) -> None:
+    with subscriber(context, daemon, f"pkg/{symbol}/1d/mine_v1/") as events:
         created = dealer.data("strategy.create", {"id": "mine_v1", "code": CODE})
         assert [p["name"] for p in created["parameters"]] == ["fast", "slow"]
         assert created["parameters_schema"]["properties"]["fast"] == {
@@ -59,7 +61,7 @@ def test_a_dealer_walks_the_whole_way(daemon: DaemonProcess, dealer: Dealer, con
             "default": 5,
         }
 
-        started = dealer.data("backtest.start", {"symbol": "PLANTED/USDT", "strategy_id": "mine_v1"})
+        started = dealer.data("backtest.start", {"symbol": symbol, "strategy_id": "mine_v1"})
         assert started["status"] == "pending"
         assert started["withheld_from"] is not None
         backtest = dealer.until_done("backtest.status", {"task_id": started["task_id"]})
@@ -72,7 +74,7 @@ def test_a_dealer_walks_the_whole_way(daemon: DaemonProcess, dealer: Dealer, con
         search = dealer.data(
             "optimization.start",
             {
-                "symbol": "PLANTED/USDT",
+                "symbol": symbol,
                 "strategy_id": "mine_v1",
                 "param_ranges": {"fast": {"min": 2, "max": 20}, "slow": {"min": 10, "max": 60, "step": 5}},
                 "optimization_target": "sharpe",
@@ -94,15 +96,15 @@ def test_a_dealer_walks_the_whole_way(daemon: DaemonProcess, dealer: Dealer, con
         verdict = dealer.verdict({"strategy_id": "mine_v1", "optimization_id": search["optimization_id"]})
         assert verdict["approved"], verdict["reason"]
         package = verdict["parameter_package"]
-        assert (package["grade"], package["params"]) == ("criteria", found["best_params"])
+        assert (package["grade"], package["params"]) == ("proven", found["best_params"])
 
         topic, event = next_event(events)
-        assert topic == "pkg/PLANTED/USDT/1d/mine_v1/"
+        assert topic == f"pkg/{symbol}/1d/mine_v1/"
         assert (event["type"], event["data"]) == ("package.approved", package)
 
 
-def test_a_package_is_named_by_its_content(dealer: Dealer) -> None:
-    package = approved(dealer, "idem-content")["parameter_package"]
+def test_a_package_is_named_by_its_content(dealer: Dealer, symbol: str) -> None:
+    package = proven(dealer, symbol)["parameter_package"]
     rest = {name: value for name, value in package.items() if name != "package_id"}
     assert package["package_id"] == canonical_hash(rest)
     assert dealer.data("package.get", {"package_id": package["package_id"]})["package"] == package
@@ -165,22 +167,22 @@ def test_http_walks_the_same_way(daemon: DaemonProcess, dealer: Dealer) -> None:
 
 
 def test_a_late_bot_gets_the_newest_package_at_once(
-    daemon: DaemonProcess, dealer: Dealer, context: zmq.Context[Any]
+    daemon: DaemonProcess, dealer: Dealer, context: zmq.Context[Any], symbol: str
 ) -> None:
-    package = approved(dealer, "idem-late")["parameter_package"]
-    with subscriber(context, daemon, f"pkg/PLANTED/USDT/1d/{package['strategy_id']}/") as events:
+    package = kept(dealer, symbol)["parameter_package"]
+    with subscriber(context, daemon, f"pkg/{symbol}/1d/{package['strategy_id']}/") as events:
         _, event = next_event(events, timeout_s=5.0)
-    latest = dealer.data("package.latest", {"symbol": "PLANTED/USDT", "strategy_id": package["strategy_id"]})
+    latest = dealer.data("package.latest", {"symbol": symbol, "strategy_id": package["strategy_id"]})
     assert event["data"] == latest["package"]
-    snapshot = dealer.data("events.snapshot", {"topics": ["pkg/PLANTED/USDT/"]})
+    snapshot = dealer.data("events.snapshot", {"topics": [f"pkg/{symbol}/"]})
     assert event in [record["event"] for record in snapshot["events"]]
 
 
 def test_a_revoked_package_is_announced_and_out_of_force(
-    daemon: DaemonProcess, dealer: Dealer, context: zmq.Context[Any]
+    daemon: DaemonProcess, dealer: Dealer, context: zmq.Context[Any], symbol: str
 ) -> None:
-    package = approved(dealer, "idem-revoke")["parameter_package"]
-    topic = f"pkg/PLANTED/USDT/1d/{package['strategy_id']}/"
+    package = kept(dealer, symbol)["parameter_package"]
+    topic = f"pkg/{symbol}/1d/{package['strategy_id']}/"
     with subscriber(context, daemon, topic) as events:
         _, before = next_event(events)
         revoked = dealer.data("package.revoke", {"package_id": package["package_id"], "reason": "test"})
@@ -189,7 +191,7 @@ def test_a_revoked_package_is_announced_and_out_of_force(
     assert event["type"] == "package.revoked"
     assert event["prev"] == before["seq"]
     assert event["data"]["package_id"] == package["package_id"]
-    reply = dealer.ask("package.latest", {"symbol": "PLANTED/USDT", "strategy_id": package["strategy_id"]})
+    reply = dealer.ask("package.latest", {"symbol": symbol, "strategy_id": package["strategy_id"]})
     assert reply["error"]["code"] == "not_found"
 
 
@@ -209,25 +211,6 @@ def test_real_candles_without_an_edge_are_rejected_with_the_reason(dealer: Deale
     assert (verdict["approved"], verdict["verdict"]) == (False, "rejected")
     assert "sharpe in sample" in verdict["reason"]
     assert verdict["parameter_package"] is None
-
-
-def approved(dealer: Dealer, request_id: str) -> dict[str, Any]:
-    """A verdict that approves the planted market's best set; the same request id asks once."""
-    search = dealer.data(
-        "optimization.start",
-        {
-            "symbol": "PLANTED/USDT",
-            "strategy_id": "ma_cross_v1.0",
-            "param_ranges": EDGE,
-            "method": "grid",
-        },
-    )
-    dealer.until_done("optimization.status", {"optimization_id": search["optimization_id"]})
-    verdict = dealer.verdict(
-        {"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]}, id=request_id
-    )
-    assert verdict["approved"], verdict["reason"]
-    return verdict
 
 
 @pytest.mark.parametrize("door", ["zeromq", "http"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from journeys.conftest import EDGE
 from journeys.daemon import Dealer
+from journeys.edges import EDGE
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS
 
 SEARCH = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0", "param_ranges": EDGE, "method": "grid"}

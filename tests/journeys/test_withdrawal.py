@@ -11,15 +11,12 @@ from typing import Any
 import pytest
 import zmq
 
-from journeys.conftest import EDGE
 from journeys.daemon import DaemonProcess, Dealer
-from tunesmith.cli.planted import planted_market
+from journeys.edges import RULE, kept, plant
 from tunesmith.client import AsyncClient
-from tunesmith.storage.market import MarketStore
 
 SYMBOL = "PLANTED/USDT"
-STRATEGY = "ma_cross_v1.0"
-TOPIC = f"pkg/{SYMBOL}/1d/{STRATEGY}/"
+TOPIC = f"pkg/{SYMBOL}/1d/{RULE}/"
 VENUES = ("north", "south")
 QUIET_S = 1.0
 
@@ -27,10 +24,8 @@ QUIET_S = 1.0
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
     """A daemon of its own for each test, with one symbol at two venues."""
-    market = tmp_path / "planted.csv"
-    market.write_text(planted_market(n_bars=2000, seed=20240611))
     for venue in VENUES:
-        MarketStore(tmp_path / "market").import_file(market, symbol=SYMBOL, timeframe="1d", venue=venue)
+        plant(tmp_path, SYMBOL, venue=venue)
     running = DaemonProcess(tmp_path)
     running.start()
     yield running
@@ -45,18 +40,10 @@ class Trader:
         self.daemon = daemon
         self.dealer = dealer
         self.context = context
-        self.searches: dict[str, str] = {}
 
     def approve(self, venue: str) -> str:
         """A new package of the venue; its id."""
-        if venue not in self.searches:
-            asked = {"symbol": SYMBOL, "strategy_id": STRATEGY, "param_ranges": EDGE, "method": "grid", "venue": venue}
-            search = self.dealer.data("optimization.start", asked)
-            self.dealer.until_done("optimization.status", {"optimization_id": search["optimization_id"]})
-            self.searches[venue] = search["optimization_id"]
-        verdict = self.dealer.verdict({"strategy_id": STRATEGY, "optimization_id": self.searches[venue]})
-        assert verdict["approved"], verdict["reason"]
-        package_id: str = verdict["parameter_package"]["package_id"]
+        package_id: str = kept(self.dealer, SYMBOL, venue=venue)["parameter_package"]["package_id"]
         return package_id
 
     def revoke(self, package_id: str) -> None:

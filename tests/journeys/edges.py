@@ -1,0 +1,59 @@
+"""Markets with an edge that is really there, each test's own: what is asked of one counts against the next verdict."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from journeys.daemon import Dealer
+from tunesmith.cli.planted import planted_market
+from tunesmith.storage.market import MarketStore
+
+RULE = "ma_cross_v1.0"
+EDGE = {"fast_period": {"min": 2, "max": 20}, "slow_period": {"min": 10, "max": 60, "step": 5}, "signal_threshold": 0.0}
+"""Ranges in which the planted edge lies: 191 points."""
+KEPT = {"fast_period": 4, "slow_period": 20, "signal_threshold": 0.0}
+"""Parameters that keep the default criteria in sample and on the hold-out."""
+SEED = 20240611
+_numbers = itertools.count(1)
+
+
+def plant(folder: Path, symbol: str | None = None, *, venue: str = "demo") -> str:
+    """Store the planted market's candles, 2,000 days, in a daemon's folder; its symbol, a new one unless it is given.
+
+    Another symbol is another lineage: nobody has asked for a verdict on it, and nobody has seen its hold-out.
+    """
+    name = symbol or f"PLANTED{next(_numbers)}/USDT"
+    file = folder / f"planted-{venue}-{name.replace('/', '-')}.csv"
+    file.write_text(planted_market(n_bars=2000, seed=SEED))
+    MarketStore(folder / "market").import_file(file, symbol=name, timeframe="1d", venue=venue)
+    file.unlink()
+    return name
+
+
+def searched(dealer: Dealer, symbol: str, **asked: Any) -> dict[str, Any]:
+    """The status of a completed grid search over `EDGE`."""
+    request = {"symbol": symbol, "strategy_id": RULE, "param_ranges": EDGE, "method": "grid", **asked}
+    started = dealer.data("optimization.start", request)
+    found = dealer.until_done("optimization.status", {"optimization_id": started["optimization_id"]})
+    assert found["status"] == "completed", found
+    return found
+
+
+def proven(dealer: Dealer, symbol: str) -> dict[str, Any]:
+    """The verdict on a search of the planted market: a package of the grade "proven"."""
+    asked = {"strategy_id": RULE, "optimization_id": searched(dealer, symbol)["optimization_id"]}
+    verdict: dict[str, Any] = dealer.verdict(asked)
+    assert (verdict["approved"], verdict["grade"]) == (True, "proven"), verdict["reason"]
+    return verdict
+
+
+def kept(dealer: Dealer, symbol: str, **asked: Any) -> dict[str, Any]:
+    """The verdict on a new lone backtest of the planted market: a package of the grade "criteria", quickly made."""
+    backtest = {"symbol": symbol, "strategy_id": RULE, "params": KEPT, **asked}
+    started = dealer.data("backtest.start", backtest)
+    dealer.until_done("backtest.status", {"task_id": started["task_id"]})
+    verdict: dict[str, Any] = dealer.verdict({"strategy_id": RULE, "backtest_id": started["task_id"]})
+    assert (verdict["approved"], verdict["grade"]) == (True, "criteria"), verdict["reason"]
+    return verdict
