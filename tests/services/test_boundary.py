@@ -16,6 +16,7 @@ from storage.opened import add_task
 from tunesmith.config import Server, Settings, Statistics
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.markets import ListData, MarketRequest
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
 from tunesmith.services import data, ledger
 from tunesmith.services.context import Context
@@ -57,8 +58,8 @@ class Town:
     async def enter(self, task_id: str, window: Window, end_ms: int) -> ledger.Entry:
         row = await self.context.database.write(lambda conn: add_task(conn, task_id, "verdict"))
         job = cast(Job, SimpleNamespace(id=task_id, row=row, state={}))
-        entry = await ledger.enter(self.context, job, window, end_ms)
-        assert await ledger.enter(self.context, job, window, end_ms) == entry
+        entry = await ledger.enter(self.context, job, window, end_ms, Thresholds())
+        assert await ledger.enter(self.context, job, window, end_ms, Thresholds()) == entry
         return entry
 
 
@@ -142,10 +143,12 @@ def test_a_verdict_after_it_is_the_first_and_what_was_used_up_is_new(tmp_path: P
         end = town.grow(0, 400)
         old = await town.window()
         assert await town.enter("v1", old, end) == ledger.Entry(1, None, old.boundary_ms)
+        assert (await town.enter("v2", old, end)).look == 2
         await town.look(end, kind)
-        used_up = await town.enter("v2", old, end)
-        assert used_up.look == 2
-        assert used_up.burnt is not None
+        for verdict_id in ("v-late", "v-later"):
+            used_up = await town.enter(verdict_id, old, end)
+            assert used_up.look == 3, "one that is refused before it looks is not counted"
+            assert used_up.burnt is not None
         for user in ("ann",) * 2:
             with pytest.raises(Busy):
                 await ledger.check_quota(limited(town.context), old, end, user)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from tunesmith.compute.proof.case import Ledger
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.tasks import Job
@@ -29,11 +30,12 @@ class Entry(msgspec.Struct, frozen=True):
     boundary_ms: int
 
 
-async def enter(context: Context, job: Job, window: Window, end_ms: int) -> Entry:
+async def enter(context: Context, job: Job, window: Window, end_ms: int, thresholds: Thresholds) -> Entry:
     """Write down that a verdict was asked for, and which one it is; once for each verdict, whatever restarts.
 
     A hold-out that moved on since the window was made is the one that counts: bars that were let go to searches since
-    can prove nothing.
+    can prove nothing. One that is refused for a hold-out that is used up, or for want of draws, looks at nothing and is
+    not counted, so that asking again and again does not keep the hold-out from beginning anew.
     """
     if "ledger" in job.state:
         return msgspec.convert(job.state["ledger"], Entry)
@@ -42,8 +44,9 @@ async def enter(context: Context, job: Job, window: Window, end_ms: int) -> Entr
         boundary = await holdouts.boundary(conn, window.venue, window.symbol) or 0
         of_now = msgspec.structs.replace(window, boundary_ms=max(boundary, window.boundary_ms))
         found = await _read(conn, of_now, end_ms)
-        span = (window.start_ms, end_ms)
-        await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
+        if found.burnt is None and thresholds.of_look(found.look) is not None:
+            span = (window.start_ms, end_ms)
+            await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
         entry = Entry(found.look, found.burnt, of_now.boundary_ms)
         state = {**job.state, "ledger": msgspec.to_builtins(entry)}
         await task_rows.set_state(conn, job.id, msgspec.json.encode(state).decode())

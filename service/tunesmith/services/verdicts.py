@@ -10,7 +10,6 @@ import msgspec
 
 from tunesmith import telemetry
 from tunesmith.compute.proof.case import Ledger
-from tunesmith.compute.proof.plan import public, public_reason
 from tunesmith.domain.criteria import merge
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.envelope import Reply
@@ -30,6 +29,7 @@ from tunesmith.services import ledger, proofs, tasks
 from tunesmith.services.context import Context
 from tunesmith.services.criteria import default_criteria, default_thresholds
 from tunesmith.services.criteria_rulings import Bounds, rule_by_criteria
+from tunesmith.services.evidence import public_evidence
 from tunesmith.services.jobs.payloads import Prepared
 from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.markets import on_newest_holdout
@@ -119,6 +119,13 @@ async def status(context: Context, request: VerdictById, call: Call) -> VerdictR
     return await _reply(context, row)
 
 
+async def get(context: Context, request: VerdictById, call: Call) -> VerdictReply:
+    """The verdict with the evidence that may be shown. `not_found`."""
+    reply = await status(context, request, call)
+    stored = await verdicts.get(context.database, request.verdict_id) if reply.status == "completed" else None
+    return reply if stored is None else msgspec.structs.replace(reply, evidence=public_evidence(stored))
+
+
 async def list_all(context: Context, request: ListVerdicts, call: Call) -> VerdictList:
     """Finished verdicts, newest first."""
     rows, total = await verdicts.listing(
@@ -139,7 +146,8 @@ async def run(context: Context, job: Job) -> None:
     task = job.decode(VerdictTask)
     entry = None
     if task.optimization_id is not None:
-        entry = await ledger.enter(context, job, task.window, task.until_ms)
+        limits = task.thresholds or default_thresholds(context.settings)
+        entry = await ledger.enter(context, job, task.window, task.until_ms, limits)
         task = task.on_holdout(entry.boundary_ms)
     ruling = await (_by_criteria(context, job, task) if entry is None else _by_proof(context, job, task, entry))
 
@@ -198,18 +206,7 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask, entry: ledger
         incumbent=incumbent,
         seed=proofs.seed_of(job.id),
     )
-    decided = await proofs.decide(context, job, request)
-    proof = decided.proof
-    return Ruling(
-        grade="proven",
-        status=proof.status,
-        reason=public_reason(proof),
-        checks=proof.checks,
-        shown=tuple(public(proof)),
-        metrics=proof.seen.metrics,
-        evidence=proofs.evidence_of(request, decided),
-        data=decided.whole,
-    )
+    return proofs.ruling_of(request, await proofs.decide(context, job, request))
 
 
 def make_task(
@@ -301,17 +298,22 @@ def _row(job: Job, task: VerdictTask, ruling: Ruling, package_id: str | None) ->
         grade=ruling.grade if ruling.approved else None,
         reason=ruling.reason,
         checks=[msgspec.to_builtins(check) for check in ruling.shown],
-        evidence={
-            "criteria": msgspec.to_builtins(task.criteria),
-            "data_hash": ruling.data.snapshot,
-            "code_hash": task.strategy.code_hash,
-            "checks": [msgspec.to_builtins(check) for check in ruling.checks],
-            **ruling.evidence,
-        },
+        evidence=evidence_of(task, ruling),
         package_id=package_id,
         request_key=job.decode(VerdictTask).key,
         created_at=now(),
     )
+
+
+def evidence_of(task: VerdictTask, ruling: Ruling) -> dict[str, Any]:
+    """What is kept of a ruling so that it can be explained and made again."""
+    return {
+        "criteria": msgspec.to_builtins(task.criteria),
+        "data_hash": ruling.data.snapshot,
+        "code_hash": task.strategy.code_hash,
+        "checks": [msgspec.to_builtins(check) for check in ruling.checks],
+        **ruling.evidence,
+    }
 
 
 def _look(task: VerdictTask, data: Prepared) -> tuple[str, str, tuple[int, int]]:
