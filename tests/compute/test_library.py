@@ -66,6 +66,22 @@ def test_the_best_point_keeps_the_type_of_every_parameter(study: Study) -> None:
     assert study.best_score == study.trials.loc[study.trials.eligible, "sharpe"].max()
 
 
+def test_an_analysis_of_a_study_is_of_its_trials(study: Study) -> None:
+    report = ts.analyze(study, n=3)
+    assert report.summary.best == study.best_index
+    assert report.summary.best_score == study.best_score
+    assert report.summary.best_params == study.best_params
+    assert report.top[0].index == study.best_index
+    assert report.next_search is not None
+    again = ts.optimize(RULE, BARS, report.next_search.param_ranges, method="grid", costs=FREE)
+    assert again.best_params == study.best_params
+    lowest = ts.analyze(study, by="drawdown").summary.best_score
+    assert lowest == study.trials.loc[study.trials.eligible, "max_drawdown"].min()
+    for wrong in ({"target": 1}, {"by": "dradown"}, {"n": 0}):
+        with pytest.raises(Invalid):
+            ts.analyze(study, **wrong)
+
+
 def test_the_best_point_computes_its_own_numbers_again(study: Study) -> None:
     in_sample = study.bars.slice(0, study.split.in_stop)
     report = ts.backtest(RULE, in_sample, study.best_params, costs=FREE)
