@@ -35,7 +35,7 @@ def test_ten_verdicts_are_equal_to_the_bit_on_another_number_of_workers(tmp_path
                 search = await searched(house, symbol)
                 made.append(await decided(house, optimization_id=search))
                 if edge == 0.6 and len(made) < 10:
-                    made.append(await decided(house, optimization_id=search, approval_criteria={"min_trades": 2}))
+                    made.append(await decided(house, optimization_id=search, approval_criteria={"min_sharpe": 50.0}))
             looks = await house.context.database.fetch_all("SELECT * FROM holdout_looks")
         assert len(made) >= 10
         assert {"approved", "rejected"} <= {verdict["verdict"] for verdict in made}

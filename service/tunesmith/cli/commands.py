@@ -79,6 +79,8 @@ ROWS = (
             Row("revoke", "Take a package out of force, for every bot at once.", f"{_CLI}.packages"),
         ),
     ),
+    Row("explain", "Tell how a verdict came about, and what could help.", f"{_CLI}.explaining", _OUT),
+    Row("replay", "Make a verdict again and compare every value.", f"{_CLI}.explaining", _OUT),
     Row("listen", "Print what happens to a market's packages.", f"{_CLI}.listen", _OUT),
     Row("doctor", "Check this installation and say what to do.", f"{_CLI}.doctor", _ABOUT),
     Row(

@@ -62,7 +62,7 @@ def list_(
 @talks
 def show(line: Line, id: PackageId) -> None:
     """Show a package: parameters, checks, metrics in sample and on the hold-out."""
-    found = line.ask("package.get", {"package_id": _full_id(line, id)})
+    found = line.ask("package.get", {"package_id": full_id(line, id)})
     if line.as_json:
         line.print_json(found)
         return
@@ -101,7 +101,7 @@ def revoke(
     reason: Annotated[str | None, typer.Option(help="Why; bots are told.")] = None,
 ) -> None:
     """Take a package out of force, for every bot at once."""
-    found = line.ask("package.revoke", {"package_id": _full_id(line, id), "reason": reason})
+    found = line.ask("package.revoke", {"package_id": full_id(line, id), "reason": reason})
     if line.as_json:
         line.print_json(found)
     else:
@@ -112,7 +112,7 @@ def revoke(
         )
 
 
-def _full_id(line: Line, beginning: str) -> str:
+def full_id(line: Line, beginning: str) -> str:
     """The id of the one package whose id begins so."""
     if not re.fullmatch(r"[0-9a-f]{4,64}", beginning):
         raise Invalid("a package's id has 64 of 0-9 a-f; its first 4 or more will do (`tunesmith packages list`)")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from tunesmith.cli import FAILED
+from tunesmith.cli.explaining import show_replay
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import Line, talks
 from tunesmith.cli.session_views import finish_session, show_session
@@ -22,6 +24,11 @@ app = new_app()
 TaskId = Annotated[str, typer.Argument(help="The task's id, as opt-…, bt-… or session_….", metavar="ID")]
 _POLL_S = 0.3
 _PAGE = 1000
+_SHOWS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "verdict": show_verdict,
+    "session": show_session,
+    "replay": show_replay,
+}
 
 
 @app.command()
@@ -77,7 +84,8 @@ def cancel(line: Line, task: TaskId) -> None:
     kind = kind_of(task)
     if kind.name == "verdict":
         raise Conflict("a verdict cannot be cancelled; it ends by itself in seconds")
-    found = line.ask(f"{kind.name}.cancel", {kind.field: task})
+    name = "task" if kind.name == "replay" else kind.name
+    found = line.ask(f"{name}.cancel", {kind.field: task})
     if line.as_json:
         line.print_json(found)
     else:
@@ -143,8 +151,8 @@ def show_task(line: Line, task_id: str, found: dict[str, Any]) -> None:
         line.print_json(found)
         return
     kind = kind_of(task_id).name
-    if kind in ("verdict", "session"):
-        (show_verdict if kind == "verdict" else show_session)(found)
+    if kind in _SHOWS:
+        _SHOWS[kind](found)
         return
     running = found["status"] == "running"
     facts: dict[str, Any] = {

@@ -28,6 +28,7 @@ KINDS = {
     "opt-": Kind("optimization", "optimization_id"),
     "bt-": Kind("backtest", "task_id"),
     "vd-": Kind("verdict", "verdict_id"),
+    "re-": Kind("replay", "task_id"),
     "session_": Kind("session", "session_id"),
 }
 """By the beginning of a task's id."""

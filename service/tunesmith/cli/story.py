@@ -1,0 +1,240 @@
+"""The story of a verdict for a person: what was searched, what was asked of it, what came out, what could help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tunesmith.cli.tables import fill_text, params
+
+_IN = "  "
+
+
+class Question(NamedTuple):
+    """A check by its name: what it costs, and what its failing can be answered with."""
+
+    cost: str
+    helps: str
+
+
+_MORE_BARS = "Import more bars: a longer history, or the market's newer ones as they come."
+_NEW_HOLDOUT = (
+    "Wait for new bars. Once a whole hold-out of them is later than the last look, it begins anew and the count of "
+    "verdicts starts again."
+)
+_OWN_BOUND = "It is a bound of yours: set another in the approval criteria, or search for this as the target."
+_LUCK = (
+    "Search less: fewer parameters and coarser steps leave chance fewer tries, and a longer history tells skill from "
+    "luck sooner. Asking again on the same bars does not help: the limit falls with every verdict."
+)
+_GONE = (
+    "The edge may have ended, or there was none. What the hold-out showed stays hidden, so that nobody can fit to it; "
+    "new bars make a new one."
+)
+_DEAR = "Trade less often (a longer timeframe, a constraint on n_trades) or where it costs less."
+
+QUESTIONS: dict[str, Question] = {
+    "in_sample_bars": Question("nothing", _MORE_BARS),
+    "holdout_bars": Question("nothing", _MORE_BARS),
+    "sound_bars": Question("nothing", "Import the bars that are missing, or begin after the gaps."),
+    "unseen_holdout": Question("nothing", _NEW_HOLDOUT),
+    "budget": Question("nothing", _NEW_HOLDOUT),
+    "net_return": Question("nothing more", "Nothing was earned after costs: try another rule or another market."),
+    "timing": Question(
+        "nothing more",
+        "It earned what anyone would have who held as much at random times. Other parameters seldom mend that: try "
+        "other rules for entry and exit.",
+    ),
+    "costs_total_return": Question("one backtest", _DEAR),
+    "costs_timing_sharpe": Question("the same backtest", _DEAR),
+    "neighbours": Question(
+        "a few backtests", "The winner stands alone, as luck does. Look for a plateau: `tunesmith analyze`."
+    ),
+    "reality_check": Question("the search once more", _LUCK),
+    "permutations": Question("the search on every shuffled market", _LUCK),
+    "holdout_return": Question("one backtest on the hold-out", _GONE),
+    "holdout_trades": Question(
+        "the same backtest", "It trades too seldom to be judged: more bars, or a livelier rule."
+    ),
+    "holdout": Question("a backtest on every shuffled hold-out", _GONE),
+    "combined": Question("nothing", _LUCK),
+    "incumbent": Question("two backtests", "The package in force does better and stays. Search again on newer bars."),
+    "replay": Question(
+        "a replay by vectorbt", "Two engines disagree, which is a fault of the program: please report it."
+    ),
+}
+"""Every check but the user's own bounds, by its name."""
+
+_BOUND = Question("one backtest", _OWN_BOUND)
+_ORDER = ("permutations", "holdout", "combined", "incumbent", "replay")
+_NAMES = {
+    "psr": "probabilistic Sharpe ratio",
+    "dsr": "deflated Sharpe ratio",
+    "minimum_track_record_years": "least track record, years",
+    "pbo": "probability of overfitting",
+    "walk_forward_efficiency": "walk-forward efficiency",
+}
+
+
+def tell(verdict: Mapping[str, Any], report: Mapping[str, Any] | None, search: Mapping[str, Any] | None) -> str:
+    """The story, within the terminal's width, from the replies to verdict.get, report.get and optimization.status."""
+    paragraphs = [
+        *_beginning(verdict, report),
+        *_searched(verdict, report, search),
+        *_checked(verdict),
+        *_shuffled(verdict),
+        *_beside(verdict),
+        *_what_next(verdict),
+    ]
+    return "\n".join(paragraphs)
+
+
+def question_of(name: str) -> Question:
+    """What a check costs and what could help, whichever it is."""
+    return QUESTIONS.get(name, _BOUND)
+
+
+def _beginning(verdict: Mapping[str, Any], report: Mapping[str, Any] | None) -> Iterator[str]:
+    what = str(verdict["verdict"]).replace("_", " ").capitalize()
+    if report is not None:
+        what += f": {report['strategy_id']} {report['strategy_version']} on {report['symbol']} {report['timeframe']}"
+    yield fill_text(f"{what} ({verdict['verdict_id']})")
+    yield fill_text(f"Because: {verdict['reason']}.", indent=_IN)
+    if verdict["grade"]:
+        yield fill_text(f"The package's grade is {verdict['grade']}.", indent=_IN)
+
+
+def _searched(
+    verdict: Mapping[str, Any], report: Mapping[str, Any] | None, search: Mapping[str, Any] | None
+) -> Iterator[str]:
+    yield from ("", "What was searched")
+    if report is not None:
+        yield _line(
+            f"Bars from {report['start_date'][:10]} to {report['end_date'][:10]}, {report['direction']}, fills at "
+            f"{report['fill'].replace('_', ' ')}, {params(report['costs'])}."
+        )
+    if search is None:
+        yield _line(
+            "Nothing: it is a lone backtest. Nobody knows how its parameters were chosen, so that criteria alone could "
+            "be asked of it, and nothing here tells skill from luck."
+        )
+    else:
+        method = search["method"].replace("_", " ")
+        yield _line(
+            f"{search['n_done']:,} trials by {method}, of {search['n_trials']:,} planned. The more trials, the better "
+            "the best of them looks by chance alone; the checks below take that into account."
+        )
+    if report is not None:
+        yield _line(f"The winner: {params(report['params'])}.")
+    if search is not None and search.get("withheld_from"):
+        yield _line(f"The bars from {search['withheld_from'][:10]} on were the hold-out, which no search saw.")
+    ledger = (verdict["evidence"] or {}).get("ledger")
+    if ledger:
+        yield _line(
+            f"It is verdict {ledger['look']} on this hold-out; the limit on both tests together falls with the square "
+            "of that number."
+        )
+
+
+def _checked(verdict: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", "What was asked of it, cheap questions first")
+    for check in verdict["checks"]:
+        mark = "passed" if check["passed"] else "FAILED"
+        yield fill_text(f"{check['asks']} ({check['segment'].replace('_', ' ')})", f"{_IN}{mark}  ", _IN * 5)
+        figures = f"{_figure(check['value'])}, limit {_figure(check['threshold'])}"
+        if check["value"] is None and check["threshold"] is None:
+            figures = ""
+        elif check["value"] is None and check["segment"] in ("holdout", "all"):
+            figures = f"figure hidden, limit {_figure(check['threshold'])}"
+        told = ". ".join(part for part in (figures, check["reason"]) if part)
+        yield fill_text(f"{told}. Cost: {question_of(check['name']).cost}.", _IN * 5, _IN * 5)
+    made = {check["name"] for check in verdict["checks"]}
+    left = [name for name in _ORDER if name not in made]
+    if left and verdict["verdict"] in ("rejected", "insufficient_data") and "seed" in (verdict["evidence"] or {}):
+        yield _line(f"Not asked any more, as one had failed: {', '.join(left)}.")
+
+
+def _shuffled(verdict: Mapping[str, Any]) -> Iterator[str]:
+    found = (verdict["evidence"] or {}).get("permutations")
+    if not found:
+        return
+    limit = verdict["evidence"]["thresholds"]["search"]
+    yield from ("", "The permutation test in plain words")
+    yield _line(
+        "The bars were shuffled: same bars, same drift, same swings, but whatever their order told is gone, so that "
+        "there is no skill to be found. On each shuffled market the same search ran with the same budget and rules, "
+        "and the best it found there was held against the best it found here."
+    )
+    yield _line(
+        f"On {found['n_reached']:,} of {found['n']:,} it was as good or better: p = {found['p']:.3g}. An approval asks "
+        f"for {limit:g} or less: at most {limit:.0%} of markets without an edge get past this test."
+    )
+    if found["n"] < found["n_draws"]:
+        yield _line(
+            f"It ended there, at {found['stop_at']} as good, without the rest of {found['n_draws']:,}: the answer was "
+            "plain."
+        )
+
+
+def _beside(verdict: Mapping[str, Any]) -> Iterator[str]:
+    report = (verdict["evidence"] or {}).get("report")
+    if not report:
+        return
+    yield from ("", "Beside it, in sample; none of these approves anything")
+    for name, label in _NAMES.items():
+        if name in report:
+            yield fill_text(f"{label}: {_figure(report[name]['value'])}", _IN, _IN)
+            yield fill_text(f"What it cannot say: {report[name]['cannot_say']}", _IN * 2, _IN * 2)
+    periods = report.get("sub_periods")
+    if periods:
+        quarters = ", ".join(_figure(value) for value in periods["timing_sharpe"])
+        yield fill_text(f"timing Sharpe ratio by quarter of the record: {quarters}", _IN, _IN)
+        yield fill_text(f"What it cannot say: {periods['cannot_say']}", _IN * 2, _IN * 2)
+    costs = report.get("costs")
+    if costs:
+        rows = ", ".join(f"{row['costs']} {_percent(row['total_return'])}" for row in costs["stress"])
+        yield fill_text(f"total return at other costs: {rows}", _IN, _IN)
+        yield fill_text(f"What it cannot say: {costs['cannot_say']}", _IN * 2, _IN * 2)
+    holding = report.get("holding")
+    if holding:
+        yield fill_text(
+            f"buy and hold: {_percent(holding['buy_and_hold_return'])}; it was in the market "
+            f"{_percent(holding['exposure'])} of the time, Sharpe ratio {_figure(holding['sharpe'])}, of which timing "
+            f"made {_figure(holding['timing_sharpe'])}",
+            _IN,
+            _IN,
+        )
+
+
+def _what_next(verdict: Mapping[str, Any]) -> Iterator[str]:
+    failed = [check["name"] for check in verdict["checks"] if not check["passed"]]
+    package = verdict["parameter_package"]
+    if failed:
+        yield from ("", "What could help")
+        yield from (_line(text) for text in _distinct(question_of(name).helps for name in failed))
+    elif verdict["verdict"] == "paper_only":
+        yield from ("", "What could help")
+        yield _line("Follow it on paper and ask again when new bars make a new hold-out; it comes as no package.")
+    elif package is not None:
+        yield from ("", "What came of it")
+        yield _line(f"The package {package['package_id'][:12]}, valid until {package['valid_until'][:10]}.")
+    yield from ("", "To check this yourself")
+    yield _line(f"tunesmith replay {verdict['verdict_id']}")
+
+
+def _distinct(texts: Iterator[str]) -> Sequence[str]:
+    return list(dict.fromkeys(texts))
+
+
+def _line(text: str) -> str:
+    return fill_text(text, _IN, _IN)
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 10 else f"{value:.3g}"
+
+
+def _percent(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.1%}"
