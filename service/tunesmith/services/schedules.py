@@ -62,7 +62,7 @@ async def load(context: Context) -> int:
     if not name:
         return 0
     try:
-        text = await asyncio.to_thread(Path(name).expanduser().read_bytes)
+        text = await asyncio.to_thread(_read, name)
         asked = msgspec.json.decode(text, type=list[CreateSchedule])
     except OSError as error:
         raise Invalid(f"cannot read the schedules in {name}: {error.strerror}") from error
@@ -161,6 +161,10 @@ async def _run(context: Context, row: ScheduleRow) -> None:
 
     context.tasks.start(await context.database.write(write))
     logger.info("scheduled search begun", schedule=row.id, task_id=task_id)
+
+
+def _read(name: str) -> bytes:
+    return Path(name).expanduser().read_bytes()
 
 
 def _shown(row: ScheduleRow) -> ScheduleReply:
