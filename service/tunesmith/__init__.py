@@ -21,7 +21,7 @@ _FACE = {
     "analyze": "tunesmith.compute.study",
     "backtest": "tunesmith.compute.library",
     "evaluate": "tunesmith.compute.library",
-    "judge": "tunesmith.compute.study",
+    "judge": "tunesmith.compute.proof.local",
     "optimize": "tunesmith.compute.study",
     "strategy": "tunesmith.compute.library",
 }
@@ -45,8 +45,9 @@ __all__ = [
 if TYPE_CHECKING:
     from tunesmith.client import AsyncClient, Client
     from tunesmith.compute.library import backtest, evaluate, strategy
+    from tunesmith.compute.proof.local import judge
     from tunesmith.compute.rules.strategy import Strategy
-    from tunesmith.compute.study import analyze, judge, optimize
+    from tunesmith.compute.study import analyze, optimize
     from tunesmith.domain.bars import Bars
     from tunesmith.domain.trading import Costs
     from tunesmith.errors import TunesmithError

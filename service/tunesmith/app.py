@@ -35,6 +35,7 @@ from tunesmith.services import (
     data,
     optimizations,
     packages,
+    replays,
     reports,
     schedules,
     search_tasks,
@@ -125,8 +126,10 @@ ROUTES: dict[str, Route] = {
     "walkforward.start": Route(walkforwards.start),
     "walkforward.status": Route(walkforwards.status),
     "verdict.status": Route(verdicts.status),
-    "verdict.get": Route(verdicts.status),
+    "verdict.get": Route(verdicts.get),
     "verdict.list": Route(verdicts.list_all),
+    "verdict.replay": Route(replays.start, replays.await_replay),
+    "replay.status": Route(replays.status),
     "package.latest": Route(packages.latest),
     "package.get": Route(packages.get),
     "package.list": Route(packages.list_all),
@@ -148,6 +151,7 @@ DRIVERS = {
     search_tasks.KIND: optimizations.run,
     session_runs.KIND: session_runs.run,
     verdicts.KIND: verdicts.run,
+    replays.KIND: replays.run,
     walkforwards.KIND: walkforwards.run,
 }
 """Task kind → what drives it."""

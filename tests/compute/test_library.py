@@ -10,11 +10,13 @@ import pytest
 
 import tunesmith as ts
 from tunesmith.compute.library import Report, Table
-from tunesmith.compute.study import MAX_POINTS, Study, Verdict
+from tunesmith.compute.proof.local import Verdict
+from tunesmith.compute.study import MAX_POINTS, Study
 from tunesmith.config import Settings
 from tunesmith.domain.criteria import bounds
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, PATH_METRICS
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Invalid
 
 CODE = """
@@ -36,10 +38,10 @@ LAX = ApprovalCriteria(
 )
 
 
-def wave(n: int) -> ts.Bars:
+def wave(n: int, noise: float = 0.02) -> ts.Bars:
     """Hourly closes of slow waves with noise: many trades, most of which win without costs."""
     rng = np.random.default_rng(4)
-    close = 100.0 * np.exp(0.1 * np.sin(np.arange(n) / 8.0) + 0.02 * rng.standard_normal(n))
+    close = 100.0 * np.exp(0.1 * np.sin(np.arange(n) / 8.0) + noise * rng.standard_normal(n))
     open_ = np.concatenate([close[:1], close[:-1]])
     columns = {"open": open_, "high": np.maximum(open_, close), "low": np.minimum(open_, close), "close": close}
     stamps = 1_700_000_400_000 // 3_600_000 * 3_600_000 + np.arange(n, dtype=np.int64) * 3_600_000
@@ -53,6 +55,12 @@ MA = ts.strategy("ma_cross_v1.0")
 @pytest.fixture(scope="module")
 def study() -> Study:
     return ts.optimize(RULE, BARS, RANGES, method="grid", costs=FREE, constraints=ApprovalCriteria(min_trades=1))
+
+
+@pytest.fixture(scope="module")
+def plain() -> Study:
+    """A search of waves so clear that nobody doubts them."""
+    return ts.optimize(RULE, wave(1500, noise=0.005), RANGES, method="grid", costs=FREE)
 
 
 def test_the_best_point_keeps_the_type_of_every_parameter(study: Study) -> None:
@@ -90,12 +98,37 @@ def test_the_best_point_computes_its_own_numbers_again(study: Study) -> None:
     assert report.metrics["sharpe"] == study.best_score
 
 
-def test_a_study_of_choices_can_be_judged(study: Study) -> None:
-    verdict = ts.judge(study, LAX)
+def test_a_study_of_choices_can_be_judged_and_nothing_guards_it(plain: Study) -> None:
+    told: list[tuple[int, int]] = []
+    verdict = ts.judge(plain, LAX, progress=lambda done, total: told.append((done, total)))
     assert (verdict.status, verdict.guarded) == ("approved", False)
-    assert {check.segment for check in verdict.checks} >= {"in_sample", "holdout"}
-    strict = ts.judge(study, ApprovalCriteria(min_return=1e6))
+    assert "nothing guarded this decision" in verdict.reason
+    assert {check.segment for check in verdict.checks} == {"data", "in_sample", "holdout", "all"}
+    assert told[-1] == (399, 399)
+    assert verdict.p["search"] == 1 / 400
+    assert verdict.p["combined"] < 0.005
+
+
+def test_what_is_refused_in_sample_shows_nothing_of_the_holdout(plain: Study) -> None:
+    strict = ts.judge(plain, ApprovalCriteria(min_return=1e6))
     assert strict.status == "rejected"
+    assert {check.segment for check in strict.checks} == {"data", "in_sample"}
+    assert strict.p == {}
+
+
+def test_what_fails_on_the_holdout_is_told_without_its_numbers(plain: Study) -> None:
+    refused = ts.judge(plain, LAX, thresholds=Thresholds(n_permutations=19, stop_at=19, min_holdout_trades=10**6))
+    assert refused.status == "rejected"
+    assert "at least 1000000 trades is not met" in refused.reason
+    assert all(check.value is None for check in refused.checks if check.segment in ("holdout", "all"))
+    assert set(refused.p) == {"reality_check", "search"}
+
+
+def test_a_judgement_is_the_same_on_every_number_of_threads(plain: Study) -> None:
+    few = Thresholds(n_permutations=47, n_holdout_permutations=19)
+    verdicts = [ts.judge(plain, LAX, thresholds=few, seed=3, n_threads=n) for n in (1, 3)]
+    assert verdicts[0] == verdicts[1]
+    assert verdicts[0].p["search"] == 1 / 48
 
 
 def test_a_study_without_an_eligible_trial_has_no_best() -> None:
@@ -233,8 +266,10 @@ def test_a_backtest_takes_one_point() -> None:
 @pytest.mark.parametrize(
     ("given", "path"),
     [
-        ({"min_bars": 0}, "/min_bars"),
-        ({"min_bars": float("nan")}, "/min_bars"),
+        ({"thresholds": Thresholds(min_bars=0)}, "/thresholds/min_bars"),
+        ({"thresholds": Thresholds(search=float("nan"))}, "/thresholds/search"),
+        ({"seed": -1}, "/seed"),
+        ({"n_threads": 0}, "/n_threads"),
         ({"criteria": ApprovalCriteria(max_drawdown=35)}, "/criteria/max_drawdown"),
     ],
 )
@@ -245,5 +280,6 @@ def test_a_judgement_that_cannot_be_is_refused(study: Study, given: dict[str, An
 
 
 def test_too_few_bars_decide_nothing(study: Study) -> None:
-    verdict: Verdict = ts.judge(study, LAX, min_bars=1000)
+    verdict: Verdict = ts.judge(study, LAX, thresholds=Thresholds(min_bars=1100))
     assert verdict.status == "insufficient_data"
+    assert "1,050 bars are in sample, at least 1,100 are needed" in verdict.reason

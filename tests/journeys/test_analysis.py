@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import zmq
+from jsonschema import Draft202012Validator
 from scipy.stats import spearmanr
 
 from journeys.daemon import DaemonProcess, Dealer, wait_until
@@ -107,6 +108,22 @@ def test_only_the_parts_that_were_asked_for_are_there(dealer: Dealer, grid: str)
         *("top", "bottom", "front", "importance", "effects", "correlations", "marginals"),
         *("convergence", "recommendation"),
     }
+
+
+def test_replies_are_as_their_schemas_say(dealer: Dealer, grid: str) -> None:
+    asked = {"optimization_id": grid, "format": "csv", "limit": 100}
+    for message, data in (
+        ("optimization.analyze", {"optimization_id": grid}),
+        (
+            "optimization.analyze",
+            {"optimization_id": grid, "what": ["heat_map"], "x": "fast_period", "y": "slow_period"},
+        ),
+        ("optimization.compare", {"a": grid, "b": grid}),
+        ("optimization.export", asked),
+    ):
+        told = dealer.data("schema.get", {"type": message})
+        validator = Draft202012Validator({**told["messages"][message]["reply"], "definitions": told["definitions"]})
+        validator.validate(dealer.data(message, data))
 
 
 def test_a_target_to_be_minimized_is_told_in_its_own_values(dealer: Dealer) -> None:

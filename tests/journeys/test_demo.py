@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 
-def test_the_demo_ends_by_itself_and_the_bot_has_what_was_approved() -> None:
+def test_the_demo_ends_by_itself_with_a_proven_package_and_a_rejection() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from tunesmith.cli import main; main()", "demo"],
         capture_output=True,
@@ -18,8 +18,11 @@ def test_the_demo_ends_by_itself_and_the_bot_has_what_was_approved() -> None:
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    verdicts = [line.split()[1].rstrip(":") for line in lines if line.strip().startswith("verdict")]
-    assert len(verdicts) == 2
-    assert verdicts[1] == "approved", "the planted edge"
-    assert sum(line.startswith("  package") for line in lines) == verdicts.count("approved")
-    assert 'The grade "criteria"' in done.stdout
+    [real, planted] = [line.split()[1:] for line in lines if line.startswith("  verdict ")]
+    assert real[0] in ("rejected", "paper"), "no edge was shown in these real candles"
+    assert planted[0] == "approved", "the planted edge"
+    assert "shuffled versions of this market" in " ".join(" ".join(lines).split()), "the reason, in figures"
+    [package] = [line for line in lines if line.startswith("  package ")]
+    assert "PLANTED/USDT" in package
+    assert any(line.strip().startswith("grade proven, valid until") for line in lines)
+    assert [line.split()[:3] for line in lines if line.startswith("  nothing ")] == [["nothing", "for", "BTC/USDT:"]]

@@ -32,6 +32,8 @@ class House:
 
     def __init__(self, database: Database, cache: Cache) -> None:
         self.n_read = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.database = database
         self.jobs: dict[str, Any] = {}
         parts = SimpleNamespace(database=database, cache=cache, settings=Settings(), tasks=self)
@@ -76,6 +78,7 @@ class House:
 
     async def _status(self, context: Context, request: BacktestStatus, call: Call) -> BacktestStatusReply:
         self.n_read += 1
+        await self.gate.wait()
         row = await tasks.get(context.database, request.task_id)
         if row is None:
             raise NotFound("there is no such task")
@@ -210,6 +213,69 @@ def test_a_task_that_begins_again_is_read_afresh_and_its_next_end_is_another(tmp
         assert [await house.ask(), await house.ask()] == [("running", 1)] * 2
         await house.move("completed")
         assert [await house.ask(), await house.ask()] == [("completed", 1), ("completed", 0)]
+
+    play(tmp_path, scene)
+
+
+async def reading(house: House, n: int) -> None:
+    """Wait until the rows were read n times."""
+    while house.n_read < n:
+        await asyncio.sleep(0.001)
+
+
+def test_who_asks_again_after_the_deadline_gets_what_was_made_meanwhile(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        await house.move("completed")
+        house.gate.clear()
+        first = asyncio.create_task(house.ask())
+        await reading(house, 1)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        second = [asyncio.create_task(house.ask()) for _ in range(3)]
+        await asyncio.sleep(0)
+        house.gate.set()
+        assert await asyncio.gather(*second) == [("completed", 0)] * 3
+        assert await house.ask() == ("completed", 0)
+        assert house.n_read == 1
+
+    play(tmp_path, scene)
+
+
+def test_few_answers_are_made_that_nobody_waits_for(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        names = [f"bt-{i}" for i in range(answers._LEFT_ALONE + 3)]
+        for name in names:
+            await house.create(name)
+            await house.move("running", name)
+            await house.move("completed", name)
+        house.gate.clear()
+        asked = [asyncio.create_task(house.ask(name)) for name in names]
+        await reading(house, len(names))
+        for task in asked:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.sleep(0)
+        house.gate.set()
+        found = [(await house.ask(name))[1] for name in names]
+        assert found == [1] * 3 + [0] * answers._LEFT_ALONE
+
+    play(tmp_path, scene)
+
+
+def test_a_refusal_is_told_to_everyone_who_waits_and_is_not_kept(tmp_path: Path) -> None:
+    async def scene(house: House) -> None:
+        await house.create()
+        await house.move("running")
+        await house.move("completed")
+        house.gate.clear()
+        asked = [asyncio.create_task(house.ask()) for _ in range(2)]
+        await reading(house, 1)
+        await house.database.write(lambda conn: conn.execute("DELETE FROM tasks WHERE id = 'bt-1'"))
+        house.gate.set()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(each) for each in found] == [NotFound, NotFound]
 
     play(tmp_path, scene)
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from storage.opened import add_optimization, batch, over_database
+from tunesmith.domain.criteria import bounds
+from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.metrics import METRICS, Metric
+from tunesmith.domain.search_plan import SearchPlan
+from tunesmith.services.search_tasks import OptimizationTask
 from tunesmith.storage import schema, trials
 from tunesmith.storage.database import Database
 
@@ -131,6 +137,89 @@ def test_a_metric_that_came_later_is_a_column_after_the_next_start(
     asyncio.run(before())
     monkeypatch.setitem(METRICS, "later", Metric("later", "", "", "maximize", "", "account"))
     asyncio.run(after())
+
+
+OLD_REQUEST = {
+    "strategy": {"id": "ma", "version": "1.0", "kind": "rule", "code": "x", "code_hash": "c"},
+    "window": {
+        "venue": "demo",
+        "symbol": "A/B",
+        "timeframe": "1h",
+        "start_ms": 0,
+        "end_ms": 9,
+        "boundary_ms": 9,
+        "withheld": False,
+        "costs": {},
+        "fill": "next_open",
+        "direction": "long",
+        "initial_cash": 10_000.0,
+    },
+    "ranges": {"fast": {"min": 2, "max": 5}, "slow": [10, 20]},
+    "target": "calmar",
+    "method": "random",
+    "max_iterations": 50,
+    "seed": 7,
+    "n_trials": 40,
+    "constraints": {"min_trades": 10, "max_drawdown": 0.3},
+    "approve": None,
+}
+
+
+def version_2(conn: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database as version 2 left it: a search that had ended, with four trials, and one that had not."""
+    steps = schema.migrations()
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrations", lambda: steps[:2])
+        schema.migrate(conn)
+    conn.execute("PRAGMA foreign_keys = OFF")
+    rows = [("done", "optimization", "completed"), ("half", "optimization", "running"), ("bt", "backtest", "completed")]
+    sql = (
+        "INSERT INTO tasks (id, kind, user, status, priority, request, created_at) VALUES (?, ?, 'a', ?, 5, ?, '2024')"
+    )
+    for row in rows:
+        conn.execute(sql, (*row, json.dumps(OLD_REQUEST)))
+    sql = """INSERT INTO optimization_tasks (id, strategy_id, strategy_version, venue, symbol, timeframe, param_ranges,
+             optimization_target, method, n_trials, n_done, data_hash, created_at, status)
+             VALUES (?, 'ma', '1.0', 'demo', 'A/B', '1h', '{}', 'calmar', 'random', 40, 4, 'h', '2024', ?)"""
+    conn.execute(sql, ("done", "completed"))
+    conn.execute(sql, ("half", "running"))
+    trials_of = [(1.5, 12.0, 0.2), (2.5, 9.0, 0.2), (3.5, 12.0, 0.4), (None, 12.0, 0.2)]
+    sql = (
+        "INSERT INTO trials (optimization_id, idx, params, calmar, n_trades, max_drawdown) VALUES (?, ?, '{}', ?, ?, ?)"
+    )
+    for search in ("done", "half"):
+        for index, values in enumerate(trials_of):
+            conn.execute(sql, (search, index, *values))
+
+
+def test_searches_of_version_2_are_read_as_plans(conn: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    version_2(conn, monkeypatch)
+    assert schema.migrate(conn) == 2
+    for search in ("done", "half"):
+        text = conn.execute("SELECT request FROM tasks WHERE id = ?", (search,)).fetchone()[0]
+        task = msgspec.json.decode(text, type=OptimizationTask)
+        assert task.window.symbol == "A/B"
+        assert task.plan == SearchPlan(
+            target="calmar",
+            method="random",
+            n_trials=40,
+            seed=7,
+            ranges={"fast": {"min": 2, "max": 5}, "slow": [10, 20]},
+            bounds=bounds(ApprovalCriteria(min_trades=10, max_drawdown=0.3)),
+        )
+    other = conn.execute("SELECT request FROM tasks WHERE id = 'bt'").fetchone()[0]
+    assert json.loads(other) == OLD_REQUEST
+
+
+def test_trials_of_version_2_get_their_scores_or_are_made_again(
+    conn: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version_2(conn, monkeypatch)
+    schema.migrate(conn)
+    rows = conn.execute("SELECT optimization_id, idx, score, eligible FROM trials ORDER BY idx").fetchall()
+    assert rows == [("done", 0, 1.5, 1), ("done", 1, 2.5, 0), ("done", 2, 3.5, 0), ("done", 3, None, 0)]
+    counts = dict(conn.execute("SELECT id, n_done FROM optimization_tasks").fetchall())
+    assert counts == {"done": 4, "half": 0}
 
 
 @over_database

@@ -3,13 +3,13 @@
 evaluate   many points of a strategy on one market → a table of metrics
 backtest   one point in full → orders, trades, equity and vectorbt's report
 
-`study` has the two others, optimize and judge.
+`study` has optimize and analyze, `proof.local` has judge.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.engines import check_engine, check_given
 from tunesmith.compute.evaluate import Execution, evaluate_points
-from tunesmith.compute.judgement import Answer, Ask, Decision
+from tunesmith.compute.judgement import Answer, Ask
 from tunesmith.compute.replay import confirm, full_report
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.split import Split
@@ -108,24 +108,6 @@ def evaluate(
     n_threads = n_threads or n_cores()
     found = evaluate_points(rule, bars, points, execution, start=start, n_threads=n_threads, metrics=wanted)
     return Table(columns_of(rule, points), found)
-
-
-def run_plan(
-    plan: Generator[Ask, Answer, Decision],
-    rule: Strategy,
-    bars: Bars,
-    point: NDArray[np.float64],
-    execution: Execution,
-    split: Split,
-) -> Decision:
-    """Drive a decision plan here and now, answering each `Ask` in turn."""
-    try:
-        ask = next(plan)
-        while True:
-            ask = plan.send(answer_ask(ask, rule, bars, point, execution, split))
-    except StopIteration as stop:
-        decision: Decision = stop.value
-        return decision
 
 
 def answer_ask(

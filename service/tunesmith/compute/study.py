@@ -1,14 +1,15 @@
-"""The library face of searches: the daemon's searches and decisions in a notebook, with the same functions.
+"""The library face of searches: the daemon's searches in a notebook, with the same functions.
 
 optimize   search a parameter space on the in-sample part → a study
 analyze    a study → what mattered, where to search next
-judge      a study → a verdict, from the hold-out that the search never saw
+
+`compute.proof.local` has judge: a study → a verdict, from the hold-out that the search never saw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,8 +22,7 @@ from tunesmith.compute.analysis.report import Report, report
 from tunesmith.compute.analysis.trials import Trials
 from tunesmith.compute.engines import check_engine
 from tunesmith.compute.execution import Execution
-from tunesmith.compute.judgement import Segments, decide
-from tunesmith.compute.library import Table, columns_of, n_cores, run_plan
+from tunesmith.compute.library import Table, columns_of, n_cores
 from tunesmith.compute.objective.objective import Objective
 from tunesmith.compute.problem import region_of
 from tunesmith.compute.rules.strategy import Strategy
@@ -34,7 +34,6 @@ from tunesmith.domain.bars import Bars
 from tunesmith.domain.criteria import (
     DEFAULT_CRITERIA,
     HOLDOUT_SHARE,
-    MIN_BARS,
     Bound,
     bounds,
     merge,
@@ -42,7 +41,7 @@ from tunesmith.domain.criteria import (
     search_floor,
 )
 from tunesmith.domain.declared import as_declared, one_of
-from tunesmith.domain.messages.verdicts import ApprovalCriteria, Check
+from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.methods import MethodOptions
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import Scalar
@@ -74,6 +73,7 @@ class Study:
     search: Search
     outcome: Outcome
     table: Table
+    stop: StopRules | None = None
 
     @property
     def plan(self) -> SearchPlan:
@@ -132,16 +132,6 @@ class Study:
         return Trials(self.search.region.space, found.points, scores, found.eligible, found.metrics, minimized)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A decision on a study. Not `guarded`: no ledger counted this look at the hold-out, so it issues no package."""
-
-    status: str
-    reason: str
-    checks: list[Check]
-    guarded: bool = False
-
-
 def optimize(
     rule: Strategy,
     bars: Bars,
@@ -193,7 +183,7 @@ def optimize(
     market = Market(bars.symbol, bars.slice(0, split.in_stop), execution)
     outcome = run_whole(search, [market], rules=stop, n_threads=n_cores(), progress=progress)
     table = Table(columns_of(rule, outcome.found.points), outcome.found.metrics)
-    return Study(rule, bars, split, execution, search, outcome, table)
+    return Study(rule, bars, split, execution, search, outcome, table, stop)
 
 
 def analyze(
@@ -205,20 +195,6 @@ def analyze(
     need a choice, such as a heat map, are functions of `study.scored()` in `compute.analysis`.
     """
     return report(study.scored(target, by), as_declared(n, _Count, "/n"), method)
-
-
-def judge(study: Study, criteria: ApprovalCriteria | None = None, *, min_bars: int = MIN_BARS) -> Verdict:
-    """Decide on the study's best point; see `compute.judgement` for the steps."""
-    asked = merge(_criteria(criteria, "/criteria"), DEFAULT_CRITERIA)
-    min_bars = as_declared(min_bars, _Count, "/min_bars")
-    if study.best_index is None:
-        return Verdict("rejected", "no trial kept the constraints, so there is nothing to approve", [])
-    point = study.points[study.best_index]
-    n_out = len(study.bars) - study.split.out_start
-    plan = decide(asked, Segments(study.split.n_in_sample, n_out, min_bars))
-    execution = replace(study.execution, engine="tunesmith")
-    decision = run_plan(plan, study.strategy, study.bars, point, execution, study.split)
-    return Verdict(decision.status, decision.reason, decision.public_checks())
 
 
 def _search(rule: Strategy, plan: SearchPlan, max_points: int) -> Search:

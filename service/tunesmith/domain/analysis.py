@@ -58,7 +58,8 @@ class RankedTrial(msgspec.Struct, frozen=True, kw_only=True):
 class Front(msgspec.Struct, frozen=True, kw_only=True):
     """The Pareto front, best in the first target first; `knee` is a position in it, null where it is empty.
 
-    `values` are raw ones, a list for each trial in the order of the targets.
+    `values` are raw ones, a list for each trial in the order of the targets. Of a front of very many trials, `size` in
+    all, those are here that are spread evenly along it, both its ends and the knee among them.
     """
 
     targets: list[str]
@@ -66,6 +67,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     params: list[dict[str, Scalar]]
     values: list[list[float]]
     knee: int | None
+    size: int
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):

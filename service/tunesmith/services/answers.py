@@ -21,6 +21,7 @@ from tunesmith.services.cached import count, daemon_version, engine_version, key
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import OnePoint, Prepared
 from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.under_way import UnderWay
 from tunesmith.services.windows import cut_window, known_window
 from tunesmith.services.work import Assignment, work_of
 from tunesmith.storage import tasks
@@ -35,6 +36,9 @@ ABOUT_TASKS: dict[str, tuple[str, ...]] = {
     "optimization.compare": ("a", "b"),
 }
 """Message type → the fields of its request that name tasks."""
+
+_LEFT_ALONE = 4
+"""Answers that are made to their end, at most, although nobody waits for them any more."""
 
 _SETTLED_BYTES = 2**20
 
@@ -79,8 +83,18 @@ async def backtest(
 
 
 def about_tasks(context: Context, handle: Handler) -> Handler:
-    """The handler of a message in `ABOUT_TASKS` that answers what it answered before, once the tasks have ended."""
+    """The handler of a message in `ABOUT_TASKS` that answers what it answered before, once the tasks have ended.
+
+    An answer that is asked for again while it is made is made once. One whose deadline passed is made to its end, so
+    that who asks again gets it, unless too many are.
+    """
     settled = MemoryCache(_SETTLED_BYTES)
+    under_way: UnderWay[Reply] = UnderWay(_LEFT_ALONE)
+
+    async def make(key: str, request: Request, call: Call) -> Reply:
+        reply = await _reply(handle, context, request, call)
+        await remember(context, key, reply)
+        return reply
 
     async def answer(request: Request, call: Call) -> Reply:
         ends = []
@@ -95,9 +109,7 @@ def about_tasks(context: Context, handle: Handler) -> Handler:
         count("task", hit=kept is not None)
         if kept is not None:
             return kept
-        reply = await _reply(handle, context, request, call)
-        await remember(context, key, reply)
-        return reply
+        return await under_way.get(key, lambda: make(key, request, call))
 
     return answer
 

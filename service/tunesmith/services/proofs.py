@@ -15,7 +15,7 @@ import msgspec
 
 from tunesmith import __version__
 from tunesmith.compute.proof.case import Ask, Case, Ledger, Proof
-from tunesmith.compute.proof.plan import prove
+from tunesmith.compute.proof.plan import prove, public, public_reason
 from tunesmith.compute.statistics.permutation import Sequential, Tally
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.parameters import Scalar
@@ -27,6 +27,7 @@ from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Hold, Permute, Prepared, Prove, SubjectRef
 from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.markets import Window
+from tunesmith.services.packages import Ruling
 from tunesmith.services.search_tasks import KIND as SEARCH
 from tunesmith.services.search_tasks import OptimizationTask
 from tunesmith.services.searching import Ended
@@ -200,7 +201,22 @@ class _Driver:
         )
 
 
-def evidence_of(request: Request, decided: Decided) -> dict[str, Any]:
+def ruling_of(request: Request, decided: Decided) -> Ruling:
+    """The decision as it is stored and shown."""
+    proof = decided.proof
+    return Ruling(
+        grade="proven",
+        status=proof.status,
+        reason=public_reason(proof),
+        checks=proof.checks,
+        shown=tuple(public(proof)),
+        metrics=proof.seen.metrics,
+        evidence=_evidence_of(request, decided),
+        data=decided.whole,
+    )
+
+
+def _evidence_of(request: Request, decided: Decided) -> dict[str, Any]:
     """Everything that it takes to make the decision again, and what came out of it."""
     seen = decided.proof.seen
     return {

@@ -106,3 +106,19 @@ def test_an_export_has_a_column_for_each_of_several_targets() -> None:
     rows = json.loads(to_json(trials, scores))
     assert [row["score.1 - max_drawdown"] for row in rows] == scores["1 - max_drawdown"].tolist()
     assert rows[0]["score.sharpe"] is None
+
+
+def test_a_front_of_very_many_trials_is_spread_with_its_ends_and_its_knee() -> None:
+    n = 5000
+    points = np.repeat(search(1).points, n, axis=0)
+    trials = Trials(SPACE, points, np.zeros(n), np.ones(n, bool))
+    values = np.column_stack([np.cos(np.arange(n) / n), np.sin(np.arange(n) / n)])
+    both: tuple[Any, ...] = ("maximize", "maximize")
+    whole, found = front(trials, values, ["a", "b"], both, most=n), front(trials, values, ["a", "b"], both, most=50)
+    assert (whole.size, len(whole.indices), found.size) == (n, n, n)
+    assert 50 <= len(found.indices) <= 51
+    assert (found.indices[0], found.indices[-1]) == (whole.indices[0], whole.indices[-1])
+    assert found.knee is not None
+    assert whole.knee is not None
+    assert found.indices[found.knee] == whole.indices[whole.knee]
+    assert max(np.diff(found.indices)) <= n / 50 + 2

@@ -40,16 +40,26 @@ def front(
     values: NDArray[np.float64],
     targets: list[str],
     directions: tuple[Literal["maximize", "minimize"], ...],
+    most: int = 1000,
 ) -> Front:
-    """The Pareto front of the eligible trials by raw `values` float64[n, k] of k targets; `trials.scores` is unused."""
+    """The Pareto front of the eligible trials by raw `values` float64[n, k] of k targets; `trials.scores` is unused.
+
+    Of more than `most` trials about as many are given.
+    """
     scores = values * np.array([1.0 if direction == "maximize" else -1.0 for direction in directions])
-    indices = pareto_front(scores, trials.eligible)
+    whole = pareto_front(scores, trials.eligible)
+    at = knee(scores[whole])
+    shown = np.arange(len(whole))
+    if len(whole) > most:
+        shown = np.union1d(np.linspace(0, len(whole) - 1, most).round().astype(np.int64), [at])
+    indices = whole[shown]
     return Front(
         targets=targets,
         indices=[trials.number(i) for i in indices],
         params=[trials.params(i) for i in indices],
         values=values[indices].tolist(),
-        knee=knee(scores[indices]),
+        knee=None if at is None else int(np.searchsorted(shown, at)),
+        size=len(whole),
     )
 
 

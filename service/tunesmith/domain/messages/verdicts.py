@@ -50,7 +50,10 @@ class Check(Reply, frozen=True, kw_only=True):
 
 
 class VerdictReply(Reply, frozen=True, kw_only=True):
-    """`status` is the task's, `verdict` the decision when it is there."""
+    """`status` is the task's, `verdict` the decision when it is there.
+
+    `verdict.get` brings the `evidence` too: before an approval without anything of the hold-out but pass or fail.
+    """
 
     verdict_id: str
     status: TaskStatus
@@ -64,6 +67,7 @@ class VerdictReply(Reply, frozen=True, kw_only=True):
     strategy_id: str | None = None
     optimization_id: str | None = None
     report_id: str | None = None
+    evidence: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
 
 

@@ -15,6 +15,49 @@ UPDATE optimization_tasks SET n_done = 0 WHERE id IN (
     SELECT id FROM tasks WHERE kind = 'optimization' AND status IN ('pending', 'running')
 );
 
+-- What a search was asked for is a plan from now on.
+UPDATE tasks SET request = json_set(
+    json_remove(
+        request, '$.ranges', '$.target', '$.method', '$.max_iterations', '$.seed', '$.n_trials', '$.constraints'
+    ),
+    '$.plan', json_object(
+        'target', request ->> '$.target',
+        'method', request ->> '$.method',
+        'n_trials', request ->> '$.n_trials',
+        'seed', request ->> '$.seed',
+        'ranges', json(request -> '$.ranges'),
+        'bounds', json((
+            SELECT json_group_array(
+                json_array(c.column1, c.column2, request -> '$.constraints' ->> c.column1, json(c.column3))
+            )
+            FROM (VALUES
+                ('min_trades', 'n_trades', 'true'), ('min_return', 'total_return', 'true'),
+                ('min_sharpe', 'sharpe', 'true'), ('max_drawdown', 'max_drawdown', 'false'),
+                ('min_win_rate', 'win_rate', 'true'), ('min_profit_factor', 'profit_factor', 'true')
+            ) AS c
+            WHERE request -> '$.constraints' ->> c.column1 IS NOT NULL
+        ))
+    )
+) WHERE kind = 'optimization' AND request -> '$.plan' IS NULL AND request -> '$.target' IS NOT NULL;
+
+UPDATE trials SET
+    score = CASE (SELECT t.request ->> '$.plan.target' FROM tasks AS t WHERE t.id = optimization_id)
+        WHEN 'total_return' THEN total_return WHEN 'annual_return' THEN annual_return WHEN 'sharpe' THEN sharpe
+        WHEN 'sortino' THEN sortino WHEN 'calmar' THEN calmar WHEN 'max_drawdown' THEN max_drawdown
+        WHEN 'volatility' THEN volatility WHEN 'n_trades' THEN n_trades WHEN 'win_rate' THEN win_rate
+        WHEN 'profit_factor' THEN profit_factor WHEN 'expectancy' THEN expectancy WHEN 'exposure' THEN exposure
+    END,
+    eligible = NOT EXISTS (
+        SELECT 1 FROM tasks AS t, json_each(t.request, '$.plan.bounds') AS b
+        WHERE t.id = optimization_id AND NOT coalesce(
+            (CASE b.value ->> 1
+                WHEN 'n_trades' THEN n_trades WHEN 'total_return' THEN total_return WHEN 'sharpe' THEN sharpe
+                WHEN 'max_drawdown' THEN max_drawdown WHEN 'win_rate' THEN win_rate
+                ELSE profit_factor
+            END - (b.value ->> 2)) * iif(b.value ->> 3, 1, -1) >= 0, 0)
+    );
+UPDATE trials SET eligible = 0 WHERE score IS NULL;
+
 ALTER TABLE optimization_results ADD COLUMN front JSON;
 ALTER TABLE optimization_results ADD COLUMN stopped_by TEXT;
 

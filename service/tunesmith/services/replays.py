@@ -1,0 +1,194 @@
+"""Replays: a stored decision is made again from its evidence, and every value is compared.
+
+Seed, thresholds, the ledger's entry, the package in force then and where the data ended come from the evidence; nothing
+is written into the ledger, and what came of the hold-out is shown only as far as the verdict's own reply shows it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tunesmith.compute.proof.case import Ledger
+from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.envelope import Reply
+from tunesmith.domain.messages.replays import Difference, ReplayReply, ReplayStatus, ReplayVerdict
+from tunesmith.domain.thresholds import Thresholds
+from tunesmith.errors import Conflict, Invalid, NotFound
+from tunesmith.services import proofs, tasks
+from tunesmith.services.cached import engine_version
+from tunesmith.services.context import Context
+from tunesmith.services.criteria_rulings import Bounds, rule_by_criteria
+from tunesmith.services.evidence import Comparison, as_stored, compare, may_be_shown
+from tunesmith.services.jobs.payloads import Prepared
+from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.once import Change
+from tunesmith.services.packages import Ruling
+from tunesmith.services.verdicts import KIND as VERDICT
+from tunesmith.services.verdicts import VerdictTask, evidence_of
+from tunesmith.services.work import prepared
+from tunesmith.storage import packages, verdicts
+from tunesmith.storage.connections import Connection
+from tunesmith.storage.tasks import TaskRow
+from tunesmith.storage.verdicts import VerdictRow
+
+KIND = "replay"
+
+
+class ReplayTask(msgspec.Struct, frozen=True, kw_only=True):
+    """The stored request of a replay."""
+
+    verdict_id: str
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay came to, as it may be shown; see `ReplayReply`."""
+
+    equal: bool
+    n_compared: int
+    differences: list[Difference]
+    changed: list[str]
+
+
+async def start(context: Context, request: ReplayVerdict, call: Call) -> Change:
+    """Store the replay's task. `invalid`, `not_found`, `conflict` for a verdict that is not there yet."""
+    verdict_id = await _verdict_of(context, request)
+    await tasks.check_quota(context, call)
+    stored: list[TaskRow] = []
+
+    async def apply(conn: Connection) -> ReplayReply:
+        task = ReplayTask(verdict_id=verdict_id)
+        stored.append(await tasks.insert(conn, call, tasks.new_id("re"), KIND, task))
+        return _reply(context, stored[-1])
+
+    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+
+
+async def await_replay(context: Context, reply: Reply, call: Call) -> Reply:
+    """What the replay came to when it is there before the deadline, else the reply that it is under way."""
+    if not isinstance(reply, ReplayReply):
+        return reply
+    await context.tasks.wait(reply.task_id, call.remaining() * 0.9)
+    return _reply(context, await tasks.load(context, reply.task_id))
+
+
+async def status(context: Context, request: ReplayStatus, call: Call) -> ReplayReply:
+    """What the replay came to, or how far it is. `not_found`."""
+    return _reply(context, await tasks.load(context, request.task_id, KIND))
+
+
+async def run(context: Context, job: Job) -> None:
+    """Drive a replay: on the same bars the same decision, then the comparison."""
+    row = await _stored(context, job.decode(ReplayTask).verdict_id)
+    asked = tasks.request_of(await tasks.load(context, row.id, VERDICT), VerdictTask)
+    task = asked.on_holdout(row.evidence["boundary_ms"])
+    changed = []
+    if row.evidence["engine"] != engine_version():
+        changed.append("the program or its libraries are not those that made the verdict")
+    other = await _other_bars(context, job, task, row)
+    if other is not None:
+        changed.append(f"the bars of {row.symbol} {row.timeframe} are not those that the verdict was made on")
+        replayed = _told(row, other, changed)
+    else:
+        ruling = await (_prove if task.optimization_id is not None else _hold)(context, job, task, row)
+        replayed = _told(row, compare(row.evidence, as_stored(evidence_of(task, ruling))), changed)
+
+    async def apply(conn: Connection) -> dict[str, Any]:
+        result: dict[str, Any] = msgspec.to_builtins(replayed)
+        return result
+
+    await job.complete(apply)
+
+
+async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow) -> Ruling:
+    evidence = row.evidence
+    request = proofs.Request(
+        optimization_id=task.optimization_id or "",
+        assignment=task,
+        params=dict(task.params),
+        criteria=task.criteria,
+        thresholds=msgspec.convert(evidence["thresholds"], Thresholds),
+        until_ms=evidence["until_ms"],
+        ledger=Ledger(**evidence["ledger"]),
+        incumbent=msgspec.convert(evidence["standing"], proofs.Incumbent | None),
+        seed=evidence["seed"],
+    )
+    return proofs.ruling_of(request, await proofs.decide(context, job, request))
+
+
+async def _hold(context: Context, job: Job, task: VerdictTask, row: VerdictRow) -> Ruling:
+    async def look(data: Prepared) -> None:
+        """The verdict's own look was counted when it was made."""
+
+    bounds = Bounds(
+        params=task.params,
+        criteria=task.criteria,
+        until_ms=row.evidence["until_ms"],
+        min_bars=row.evidence["min_bars"],
+    )
+    return await rule_by_criteria(context, job, task, bounds, look)
+
+
+async def _other_bars(context: Context, job: Job, task: VerdictTask, row: VerdictRow) -> Comparison | None:
+    """What differs in the hashes of the bars; None where they are the same."""
+    evidence, differences = row.evidence, []
+    cuts: list[tuple[str, str, int | None]] = [("data_hash", "prepared", evidence["until_ms"])]
+    if task.optimization_id is not None:
+        cuts = [("in_sample_hash", "in_sample", None), ("data_hash", "whole", evidence["until_ms"])]
+    for name, slot, until_ms in cuts:
+        data = await prepared(context, job, task.window, until_ms=until_ms, slot=slot)
+        if data.snapshot != evidence[name]:
+            differences.append(((name,), evidence[name], data.snapshot))
+    return Comparison(len(cuts), list(differences)) if differences else None
+
+
+def _told(row: VerdictRow, compared: Comparison, changed: list[str]) -> Replayed:
+    told = []
+    for path, was, found in compared.differences:
+        shown = may_be_shown(row, path)
+        pointer = "/" + "/".join(str(part) for part in path)
+        told.append(Difference(path=pointer, was=was if shown else None, found=found if shown else None))
+    return Replayed(equal=not told, n_compared=compared.n, differences=told, changed=changed)
+
+
+async def _verdict_of(context: Context, request: ReplayVerdict) -> str:
+    if (request.verdict_id is None) == (request.package_id is None):
+        raise Invalid("give either verdict_id or package_id", path="/data")
+    verdict_id, path = request.verdict_id, "/data/verdict_id"
+    if request.package_id is not None:
+        path = "/data/package_id"
+        package = await packages.get(context.database, request.package_id)
+        if package is None:
+            raise NotFound("there is no such package", path=path)
+        verdict_id = package.verdict_id
+    if verdict_id is None:
+        raise NotFound("no verdict stands behind that package", path=path)
+    task = await tasks.load(context, verdict_id, VERDICT, path)
+    if task.status != "completed":
+        raise Conflict(f"the verdict is {task.status}; a replay needs a completed one", path=path)
+    return (await _stored(context, verdict_id, path)).id
+
+
+async def _stored(context: Context, verdict_id: str, path: str = "/data/verdict_id") -> VerdictRow:
+    row = await verdicts.get(context.database, verdict_id)
+    if row is None:
+        raise NotFound(f"there is no verdict {verdict_id!r}", path=path)
+    if "boundary_ms" not in row.evidence:
+        raise Conflict("an earlier version gave that verdict and kept too little of it for a replay", path=path)
+    return row
+
+
+def _reply(context: Context, row: TaskRow) -> ReplayReply:
+    progress, _ = tasks.live_progress(context, row)
+    reply = ReplayReply(
+        task_id=row.id,
+        verdict_id=tasks.request_of(row, ReplayTask).verdict_id,
+        status=row.status,
+        progress=progress,
+        error=row.error,
+    )
+    if row.status != "completed" or row.result is None:
+        return reply
+    came_to = msgspec.json.decode(row.result, type=Replayed)
+    return msgspec.structs.replace(reply, **msgspec.structs.asdict(came_to))
