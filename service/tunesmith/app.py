@@ -37,6 +37,7 @@ from tunesmith.services import (
     packages,
     replays,
     reports,
+    schedules,
     search_tasks,
     server,
     session_plans,
@@ -119,6 +120,9 @@ ROUTES: dict[str, Route] = {
     "session.list": Route(sessions.list_all),
     "session.results": Route(sessions.results),
     "session.clean": Route(sessions.clean),
+    "schedule.create": Route(schedules.create),
+    "schedule.list": Route(schedules.list_all),
+    "schedule.delete": Route(schedules.delete),
     "walkforward.start": Route(walkforwards.start),
     "walkforward.status": Route(walkforwards.status),
     "verdict.status": Route(verdicts.status),
@@ -171,6 +175,7 @@ class Daemon:
         async with AsyncExitStack() as stack:
             context = await self._open(stack)
             n_resumed = await context.tasks.recover()
+            await schedules.load(context)
             doors = await self._open_doors(stack, context)
             context.doors.update(doors)
             file = self.settings.data_dir / DOORS_FILE

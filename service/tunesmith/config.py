@@ -134,6 +134,12 @@ class Sources(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout_s: Positive = 10.0
 
 
+class Schedules(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Searches that are made again and again: a JSON file with a list of `schedule.create` requests; empty for none."""
+
+    file: str = ""
+
+
 class Log(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`format` auto means human on a terminal and JSON elsewhere."""
 
@@ -153,6 +159,7 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: Cache = Cache()
     sources: Sources = Sources()
     retention: Retention = Retention()
+    schedules: Schedules = Schedules()
     log: Log = Log()
 
     @property
