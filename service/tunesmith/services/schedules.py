@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +74,7 @@ async def load(context: Context) -> int:
         known = await schedules.get(context.database, row.id)
         same = known is not None and (known.every, known.cron, known.search) == (row.every, row.cron, row.search)
         if not same:
-            await context.database.write(lambda conn, row=row: schedules.put(conn, row))
+            await context.database.write(functools.partial(schedules.put, schedule=row))
     return len(asked)
 
 
