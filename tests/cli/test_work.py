@@ -15,6 +15,7 @@ import pytest
 
 from cli.command import COMMAND, environment, read, run, said
 from journeys.daemon import wait_until
+from journeys.edges import plant
 
 RULE = "ma_cross_v1.0"
 EDGE = ("-r", "fast_period=2:20", "-r", "slow_period=10:60:5", "-r", "signal_threshold=0.0", "--method", "grid")
@@ -56,7 +57,7 @@ def test_results_are_a_table_sorted_by_the_metric_that_was_asked_for(search: dic
     drawdowns = [trial["metrics"]["max_drawdown"] for trial in trials]
     assert drawdowns == sorted(drawdowns)
     refused = run("results", task_id, "--sort", "sharp", "--data-dir", folder)
-    assert (refused.returncode, "did you mean 'sharpe'" in said(refused)) == (1, True)
+    assert (refused.returncode, "'sharp' is no metric; there are total_return" in said(refused)) == (1, True)
 
 
 def test_tasks_are_listed_and_their_logs_shown(search: dict[str, Any], folder: Path) -> None:
@@ -80,7 +81,7 @@ def test_a_backtest_shows_its_report(folder: Path) -> None:
     assert (report["start_date"][:10], report["end_date"][:10]) == ("2024-02-01", "2024-03-01")
     again = run("results", report["task_id"], "--data-dir", folder)
     assert report["report_id"] in again.stdout
-    looked = read("backtest", "PLANTED/USDT", RULE, "--holdout", "--data-dir", folder)
+    looked = read("backtest", "BTC/USDT", RULE, "--holdout", "--data-dir", folder)
     assert looked["used_holdout"] is True
 
 
@@ -88,29 +89,45 @@ def test_a_verdict_that_is_no_approval_has_an_exit_code_of_its_own(search: dict[
     refused = run("approve", search["optimization_id"], "--min-sharpe", "50", "--data-dir", folder)
     assert refused.returncode == 4
     assert "rejected" in refused.stdout
-    assert "broken" in refused.stdout
+    assert "not met" in refused.stdout
     [verdict_id] = re.findall(r"\((vd-\w+)\)", refused.stdout)
     assert run("status", verdict_id, "--data-dir", folder).returncode == 4
     approved = run("approve", search["optimization_id"], "--data-dir", folder)
     assert (approved.returncode, "verdict  approved" in approved.stdout) == (0, True)
+    assert "grade    proven" in approved.stdout
+    assert "p at most 0.05" in said(approved)
+    assert "hidden" not in approved.stdout
+
+
+def test_a_search_that_is_no_better_than_the_package_in_force_is_refused_without_the_holdouts_numbers(
+    search: dict[str, Any], folder: Path
+) -> None:
+    again = run("optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
+    assert again.returncode == 4
+    assert "better than the package in force is not met" in said(again)
+    holdout = [line.split() for line in again.stdout.splitlines() if " holdout  " in line]
+    assert len(holdout) > 5
+    assert [words for words in holdout if "hidden" not in words] == []
 
 
 def test_packages_are_listed_shown_by_their_first_characters_heard_and_revoked(folder: Path) -> None:
-    made = read("optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
+    symbol = plant(folder)
+    made = read("optimize", symbol, RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
+    assert made["verdict"]["grade"] == "proven"
     package_id = made["verdict"]["parameter_package"]["package_id"]
-    listed = run("packages", "list", "--symbol", "PLANTED/USDT", "--in-force", "--data-dir", folder)
+    listed = run("packages", "list", "--symbol", symbol, "--in-force", "--data-dir", folder)
     assert package_id[:12] in listed.stdout
     shown = run("packages", "show", package_id[:12], "--data-dir", folder)
     assert package_id in shown.stdout
     assert "in force" in shown.stdout
-    heard = run("listen", "PLANTED/USDT", "--count", "1", "--timeout", "20", "--data-dir", folder)
+    heard = run("listen", symbol, "--count", "1", "--timeout", "20", "--data-dir", folder)
     assert (heard.returncode, package_id[:12] in heard.stdout) == (0, True)
     revoked = run("packages", "revoke", package_id[:12], "--reason", "a trial", "--data-dir", folder)
     assert (revoked.returncode, "is revoked" in revoked.stdout) == (0, True)
     assert run("packages", "revoke", package_id, "--data-dir", folder).returncode == 1
     assert "revoked: a trial" in run("packages", "show", package_id, "--data-dir", folder).stdout
     [event] = run(
-        "listen", "PLANTED/USDT", "--count", "1", "--timeout", "20", "--json", "--data-dir", folder
+        "listen", symbol, "--count", "1", "--timeout", "20", "--json", "--data-dir", folder
     ).stdout.splitlines()
     assert (json.loads(event)["kind"], json.loads(event)["reason"]) == ("revoked", "a trial")
     silent = run("listen", "PLANTD/USDT", "--timeout", "0.3", "--data-dir", folder)

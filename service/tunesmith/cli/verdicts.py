@@ -9,7 +9,7 @@ import typer
 from tunesmith.cli import FAILED, NOT_APPROVED
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import Line, talks
-from tunesmith.cli.tables import metric, params, show_facts, show_table
+from tunesmith.cli.tables import fill_text, metric, params, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow, kind_of
 from tunesmith.errors import Conflict, Invalid, NotFound
 
@@ -22,6 +22,18 @@ MinTrades = Annotated[int | None, typer.Option(help="Least closed trades.", meta
 MinWinRate = Annotated[float | None, typer.Option(help="Least share of winning trades.", metavar="X")]
 MinProfitFactor = Annotated[float | None, typer.Option(help="Least gross profit over gross loss.", metavar="X")]
 
+_CHANCES = {"reality_check", "permutations", "holdout", "combined"}
+"""Checks whose value is a probability."""
+_METRICS = {
+    "return": "total_return",
+    "net_return": "total_return",
+    "holdout_return": "total_return",
+    "drawdown": "max_drawdown",
+    "trades": "n_trades",
+    "holdout_trades": "n_trades",
+    "budget": "n_trades",
+}
+"""As which metric a check's value is written."""
 _ASK_S = 5.0
 _SHORT_ID = 12
 
@@ -89,19 +101,9 @@ def show_verdict(verdict: dict[str, Any]) -> None:
             "grade": verdict["grade"],
         }
     )
-    rows = [
-        (
-            check["name"],
-            check["segment"].replace("_", " "),
-            check["asks"],
-            metric(_metric_of(check["name"]), check["value"]),
-            "kept" if check["passed"] else "broken",
-        )
-        for check in verdict["checks"]
-    ]
-    if rows:
+    if verdict["checks"]:
         typer.echo("")
-        show_table(("check", "segment", "asks", "value", ""), rows, right=("value",))
+        show_checks(verdict["checks"])
     if package is not None:
         typer.echo("")
         show_facts(
@@ -115,17 +117,40 @@ def show_verdict(verdict: dict[str, Any]) -> None:
         )
 
 
+def show_checks(checks: list[dict[str, Any]]) -> None:
+    """Print a verdict's checks; what the hold-out showed is hidden until there is an approval."""
+    hidden = [check for check in checks if check["value"] is None and check["segment"] in ("holdout", "all")]
+    rows = [
+        (
+            check["name"],
+            check["segment"].replace("_", " "),
+            f"{check['asks']}, p at most {check['threshold']:.2g}" if check["name"] in _CHANCES else check["asks"],
+            "hidden" if check in hidden else _value(check),
+            "met" if check["passed"] else "not met",
+        )
+        for check in checks
+    ]
+    show_table(("check", "segment", "asks", "value", ""), rows, right=("value",))
+    if hidden:
+        typer.echo(
+            "\n" + fill_text("What a hold-out shows stays hidden until an approval, so that nobody tunes to it.")
+        )
+
+
+def _value(check: dict[str, Any]) -> str:
+    name, value = check["name"], check["value"]
+    if value is not None and name in _CHANCES:
+        return f"p {value:.2g}"
+    bound = name.removeprefix("min_").removeprefix("max_").removeprefix("costs_")
+    return metric(_METRICS.get(bound, bound), value)
+
+
 def end_with(verdict: dict[str, Any]) -> None:
     """End the command with the exit code that a verdict means, unless it is an approval or under way."""
     if verdict["status"] in ("failed", "cancelled"):
         raise typer.Exit(FAILED)
     if verdict["status"] == "completed" and not verdict["approved"]:
         raise typer.Exit(NOT_APPROVED)
-
-
-def _metric_of(check: str) -> str:
-    name = check.removeprefix("min_").removeprefix("max_")
-    return {"return": "total_return", "drawdown": "max_drawdown", "trades": "n_trades"}.get(name, name)
 
 
 def _subject(line: Line, task_id: str) -> dict[str, str]:
