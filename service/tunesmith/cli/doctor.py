@@ -38,7 +38,7 @@ from tunesmith.errors import Invalid
 
 app = new_app()
 
-_MODULES = {"pyzmq": "zmq", "prometheus-client": "prometheus_client", "vectorbt": "vectorbt"}
+_MODULES = {"pyzmq": "zmq", "scikit-learn": "sklearn", "prometheus-client": "prometheus_client", "vectorbt": "vectorbt"}
 _RUST = "vectorbt_rust"
 _WORKER_TIMEOUT_S = 240.0
 _INSTALL = "pip install 'tunesmith[service]'"
