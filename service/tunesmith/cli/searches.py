@@ -61,7 +61,7 @@ def optimize(
     ] = None,
     stop: Stop = None,
     warm_start: Annotated[
-        str | None, typer.Option(help="Search whose best points are tried first.", metavar="ID")
+        str | None, typer.Option(help="Search whose best points a learning method tries first.", metavar="ID")
     ] = None,
     aggregate: Annotated[
         Literal["mean", "median", "minimum"] | None,
