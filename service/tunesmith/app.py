@@ -134,6 +134,8 @@ ROUTES: dict[str, Route] = {
     "package.get": Route(packages.get),
     "package.list": Route(packages.list_all),
     "package.revoke": Route(packages.revoke),
+    "package.rollback": Route(packages.roll_back),
+    "package.ack": Route(packages.acknowledge),
     "report.get": Route(reports.get),
     "report.list": Route(reports.list_all),
     "task.list": Route(tasks.list_all),

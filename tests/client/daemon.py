@@ -15,6 +15,7 @@ from tunesmith.config import Events, Limits
 from tunesmith.domain.messages.backtests import BacktestStarted, StartBacktest
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.optimizations import OptimizationStarted, StartOptimization
+from tunesmith.domain.messages.packages import AcknowledgePackage, PackageAck
 from tunesmith.domain.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot, Ping, Pong
 from tunesmith.domain.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
 from tunesmith.errors import Busy, TunesmithError
@@ -116,6 +117,18 @@ class FakeDaemon:
             optimization_id="opt-1", status="pending", progress=0.0, method="grid", n_trials=len(request.param_ranges)
         )
 
+    async def acknowledge(self, request: AcknowledgePackage, call: Call) -> PackageAck:
+        self.asked["package.ack"] += 1
+        return PackageAck(
+            package_id=request.package_id,
+            user=call.user,
+            client=call.client or "",
+            outcome=request.outcome,
+            reason=request.reason,
+            time="t",
+            runs=request.outcome == "applied",
+        )
+
     async def approve(self, request: ApproveStrategy, call: Call) -> VerdictReply:
         return VerdictReply(verdict_id="vd-1", status="running", progress=0.5)
 
@@ -158,6 +171,7 @@ class FakeDaemon:
             "optimization.start": self.optimize,
             "strategy.approve": self.approve,
             "verdict.get": self.verdict,
+            "package.ack": self.acknowledge,
             "events.snapshot": self.snapshot,
             "events.replay": self.replay,
         }

@@ -408,3 +408,15 @@ def test_a_late_bot_does_not_wait_for_a_heartbeat() -> None:
             assert time.monotonic() - began < 2
 
         run(daemon, test)
+
+
+def test_a_bot_says_what_became_of_a_package_with_either_client(daemon: FakeDaemon) -> None:
+    async def test(client: AsyncClient) -> None:
+        said = await client.acknowledge(A, "refused", reason="a position is open")
+        assert (said.package_id, said.outcome, said.reason, said.runs) == (A, "refused", "a position is open", False)
+
+    run(daemon, test)
+    with Client(daemon.requests, daemon.events, name="bot-1") as client:
+        said = client.acknowledge(A)
+        assert (said.client, said.outcome, said.runs) == ("bot-1", "applied", True)
+    assert daemon.asked["package.ack"] == 2

@@ -71,11 +71,12 @@ ROWS = (
     Row("approve", "Ask for the verdict on a search or a backtest.", f"{_CLI}.verdicts", _WORK),
     Row(
         "packages",
-        "List, show and revoke parameter packages.",
+        "List, show, roll back and revoke parameter packages.",
         section=_OUT,
         rows=(
             Row("list", "List packages, newest first.", f"{_CLI}.packages"),
             Row("show", "Show a package.", f"{_CLI}.packages"),
+            Row("rollback", "Go back to the package before.", f"{_CLI}.packages"),
             Row("revoke", "Take a package out of force, for every bot at once.", f"{_CLI}.packages"),
         ),
     ),

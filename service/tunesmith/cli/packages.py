@@ -9,7 +9,7 @@ import typer
 
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import Line, talks
-from tunesmith.cli.tables import metric, moment, params, show_facts, show_table
+from tunesmith.cli.tables import fill_text, metric, moment, params, show_facts, show_table
 from tunesmith.errors import Invalid, NotFound
 
 app = new_app()
@@ -54,6 +54,10 @@ def list_(
             )
         )
     show_table(("package", "market", "strategy", "grade", "state", "valid until"), rows)
+    for reply in found["packages"]:
+        bots = _bots(reply["acks"])
+        if bots:
+            typer.echo(fill_text(f"{reply['package']['package_id'][:_SHORT_ID]} {bots}", indent="  "))
     if found["total"] > len(rows):
         typer.echo(f"… of {found['total']:,} in all (--limit)")
 
@@ -82,6 +86,7 @@ def show(line: Line, id: PackageId) -> None:
             + params(package["costs"]),
             "supersedes": package["supersedes"] and package["supersedes"][:_SHORT_ID],
             "verdict": found["verdict_id"],
+            "bots": _bots(found["acks"]) or None,
         }
     )
     typer.echo("")
@@ -91,6 +96,25 @@ def show(line: Line, id: PackageId) -> None:
     ]
     headings = [segment.replace("_", " ") for segment in segments]
     show_table(("", *headings), rows, right=headings)
+
+
+@app.command()
+@talks
+def rollback(
+    line: Line,
+    id: PackageId,
+    reason: Annotated[str | None, typer.Option(help="Why; it is logged.")] = None,
+) -> None:
+    """Go back from a package to the one before it, which bots get as a new one that is valid as long as it was."""
+    found = line.ask("package.rollback", {"package_id": full_id(line, id), "reason": reason})
+    if line.as_json:
+        line.print_json(found)
+        return
+    package = found["package"]
+    typer.echo(
+        f"{package['package_id'][:_SHORT_ID]} for {package['symbol']} {package['timeframe']} is in force: "
+        f"{params(package['params'])}"
+    )
 
 
 @app.command()
@@ -110,6 +134,16 @@ def revoke(
             f"{package['package_id'][:_SHORT_ID]} for {package['symbol']} {package['timeframe']} is revoked; "
             "bots that listen were told."
         )
+
+
+def _bots(acks: list[dict[str, Any]]) -> str:
+    """Who runs a package, who did, and who refused it and why; empty where no bot has said anything."""
+    said: dict[str, list[str]] = {"is run by": [], "was run by": [], "is refused by": []}
+    for ack in acks:
+        what = "is refused by" if ack["outcome"] == "refused" else "is run by" if ack["runs"] else "was run by"
+        why = f" ({ack['reason']})" if ack["reason"] else ""
+        said[what].append((ack["client"] or ack["user"]) + why)
+    return "; ".join(f"{what} {', '.join(bots)}" for what, bots in said.items() if bots)
 
 
 def full_id(line: Line, beginning: str) -> str:

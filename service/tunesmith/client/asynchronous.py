@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Collection, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import zmq
@@ -18,7 +18,7 @@ from tunesmith.client.streams import EventStream, PackageEvents, Packages
 from tunesmith.domain.messages.backtests import BacktestStarted
 from tunesmith.domain.messages.events import TaskDone
 from tunesmith.domain.messages.optimizations import OptimizationStarted
-from tunesmith.domain.messages.packages import PackageReply
+from tunesmith.domain.messages.packages import PackageAck, PackageReply
 from tunesmith.domain.messages.server import Pong
 from tunesmith.domain.messages.verdicts import VerdictReply
 from tunesmith.domain.topics import done_topic
@@ -135,6 +135,18 @@ class AsyncClient:
         """The newest package in force, of any grade; raises `NotFound` when there is none."""
         data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id}
         return _typed(PackageReply, await self.request("package.latest", data))
+
+    async def acknowledge(
+        self,
+        package_id: str,
+        outcome: Literal["applied", "refused"] = "applied",
+        *,
+        reason: str = "",
+        id: str | None = None,
+    ) -> PackageAck:
+        """Say what became of a package here, so that its operators see who runs what; `name` tells the bots apart."""
+        data = {"package_id": package_id, "outcome": outcome, "reason": reason}
+        return _typed(PackageAck, await self.request("package.ack", data, id=id))
 
     def packages(
         self,

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Collection, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from tunesmith.client.asynchronous import DEADLINE_S, EVENTS, REQUESTS, AsyncClient
 from tunesmith.client.packages import PackageEvent
@@ -14,7 +14,7 @@ from tunesmith.client.streams import Follow, PackageEvents, Packages
 from tunesmith.domain.messages.backtests import BacktestStarted
 from tunesmith.domain.messages.events import TaskDone
 from tunesmith.domain.messages.optimizations import OptimizationStarted
-from tunesmith.domain.messages.packages import PackageReply
+from tunesmith.domain.messages.packages import PackageAck, PackageReply
 from tunesmith.domain.messages.server import Pong
 from tunesmith.domain.messages.verdicts import VerdictReply
 
@@ -100,6 +100,17 @@ class Client:
     def latest_package(self, symbol: str, timeframe: str | None = None, strategy_id: str | None = None) -> PackageReply:
         """The newest package in force, of any grade; raises `NotFound` when there is none."""
         return self._run(self._client.latest_package(symbol, timeframe, strategy_id))
+
+    def acknowledge(
+        self,
+        package_id: str,
+        outcome: Literal["applied", "refused"] = "applied",
+        *,
+        reason: str = "",
+        id: str | None = None,
+    ) -> PackageAck:
+        """Say what became of a package here, so that its operators see who runs what; `name` tells the bots apart."""
+        return self._run(self._client.acknowledge(package_id, outcome, reason=reason, id=id))
 
     def packages(
         self,

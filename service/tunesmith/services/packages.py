@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+import structlog
 
 from tunesmith import telemetry
 from tunesmith.domain.canonical import canonical_hash
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.envelope import Grade
 from tunesmith.domain.messages.packages import (
+    AcknowledgePackage,
     GetPackage,
     LatestPackage,
     ListPackages,
     Package,
+    PackageAck,
     PackageList,
     PackageReply,
     RevokePackage,
+    RollbackPackage,
 )
 from tunesmith.domain.messages.verdicts import Apply, Check, VerdictStatus
 from tunesmith.domain.topics import package_topic
@@ -29,10 +33,13 @@ from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Prepared
 from tunesmith.services.once import Change
 from tunesmith.services.work import Assignment
-from tunesmith.storage import outbox, packages
-from tunesmith.storage.clock import iso
-from tunesmith.storage.connections import Connection
+from tunesmith.storage import acks, outbox, packages
+from tunesmith.storage.acks import AckRow, LastAck
+from tunesmith.storage.clock import iso, now
+from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.packages import PackageRow
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
     return Package(package_id=canonical_hash(fields), **fields)
 
 
-async def publish(conn: Connection, package: Package, *, verdict_id: str, report_id: str) -> None:
+async def publish(conn: Connection, package: Package, *, verdict_id: str | None, report_id: str) -> None:
     """Store a package and its event, in the transaction that stored its verdict; it goes out after the commit."""
     topic = package_topic(package.symbol, package.timeframe, package.strategy_id)
     seq, _ = await outbox.append(conn, topic, "package.approved", package.symbol, msgspec.to_builtins(package))
@@ -116,12 +123,12 @@ async def latest(context: Context, request: LatestPackage, call: Call) -> Packag
     )
     if row is None:
         raise NotFound(f"no package for {request.symbol} is in force", path="/data/symbol")
-    return _reply(row)
+    return await _reply(context.database, row)
 
 
 async def get(context: Context, request: GetPackage, call: Call) -> PackageReply:
     """A package, whatever its state. `not_found`."""
-    return _reply(await _load(context, request.package_id))
+    return await _reply(context.database, await _load(context, request.package_id))
 
 
 async def list_all(context: Context, request: ListPackages, call: Call) -> PackageList:
@@ -135,7 +142,7 @@ async def list_all(context: Context, request: ListPackages, call: Call) -> Packa
         limit=request.limit,
         offset=request.offset,
     )
-    return PackageList(packages=[_reply(row) for row in rows], total=total)
+    return PackageList(packages=await _replies(context.database, rows), total=total)
 
 
 async def revoke(context: Context, request: RevokePackage, call: Call) -> Change:
@@ -147,9 +154,57 @@ async def revoke(context: Context, request: RevokePackage, call: Call) -> Change
         if changed is None:
             raise Conflict("the package is revoked already", path="/data/package_id")
         await announce_withdrawn(conn, "package.revoked", [(changed, request.reason)])
-        return _reply(changed)
+        return await _reply(conn, changed)
 
     return Change(apply, after=lambda: telemetry.PACKAGES.labels("revoked").inc())
+
+
+async def roll_back(context: Context, request: RollbackPackage, call: Call) -> Change:
+    """Put the package before into force again, as a new one that supersedes this and is valid as long as it was.
+
+    `not_found`, `conflict` when another one is in force by now, or the one before is revoked, over or not there.
+    """
+
+    async def apply(conn: Connection) -> PackageReply:
+        row = await _load_from(conn, request.package_id)
+        before = await _before(conn, row)
+        created = now()
+        kept = {name: value for name, value in before.doc.items() if name != "package_id"}
+        fields = {**kept, "valid_from": created, "created_at": created, "supersedes": row.id}
+        package = Package(package_id=canonical_hash(fields), **fields)
+        await publish(conn, package, verdict_id=before.verdict_id, report_id=before.backtest_id)
+        logger.info("package rolled back", of=row.id, to=before.id, user=call.user, reason=request.reason)
+        return await _reply(conn, await _load_from(conn, package.package_id))
+
+    return Change(apply, after=lambda: telemetry.PACKAGES.labels("approved").inc())
+
+
+async def acknowledge(context: Context, request: AcknowledgePackage, call: Call) -> Change:
+    """Keep what a bot did with a package, whatever the package's state. `not_found`."""
+    package = await _load(context, request.package_id)
+    ack = AckRow(
+        package_id=package.id,
+        venue=package.venue,
+        symbol=package.symbol,
+        timeframe=package.timeframe,
+        strategy_id=package.strategy_id,
+        user=call.user,
+        client=call.client or "",
+        outcome=request.outcome,
+        reason=request.reason,
+        time=now(),
+    )
+
+    async def apply(conn: Connection) -> PackageAck:
+        await acks.create(conn, ack)
+        [said] = [
+            each
+            for each in await acks.of_packages(conn, [package.id])
+            if (each.user, each.client) == (ack.user, ack.client)
+        ]
+        return _told(said)
+
+    return Change(apply)
 
 
 async def announce_withdrawn(
@@ -171,18 +226,53 @@ async def announce_withdrawn(
             await outbox.append(conn, topic, "package.approved", left.symbol, left.doc)
 
 
+async def _before(conn: Connection, row: PackageRow) -> PackageRow:
+    """The package that `row` superseded, fit to be in force again."""
+    path = "/data/package_id"
+    standing = await packages.standing(conn, row.venue, row.symbol, row.timeframe, row.strategy_id)
+    if standing is not None and standing.id != row.id:
+        raise Conflict(f"{standing.id} is in force by now; that is the one to go back from", path=path)
+    before = await packages.get(conn, row.doc["supersedes"]) if row.doc["supersedes"] else None
+    if before is None:
+        raise Conflict("there was no package before it; revoke it instead", path=path)
+    if before.revoked_at is not None:
+        raise Conflict(f"the package before it is revoked: {before.revoked_reason}", path=path)
+    if before.valid_until <= now():
+        raise Conflict(f"the package before it was valid until {before.valid_until}", path=path)
+    return before
+
+
 async def _load(context: Context, package_id: str) -> PackageRow:
-    row = await packages.get(context.database, package_id)
+    return await _load_from(context.database, package_id)
+
+
+async def _load_from(source: Source, package_id: str) -> PackageRow:
+    row = await packages.get(source, package_id)
     if row is None:
         raise NotFound("there is no such package", path="/data/package_id")
     return row
 
 
-def _reply(row: PackageRow) -> PackageReply:
-    return PackageReply(
-        package=msgspec.convert(row.doc, Package),
-        state=row.state(),
-        verdict_id=row.verdict_id,
-        seq=row.seq,
-        revoked_reason=row.revoked_reason,
-    )
+async def _reply(source: Source, row: PackageRow) -> PackageReply:
+    return (await _replies(source, [row]))[0]
+
+
+async def _replies(source: Source, rows: Sequence[PackageRow]) -> list[PackageReply]:
+    said: dict[str, list[PackageAck]] = {row.id: [] for row in rows}
+    for ack in await acks.of_packages(source, list(said)):
+        said[ack.package_id].append(_told(ack))
+    return [
+        PackageReply(
+            package=msgspec.convert(row.doc, Package),
+            state=row.state(),
+            verdict_id=row.verdict_id,
+            seq=row.seq,
+            revoked_reason=row.revoked_reason,
+            acks=said[row.id],
+        )
+        for row in rows
+    ]
+
+
+def _told(ack: LastAck) -> PackageAck:
+    return PackageAck(**{name: getattr(ack, name) for name in PackageAck.__struct_fields__})

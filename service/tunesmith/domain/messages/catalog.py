@@ -85,6 +85,8 @@ MESSAGES: dict[str, MessageType] = {
         MessageType("package.get", packages.GetPackage, packages.PackageReply),
         MessageType("package.list", packages.ListPackages, packages.PackageList),
         MessageType("package.revoke", packages.RevokePackage, packages.PackageReply, True, "operator"),
+        MessageType("package.rollback", packages.RollbackPackage, packages.PackageReply, True, "operator"),
+        MessageType("package.ack", packages.AcknowledgePackage, packages.PackageAck, True),
         MessageType("report.get", backtests.GetReport, backtests.Report),
         MessageType("report.list", backtests.ListReports, backtests.ReportList),
         MessageType("task.list", tasks.ListTasks, tasks.TaskList),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -10,6 +10,7 @@ from tunesmith.domain.messages.envelope import Grade, Id, Limit, Offset, Reply, 
 from tunesmith.domain.messages.verdicts import Apply
 
 PackageId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?![\s\S])", description="sha256 in hexadecimal")]
+Outcome = Literal["applied", "refused"]
 
 
 class Package(Reply, frozen=True, kw_only=True):
@@ -70,14 +71,42 @@ class RevokePackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] = "revoked by an operator"
 
 
+class RollbackPackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`package.rollback`: back from this package to the one before it, which bots get as a new one."""
+
+    package_id: PackageId
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] = "rolled back by an operator"
+
+
+class AcknowledgePackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`package.ack`: a bot says what it did with a package; the newest counts."""
+
+    package_id: PackageId
+    outcome: Outcome = "applied"
+    reason: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+
+class PackageAck(Reply, frozen=True, kw_only=True):
+    """What a bot last said of a package. `runs`: it applied it, and no other of the same market and strategy since."""
+
+    package_id: str
+    user: str
+    client: str
+    outcome: Outcome
+    reason: str
+    time: str
+    runs: bool
+
+
 class PackageReply(Reply, frozen=True, kw_only=True):
-    """A package and where it stands: in_force, superseded, revoked or expired."""
+    """A package and where it stands: in_force, superseded, revoked or expired; and what each bot last said of it."""
 
     package: Package
     state: str
     verdict_id: str | None
     seq: int
     revoked_reason: str | None = None
+    acks: list[PackageAck] = []
 
 
 class PackageList(Reply, frozen=True, kw_only=True):
