@@ -7,15 +7,18 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cli.command import COMMAND, environment, read, run
 from journeys.daemon import wait_until
+from journeys.edges import SEED
 from tunesmith.cli import UNREACHABLE
 from tunesmith.cli.commands import ROWS
 from tunesmith.cli.line import running_doors
+from tunesmith.cli.planted import planted_market
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
@@ -66,7 +69,9 @@ def test_every_command_of_the_readme_runs(served: Path, tmp_path: Path) -> None:
     candles = tmp_path / "user_data" / "data" / "binance"
     candles.mkdir(parents=True)
     shutil.copy(SAMPLE, candles / "ETH_USDT-1h.parquet")
-    replaced = {"BTC_USDT-1h.feather": str(SAMPLE), "user_data/data/binance": str(candles)}
+    planted = tmp_path / "planted.csv"  # an edge that is there, so that the README's approval and package come about
+    planted.write_text(planted_market(n_bars=2000, seed=SEED, bar=timedelta(hours=1)))
+    replaced = {"BTC_USDT-1h.feather": str(planted), "user_data/data/binance": str(candles)}
     ran = []
     for words in shell_commands():
         arguments = [replaced.get(word, word) for word in words]
