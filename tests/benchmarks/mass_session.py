@@ -76,6 +76,15 @@ def _proportional_mb(pid: int) -> float:
     return sum(float(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
+def _worked_s(pid: int) -> float:
+    """Processor time of a process and all below it, and of those of its children that have ended, seconds."""
+    ticks = 0
+    for member in _family(pid):
+        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 class Phases:
     """Runs steps and prints what each took."""
 
@@ -90,7 +99,7 @@ class Phases:
         return found
 
 
-def measure(dealer: Dealer, request: dict[str, Any], phases: Phases) -> dict[str, Any]:
+def measure(dealer: Dealer, request: dict[str, Any], phases: Phases, worked_s: Callable[[], float]) -> dict[str, Any]:
     """Every phase of one session; its last status."""
     plan = phases.run("plan", lambda: dealer.data("session.plan", request))
     print(f"  planned: {plan['n_trials']:,} trials in {plan['seconds']:.1f} s, {plan['disk_mb']:.0f} MB on disk")
@@ -101,7 +110,9 @@ def measure(dealer: Dealer, request: dict[str, Any], phases: Phases) -> dict[str
         dealer.data("session.execute", asked)
         return dealer.until_done("session.status", asked, 1800.0)
 
+    before_s = worked_s()
     status: dict[str, Any] = phases.run("execute and store", execute)
+    print(f"  {worked_s() - before_s:.2f} s of the processors, all processes together")
     page = phases.run("first page of results, by score", lambda: dealer.data("session.results", asked))
     phases.run("by another metric", lambda: dealer.data("session.results", {**asked, "sort": "max_drawdown"}))
     phases.run("page 1,000 of all", lambda: dealer.data("session.results", {**asked, "all": True, "offset": 50_000}))
@@ -124,10 +135,11 @@ def main() -> int:
         daemon = DaemonProcess(folder, {"TUNESMITH_WORKERS__COUNT": str(options.workers)})
         phases.run("start of the daemon", daemon.start)
         assert daemon.process is not None
-        memory = Memory(daemon.process.pid)
+        pid = daemon.process.pid
+        memory = Memory(pid)
         try:
             with Dealer(context, daemon.doors["requests"]) as dealer:
-                status = measure(dealer, request, phases)
+                status = measure(dealer, request, phases, lambda: _worked_s(pid))
         finally:
             peak_mb = memory.stop()
             daemon.stop()

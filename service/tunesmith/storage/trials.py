@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,10 +17,6 @@ from tunesmith.storage.connections import Connection, Source
 _METRICS = ", ".join(METRICS)
 _COLUMNS = f"idx, params, error, score, eligible, scores, by_symbol, {_METRICS}"
 _N_OWN = _COLUMNS.count(",") + 1 - len(METRICS)
-_INSERT = (
-    f"INSERT OR IGNORE INTO trials (optimization_id, {_COLUMNS}) "  # noqa: S608 - names from our own table
-    f"VALUES ({', '.join('?' * (1 + _N_OWN + len(METRICS)))})"
-)
 
 
 class TrialRow(msgspec.Struct, frozen=True):
@@ -61,21 +58,23 @@ async def insert_batch(conn: Connection, optimization_id: str, batch: Batch) -> 
     A trial that is stored already stays as it is, so that a repeated chunk does no harm.
     """
     n = len(batch.params)
-    undefined: list[None] = [None] * n
     scores = np.where(np.isfinite(batch.scores), batch.scores, np.nan)
-    rows = zip(
-        [optimization_id] * n,
-        range(batch.start, batch.start + n),
-        batch.params,
-        batch.errors,
-        _column(scores[:, 0], n),
-        batch.eligible.astype(np.int64).tolist(),
-        map(_json, scores.tolist()) if scores.shape[1] > 1 else undefined,
-        batch.by_symbol or undefined,
-        *(_column(batch.metrics[name], n) if name in batch.metrics else undefined for name in METRICS),
-        strict=True,
-    )
-    fresh = max(0, await conn.execute_many(_INSERT, rows))
+    columns: dict[str, Iterable[Any]] = {
+        "optimization_id": [optimization_id] * n,
+        "idx": range(batch.start, batch.start + n),
+        "params": batch.params,
+        "score": _column(scores[:, 0], n),
+        "eligible": batch.eligible.astype(np.int64).tolist(),
+    }
+    if any(batch.errors):
+        columns["error"] = batch.errors
+    if scores.shape[1] > 1:
+        columns["scores"] = map(_json, scores.tolist())
+    if batch.by_symbol is not None:
+        columns["by_symbol"] = batch.by_symbol
+    columns.update({name: _column(batch.metrics[name], n) for name in METRICS if name in batch.metrics})
+    rows = zip(*columns.values(), strict=True)
+    fresh = max(0, await conn.execute_many(_insert(tuple(columns)), rows))
     sql = "UPDATE optimization_tasks SET n_done = n_done + ? WHERE id = ?"
     await conn.execute(sql, (fresh, optimization_id))
     return fresh
@@ -199,6 +198,13 @@ def _trials(rows: Iterable[Any]) -> list[TrialRow]:
         )
         for row in rows
     ]
+
+
+@functools.cache
+def _insert(names: tuple[str, ...]) -> str:
+    """Columns that all of a batch leave empty are not named: each would cost as much as a number."""
+    marks = ", ".join("?" * len(names))
+    return f"INSERT OR IGNORE INTO trials ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
 
 
 async def _forget(conn: Connection, optimization_id: str, n: int) -> int:
