@@ -16,7 +16,7 @@ def test_bots_are_shown_and_a_package_is_gone_back_from(folder: Path) -> None:
     symbol, where = plant(folder), ("--data-dir", folder)
     packages = []
     for fee in ("0.001", "0.0009"):
-        backtest = read("backtest", symbol, "ma_cross_v1.0", *PARAMS, "--fee", fee, "--watch", *where)
+        backtest = read("backtest", symbol, "ma_cross_v1.0", *PARAMS, "--fee", fee, *where)
         verdict = read("approve", backtest["task_id"], *where)
         assert verdict["approved"], verdict["reason"]
         packages.append(verdict["parameter_package"]["package_id"])

@@ -111,10 +111,8 @@ def rollback(
         line.print_json(found)
         return
     package = found["package"]
-    typer.echo(
-        f"{package['package_id'][:_SHORT_ID]} for {package['symbol']} {package['timeframe']} is in force: "
-        f"{params(package['params'])}"
-    )
+    what = f"{package['package_id'][:_SHORT_ID]} for {package['symbol']} {package['timeframe']} is in force"
+    typer.echo(fill_text(f"{what}: {params(package['params'])}"))
 
 
 @app.command()
