@@ -69,6 +69,7 @@ def test_what_is_no_session_is_refused(given: dict[str, Any], ranges: list[str],
         ("a.json", "[]", "must hold the fields of a session"),
         ("a.toml", "param_ranges = {period = 3}", "one table for each strategy"),
         ("a.toml", "symbols = [", "a.toml: "),
+        ("a.toml", "symbol = 'BTC/USDT'", "a.toml: symbol: there is no such name; did you mean symbols?"),
     ],
 )
 def test_a_file_that_is_no_session_is_refused(tmp_path: Path, name: str, text: str, says: str) -> None:

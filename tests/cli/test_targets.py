@@ -11,6 +11,8 @@ import typer
 from tunesmith.cli.targets import is_minimized, names_of, parse_settings, parse_targets, read_stages
 from tunesmith.errors import Invalid
 
+NAMES = ("population", "acquisition", "shrink")
+
 
 @pytest.mark.parametrize(
     ("texts", "expected"),
@@ -34,13 +36,25 @@ def test_weights_that_are_not_json_are_refused_with_an_example() -> None:
 
 def test_settings_are_numbers_where_they_look_like_it() -> None:
     texts = ["population=50", "acquisition=ei", "shrink = 0.5"]
-    assert parse_settings(texts, "--option", "every=10") == {"population": 50, "acquisition": "ei", "shrink": 0.5}
+    assert parse_settings(texts, "--option", "every=10", NAMES) == {
+        "population": 50,
+        "acquisition": "ei",
+        "shrink": 0.5,
+    }
 
 
-@pytest.mark.parametrize(("texts", "says"), [(["patience"], "such as patience=3"), (["a=1", "a=2"], "twice")])
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        (["patience"], "such as patience=3"),
+        (["shrink=1", "shrink=2"], "twice"),
+        (["shrnk=1"], "did you mean shrink"),
+        (["zzz=1"], "there are population, acquisition, shrink"),
+    ],
+)
 def test_settings_that_are_none_are_refused(texts: list[str], says: str) -> None:
     with pytest.raises(typer.BadParameter, match=says):
-        parse_settings(texts, "--stop", "patience=3")
+        parse_settings(texts, "--stop", "patience=3", NAMES)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,8 @@ _GIVEN_AS = {
 _REPEATED = ("symbols", "strategies", "constraints", "conditions", "optimization_target")
 _BOUND = re.compile(r"Expected `(?:float|int)` (<=|>=|<|>) (\S+)")
 _INDEX = re.compile(r"/\d+$")
+_TYPE = re.compile(r"Expected `(int|float|bool|str)(?: \| null)?`, got `\w+`")
+_TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
 _BOUNDS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 
@@ -216,6 +218,7 @@ def _advice(error: TunesmithError) -> str:
     if "matching regex" in message:
         message = f"it must look like {_LOOKS.get(_INDEX.sub('', field), 'a name: 1 to 64 of A-Z a-z 0-9 . _ : -')}"
     message = _BOUND.sub(lambda found: f"it must be {_BOUNDS[found[1]]} {found[2].removesuffix('.0')}", message)
+    message = _TYPE.sub(lambda found: f"it must be {_TYPES[found[1]]}", message)
     if field.startswith("param_ranges/") and message.endswith("is not a number"):
         message = f"{message}\n{WHAT_IS_A_RANGE}"
     lines = [message]

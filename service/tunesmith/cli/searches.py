@@ -25,10 +25,13 @@ from tunesmith.cli.targets import (
 from tunesmith.cli.tasks import finish_watching
 from tunesmith.cli.verdicts import Criteria, MaxDrawdown, MinProfitFactor, MinReturn, MinSharpe, MinTrades, MinWinRate
 from tunesmith.cli.watching import kind_of
-from tunesmith.domain.methods import Method
+from tunesmith.domain.methods import Method, MethodOptions
+from tunesmith.domain.stop_rules import StopRules
 from tunesmith.errors import Conflict
 
 app = new_app()
+
+_PLAIN_OPTIONS = tuple(name for name in MethodOptions.__struct_fields__ if name != "stages")
 
 Watch = Annotated[bool, typer.Option("--watch", help="Stay, show progress and the result.")]
 Ranges = Annotated[
@@ -98,7 +101,10 @@ def optimize(
     data |= symbols_of(symbol) | {"strategy_id": strategy, "param_ranges": parse_ranges(ranges or ())}
     data |= {"optimization_target": parse_targets(target or ()), "method": method, "max_iterations": iterations}
     data |= {"seed": seed, "constraints": constraint, "conditions": condition, "options": _options(option, stages)}
-    data |= {"stop": parse_settings(stop or (), "--stop", "patience=3") or None, "warm_start": warm_start}
+    data |= {
+        "stop": parse_settings(stop or (), "--stop", "patience=3", StopRules.__struct_fields__) or None,
+        "warm_start": warm_start,
+    }
     data |= {"aggregate": aggregate, "parallel": parallel, "approve": criteria if approve else None}
     started = line.ask("optimization.start", data)
     say_started(line, started, watch)
@@ -156,7 +162,7 @@ def symbols_of(text: str) -> dict[str, Any]:
 
 
 def _options(option: list[str] | None, stages: Path | None) -> dict[str, Any] | None:
-    options = parse_settings(option or (), "--option", "population=50")
+    options = parse_settings(option or (), "--option", "population=50", _PLAIN_OPTIONS)
     if stages is not None:
         options["stages"] = read_stages(stages)
     return options or None

@@ -9,7 +9,8 @@ from typing import Any
 import typer
 
 from tunesmith.cli.ranges import WHAT_IS_A_RANGE, parse_range, ranges_of
-from tunesmith.cli.targets import read_table
+from tunesmith.cli.targets import read_table, unknown
+from tunesmith.domain.messages.sessions import GenerateSession
 from tunesmith.errors import Invalid
 
 _EXAMPLE = "-r fast_period=5:60, or with several strategies -r ma_cross_v1.0.fast_period=5:60"
@@ -20,6 +21,9 @@ def read_session(file: Path) -> dict[str, Any]:
     found = read_table(file)
     if not isinstance(found, dict):
         raise Invalid(f"{file}: it must hold the fields of a session, such as symbols and strategies")
+    for name in found:
+        if name not in GenerateSession.__struct_fields__:
+            raise Invalid(f"{file}: {name}: {unknown(name, GenerateSession.__struct_fields__)}")
     tables = found.get("param_ranges", {})
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise Invalid(f"{file}: param_ranges holds one table for each strategy, such as [param_ranges.rsi_reversion]")

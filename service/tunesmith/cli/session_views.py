@@ -17,6 +17,7 @@ from tunesmith.cli.watching import ENDED, follow
 app = new_app()
 
 SessionId = Annotated[str, typer.Argument(help="The session's id, as session_….", metavar="ID")]
+_CLEAN_DEADLINE_S = 120.0
 _SHOWN = ("sharpe", "total_return", "max_drawdown", "n_trades")
 _SHORT = {"total_return": "return", "max_drawdown": "drawdown", "n_trades": "trades"}
 
@@ -111,7 +112,7 @@ def clean(
     if not yes and sys.stdin.isatty() and not typer.confirm(f"Delete {which}, with the trials?", err=True):
         typer.echo("Nothing was deleted.", err=True)
         raise typer.Exit(FAILED)
-    found = line.ask("session.clean", {"session_id": session, "days": days})
+    found = line.ask("session.clean", {"session_id": session, "days": days}, deadline_s=_CLEAN_DEADLINE_S)
     if line.as_json:
         line.print_json(found)
     else:

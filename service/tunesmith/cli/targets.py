@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 from collections.abc import Sequence
@@ -51,13 +52,15 @@ def parse_targets(texts: Sequence[str]) -> Any:
     return targets[0] if len(targets) == 1 else targets or None
 
 
-def parse_settings(texts: Sequence[str], option: str, example: str) -> dict[str, Any]:
-    """NAME=VALUE, each once; raises `typer.BadParameter`."""
+def parse_settings(texts: Sequence[str], option: str, example: str, known: Sequence[str]) -> dict[str, Any]:
+    """NAME=VALUE, each once and of the `known` names; raises `typer.BadParameter`."""
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not (name and equals and value):
             raise typer.BadParameter(f"{option} {text!r} is not NAME=VALUE, such as {example}")
+        if name not in known:
+            raise typer.BadParameter(f"{option} {name}: {unknown(name, known)}")
         if name in found:
             raise typer.BadParameter(f"{option} {name} is there twice")
         found[name] = scalar(value)
@@ -82,6 +85,14 @@ def read_table(file: Path) -> Any:
         raise Invalid(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from None
     except ValueError as error:
         raise Invalid(f"{file}: {error}") from None
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """What to say of a name that is not there."""
+    close = difflib.get_close_matches(name, known, 1)
+    return (
+        f"there is no such name; did you mean {close[0]}?" if close else f"no such name; there are {', '.join(known)}"
+    )
 
 
 def names_of(target: Any) -> list[str]:

@@ -76,6 +76,8 @@ def _left(status: dict[str, Any]) -> str:
 
 def _leave(task_id: str) -> NoReturn:
     kind = kind_of(task_id).name
-    what, command = ("session", "session status") if kind == "session" else ("task", "status")
-    typer.echo(f"\nThe {what} goes on. Come back with: tunesmith {command} {task_id} --watch", err=True)
+    if kind == "session":
+        typer.echo(f"\nThe session goes on. Come back with:\ntunesmith session status {task_id} --watch", err=True)
+    else:
+        typer.echo(f"\nThe task goes on. Come back with: tunesmith status {task_id} --watch", err=True)
     raise typer.Exit(INTERRUPTED)
