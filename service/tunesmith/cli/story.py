@@ -199,8 +199,8 @@ def _beside(verdict: Mapping[str, Any]) -> Iterator[str]:
     if holding:
         yield fill_text(
             f"buy and hold: {_percent(holding['buy_and_hold_return'])}; it was in the market "
-            f"{_percent(holding['exposure'])} of the time, Sharpe ratio {_figure(holding['sharpe'])}, of which timing "
-            f"made {_figure(holding['timing_sharpe'])}",
+            f"{_percent(holding['exposure'])} of the time, with a Sharpe ratio of {_figure(holding['sharpe'])}, and "
+            f"{_figure(holding['timing_sharpe'])} without what holding as much would have earned",
             _IN,
             _IN,
         )
