@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
 from typing import Any
 
 import pytest
 import zmq
 
+from journeys.conftest import SAMPLE
 from journeys.daemon import DaemonProcess, Dealer, wait_until
-from journeys.edges import EDGE, kept, proven
+from journeys.edges import EDGE, RULE, kept, proven, searched
+from tunesmith.cli.demo import REAL
 from tunesmith.domain.canonical import canonical_hash
+from tunesmith.storage.market import MarketStore
 
 CODE = '''"""Moving-average cross with a stop."""
 fast = Int(5, 2, 60)
@@ -195,22 +199,16 @@ def test_a_revoked_package_is_announced_and_out_of_force(
     assert reply["error"]["code"] == "not_found"
 
 
-def test_real_candles_without_an_edge_are_rejected_with_the_reason(dealer: Dealer) -> None:
-    search = dealer.data(
-        "optimization.start",
-        {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0", "method": "random", "max_iterations": 200, "seed": 3},
-    )
-    dealer.until_done("optimization.status", {"optimization_id": search["optimization_id"]})
-    verdict = dealer.verdict(
-        {
-            "strategy_id": "ma_cross_v1.0",
-            "optimization_id": search["optimization_id"],
-            "approval_criteria": {"min_sharpe": 9.0},
-        }
-    )
-    assert (verdict["approved"], verdict["verdict"]) == (False, "rejected")
-    assert "sharpe in sample" in verdict["reason"]
-    assert verdict["parameter_package"] is None
+def test_real_candles_that_show_no_edge_are_rejected_in_figures_and_their_holdout_stays_unseen(
+    daemon: DaemonProcess, dealer: Dealer
+) -> None:
+    MarketStore(daemon.folder / "market").import_file(SAMPLE, symbol="REAL/USDT", timeframe="1h", venue="demo")
+    found = searched(dealer, "REAL/USDT", param_ranges=REAL.ranges)
+    assert found["best_score"] > 3.0, "a fine backtest"
+    verdict = dealer.verdict({"strategy_id": RULE, "optimization_id": found["optimization_id"]})
+    assert (verdict["approved"], verdict["verdict"], verdict["parameter_package"]) == (False, "rejected", None)
+    assert re.search(r"on 21 of \d+ shuffled versions of this market the same search found", verdict["reason"])
+    assert {check["segment"] for check in verdict["checks"]} == {"data", "in_sample"}
 
 
 @pytest.mark.parametrize("door", ["zeromq", "http"])
