@@ -34,7 +34,10 @@ ELSEWHERE = {
     "docker compose": "tests/test_containers.py",
     **{f"python {file}": file for file in sorted(set(re.findall(r"python (tests/benchmarks/\w+\.py)", README)))},
     "tunesmith session": "tests/cli/test_sessions.py",
-    "python -m benchmarks.cached_answers": "tests/benchmarks/cached_answers.py",
+    **{
+        f"python -m benchmarks.{name}": f"tests/benchmarks/{name}.py"
+        for name in sorted(set(re.findall(r"python -m benchmarks\.(\w+)", README)))
+    },
 }
 """What the commands of the other sections say, and what runs or holds them; benchmarks are run by hand."""
 
