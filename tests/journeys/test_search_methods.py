@@ -138,7 +138,7 @@ def test_a_kill_at_any_moment_changes_nothing(own_daemon: DaemonProcess, context
     for request in (
         {"method": "grid", **MANY},
         {"method": "genetic", "max_iterations": 300, "options": {"population": 20}, **MANY},
-        {"method": "grid", **MANY, "stop": {"batch": 100, "patience": 12}},
+        {"method": "grid", **MANY, "stop": {"batch": 20, "patience": 5}},
     ):
         with Dealer(context, own_daemon.doors["requests"]) as dealer:
             whole = finished(dealer, request)
