@@ -178,8 +178,8 @@ class Family:
 
     def search(self, bars: Bars, direction: Any = "long", **more: Any) -> Study:
         """The grid's search on the in-sample part, at 0.1 % a side."""
-        given = {"method": "grid", "costs": ts.Costs(fee_rate=0.001), **more}
-        return ts.optimize(self.rule, bars, self.ranges, direction=direction, **given)
+        given = {"param_ranges": self.ranges, "method": "grid", "costs": ts.Costs(fee_rate=0.001), **more}
+        return ts.optimize(self.rule, bars, direction=direction, **given)
 
 
 def _span(low: float, high: float, step: float) -> dict[str, float]:

@@ -1,0 +1,137 @@
+"""How long a verdict takes through a daemon, and what the built-in strategies get on real candles.
+
+PYTHONPATH=tests python -m benchmarks.verdicts [--candles]
+
+An edge (drift regimes) and markets without one, 2,000 bars each, searched with a grid of about 1,000 moving-average
+pairs; two workers; the time is that from the request for the verdict to its answer, the search not counted. Approved
+takes all 399 permuted markets and must stay below 10 s; rejected is typically below 2 s. With --candles the table of
+every built-in strategy on the real hourly candles beside the checkout: verdict and reason. The exit code is 1 where
+the approved verdict took longer, or was none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+
+from benchmarks.made_markets import AVERAGES, FAMILIES, SHARED, regimes, walk
+from journeys.daemon import DaemonProcess, Dealer, children
+from tunesmith.compute.strategies import BUILTIN_IDS, builtin
+from tunesmith.domain.bars import Bars
+from tunesmith.storage.market import MarketStore
+
+N_BARS = 2000
+LIMIT_S = 10.0
+N_NOISE = 10
+CANDLES = {"BTC/USDT": "BTC_USDT-1h", "ETH/USDT": "ETH_USDT-1h", "SOL/USDT": "SOL_USDT-1h"}
+N_TRIALS = 300
+QUOTA = {"TUNESMITH_LIMITS__VERDICTS_PER_MARKET": "1000", "TUNESMITH_STATISTICS__MAX_PERMUTATIONS": "1000000"}
+
+
+@contextmanager
+def daemon(folder: Path, bars: dict[str, Bars]) -> Iterator[tuple[Dealer, DaemonProcess]]:
+    """A bot of a daemon of two workers with these markets."""
+    store = MarketStore(folder / "market")
+    for symbol, each in bars.items():
+        columns = [getattr(each, name).tolist() for name in ("timestamp", "open", "high", "low", "close", "volume")]
+        store.import_rows(list(zip(*columns, strict=True)), symbol=symbol, timeframe=each.timeframe, venue="bench")
+    running = DaemonProcess(folder, QUOTA)
+    running.start()
+    try:
+        with zmq.Context() as context, Dealer(context, running.doors["requests"]) as dealer:
+            yield dealer, running
+    finally:
+        running.stop()
+
+
+def worked_s(running: DaemonProcess) -> float:
+    """Seconds of a core that the daemon and its workers have used."""
+    assert running.process is not None
+    pids, ticks = [running.process.pid], 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+        pids += children(pid)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def verdict_on(dealer: Dealer, strategy_id: str, search: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    """The verdict on a search, and the seconds that it took."""
+    started = dealer.data("optimization.start", {"strategy_id": strategy_id, **search})
+    found = dealer.until_done("optimization.status", {"optimization_id": started["optimization_id"]}, 600.0)
+    if found["best_params"] is None:
+        return {"verdict": "rejected", "reason": "no trial kept the constraints"}, 0.0
+    began = time.perf_counter()
+    asked = {"strategy_id": strategy_id, "optimization_id": started["optimization_id"]}
+    verdict = dealer.data("strategy.approve", asked, deadline_ms=30_000)
+    if verdict["status"] in ("pending", "running"):
+        verdict = dealer.until_done("verdict.status", {"verdict_id": verdict["verdict_id"]}, 600.0)
+    return verdict, time.perf_counter() - began
+
+
+def times() -> bool:
+    """Print how long verdicts take; whether the approved one was quick enough."""
+    edge = regimes(np.random.default_rng(5), N_BARS, drift=0.4, length=60.0)
+    noise = {f"NOISE{i}/USDT": walk(np.random.default_rng(100 + i), N_BARS) for i in range(N_NOISE)}
+    markets = {"EDGE/USDT": edge, "AGAIN/USDT": edge, **noise}
+    grid = {"param_ranges": FAMILIES["moving averages"].ranges, "method": "grid", "direction": "both"}
+    with tempfile.TemporaryDirectory() as folder, daemon(Path(folder), markets) as (dealer, running):
+        strategy = {"id": "averages", "name": "Averages", "version": "1.0", "code": AVERAGES}
+        dealer.data("strategy.create", strategy)
+        approved, taken = [], []
+        for symbol in ("EDGE/USDT", "AGAIN/USDT"):
+            before = worked_s(running)
+            verdict, seconds = verdict_on(dealer, "averages", {"symbol": symbol, **grid})
+            print(f"{symbol}: search and verdict used {worked_s(running) - before:.2f} s of a core")
+            approved.append(seconds if verdict["verdict"] == "approved" else np.inf)
+            print(f"{symbol:12s}{verdict['verdict']:>10s}{seconds:8.2f} s   {verdict['reason'][:110]}")
+        for symbol in noise:
+            verdict, seconds = verdict_on(dealer, "averages", {"symbol": symbol, **grid})
+            taken.append(seconds)
+            print(f"{symbol:12s}{verdict['verdict']:>10s}{seconds:8.2f} s   {verdict['reason'][:110]}")
+    print(f"approved: first {approved[0]:.2f} s, then {approved[1]:.2f} s (must be below {LIMIT_S:g})")
+    print(f"rejected: median {np.median(taken):.2f} s, slowest {max(taken):.2f} s")
+    return min(approved) < LIMIT_S
+
+
+def candles() -> None:
+    """Print what every built-in strategy gets on real candles."""
+    bars = {
+        symbol: Bars.read(SHARED / "spot" / f"{name}.parquet", symbol=symbol, timeframe="1h")
+        for symbol, name in CANDLES.items()
+    }
+    print(f"{'strategy':22s}{'market':10s}{'verdict':12s}{'seconds':>8s}  reason")
+    for strategy_id in BUILTIN_IDS:  # a ledger each, as every strategy shall be the first that is asked about
+        direction = "both" if builtin(strategy_id).has_short else "long"
+        with tempfile.TemporaryDirectory() as folder, daemon(Path(folder), bars) as (dealer, _):
+            for symbol in bars:
+                search = {"symbol": symbol, "method": "random", "max_iterations": N_TRIALS, "direction": direction}
+                verdict, seconds = verdict_on(dealer, strategy_id, search)
+                print(
+                    f"{strategy_id:22s}{symbol:10s}{verdict['verdict']:12s}{seconds:8.2f}  {verdict['reason'][:140]}",
+                    flush=True,
+                )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candles", action="store_true")
+    given = parser.parse_args()
+    quick = times()
+    if given.candles:
+        candles()
+    return 0 if quick else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
