@@ -36,5 +36,8 @@ def test_what_has_no_verdict_is_refused_with_what_to_do(folder: Path) -> None:
     refused = run("explain", "bt-1", *where)
     assert refused.returncode == 1
     assert "name a verdict, a package or a search" in said(refused)
+    for command in ("results", "approve", "resume"):
+        refused = run(command, "re-1", *where)
+        assert (refused.returncode, "re-1 is a replay" in said(refused)) == (1, True)
     nothing = run("replay", "vd-1", *where)
     assert (nothing.returncode, "there is no verdict" in said(nothing)) == (1, True)

@@ -34,8 +34,8 @@ def results(
 ) -> None:
     """Show a search's trials, the best first, or a backtest's report. All of it with --json."""
     kind = kind_of(task)
-    if kind.name in ("verdict", "session"):
-        command = "status" if kind.name == "verdict" else "session results"
+    if kind.name in ("verdict", "session", "replay"):
+        command = "session results" if kind.name == "session" else "status"
         raise Conflict(f"{task} is a {kind.name}; see it with: tunesmith {command} {task}")
     if kind.name == "backtest":
         status = line.ask("backtest.status", {"task_id": task})

@@ -156,8 +156,8 @@ def end_with(verdict: dict[str, Any]) -> None:
 def _subject(line: Line, task_id: str) -> dict[str, str]:
     """The request's subject and its strategy, which the report of the task names."""
     kind = kind_of(task_id)
-    if kind.name == "verdict":
-        raise Invalid(f"{task_id} is a verdict; name the search or backtest that it shall be about")
+    if kind.name in ("verdict", "replay"):
+        raise Invalid(f"{task_id} is a {kind.name}; name the search or backtest that it shall be about")
     status = line.ask(f"{kind.name}.status", {kind.field: task_id})
     if kind.name == "session":
         best = (
