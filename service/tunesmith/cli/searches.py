@@ -42,6 +42,22 @@ Ranges = Annotated[
 ]
 
 
+MethodName = Annotated[
+    Method | None,
+    typer.Option(help=f"{', '.join(get_args(Method))}; auto says why it chose.  [default: auto]", metavar="METHOD"),
+]
+Stages = Annotated[
+    Path | None, typer.Option(help="TOML or JSON file with the stages of the method staged.", metavar="FILE")
+]
+WarmStart = Annotated[
+    str | None, typer.Option(help="Search whose best points a learning method tries first.", metavar="ID")
+]
+Aggregate = Annotated[
+    Literal["mean", "median", "minimum"] | None,
+    typer.Option(help="What several markets' metrics are made into.  [default: mean]"),
+]
+
+
 @app.command()
 @talks
 def optimize(
@@ -50,26 +66,16 @@ def optimize(
     strategy: Annotated[str, typer.Argument(help="Strategy, such as ma_cross_v1.0.", metavar="STRATEGY")],
     ranges: Ranges = None,
     target: Target = None,
-    method: Annotated[
-        Method | None,
-        typer.Option(help=f"{', '.join(get_args(Method))}; auto says why it chose.  [default: auto]", metavar="METHOD"),
-    ] = None,
+    method: MethodName = None,
     iterations: Annotated[int, typer.Option(help="Trials at most; a grid has all its points.", metavar="N")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn.", metavar="N")] = 0,
     constraint: Constraint = None,
     condition: Condition = None,
     option: Option = None,
-    stages: Annotated[
-        Path | None, typer.Option(help="TOML or JSON file with the stages of the method staged.", metavar="FILE")
-    ] = None,
+    stages: Stages = None,
     stop: Stop = None,
-    warm_start: Annotated[
-        str | None, typer.Option(help="Search whose best points a learning method tries first.", metavar="ID")
-    ] = None,
-    aggregate: Annotated[
-        Literal["mean", "median", "minimum"] | None,
-        typer.Option(help="What several markets' metrics are made into.  [default: mean]"),
-    ] = None,
+    warm_start: WarmStart = None,
+    aggregate: Aggregate = None,
     parallel: Annotated[int | None, typer.Option(help="Chunks of work at once, at most.", metavar="N")] = None,
     timeframe: markets.Timeframe = None,
     venue: markets.Venue = None,
