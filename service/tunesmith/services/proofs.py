@@ -163,7 +163,7 @@ class _Driver:
             if tally.over:
                 await parts.aclose()
                 break
-        return self._evidence(test.tally, ask)
+        return self._evidence(test.tally, ask, self.request.seed)
 
     async def _holdout_permutations(self, ask: Ask) -> dict[str, Any]:
         test = Sequential(ask.real, ask.n_draws, ask.n_draws + 1)
@@ -171,9 +171,9 @@ class _Driver:
             stop = min(start + _HOLDOUT_PART, ask.n_draws)
             payload = msgspec.structs.replace(self._hold("holdout_permutations"), start=start, stop=stop)
             test.add(start, await self.job.run("hold", payload))
-        return self._evidence(test.tally, ask)
+        return self._evidence(test.tally, ask, self.request.seed + 1)
 
-    def _evidence(self, tally: Tally, ask: Ask) -> dict[str, Any]:
+    def _evidence(self, tally: Tally, ask: Ask, seed: int) -> dict[str, Any]:
         return {
             "p": tally.p,
             "n": tally.n,
@@ -181,7 +181,7 @@ class _Driver:
             "n_draws": ask.n_draws,
             "stop_at": ask.stop_at,
             "real": ask.real,
-            "seed": self.request.seed,
+            "seed": seed,
         }
 
     def _hold(self, work: str) -> Hold:
