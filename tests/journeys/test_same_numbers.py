@@ -70,7 +70,7 @@ def test_library_daemon_and_vectorbt_agree(
     rule = ts.strategy(strategy_id)
     report = ts.backtest(rule, in_sample, params, costs=COSTS)
     assert report.disagreements == []
-    table = ts.evaluate(rule, in_sample, params, costs=COSTS)
+    table = ts.evaluate(rule, in_sample, params, costs=COSTS, metrics=list(report.metrics))
     np.testing.assert_array_equal([table.metrics[name][0] for name in report.metrics], list(report.metrics.values()))
 
     started = dealer.data(

@@ -16,6 +16,7 @@ import pytest
 from tunesmith.config import Server, Settings
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.trading import Costs
+from tunesmith.errors import Conflict
 from tunesmith.services import windows
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import Prepared
@@ -199,7 +200,11 @@ def test_a_name_that_is_no_snapshot_here_is_cut_again(tmp_path: Path, name: str)
 
 def test_a_task_that_goes_on_keeps_to_its_snapshot(tmp_path: Path) -> None:
     async def scene(house: House) -> None:
-        old = Prepared(snapshot="old", n_bars=9, first=0, n_in_sample=9, n_holdout=0, start_ms=0, end_ms=1)
+        old, _ = await house.ask()
+        house.series.data_hash = "d2"
         assert await house.ask(prepared=msgspec.to_builtins(old)) == (old, 0)
+        house.snapshots.prune(set(), -1.0)
+        with pytest.raises(Conflict, match="no longer those that the task began with"):
+            await house.ask(prepared=msgspec.to_builtins(old))
 
     play(tmp_path, scene)
