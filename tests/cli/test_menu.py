@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.command import COMMAND, WIDTH, environment, read
+from cli.command import COMMAND, WIDTH, environment, listen_to_ctrl_c, read
 from journeys.daemon import wait_until
 from tunesmith.cli.line import running_doors
 
@@ -38,6 +38,7 @@ class Terminal:
             stderr=slave,
             start_new_session=True,
             env=environment(**environ),
+            preexec_fn=listen_to_ctrl_c,
         )
         os.close(slave)
         self.shown = ""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cli.command import COMMAND, environment, read, run, said
+from cli.command import COMMAND, environment, listen_to_ctrl_c, read, run, said
 from journeys.daemon import wait_until
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "configs" / "session_436800.toml"
@@ -120,6 +120,7 @@ def test_ctrl_c_leaves_a_watched_session_running_and_says_how_to_come_back(folde
         stdout=subprocess.DEVNULL,
         stderr=stderr,
         env=environment(TERM="xterm"),
+        preexec_fn=listen_to_ctrl_c,
     )
     os.close(stderr)
     shown = b""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cli.command import COMMAND, environment, read, run, said
+from cli.command import COMMAND, environment, listen_to_ctrl_c, read, run, said
 from journeys.daemon import wait_until
 from journeys.edges import plant
 
@@ -232,6 +232,7 @@ def test_ctrl_c_leaves_a_watched_task_running_and_says_how_to_come_back(folder: 
         stderr=stderr,
         text=True,
         env=environment(TERM="xterm"),
+        preexec_fn=listen_to_ctrl_c,
     )
     os.close(stderr)
     shown = b""
@@ -271,6 +272,7 @@ def test_ctrl_c_ends_what_only_looks_on(words: tuple[str, ...], folder: Path) ->
         stderr=subprocess.STDOUT,
         text=True,
         env=environment(PYTHONUNBUFFERED="1"),
+        preexec_fn=listen_to_ctrl_c,
     )
     assert process.stdout is not None
     assert process.stdout.readline()
