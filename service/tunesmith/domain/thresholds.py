@@ -1,4 +1,4 @@
-"""What the statistics of a verdict ask, measured before it was fixed: see the README's table of false approvals."""
+"""What the statistics of a verdict ask; `tests/benchmarks/false_approvals.py` measures what it lets through."""
 
 from __future__ import annotations
 
