@@ -35,20 +35,6 @@ from tunesmith.compute.kernel_tables import DOWNSIDE, SQUARES, SUM, own_drawdown
 
 
 @inlined
-def is_plain_long_nb(block: Block, terms: Terms, out: Results, i: int) -> bool:
-    """Whether point `i` is such a case."""
-    return (
-        terms.trades_long != 0.0
-        and terms.trades_short == 0.0
-        and terms.skips != 0.0
-        and len(out.orders) == 0
-        and out.marks.shape[1] == 0
-        and len(block.prices.trailing_stop) == 0
-        and bool(np.isnan(block.limits.trailing_stop[i]))
-    )
-
-
-@inlined
 def is_signalled_nb(block: Block, i: int) -> bool:
     """Whether signals alone end the trades of point `i`."""
     limits, prices = block.limits, block.prices
@@ -57,6 +43,24 @@ def is_signalled_nb(block: Block, i: int) -> bool:
         and bool(np.isnan(limits.stop_loss[i]))
         and bool(np.isnan(limits.take_profit[i]))
         and not limits.max_holding[i] > 0.0
+    )
+
+
+@inlined
+def is_plain_long_nb(block: Block, terms: Terms, out: Results, i: int) -> bool:
+    """Whether point `i` is such a case.
+
+    A stop with fills at the close may be followed by an entry on its own bar, whose return is then of two trades.
+    """
+    return (
+        terms.trades_long != 0.0
+        and terms.trades_short == 0.0
+        and terms.skips != 0.0
+        and len(out.orders) == 0
+        and out.marks.shape[1] == 0
+        and len(block.prices.trailing_stop) == 0
+        and bool(np.isnan(block.limits.trailing_stop[i]))
+        and (terms.at_open != 0.0 or is_signalled_nb(block, i))
     )
 
 
