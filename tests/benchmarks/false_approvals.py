@@ -52,13 +52,8 @@ def told(study: Study, proof: Proof) -> Row:
     """What is kept of a decision."""
     failed = next((check.name for check in proof.checks if not check.passed), "")
     seen = proof.seen
-    kept = all(
-        keeps(bound, seen.metrics[segment].get(bound.metric))
-        for segment in ("in_sample", "holdout")
-        if segment in seen.metrics
-        for bound in bounds(DEFAULT_CRITERIA)
-        if (segment, bound.metric) != ("holdout", "n_trades")
-    )
+    in_sample = seen.metrics.get("in_sample", {})
+    kept = all(keeps(bound, in_sample.get(bound.metric)) for bound in bounds(DEFAULT_CRITERIA))
     return {
         "status": proof.status,
         "failed": failed,

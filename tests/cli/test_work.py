@@ -104,7 +104,7 @@ def test_a_search_that_is_no_better_than_the_package_in_force_is_refused_without
 ) -> None:
     again = run("optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
     assert again.returncode == 4
-    assert "better than the package in force is not met" in said(again)
+    assert "it is no better than the package in force" in said(again)
     holdout = [line.split() for line in again.stdout.splitlines() if " holdout  " in line]
     assert len(holdout) > 5
     assert [words for words in holdout if "hidden" not in words] == []

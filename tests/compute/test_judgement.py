@@ -81,7 +81,7 @@ def test_numbers_that_vectorbt_does_not_confirm_are_refused() -> None:
     assert decision.status == "rejected"
     shown = decision.reason + "".join(check.reason for check in decision.public_checks())
     assert "1.3" not in shown, "the hold-out's numbers stay hidden"
-    assert "vectorbt, given the same orders, computes the same numbers: not met" in decision.reason
+    assert "not met: vectorbt, given the same orders, computes the same numbers" in decision.reason
     assert "sharpe 1.2 is 1.3 there" in decision.checks[-1].reason
 
 

@@ -119,7 +119,7 @@ def test_what_is_refused_in_sample_shows_nothing_of_the_holdout(plain: Study) ->
 def test_what_fails_on_the_holdout_is_told_without_its_numbers(plain: Study) -> None:
     refused = ts.judge(plain, LAX, thresholds=Thresholds(n_permutations=19, stop_at=19, min_holdout_trades=10**6))
     assert refused.status == "rejected"
-    assert "at least 1000000 trades is not met" in refused.reason
+    assert "not met: at least 1000000 trades" in refused.reason
     assert all(check.value is None for check in refused.checks if check.segment in ("holdout", "all"))
     assert set(refused.p) == {"reality_check", "search"}
 

@@ -173,7 +173,7 @@ def _replayed(disagreements: Sequence[str]) -> Check:
 
 def _why(failed: Sequence[Check]) -> str:
     if failed[0].segment == "holdout":
-        return f"it does not hold on bars that the search never saw: {', '.join(c.asks for c in failed)} is not met"
+        return f"it does not hold on bars that the search never saw; not met: {', '.join(c.asks for c in failed)}"
     return "; ".join(check.reason for check in failed)
 
 
@@ -187,5 +187,5 @@ def _masked(check: Check) -> Check:
         value=None,
         threshold=check.threshold,
         passed=check.passed,
-        reason=f"{check.asks}{where}: {verdict}",
+        reason=f"{verdict}{where}: {check.asks}",
     )

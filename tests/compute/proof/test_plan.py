@@ -133,13 +133,13 @@ def test_what_passes_everything_is_approved_with_its_evidence() -> None:
             "holdout",
             "does not hold on bars that the search never",
         ),
-        (CASE, changed("holdout", n_trades=4.0), "rejected", "holdout", "at least 5 trades is not met"),
+        (CASE, changed("holdout", n_trades=4.0), "rejected", "holdout", "never saw; not met: at least 5 trades"),
         (
             CASE,
             {"holdout_permutations": {"p": 0.21, "n": 499, "n_reached": 104}},
             "rejected",
             "holdout_permutations",
-            "better timing than in permuted hold-outs is not met",
+            "not met: better timing than in permuted hold-outs",
         ),
         (
             CASE,
@@ -149,14 +149,14 @@ def test_what_passes_everything_is_approved_with_its_evidence() -> None:
             },
             "rejected",
             "holdout_permutations",
-            "together p",
+            "their p is above the limit of 0.005",
         ),
         (
             Case(CASE.criteria, CASE.thresholds, 1400, 600, 3.8, incumbent="abc"),
             {"incumbent": {"newcomer": 0.4, "incumbent": 0.4, "n_bars": 600, "since": False}},
             "rejected",
             "incumbent",
-            "better than the package in force is not met",
+            "it is no better than the package in force",
         ),
         (CASE, {"replay": ["sharpe: 1 is not 2"]}, "rejected", "replay", "vectorbt"),
     ],
@@ -168,6 +168,14 @@ def test_the_first_check_that_fails_decides(
     assert (proof.status, (works(asked) or [None])[-1]) == (status, last)
     assert words in proof.reason or words in public_reason(proof)
     assert not proof.checks[-1].passed or not all(check.passed for check in proof.checks)
+
+
+def test_the_users_bounds_are_asked_in_sample_and_tell_nothing_of_the_holdout() -> None:
+    proof, _ = judge(**changed("holdout", sharpe=0.1, max_drawdown=0.9, n_trades=6.0))
+    assert proof.approved
+    assert [check.name for check in proof.checks if check.segment == "holdout"] == [
+        *("holdout_return", "holdout_trades", "holdout"),
+    ]
 
 
 def test_what_only_the_strict_limits_refuse_is_for_paper() -> None:

@@ -14,6 +14,12 @@ from tunesmith.compute.proof.checks import CHECKS
 from tunesmith.domain.messages.verdicts import Check
 
 _LOOKED = {"holdout", "all"}
+_HIDDEN = {
+    "combined": "search and hold-out together could still be chance: their p is above the limit of {limit:.2g}",
+    "incumbent": "it is no better than the package in force",
+    "replay": "vectorbt, given the same orders, computes other numbers",
+}
+"""Why a check failed that had to look at the hold-out, without its figure."""
 
 
 def prove(case: Case) -> Generator[Ask, Any, Proof]:
@@ -60,14 +66,16 @@ def public_reason(proof: Proof) -> str:
 
 
 def _why(failed: Sequence[Check]) -> str:
-    if failed[0].segment == "holdout":
+    if failed[0].segment == "holdout" and failed[0].name not in _HIDDEN:
         asked = ", ".join(check.asks for check in failed)
-        return f"it does not hold on bars that the search never saw: {asked} is not met"
+        return f"it does not hold on bars that the search never saw; not met: {asked}"
     return "; ".join(check.reason for check in failed)
 
 
 def _masked(check: Check) -> Check:
-    verdict = "met" if check.passed else "not met"
+    reason = f"met: {check.asks}" if check.passed else f"not met: {check.asks}"
+    if not check.passed and check.name in _HIDDEN:
+        reason = _HIDDEN[check.name].format(limit=check.threshold)
     return Check(
         name=check.name,
         segment=check.segment,
@@ -75,5 +83,5 @@ def _masked(check: Check) -> Check:
         value=None,
         threshold=check.threshold,
         passed=check.passed,
-        reason=f"{check.asks}: {verdict}",
+        reason=reason,
     )
