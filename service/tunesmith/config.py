@@ -77,6 +77,13 @@ class Events(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     high_water_mark: Count = 100_000
 
 
+class Security(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may come in. `keys_dir` empty means keys/ in the data directory; `curve` auto means on where it has keys."""
+
+    keys_dir: str = ""
+    curve: Literal["auto", "on", "off"] = "auto"
+
+
 class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The hold-out and the default approval criteria (fractions; Sharpe a year)."""
 
@@ -154,6 +161,7 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     workers: Workers = Workers()
     events: Events = Events()
+    security: Security = Security()
     decision: Decision = Decision()
     statistics: Statistics = Statistics()
     cache: Cache = Cache()
@@ -166,6 +174,11 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def data_dir(self) -> Path:
         """The data directory with `~` expanded."""
         return Path(self.server.data_dir).expanduser()
+
+    @property
+    def keys_dir(self) -> Path:
+        """The folder of the keys with `~` expanded."""
+        return Path(self.security.keys_dir).expanduser() if self.security.keys_dir else self.data_dir / "keys"
 
     @property
     def n_workers(self) -> int:

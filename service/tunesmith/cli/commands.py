@@ -14,7 +14,8 @@ from tunesmith.cli import INTERRUPTED, fit
 from tunesmith.cli.late import LateGroup, Row, load
 
 _CLI = "tunesmith.cli"
-_RUN, _MARKET, _WORK, _OUT, _ABOUT = "Run", "Market data and strategies", "Work", "Packages", "Look inside"
+_RUN, _MARKET, _WORK, _OUT = "Run", "Market data and strategies", "Work", "Packages"
+_ACCESS, _ABOUT = "Access", "Look inside"
 
 MENU = Row("menu", "Be led from candles to a verdict, by numbered choices.", f"{_CLI}.menu", _RUN)
 """Also what `tunesmith` alone is at a terminal."""
@@ -83,6 +84,17 @@ ROWS = (
     Row("explain", "Tell how a verdict came about, and what could help.", f"{_CLI}.explaining", _OUT),
     Row("replay", "Make a verdict again and compare every value.", f"{_CLI}.explaining", _OUT),
     Row("listen", "Print what happens to a market's packages.", f"{_CLI}.listen", _OUT),
+    Row(
+        "keys",
+        "Make, list and revoke the keys of bots and operators.",
+        section=_ACCESS,
+        rows=(
+            Row("init", "Make the daemon's key; doors ask for keys from its next start.", f"{_CLI}.keys"),
+            Row("new", "Make a key for a bot or an operator.", f"{_CLI}.keys"),
+            Row("list", "List the keys.", f"{_CLI}.keys"),
+            Row("revoke", "Shut a key out, within a second.", f"{_CLI}.keys"),
+        ),
+    ),
     Row("doctor", "Check this installation and say what to do.", f"{_CLI}.doctor", _ABOUT),
     Row(
         "config",

@@ -19,6 +19,7 @@ app = new_app()
 
 MASK = "****"
 _SECRET = re.compile(r"password|secret|token|key", re.IGNORECASE)
+_FOLDER = "_dir"
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
 
 
@@ -62,7 +63,7 @@ def masked(name: str, value: Any) -> Any:
     """A setting's value without what must not be shown: secrets by name, credentials in addresses."""
     if not isinstance(value, str) or not value:
         return value
-    return MASK if _SECRET.search(name) else _CREDENTIALS.sub(MASK, value)
+    return MASK if _SECRET.search(name) and not name.endswith(_FOLDER) else _CREDENTIALS.sub(MASK, value)
 
 
 def _text(value: Any) -> str:
