@@ -50,11 +50,8 @@ from tunesmith.services import (
 )
 from tunesmith.services.context import Context
 from tunesmith.services.housekeeping import keep_house, set_gauges
-from tunesmith.services.jobs.lanes import Lanes
-from tunesmith.services.jobs.pool import Limits as PoolLimits
-from tunesmith.services.jobs.pool import ProcessPool
+from tunesmith.services.jobs.pools import start_pools
 from tunesmith.services.jobs.tasks import Tasks
-from tunesmith.services.jobs.worker import Program
 from tunesmith.services.once import Finish, once
 from tunesmith.services.publisher import Publisher
 from tunesmith.services.sources import Upstream
@@ -71,8 +68,6 @@ from tunesmith.transport.security import check_upstream
 from tunesmith.transport.sockets import InboxDoor, RequestsDoor
 
 logger = structlog.get_logger("tunesmith.app")
-
-_CHUNKS = "tunesmith.services.jobs.chunks"
 
 DOORS_FILE = "doors.json"
 """In the data directory while the daemon runs: its process id and the addresses in force."""
@@ -202,15 +197,7 @@ class Daemon:
         stack.push_async_callback(cache.close)
         cached.daemon_version()  # of the sources that are loaded now
         listeners: list[Callable[[str, str, Any], None]] = []
-        searchers, keeper = (
-            _make_pool(settings, size, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
-            for size in ((settings.n_workers, "warm_up"), (1, "warm_up_keeper"))
-        )
-        await searchers.start()
-        stack.push_async_callback(searchers.close)
-        await keeper.start()
-        pool = Lanes(searchers, keeper)
-        stack.push_async_callback(pool.close)
+        pool = await start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         database = await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance)
         stack.push_async_callback(database.close)
         await strategies.seed(database)
@@ -322,18 +309,6 @@ def _make_cache(settings: Settings) -> Cache:
     chosen = settings.cache
     near = MemoryCache(chosen.max_mb * 2**20)
     return LayeredCache(near, RedisCache(chosen.redis_url)) if chosen.redis_url else near
-
-
-def _make_pool(settings: Settings, size: tuple[int, str], hear: Callable[[str, str, Any], None]) -> ProcessPool:
-    n_workers, warm_up = size
-    program = Program(table=_CHUNKS, warm_up=warm_up, preload=(_CHUNKS,), log=settings.log)
-
-    def on_message(task_id: str | None, kind: str, payload: Any) -> None:
-        if task_id is not None:
-            hear(task_id, kind, payload)
-
-    limits = PoolLimits(attempts=settings.workers.attempts, recycle_rules=settings.workers.loaded_rules)
-    return ProcessPool(n_workers, program, limits=limits, on_message=on_message)
 
 
 def _write_text(file: Path, text: str) -> None:
