@@ -24,7 +24,8 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 def test_the_files_that_it_names_are_there() -> None:
     named = re.findall(r"`((?:service|tests|configs|docker)/[\w./-]+)`", README)
-    named += [f"service/tunesmith/{path}" for path in re.findall(r"`((?:\w+/)+\w*(?:\.py)?|app\.py)`", README)
+    inside = re.findall(r"`((?:\w+/)+\w*(?:\.py)?|(?:app|routes)\.py)`", README)
+    named += [f"service/tunesmith/{path}" for path in inside
               if not path.startswith(("service/", "tests/", "configs/", "docker/", "pkg/"))]  # fmt: skip
     assert len(named) > 15
     assert [path for path in named if not (ROOT / path).exists()] == []

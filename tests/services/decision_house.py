@@ -18,8 +18,8 @@ import numpy as np
 
 from services.recorder import Recorder
 from services.search_house import House
-from tunesmith.app import DRIVERS
 from tunesmith.config import Settings
+from tunesmith.routes import DRIVERS
 from tunesmith.services import strategies
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.inline import InlineExecutor

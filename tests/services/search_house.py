@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 
 from services.recorder import Recorder
-from tunesmith.app import DRIVERS, handlers
 from tunesmith.config import Settings
 from tunesmith.domain.messages.catalog import MESSAGES, Call
+from tunesmith.routes import DRIVERS, handlers
 from tunesmith.services import strategies
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.executor import Executor

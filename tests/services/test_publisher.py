@@ -31,7 +31,7 @@ class Scene:
         self.faults: list[Exception] = []
         self.publisher = Publisher(database, self.publish)
 
-    def publish(self, topic: str, frame: bytes) -> None:
+    def publish(self, topic: str, frame: bytes, signature: bytes | None) -> None:
         if self.faults:
             raise self.faults.pop()
         self.sent.append(json.loads(frame)["seq"])
@@ -63,7 +63,7 @@ def play(folder: Path, scene: Callable[[Scene], Awaitable[None]]) -> None:
         database = await Database.open(folder / "t.db")
         try:
             made = Scene(database)
-            await made.publisher.start(lambda topic, frame: None)
+            await made.publisher.start(lambda topic, frame, signature: None)
             try:
                 await scene(made)
             finally:
@@ -119,7 +119,7 @@ def test_a_refusal_at_the_end_is_no_failure_and_the_next_start_sends_again(tmp_p
         assert not scene.publisher.alive
         await scene.run(ALLOW)
         scene.publisher = Publisher(scene.database, scene.publish)  # as the next daemon's
-        await scene.publisher.start(lambda topic, frame: None)
+        await scene.publisher.start(lambda topic, frame, signature: None)
         await scene.until_all_is_marked()
         assert scene.sent == [1, 1]
 

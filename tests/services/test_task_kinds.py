@@ -20,10 +20,10 @@ import pytest
 import tunesmith
 from services.recorder import Recorder
 from services.test_tasks import CALL, in_loop
-from tunesmith.app import DRIVERS, ROUTES
 from tunesmith.cli.doctor import _MODULES
 from tunesmith.config import Settings, Workers
 from tunesmith.domain.messages.catalog import MESSAGES
+from tunesmith.routes import DRIVERS, ROUTES
 from tunesmith.services.jobs import checkup
 from tunesmith.services.jobs.chunks import CHUNKS
 from tunesmith.services.jobs.inline import InlineExecutor

@@ -6,6 +6,7 @@ import asyncio
 import json
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -48,10 +49,35 @@ async def test_an_event_has_the_envelope_of_the_protocol(database: Database) -> 
 @over_database
 async def test_optional_attributes_are_left_out_or_in(database: Database) -> None:
     bare = await database.write(lambda conn: outbox.append(conn, "t/", "x", None, None))
-    full = await database.write(lambda conn: outbox.append(conn, "t/", "x", "s", None, keyid="k1"))
+    full = await database.write(lambda conn: outbox.append(conn, "t/", "x", "s", None))
     assert not {"subject", "keyid"} & json.loads(bare.frame).keys()
     assert json.loads(bare.frame)["data"] is None
-    assert json.loads(full.frame)["keyid"] == "k1"
+    assert json.loads(full.frame)["subject"] == "s"
+
+
+@over_database
+async def test_the_key_of_the_moment_signs_and_its_signature_stays(database: Database) -> None:
+    await database.write(lambda conn: outbox.append(conn, "t/", "x", None, {"n": 0}))
+    for keyid in ("k1", "k2"):
+        database.signing_key = lambda keyid=keyid: Stamp(keyid)  # type: ignore[misc]
+        await database.write(lambda conn: outbox.append(conn, "t/", "x", None, {"é": "ü"}))
+    unsigned, *signed = (await outbox.replay(database, 0, ["t/"])).events
+    assert (unsigned.signature, "keyid" in json.loads(unsigned.frame)) == (None, False)
+    assert [json.loads(row.frame)["keyid"] for row in signed] == ["k1", "k2"]
+    assert [row.signature for row in signed] == [
+        Stamp(k).sign(r.frame) for k, r in zip(("k1", "k2"), signed, strict=True)
+    ]
+    assert (await outbox.snapshot(database, ["t/"])).events == signed[1:]
+    assert [row.signature for row in await outbox.unpublished(database)] == [None, *(row.signature for row in signed)]
+
+
+class Stamp(NamedTuple):
+    """A key that anybody could have; tests of real ones stand beside them."""
+
+    keyid: str
+
+    def sign(self, frame: bytes) -> bytes:
+        return self.keyid.encode() + frame[::-1]
 
 
 @over_database

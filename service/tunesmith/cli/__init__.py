@@ -12,7 +12,7 @@ from tunesmith.errors import DeadlineExceeded, Invalid, TunesmithError
 FAILED, USAGE, UNREACHABLE, NOT_APPROVED, INTERRUPTED = 1, 2, 3, 4, 130
 """Exit codes; 0 is done."""
 
-_EXTRAS = {"typer": "cli", "rich": "cli"}
+_EXTRAS = {"typer": "cli", "rich": "cli", "cryptography": "verify"}
 
 
 class WrongSettings(Invalid):

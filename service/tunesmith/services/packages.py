@@ -108,8 +108,8 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
 async def publish(conn: Connection, package: Package, *, verdict_id: str | None, report_id: str) -> None:
     """Store a package and its event, in the transaction that stored its verdict; it goes out after the commit."""
     topic = package_topic(package.symbol, package.timeframe, package.strategy_id)
-    seq, _ = await outbox.append(conn, topic, "package.approved", package.symbol, msgspec.to_builtins(package))
-    await packages.create(conn, package, seq=seq, backtest_id=report_id, verdict_id=verdict_id)
+    event = await outbox.append(conn, topic, "package.approved", package.symbol, msgspec.to_builtins(package))
+    await packages.create(conn, package, seq=event.seq, backtest_id=report_id, verdict_id=verdict_id)
 
 
 async def latest(context: Context, request: LatestPackage, call: Call) -> PackageReply:

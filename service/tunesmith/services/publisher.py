@@ -17,6 +17,9 @@ _KEPT_TOPICS = 100_000
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 
+Publish = Callable[[str, bytes, bytes | None], None]
+"""Called with an event's topic, the bytes of its JSON and their signature."""
+
 
 class Publisher:
     """Sends every event that is not marked as published, oldest first, then marks it.
@@ -25,7 +28,7 @@ class Publisher:
     pause that doubles; what was sent by then is not sent again.
     """
 
-    def __init__(self, database: Database, publish: Callable[[str, bytes], None]) -> None:
+    def __init__(self, database: Database, publish: Publish) -> None:
         self._database = database
         self._publish = publish
         self._wake = asyncio.Event()
@@ -37,12 +40,12 @@ class Publisher:
         """Whether it publishes what is committed, now or after a pause."""
         return self._task is not None and not self._task.done()
 
-    async def start(self, prime: Callable[[str, bytes], None]) -> None:
+    async def start(self, prime: Publish) -> None:
         """Hand the newest event of each package topic to `prime`, then publish what a crash left and all that comes."""
         kept = await outbox.snapshot(self._database, ["pkg/"], _KEPT_TOPICS)
         for row in kept.events:
             if row.published_at is not None:
-                prime(row.topic, row.frame)
+                prime(row.topic, row.frame, row.signature)
         self._database.on_commit(lambda head: self._wake.set())
         self._wake.set()
         self._task = asyncio.create_task(self._run(), name="publisher")
@@ -81,7 +84,7 @@ class Publisher:
         while rows := await outbox.unpublished(self._database):
             for row in rows:
                 if row.seq > self._sent:
-                    self._publish(row.topic, row.frame)
+                    self._publish(row.topic, row.frame, row.signature)
                     self._sent = row.seq
             seqs = [row.seq for row in rows]
             await self._database.write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import msgspec
 
@@ -28,7 +29,7 @@ from tunesmith.services.once import Change
 from tunesmith.storage import outbox
 from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection
-from tunesmith.storage.outbox import Missed
+from tunesmith.storage.outbox import EventRow, Missed
 
 
 def ping(context: Context, request: Ping, call: Call) -> Pong:
@@ -80,8 +81,15 @@ async def replay(context: Context, request: EventsReplay, call: Call) -> EventsR
 
 
 def _missed(missed: Missed) -> EventsReply:
-    events = [EventRecord(topic=row.topic, event=msgspec.json.decode(row.event)) for row in missed.events]
-    return EventsReply(epoch=missed.epoch, head=missed.head, events=events, more=missed.more)
+    return EventsReply(epoch=missed.epoch, head=missed.head, events=list(map(_record, missed.events)), more=missed.more)
+
+
+def _record(row: EventRow) -> EventRecord:
+    event = msgspec.json.decode(row.event)
+    if row.signature is None:
+        return EventRecord(topic=row.topic, event=event)
+    signature = base64.b64encode(row.signature).decode()
+    return EventRecord(topic=row.topic, event=event, text=row.event, signature=signature)
 
 
 def _uptime(context: Context) -> float:

@@ -71,11 +71,24 @@ async def connect(path: Path, *, writer: bool) -> ThreadConnection:
     return connection
 
 
-class Connection:
-    """What a write sees of the writing connection. Its methods are answered at once: a write never waits."""
+class SigningKey(Protocol):
+    """A key that signs events; `keyid` names it in them."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    @property
+    def keyid(self) -> str: ...
+
+    def sign(self, frame: bytes) -> bytes: ...
+
+
+class Connection:
+    """What a write sees of the writing connection. Its methods are answered at once: a write never waits.
+
+    `signing_key` signs the events that the write appends; None: they are not signed.
+    """
+
+    def __init__(self, conn: sqlite3.Connection, signing_key: SigningKey | None = None) -> None:
         self._conn = conn
+        self.signing_key = signing_key
 
     async def fetch_all(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Every row of a query, or of a change with RETURNING."""

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from tunesmith.errors import Draining, Internal, TunesmithError
-from tunesmith.storage.connections import Connection, ReadConnection, ThreadConnection, connect
+from tunesmith.storage.connections import Connection, ReadConnection, SigningKey, ThreadConnection, connect
 from tunesmith.storage.faults import fault
 from tunesmith.storage.lock import DirectoryLock
 from tunesmith.storage.schema import migrate
@@ -70,6 +70,8 @@ class Database:
     _writer: ThreadConnection
     _readers: list[ThreadConnection]
     _lock: DirectoryLock
+    signing_key: Callable[[], SigningKey | None] = lambda: None
+    """Answers the key that signs the events of a group of writes; called in the writer's thread."""
     counts: WriteCounts = field(default_factory=WriteCounts)
     _queue: deque[_Queued] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -189,7 +191,8 @@ class Database:
                 continue
             group: list[_Queued] = []
             try:
-                head = await self._writer.run(functools.partial(_run_group, queue=self._queue, group=group))
+                run = functools.partial(_run_group, queue=self._queue, group=group, signing_key=self.signing_key)
+                head = await self._writer.run(run)
             except Exception as error:  # the disk's refusal, or a fault of ours: the group's, never the writer's end
                 self.counts.failures += 1
                 head = self.head
@@ -257,7 +260,12 @@ def _head(conn: sqlite3.Connection) -> int:
     return int(conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
 
 
-def _run_group(conn: sqlite3.Connection, queue: deque[_Queued], group: list[_Queued]) -> int:
+def _run_group(
+    conn: sqlite3.Connection,
+    queue: deque[_Queued],
+    group: list[_Queued],
+    signing_key: Callable[[], SigningKey | None],
+) -> int:
     """Runs queued writes as one transaction, in the connection's thread; the newest event's `seq` after it.
 
     What was taken from `queue` stands in `group` with its value or error, also when SQLite refuses and this raises.
@@ -265,7 +273,7 @@ def _run_group(conn: sqlite3.Connection, queue: deque[_Queued], group: list[_Que
     if conn.in_transaction:
         conn.execute("ROLLBACK")
     until = time.monotonic() + GROUP_S
-    connection = Connection(conn)
+    connection = Connection(conn, signing_key())
     conn.execute("BEGIN IMMEDIATE")
     try:
         while queue and len(group) < GROUP_WRITES and time.monotonic() < until:

@@ -18,7 +18,7 @@ _LAST = "\U0010ffff"
 
 
 class EventRow(Row, frozen=True, kw_only=True):
-    """One durable event; `event` is its JSON exactly as it is published."""
+    """One durable event: `event` is its JSON exactly as it is published, `signature` that of the key that it names."""
 
     table: ClassVar[str] = "events"
 
@@ -29,6 +29,7 @@ class EventRow(Row, frozen=True, kw_only=True):
     time: str
     subject: str | None
     event: str
+    signature: bytes | None
     published_at: str | None
 
     @property
@@ -38,10 +39,11 @@ class EventRow(Row, frozen=True, kw_only=True):
 
 
 class Appended(NamedTuple):
-    """What `append` made: the event's number and the bytes of its JSON frame."""
+    """What `append` made: the event's number, the bytes of its JSON frame, and their signature where a key signs."""
 
     seq: int
     frame: bytes
+    signature: bytes | None = None
 
 
 class Missed(NamedTuple):
@@ -53,12 +55,11 @@ class Missed(NamedTuple):
     more: bool
 
 
-async def append(
-    conn: Connection, topic: str, event_type: str, subject: str | None, data: Any, keyid: str | None = None
-) -> Appended:
+async def append(conn: Connection, topic: str, event_type: str, subject: str | None, data: Any) -> Appended:
     """Writes the next event of the gapless sequence; `data` is anything that msgspec encodes.
 
-    `keyid` names the key that will sign the frame. The envelope is PROTOCOL.md's, a CloudEvents 1.0 JSON event.
+    The connection's key signs it here, once: what is sent again, replayed or in a snapshot is the same to the bit,
+    whatever became of the key since. The envelope is PROTOCOL.md's, a CloudEvents 1.0 JSON event.
     """
     sql = """SELECT (SELECT value FROM meta WHERE key = 'epoch') AS epoch,
                     (SELECT value FROM meta WHERE key = 'instance') AS instance,
@@ -67,7 +68,7 @@ async def append(
     state = await conn.fetch_one(sql, (topic,))
     if state is None or not topic.endswith("/"):
         raise Internal(f"{topic!r} is no topic: it does not end in /")
-    seq, time = int(state["head"]) + 1, now()
+    seq, time, key = int(state["head"]) + 1, now(), conn.signing_key
     event: dict[str, Any] = {
         "specversion": "1.0",
         "v": VERSION,
@@ -79,15 +80,16 @@ async def append(
         "epoch": state["epoch"],
         "seq": seq,
         "prev": int(state["prev"]),
-        "keyid": keyid,
+        "keyid": key.keyid if key else None,
         "data": data,
     }
     frame = msgspec.json.encode({key: value for key, value in event.items() if value is not None or key == "data"})
+    signature = key.sign(frame) if key else None
     await conn.execute(
-        "INSERT INTO events (seq, topic, prev, type, time, subject, event) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (seq, topic, event["prev"], event_type, time, subject, frame.decode()),
+        "INSERT INTO events (seq, topic, prev, type, time, subject, event, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq, topic, event["prev"], event_type, time, subject, frame.decode(), signature),
     )
-    return Appended(seq, frame)
+    return Appended(seq, frame, signature)
 
 
 async def unpublished(source: Source, limit: int = 1000) -> list[EventRow]:

@@ -1,6 +1,6 @@
 """Rows: between a table's row and a small frozen struct whose fields are named like the columns.
 
-A field of type str, int, float, bool or None is the column as it is; every other type is JSON text in the table.
+A field of type str, bytes, int, float, bool or None is the column as it is; every other type is JSON text in the table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from tunesmith.storage.connections import Connection, Source
 
-_PLAIN = {str, int, float, bool, type(None)}
+_PLAIN = {str, bytes, int, float, bool, type(None)}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,11 +85,17 @@ class EventsReplay(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     limit: Limit = 200
 
 
-class EventRecord(Reply, frozen=True, kw_only=True):
-    """`event` is the JSON frame exactly as it was published."""
+class EventRecord(Reply, frozen=True, kw_only=True, omit_defaults=True):
+    """`event` is the JSON frame as it was published.
+
+    Of a signed event `text` is the frame character by character, for JSON that was parsed cannot be verified any
+    more, and `signature` the Ed25519 signature over its UTF-8 bytes, in base64.
+    """
 
     topic: str
     event: dict[str, Any]
+    text: str | None = None
+    signature: str | None = None
 
 
 class EventsReply(Reply, frozen=True, kw_only=True):

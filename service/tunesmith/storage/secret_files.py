@@ -1,0 +1,43 @@
+"""Files with secrets in them: nobody but their owner may read them, from the moment that they exist."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tunesmith.errors import Invalid
+from tunesmith.storage.files import write_file
+
+SECRET_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner may enter; one that is there stays as it is."""
+    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Put `text` at `path`, whole or not at all, with mode 0600. Raises `OSError`."""
+
+    def write(draft: Path) -> None:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_MODE), "w") as stream:
+            stream.write(text)
+
+    write_file(path, write)
+
+
+def read_secret(path: Path) -> str:
+    """The text of a file that nobody else may read. Raises `Invalid` when others may, or it cannot be read."""
+    try:
+        with path.open() as stream:
+            check_secret(path, os.fstat(stream.fileno()).st_mode)
+            return stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no text'}") from error
+
+
+def check_secret(path: Path, mode: int) -> None:
+    """Refuse a secret whose file others may read or write. Raises `Invalid` that says what to do."""
+    if mode & 0o077:
+        raise Invalid(f"{path} holds a secret and has mode {mode & 0o777:04o}; only 0600 is taken: chmod 600 {path}")

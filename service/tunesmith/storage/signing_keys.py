@@ -1,0 +1,141 @@
+"""The keys that sign events, in a folder: `<keyid>.secret` (mode 0600) and `<keyid>.json`, which is public.
+
+The newest key that is not retired signs. A retired key has no secret file any more, and its public file stays, so that
+bots can be told that it is retired. The folder is looked at again whenever something in it has changed.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tunesmith.domain.signatures import PublicKey, decode_key, keyid_of
+from tunesmith.errors import Conflict, Invalid, NotFound
+from tunesmith.storage.clock import now
+from tunesmith.storage.files import write_file
+from tunesmith.storage.secret_files import make_folder, read_secret, write_secret
+
+logger = structlog.get_logger(__name__)
+
+
+class KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The public side of a signing key; `public` is base64."""
+
+    keyid: str
+    public: str
+    created_at: str
+    retired_at: str | None = None
+
+    @property
+    def key(self) -> PublicKey:
+        """The key as bots have it."""
+        return PublicKey(self.keyid, decode_key(self.public), self.retired_at is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that signs."""
+
+    keyid: str
+    private: Ed25519PrivateKey
+
+    def sign(self, frame: bytes) -> bytes:
+        """The 64 bytes of the signature over `frame`."""
+        return self.private.sign(frame)
+
+
+class SigningKeys:
+    """The keys below `folder`, which need not be there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: int | None = None
+        self._current: SigningKey | None = None
+
+    def listing(self) -> list[KeyFile]:
+        """Every key, the oldest first. Raises `Invalid` for a file that is none."""
+        return sorted(map(_read, self._folder.glob("*.json")), key=lambda file: (file.created_at, file.keyid))
+
+    def new(self) -> KeyFile:
+        """Make a key; it signs from now on. Raises `OSError`."""
+        private = Ed25519PrivateKey.generate()
+        public = private.public_key().public_bytes_raw()
+        file = KeyFile(keyid=keyid_of(public), public=_base64(public), created_at=now())
+        make_folder(self._folder)
+        write_secret(self._secret(file.keyid), _base64(private.private_bytes_raw()) + "\n")
+        self._write(file)
+        return file
+
+    def retire(self, keyid: str) -> KeyFile:
+        """Have a key vouch for nothing any more; its secret is removed.
+
+        Raises `NotFound`, and `Conflict` for the only key that can sign: make its successor first.
+        """
+        files = {file.keyid: file for file in self.listing()}
+        if keyid not in files:
+            raise NotFound(f"there is no signing key {keyid!r}")
+        if files[keyid].retired_at is not None:
+            raise Conflict(f"the key {keyid} is retired already")
+        if all(file.retired_at is not None for file in files.values() if file.keyid != keyid):
+            raise Conflict(f"{keyid} is the only key that signs; make its successor first, and tell the bots of it")
+        retired = msgspec.structs.replace(files[keyid], retired_at=now())
+        self._write(retired)
+        self._secret(keyid).unlink(missing_ok=True)
+        return retired
+
+    def load(self) -> SigningKey | None:
+        """The key that signs, None where there is none. Raises `Invalid` for files that others may read, or no keys."""
+        able = [file for file in self.listing() if file.retired_at is None]
+        if not able:
+            return None
+        file = able[-1]
+        private = Ed25519PrivateKey.from_private_bytes(decode_key(read_secret(self._secret(file.keyid)).strip()))
+        if private.public_key().public_bytes_raw() != file.key.public:
+            raise Invalid(f"{self._secret(file.keyid)} is not the secret of the key {file.keyid}")
+        return SigningKey(file.keyid, private)
+
+    def current(self) -> SigningKey | None:
+        """As `load`, read again only where the folder has changed; what cannot be read leaves the key as it was."""
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except OSError:
+            changed = -1
+        if changed != self._seen:
+            try:
+                self._current = self.load()
+            except Invalid as error:
+                logger.error("the signing keys cannot be read; the key stays as it was", reason=error.message)
+            else:
+                logger.info("signing key", keyid=self._current and self._current.keyid)
+            self._seen = changed
+        return self._current
+
+    def _secret(self, keyid: str) -> Path:
+        return self._folder / f"{keyid}.secret"
+
+    def _write(self, file: KeyFile) -> None:
+        text = msgspec.json.format(msgspec.json.encode(file)).decode() + "\n"
+
+        def write(draft: Path) -> None:
+            draft.write_text(text)
+
+        write_file(self._folder / f"{file.keyid}.json", write)
+
+
+def _read(path: Path) -> KeyFile:
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=KeyFile)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Invalid(f"{path} is no signing key: {error}") from error
+    if file.keyid != path.stem or keyid_of(file.key.public) != file.keyid:
+        raise Invalid(f"{path} is not the key that its name says")
+    return file
+
+
+def _base64(key: bytes) -> str:
+    return base64.b64encode(key).decode()
