@@ -13,12 +13,14 @@ from tunesmith.domain.thresholds import Thresholds
 Metrics = Mapping[str, float | None]
 Work = Literal[
     "in_sample",
+    "symbols",
     "costs",
     "neighbours",
     "reality_check",
     "permutations",
     "holdout",
     "holdout_permutations",
+    "holdout_symbols",
     "incumbent",
     "replay",
     "report",
@@ -47,8 +49,9 @@ class Ledger:
 class Case:
     """A search's winner before its judges. Bars are those after warm-up; `years` is the in-sample part's length.
 
-    `incumbent` is the package in force for the same market, timeframe and strategy. `faults` are irregularities of the
-    bars that nobody explained, in words.
+    Of a search over several markets, `symbols`, the shortest says how many bars there are. `incumbent` is the package
+    in force for the same market, timeframe and strategy. `faults` are irregularities of the bars that nobody explained,
+    in words.
     """
 
     criteria: ApprovalCriteria
@@ -59,6 +62,7 @@ class Case:
     ledger: Ledger = Ledger()
     incumbent: str | None = None
     faults: Sequence[str] = ()
+    symbols: Sequence[str] = ()
 
 
 @dataclass(slots=True)

@@ -29,8 +29,8 @@ class Step(NamedTuple):
     make: Callable[[Case, Seen], Answers]
 
 
-def data(case: Case, seen: Seen) -> Answers:
-    """Step 0: enough bars on either side, sound ones, a hold-out that nobody used up, and draws left to spend."""
+def bars(case: Case) -> list[Check]:
+    """Of step 0 what can be asked before the ledger: enough bars on either side, and sound ones."""
     limits = case.thresholds
     weak, strong = detectable_sharpe(max(case.years, 1e-9))
     power = (
@@ -43,6 +43,13 @@ def data(case: Case, seen: Seen) -> Answers:
     ]
     for fault in case.faults:
         made.append(_check("sound_bars", "data", "every bar is there once", None, None, False, fault))
+    return made
+
+
+def data(case: Case, seen: Seen) -> Answers:
+    """Step 0: enough bars on either side, sound ones, a hold-out that nobody used up, and draws left to spend."""
+    limits = case.thresholds
+    made = bars(case)
     burnt = case.ledger.burnt
     reason = burnt or "nobody has seen its results on the hold-out"
     made.append(_check("unseen_holdout", "data", "a hold-out that was not used before", None, None, not burnt, reason))
@@ -80,6 +87,19 @@ def timing(case: Case, seen: Seen) -> Answers:
     )
     made.append(_check("timing", "in_sample", "better than the same exposure at random", sharpe, 0.0, passed, reason))
     return made
+
+
+def symbols(case: Case, seen: Seen) -> Answers:
+    """Step 3, of a search over several markets: none of them is carried by the others."""
+    if len(case.symbols) < 2:
+        return []
+    found = seen.evidence["symbols"] = yield Ask("symbols")
+    ratios = {symbol: _number(found[symbol].get("timing_sharpe")) for symbol in case.symbols}
+    worst = min(case.symbols, key=lambda symbol: ratios[symbol])
+    value, passed = found[worst].get("timing_sharpe"), ratios[worst] > 0.0
+    reason = f"the least timing Sharpe ratio of the {len(ratios)} symbols is {_text(value)}, of {worst}"
+    asks = "on each symbol better than the same exposure at random"
+    return [_check("each_symbol", "in_sample", asks, value, 0.0, passed, reason)]
 
 
 def costs(case: Case, seen: Seen) -> Answers:
@@ -211,6 +231,7 @@ CHECKS: tuple[Step, ...] = (
     Step("data", "enough sound bars, a hold-out that is unseen, draws left", "none", data),
     Step("criteria", "the bounds that the user set, in sample", "one backtest", criteria),
     Step("timing", "it earns, and more than the same exposure at random", "none", timing),
+    Step("symbols", "of several symbols none is carried by the others", "a backtest on each", symbols),
     Step("costs", "it still earns at twice the costs", "one backtest", costs),
     Step("neighbours", "parameters beside the winner's earn too", "a few backtests", neighbours),
     Step("reality_check", "the best trial against a bootstrap of all", "the search once more", reality_check),

@@ -40,6 +40,8 @@ def prove(case: Case) -> Generator[Ask, Any, Proof]:
     if seen.paper:
         reason = f"to be followed on paper, not traded: {'; '.join(seen.paper)}"
         return Proof("paper_only", reason, tuple(checks), seen)
+    if len(case.symbols) > 1:
+        seen.evidence["holdout_symbols"] = yield Ask("holdout_symbols")
     reason = (
         f"all {len(checks)} checks passed: search p = {seen.p['search']:.3g}, hold-out p = {seen.p['holdout']:.3g}, "
         f"together p = {seen.p['combined']:.2g}"

@@ -40,8 +40,14 @@ _COSTS_CANNOT_SAY = "A result that bears double fees may still be luck; one that
 
 
 def report_of(subject: Subject) -> dict[str, Any]:
-    """Every statistic by name, each with `cannot_say`; NaN comes as None."""
+    """Every statistic by name, each with `cannot_say`; NaN comes as None. Of several markets `symbols` has one each."""
     points = trials_of(subject)
+    if subject.others:
+        return {"symbols": {market.symbol: _report(subject.on([market]), points) for market in subject.markets}}
+    return _report(subject, points)
+
+
+def _report(subject: Subject, points: NDArray[np.float64]) -> dict[str, Any]:
     chosen = points[np.unique(np.linspace(0, len(points) - 1, min(len(points), _MAX_TRIALS)).astype(int))]
     sums = next(blocks_of(subject, chosen, _N_BLOCKS))
     timing = _timing_returns(subject)

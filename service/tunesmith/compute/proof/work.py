@@ -7,7 +7,7 @@ whoever the same search finds there; on permuted hold-outs the parameters stay.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from tunesmith.compute.block_sums import BlockSums, evaluate_blocks
 from tunesmith.compute.evaluate import evaluate_points
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search import Market, Search, run_whole
-from tunesmith.compute.statistics.permutation import draw_order, permuted
+from tunesmith.compute.selection import aggregate
+from tunesmith.compute.statistics.permutation import draw_orders, permuted
 from tunesmith.compute.statistics.reality_check import reality_check
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.metrics import METRICS
@@ -38,7 +39,8 @@ _SHORT_GAP = 3
 class Subject:
     """A winner on a market: the strategy, the plan and the rules that found it, its encoded parameters float64[p].
 
-    `frozen_at` is the number of trials at which time ended the search; None where it did not.
+    A search over several markets has `others` too; its winner is judged as the search judged it, by the plan's one
+    number from all of them. `frozen_at` is the number of trials at which time ended the search; None where it did not.
     """
 
     rule: Strategy
@@ -47,16 +49,31 @@ class Subject:
     market: Market
     stop: StopRules | None = None
     frozen_at: int | None = None
+    others: tuple[Market, ...] = ()
+
+    @property
+    def markets(self) -> tuple[Market, ...]:
+        """Every market of the search, in its order."""
+        return (self.market, *self.others)
+
+    def on(self, markets: Sequence[Market]) -> Subject:
+        """The same winner on other bars of its markets."""
+        return replace(self, market=markets[0], others=tuple(markets[1:]))
 
 
 def metrics_of(subject: Subject) -> dict[str, float]:
-    """Every metric of the winner on its market."""
+    """Every metric of the winner on its market; of several markets one number each, as the search makes it."""
     return _evaluated(subject, tuple(METRICS))
+
+
+def metrics_by_symbol(subject: Subject) -> dict[str, dict[str, float]]:
+    """Every metric of the winner on each of its markets alone."""
+    return {market.symbol: metrics_of(subject.on([market])) for market in subject.markets}
 
 
 def metrics_at_costs(subject: Subject, factor: float) -> dict[str, float]:
     """Every metric of the winner at `factor` times the costs."""
-    return metrics_of(replace(subject, market=_at_costs(subject.market, factor)))
+    return metrics_of(subject.on([_at_costs(market, factor) for market in subject.markets]))
 
 
 def neighbours_of(subject: Subject) -> dict[str, Any]:
@@ -75,18 +92,14 @@ def check_reality(subject: Subject, n_blocks: int, n_draws: int, seed: int) -> d
     Raises `Internal` where its winner is another than the one that is judged.
     """
     points = trials_of(subject)
-    p = reality_check(
-        ((sums.timing, sums.timing_squares, sums.length) for sums in blocks_of(subject, points, n_blocks)),
-        n_draws=n_draws,
-        seed=seed,
-    )
+    p = reality_check(_pooled(subject, points, n_blocks), n_draws=n_draws, seed=seed)
     return {"p": p, "n_trials": len(points), "n_draws": n_draws, "n_blocks": n_blocks, "seed": seed}
 
 
 def trials_of(subject: Subject) -> Point:
     """The distinct points of the search, float64[n, p], from making it once more."""
     again = run_whole(
-        Search(subject.rule, subject.plan), [subject.market], rules=subject.stop, frozen_at=subject.frozen_at
+        Search(subject.rule, subject.plan), subject.markets, rules=subject.stop, frozen_at=subject.frozen_at
     )
     if again.best is None or not np.array_equal(again.found.points[again.best], subject.point):
         raise Internal("the search, made once more, finds another winner than the one that was stored")
@@ -94,7 +107,7 @@ def trials_of(subject: Subject) -> Point:
 
 
 def blocks_of(subject: Subject, points: Point, n_blocks: int) -> Iterator[BlockSums]:
-    """Block sums of `points` float64[n, p], a part of them at a time."""
+    """Block sums of `points` float64[n, p] on the first market, a part of them at a time."""
     market = subject.market
     for start in range(0, len(points), _TILE):
         part = points[start : start + _TILE]
@@ -109,15 +122,14 @@ def search_again(subject: Subject, *, seed: int, start: int, stop: int) -> list[
     once = Search(subject.rule, subject.plan)
     found = []
     for index in range(start, stop):
-        bars = permuted(subject.market.bars, draw_order(len(subject.market.bars), seed, index))
-        shuffled = replace(subject.market, bars=bars)
+        shuffled = _shuffled(subject, seed, index, [1] * len(subject.markets))
         search = Search(subject.rule, subject.plan) if once.learns else once
-        outcome = run_whole(search, [shuffled], rules=subject.stop, frozen_at=subject.frozen_at)
+        outcome = run_whole(search, shuffled.markets, rules=subject.stop, frozen_at=subject.frozen_at)
         if outcome.best is None:
             found.append(math.nan)
         else:
             winner = outcome.found.points[outcome.best]
-            found.append(float(_statistics(replace(subject, market=shuffled), winner[np.newaxis])[0]))
+            found.append(float(_statistics(shuffled, winner[np.newaxis])[0]))
     return found
 
 
@@ -128,9 +140,8 @@ def holdout_again(subject: Subject, *, seed: int, start: int, stop: int) -> list
     """
     found = []
     for index in range(start, stop):
-        order = draw_order(len(subject.market.bars), seed, index, start=subject.market.first)
-        shuffled = replace(subject.market, bars=permuted(subject.market.bars, order))
-        found.append(float(_statistics(replace(subject, market=shuffled), subject.point[np.newaxis])[0]))
+        shuffled = _shuffled(subject, seed, index, [market.first for market in subject.markets])
+        found.append(float(_statistics(shuffled, subject.point[np.newaxis])[0]))
     return found
 
 
@@ -152,20 +163,52 @@ def faults_of(bars: Bars, first: int) -> list[str]:
     return []
 
 
+def _shuffled(subject: Subject, seed: int, index: int, starts: Sequence[int]) -> Subject:
+    """The winner's markets in permutation `index`; several move together."""
+    orders = draw_orders([market.bars.timestamp for market in subject.markets], seed, index, starts)
+    moved = zip(subject.markets, orders, strict=True)
+    return subject.on([replace(market, bars=permuted(market.bars, order)) for market, order in moved])
+
+
+def _pooled(
+    subject: Subject, points: Point, n_blocks: int
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], int]]:
+    """Block sums of the timing returns and of their squares, and a block's bars, for the Reality Check.
+
+    Those of several markets are added up, each in units of its market's deviation, so that none drowns the others.
+    """
+    for start in range(0, len(points), _TILE):
+        parts = [
+            next(blocks_of(subject.on([market]), points[start : start + _TILE], n_blocks)) for market in subject.markets
+        ]
+        if len(parts) == 1:
+            yield parts[0].timing, parts[0].timing_squares, parts[0].length
+            continue
+        variances = [part.market_squares.sum() / (part.length * n_blocks) for part in parts]
+        units = [1.0 / variance if variance > 0.0 else 0.0 for variance in variances]
+        sums = [part.timing * math.sqrt(unit) for part, unit in zip(parts, units, strict=True)]
+        squares = [part.timing_squares * unit for part, unit in zip(parts, units, strict=True)]
+        yield np.sum(sums, axis=0), np.sum(squares, axis=0), sum(part.length for part in parts)
+
+
 def _statistics(subject: Subject, points: Point) -> NDArray[np.float64]:
-    market = subject.market
-    found = evaluate_points(
-        subject.rule, market.bars, points, market.execution, start=market.first, metrics=(STATISTIC,)
-    )
-    return found[STATISTIC]
+    return _on_all(subject, points, (STATISTIC,))[STATISTIC]
 
 
 def _evaluated(subject: Subject, names: tuple[str, ...]) -> dict[str, float]:
-    market = subject.market
-    found = evaluate_points(
-        subject.rule, market.bars, subject.point[np.newaxis], market.execution, start=market.first, metrics=names
-    )
+    found = _on_all(subject, subject.point[np.newaxis], names)
     return {name: float(values[0]) for name, values in found.items()}
+
+
+def _on_all(subject: Subject, points: Point, names: tuple[str, ...]) -> Mapping[str, NDArray[np.float64]]:
+    """Metrics of `points` float64[n, p], float64[n] each; of several markets one number, as the search makes it."""
+    each = {
+        market.symbol: evaluate_points(
+            subject.rule, market.bars, points, market.execution, start=market.first, metrics=names
+        )
+        for market in subject.markets
+    }
+    return aggregate(each, subject.plan.aggregate) if len(each) > 1 else next(iter(each.values()))
 
 
 def _at_costs(market: Market, factor: float) -> Market:

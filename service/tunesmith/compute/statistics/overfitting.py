@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 PBO_CANNOT_SAY = (
     "PBO asks whether the choice among these trials carries over from one half of the record to the other; all of them "
@@ -53,10 +52,16 @@ def overfitting(sums: NDArray[np.float64], squares: NDArray[np.float64], length:
         inside, inside_squares = sums[:, chosen].sum(axis=1), squares[:, chosen].sum(axis=1)
         best = int(np.argmax(_sharpe(inside, inside_squares, n_half)))
         outside = _sharpe(total - inside, total_squares - inside_squares, n_half)
-        share = rankdata(outside)[best] / (n + 1)
+        share = _rank(outside, best) / (n + 1)
         logits.append(np.log(share / (1.0 - share)))
     found = np.array(logits)
     return Overfitting(float(np.mean(found <= 0.0)), found)
+
+
+def _rank(values: NDArray[np.float64], at: int) -> float:
+    """The rank of values[at] from 1 on, that of equals averaged, without sorting them all."""
+    below, equal = np.count_nonzero(values < values[at]), np.count_nonzero(values == values[at])
+    return below + (equal + 1) / 2
 
 
 def _sharpe(sums: NDArray[np.float64], squares: NDArray[np.float64], n: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ Masters; White 2000 for the null that the search itself is re-run on).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,32 @@ def draw_order(n_bars: int, seed: int, index: int, start: int = 1) -> NDArray[np
     fixed = max(1, start)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     return np.concatenate([np.arange(fixed), fixed + rng.permutation(n_bars - fixed)])
+
+
+def draw_orders(
+    timestamps: Sequence[NDArray[np.int64]], seed: int, index: int, starts: Sequence[int]
+) -> list[NDArray[np.int64]]:
+    """The orders of several markets' bars in permutation `index` of the test `seed`: int64[n_bars] for each market.
+
+    `timestamps` int64[n_bars] of each. Bars that open at the same times in all of them take the same places, so that
+    what the markets have in common stays while its order goes; the bars of one market that another lacks change places
+    among themselves. Bars before a market's `starts` stay, as does its first. One market moves as by `draw_order`.
+    """
+    fixed = [max(1, start) for start in starts]
+    shared = functools.reduce(np.intersect1d, [stamps[begin:] for stamps, begin in zip(timestamps, fixed, strict=True)])
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+    moved = rng.permutation(len(shared))
+    orders = []
+    for stamps, begin in zip(timestamps, fixed, strict=True):
+        order = np.arange(len(stamps))
+        places = np.searchsorted(stamps, shared)
+        order[places] = places[moved]
+        own = (
+            np.setdiff1d(order[begin:], places, assume_unique=True) if len(places) < len(stamps) - begin else order[:0]
+        )
+        order[own] = own[rng.permutation(len(own))]
+        orders.append(order)
+    return orders
 
 
 def permuted(bars: Bars, order: NDArray[np.int64]) -> Bars:
