@@ -91,7 +91,6 @@ def test_a_lone_backtest_s_story_says_what_nobody_knows(tmp_path: Path) -> None:
 def test_every_check_that_there_is_has_its_question() -> None:
     source = Path(checks.__file__).read_text()
     bound = {name for name in QUESTIONS if f'"{name}"' in source or name.startswith("costs_")}
-    bound |= {name for name in ("in_sample_bars", "holdout_bars") if name in source}
     assert bound == set(QUESTIONS)
     assert {step.name for step in checks.CHECKS} - {"data", "criteria", "costs"} <= {*QUESTIONS, "timing"}
     assert question_of("min_sharpe").helps.startswith("It is a bound of yours")

@@ -280,6 +280,6 @@ def test_a_judgement_that_cannot_be_is_refused(study: Study, given: dict[str, An
 
 
 def test_too_few_bars_decide_nothing(study: Study) -> None:
-    verdict: Verdict = ts.judge(study, LAX, thresholds=Thresholds(min_bars=1100))
+    verdict: Verdict = ts.judge(study, LAX, thresholds=Thresholds(min_bars=1600))
     assert verdict.status == "insufficient_data"
-    assert "1,050 bars are in sample, at least 1,100 are needed" in verdict.reason
+    assert "1,500 bars are there after warm-up, at least 1,600 are needed" in verdict.reason

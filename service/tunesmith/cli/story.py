@@ -34,7 +34,7 @@ _GONE = (
 _DEAR = "Trade less often (a longer timeframe, a constraint on n_trades) or where it costs less."
 
 QUESTIONS: dict[str, Question] = {
-    "in_sample_bars": Question("nothing", _MORE_BARS),
+    "bars": Question("nothing", _MORE_BARS),
     "holdout_bars": Question("nothing", _MORE_BARS),
     "sound_bars": Question("nothing", "Import the bars that are missing, or begin after the gaps."),
     "unseen_holdout": Question("nothing", _NEW_HOLDOUT),

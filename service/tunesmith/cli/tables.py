@@ -13,7 +13,7 @@ from rich.text import Text
 from tunesmith.domain.metrics import METRICS
 
 _PERCENT = {name for name, metric in METRICS.items() if "fraction" in metric.unit}
-_COUNTS = {"n_trades", "longest_drawdown", "in_sample_bars", "holdout_bars", "replay"}
+_COUNTS = {"n_trades", "longest_drawdown", "bars", "in_sample_bars", "holdout_bars", "replay"}
 _LABEL_WIDTH = 14
 
 

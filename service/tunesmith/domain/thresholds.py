@@ -13,6 +13,7 @@ Draws = Annotated[int, msgspec.Meta(ge=19, le=1_000_000)]
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits of p-values, and how many draws stand behind them.
 
+    A market needs `min_bars` after warm-up, of which `min_holdout_bars` are held out.
     `search` and `holdout` limit the permutation tests of the search and of the hold-out, `combined` both together;
     with the `paper_` limits a result may be followed on paper. `stop_at` draws that reach the real statistic end the
     test of a search. `combined` is divided by k² for the k-th verdict on one market, whose test takes as many times

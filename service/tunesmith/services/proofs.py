@@ -100,7 +100,7 @@ async def decide(context: Context, job: Job, request: Request) -> Decided:
         thresholds=request.thresholds,
         n_in_sample=whole.n_in_sample,
         n_holdout=whole.n_holdout,
-        years=(_boundary(window) - in_sample.start_ms) / YEAR_MS,
+        years=(whole.end_ms - whole.start_ms) / YEAR_MS,
         ledger=request.ledger,
         incumbent=request.incumbent.package_id if request.incumbent else None,
         faults=faults,

@@ -79,7 +79,15 @@ def test_what_passes_everything_is_approved_with_its_evidence() -> None:
 @pytest.mark.parametrize(
     ("case", "answers", "status", "last", "words"),
     [
-        (Case(CASE.criteria, CASE.thresholds, 900, 299, 2.0), {}, "insufficient_data", None, "900 bars are in sample"),
+        (
+            Case(CASE.criteria, CASE.thresholds, 699, 300, 4.0),
+            {},
+            "insufficient_data",
+            None,
+            "999 bars are there after warm-up, at least 1,000 are needed; 4.0 years of data show a true Sharpe ratio "
+            "of 1.2 half of the time and one of 1.9 four times in five",
+        ),
+        (Case(CASE.criteria, CASE.thresholds, 900, 299, 4.0), {}, "insufficient_data", None, "299 bars are held out"),
         (
             Case(CASE.criteria, CASE.thresholds, 1400, 600, 3.8, faults=["5 bars are missing"]),
             {},
@@ -176,6 +184,12 @@ def test_the_users_bounds_are_asked_in_sample_and_tell_nothing_of_the_holdout() 
     assert [check.name for check in proof.checks if check.segment == "holdout"] == [
         *("holdout_return", "holdout_trades", "holdout"),
     ]
+
+
+def test_a_thousand_bars_of_which_three_hundred_are_held_out_are_enough() -> None:
+    proof, _ = judge(Case(CASE.criteria, CASE.thresholds, 700, 300, 2.7))
+    assert proof.approved
+    assert [(check.name, check.value) for check in proof.checks[:2]] == [("bars", 1000.0), ("holdout_bars", 300.0)]
 
 
 def test_what_only_the_strict_limits_refuse_is_for_paper() -> None:

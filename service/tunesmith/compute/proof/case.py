@@ -47,11 +47,11 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A search's winner before its judges. Bars are those after warm-up; `years` is the in-sample part's length.
+    """A search's winner before its judges.
 
-    Of a search over several markets, `symbols`, the shortest says how many bars there are. `incumbent` is the package
-    in force for the same market, timeframe and strategy. `faults` are irregularities of the bars that nobody explained,
-    in words.
+    Bars are those after warm-up; `years` is the length of both parts together, as a decision looks at both. Of a search
+    over several markets, `symbols`, the shortest says how many bars there are. `incumbent` is the package in force for
+    the same market, timeframe and strategy. `faults` are irregularities of the bars that nobody explained, in words.
     """
 
     criteria: ApprovalCriteria

@@ -30,7 +30,7 @@ class Step(NamedTuple):
 
 
 def bars(case: Case) -> list[Check]:
-    """Of step 0 what can be asked before the ledger: enough bars on either side, and sound ones."""
+    """Of step 0 what can be asked before the ledger: enough bars in all and held out, and sound ones."""
     limits = case.thresholds
     weak, strong = detectable_sharpe(max(case.years, 1e-9))
     power = (
@@ -38,7 +38,7 @@ def bars(case: Case) -> list[Check]:
         f"{strong:.1f} four times in five"
     )
     made = [
-        _count("in_sample_bars", case.n_in_sample, limits.min_bars, "in sample", power),
+        _count("bars", case.n_in_sample + case.n_holdout, limits.min_bars, "there after warm-up", power),
         _count("holdout_bars", case.n_holdout, limits.min_holdout_bars, "held out", power),
     ]
     for fault in case.faults:

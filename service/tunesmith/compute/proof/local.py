@@ -121,8 +121,7 @@ def prove_study(
         thresholds=limits,
         n_in_sample=study.split.n_in_sample,
         n_holdout=len(study.bars) - study.split.out_start,
-        years=(min(study.split.boundary_ms, study.bars.end_ms) - int(study.bars.timestamp[study.split.first]))
-        / YEAR_MS,
+        years=(study.bars.end_ms - int(study.bars.timestamp[study.split.first])) / YEAR_MS,
         ledger=ledger or Ledger(),
         faults=work.faults_of(in_sample.bars, in_sample.first),
     )
