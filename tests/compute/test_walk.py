@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,9 +25,9 @@ from tunesmith.compute.kernel_arrays import (
 )
 from tunesmith.compute.kernel_walk import walk_nb
 from tunesmith.compute.metrics import metrics_of
-from tunesmith.compute.signals import Signals
+from tunesmith.compute.signals import Level, Signals
 from tunesmith.compute.walk import empty_results, prepare, walk_signals
-from tunesmith.domain.trading import Costs
+from tunesmith.domain.trading import Costs, Fill
 
 
 def walk(case: Case, *, skips: bool) -> Results:
@@ -93,6 +95,39 @@ def test_the_common_case_by_itself_equals_stepping(case: Case) -> None:
     stepped = walk(case, skips=False).totals
     np.testing.assert_allclose(totals, stepped, rtol=1e-9, atol=1e-11 * case.execution.initial_cash)
     np.testing.assert_array_equal(totals[:, [N_TRADES, N_WINS, N_ORDERS]], stepped[:, [N_TRADES, N_WINS, N_ORDERS]])
+
+
+LIMITS = {
+    "stop_loss": {"stop_loss": Level(fraction=np.array([0.003]))},
+    "take_profit": {"take_profit": Level(fraction=np.array([0.004]))},
+    "both, and time": {
+        "stop_loss": Level(price=np.full((1, 400), 99.0)),
+        "take_profit": Level(fraction=np.array([0.01])),
+        "max_holding": np.array([2]),
+    },
+    "max_holding 1": {"max_holding": np.array([1])},
+    "max_holding 300": {"max_holding": np.array([300])},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("fixed_fee", [0.0, 1.0])
+@pytest.mark.parametrize("fill", ["next_open", "close"])
+@pytest.mark.parametrize("limits", LIMITS)
+def test_who_would_enter_on_every_bar_equals_the_simulator(limits: str, fill: Fill, fixed_fee: float) -> None:
+    bars = random_bars(np.random.default_rng(4), 400, 0.005)
+    enter = np.ones((1, 400), np.uint8)
+    execution = Execution(Costs(fee_rate=0.0001, fixed_fee=fixed_fee), fill)
+    case = Case(bars, Signals(1, 400, enter_long=enter, **LIMITS[limits]), execution, 3)
+    expected = slow_run(case, 0)
+    again = [sold.exit_bar for sold, bought in pairwise(expected.trades) if sold.exit_bar == bought.entry_bar]
+    assert (len(again) > 10) == (fill == "close" and limits in ("stop_loss", "take_profit", "both, and time"))
+    totals = np.empty((1, N_TOTALS))
+    walk_signals(prepare(bars), case.signals, execution, 3, empty_results(totals))
+    profits = [trade.profit for trade in expected.trades]
+    slow = slow_metrics(expected.equity, expected.position, profits, 10_000.0, bars.bars_per_year)
+    found = metrics_of(totals, 397, bars.bars_per_year, 10_000.0)
+    assert_same_metrics({name: float(values[0]) for name, values in found.items()}, slow, 10_000.0)
 
 
 @pytest.mark.parametrize("fill", ["next_open", "close"])

@@ -77,18 +77,15 @@ def _random_level(rng: np.random.Generator, bars: Bars, n: int, form: str, name:
 
 @st.composite
 def cases(draw: st.DrawFn, *, plain: bool = False) -> Case:
-    """A random case; the seed carries the arrays, the structure is drawn. `plain`: long, without levels."""
+    """A random case; the seed carries the arrays, the structure is drawn. `plain`: long, without a trailing stop."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     n_bars = draw(st.integers(2, 130), label="bars")
     n_points = draw(st.integers(1, 9), label="points")
     volatility = draw(st.sampled_from([0.003, 0.02, 0.2]), label="volatility")
     bars = random_bars(rng, n_bars, volatility, ticks=draw(st.booleans(), label="ticks"))
     names = set(draw(st.sets(st.sampled_from(CONDITIONS), min_size=1), label="conditions"))
-    forms = (
-        {}
-        if plain
-        else {name: draw(st.sampled_from(["none", "none", "fraction", "price"]), label=name) for name in LEVELS}
-    )
+    levels = LEVELS[:2] if plain else LEVELS
+    forms = {name: draw(st.sampled_from(["none", "none", "fraction", "price"]), label=name) for name in levels}
     costs = Costs(
         fee_rate=draw(st.sampled_from([0.0, 0.001, 0.05, 0.4])),
         slippage_rate=draw(st.sampled_from([0.0, 0.0005, 0.05])),

@@ -82,6 +82,12 @@ LEVELS = (
     *("trailing_stop(k / 60)", "max_holding(m)", "max_holding(where(use, 2 * n, 0))"),
 )
 """Orders with a level or a time: fractions and prices, constant, from parameters, and from longer bars."""
+BRACKETS = (
+    *(line for line in LEVELS if not line.startswith("trailing")),
+    *("max_holding(40 * m)", "stop_loss(0.3)"),
+)
+SELDOM = ("volume < 0", "falling(close, 7)", "close < 0.9 * sma(close, n)", "rsi(close, m + 9) > 70 + n")
+FREQUENT = ("close > 0", "{p} != {q}", "not falling(close, 2)", "use or {p} > {q}")
 
 ELEMENTWISE = (
     *("abs({a})", "min({a}, {b})", "max({a}, {b})", "sqrt({a})", "-{a}", "{a} % {b}", "{a} // 7"),
@@ -167,6 +173,17 @@ def rules(draw: st.DrawFn, depth: int = 3) -> str:
         lines.append(f"enter_short({draw(asked)})")
         lines.append(f"exit_short({draw(st.one_of(crossing, asked, lively(), lively()))})")
     lines += draw(st.lists(st.sampled_from(LEVELS), max_size=3, unique_by=lambda line: line.split("(")[0]))
+    return HEADER + "\n".join(lines) + "\n"
+
+
+@st.composite
+def held_rules(draw: st.DrawFn) -> str:
+    """A long rule that seldom sells: stops, targets and time end its trades, or nothing; it often enters at once."""
+    price = st.sampled_from(PRICES)
+    p, q = (draw(price).format(w=draw(WINDOWS)) for _ in range(2))
+    lines = [f"enter_long({draw(st.sampled_from((*FREQUENT, *LIVELY[:4]))).format(p=p, q=q)})"]
+    lines.append(f"exit_long({draw(st.sampled_from(SELDOM))})")
+    lines += draw(st.lists(st.sampled_from(BRACKETS), max_size=2, unique_by=lambda line: line.split("(")[0]))
     return HEADER + "\n".join(lines) + "\n"
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from reference.cases import CONDITIONS, LEVELS, Case, slow_run
 from reference.metrics import SlowTrade, slow_metrics, slow_path_metrics
-from reference.random_rules import HEADER, points, random_bars, rules
+from reference.random_rules import HEADER, held_rules, points, random_bars, rules
 from reference.rules import NearTie, read
 from reference.simulator import Run
 from tunesmith.compute.evaluate import evaluate_points
@@ -100,10 +100,14 @@ class Findings:
 
 @st.composite
 def rule_cases(draw: st.DrawFn, markets: Sequence[Bars], *, most_bars: int = 700, n_points: int = 3) -> RuleCase:
-    """A random rule on a stretch of one of `markets`, or on a random market full of ties, flat and empty bars."""
-    code = draw(rules())
+    """A random rule on a stretch of one of `markets`, or on a random market full of ties, flat and empty bars.
+
+    One in three is of `held_rules`, mostly filled at the close, where a stop and the next entry may share a bar.
+    """
+    is_held = draw(st.sampled_from([False, False, True]), label="held")
+    code = draw(held_rules() if is_held else rules())
     seed = draw(st.integers(0, 2**32 - 1), label="seed")
-    n_bars = draw(st.integers(100, most_bars), label="bars")
+    n_bars = draw(st.integers(most_bars * 3 // 4 if is_held else 100, most_bars), label="bars")
     market = draw(st.sampled_from([*markets, *markets, None]), label="market")
     if market is None:
         bars = random_bars(n_bars, seed)
@@ -117,8 +121,8 @@ def rule_cases(draw: st.DrawFn, markets: Sequence[Bars], *, most_bars: int = 700
     )
     execution = Execution(
         costs=costs,
-        fill=draw(st.sampled_from(["next_open", "close"])),
-        direction=draw(st.sampled_from(["both", "both", "both", "both", "long", "short"])),
+        fill=draw(st.sampled_from(["next_open", "close", "close"] if is_held else ["next_open", "close"])),
+        direction=draw(st.sampled_from(["both", "both", "both", "both", "long"] + ([] if is_held else ["short"]))),
         initial_cash=draw(st.sampled_from([1000.0, 10_000.0])),
     )
     return RuleCase(code, bars, points(n_points, seed), execution, draw(st.integers(0, n_bars // 2), label="start"))

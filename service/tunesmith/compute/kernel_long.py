@@ -48,10 +48,7 @@ def is_signalled_nb(block: Block, i: int) -> bool:
 
 @inlined
 def is_plain_long_nb(block: Block, terms: Terms, out: Results, i: int) -> bool:
-    """Whether point `i` is such a case.
-
-    A stop with fills at the close may be followed by an entry on its own bar, whose return is then of two trades.
-    """
+    """Whether point `i` is such a case."""
     return (
         terms.trades_long != 0.0
         and terms.trades_short == 0.0
@@ -60,7 +57,6 @@ def is_plain_long_nb(block: Block, terms: Terms, out: Results, i: int) -> bool:
         and out.marks.shape[1] == 0
         and len(block.prices.trailing_stop) == 0
         and bool(np.isnan(block.limits.trailing_stop[i]))
-        and (terms.at_open != 0.0 or is_signalled_nb(block, i))
     )
 
 
@@ -90,7 +86,7 @@ def trade_long_nb(
     fixed = terms.fixed_fee
     paid = (1.0 + terms.slippage_rate) * (1.0 + terms.fee_rate)
     got = (1.0 - terms.slippage_rate) * (1.0 - terms.fee_rate)
-    cash = peak = terms.initial_cash
+    cash = peak = before = terms.initial_cash
     returns = squares = downside = worst = 0.0
     n_trades = n_wins = won = lost = exposed = 0.0
     for k in range(n_found):
@@ -100,7 +96,7 @@ def trade_long_nb(
             return False
         equity = cash
         if leaving > entry:
-            change = size * close[entry] / cash - 1.0
+            change = size * close[entry] / before - 1.0
             returns += change + stretch_sum_nb(tables.sums, SUM, entry + 1, leaving)
             squares += change * change + stretch_sum_nb(tables.sums, SQUARES, entry + 1, leaving)
             loss = min(change, 0.0)
@@ -117,14 +113,19 @@ def trade_long_nb(
             cash = equity
             break
         after = max(size * (fills[leaving] if signalled else sales[k]) * got - fixed, 0.0)
-        change = after / equity - 1.0
-        loss = min(change, 0.0)
-        returns += change
-        squares += change * change
-        downside += loss * loss
-        peak = max(peak, after)
-        if after < (1.0 - worst) * peak:
-            worst = 1.0 - after / peak
+        if not signalled and k + 1 < n_found and times[k + 1, 0] == leaving:
+            # Stopped, and in again at the close of the same bar, which has one return and is marked once.
+            before = equity
+        else:
+            change = after / equity - 1.0
+            loss = min(change, 0.0)
+            returns += change
+            squares += change * change
+            downside += loss * loss
+            peak = max(peak, after)
+            if after < (1.0 - worst) * peak:
+                worst = 1.0 - after / peak
+            before = after
         # Written without branches: whether a trade won is what a processor cannot predict.
         profit = after - cash
         rounding = 1e-12 * cash
