@@ -36,6 +36,7 @@ MAY_IMPORT = {
 CLIENT_MAY_IMPORT = (
     "tunesmith.errors",
     "tunesmith.domain.messages",
+    "tunesmith.domain.signatures",
     "tunesmith.domain.topics",
     "tunesmith.transport.codec",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from tunesmith.domain.messages.packages import AcknowledgePackage, PackageAck
 from tunesmith.domain.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot, Ping, Pong
 from tunesmith.domain.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
 from tunesmith.errors import Busy, TunesmithError
+from tunesmith.storage.connections import SigningKey
 from tunesmith.transport.events import EventsDoor
 from tunesmith.transport.router import Router
 from tunesmith.transport.sockets import RequestsDoor
@@ -41,6 +43,8 @@ class FakeDaemon:
         self.ids: list[str] = []
         self.refusals: list[TunesmithError] = []
         self.old_heartbeats = False
+        self.key: SigningKey | None = None
+        self.signatures: dict[int, bytes] = {}
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> FakeDaemon:
@@ -83,6 +87,9 @@ class FakeDaemon:
             "prev": prev,
             "data": data,
         }
+        if self.key is not None:
+            event["keyid"] = self.key.keyid
+            self.signatures[seq] = self.key.sign(msgspec.json.encode(event))
         self.log.append((topic, event))
         if self._thread is not None and not lost:
             self.publish(seq)
@@ -91,7 +98,11 @@ class FakeDaemon:
     def publish(self, seq: int) -> None:
         """Send a logged event, again if it was sent before."""
         topic, event = self.log[seq - 1]
-        self.call(self._events_door.publish, topic, msgspec.json.encode(event))
+        self.send(topic, msgspec.json.encode(event), self.signatures.get(seq))
+
+    def send(self, topic: str, frame: bytes, signature: bytes | None) -> None:
+        """Any frames on the events door, as somebody between daemon and bot could send them."""
+        self.call(self._events_door.publish, topic, frame, signature)
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         async def run() -> T:
@@ -155,8 +166,16 @@ class FakeDaemon:
         return [(topic, event) for topic, event in self.log if topic.startswith(tuple(prefixes))]
 
     def _reply(self, records: list[tuple[str, dict[str, Any]]], *, more: bool) -> EventsReply:
-        events = [EventRecord(topic=topic, event=event) for topic, event in records]
+        events = list(map(self._record, records))
         return EventsReply(epoch=self.epoch, head=len(self.log), events=events, more=more)
+
+    def _record(self, logged: tuple[str, dict[str, Any]]) -> EventRecord:
+        topic, event = logged
+        signature = self.signatures.get(event["seq"])
+        if signature is None:
+            return EventRecord(topic=topic, event=event)
+        text = msgspec.json.encode(event).decode()
+        return EventRecord(topic=topic, event=event, text=text, signature=base64.b64encode(signature).decode())
 
     def open_gate(self) -> None:
         self.call(self._gate.set)
@@ -184,7 +203,7 @@ class FakeDaemon:
         self.requests, self.events = requests.endpoint, events.endpoint
         for topic, event in self.log:
             if topic.startswith("pkg/"):
-                events.prime(topic, msgspec.json.encode(event))
+                events.prime(topic, msgspec.json.encode(event), self.signatures.get(event["seq"]))
         requests.start()
         events.start()
         self._ready.set()

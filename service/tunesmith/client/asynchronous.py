@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Collection, Mapping
 from types import TracebackType
@@ -12,21 +13,25 @@ import msgspec
 import zmq
 
 from tunesmith.client.asking import Asking
+from tunesmith.client.following import PAGE
 from tunesmith.client.packages import Wanted
 from tunesmith.client.sockets import Context
 from tunesmith.client.streams import EventStream, PackageEvents, Packages
+from tunesmith.client.trust import Trust, Trusted, trust_in
 from tunesmith.domain.messages.backtests import BacktestStarted
 from tunesmith.domain.messages.events import TaskDone
 from tunesmith.domain.messages.optimizations import OptimizationStarted
-from tunesmith.domain.messages.packages import PackageAck, PackageReply
-from tunesmith.domain.messages.server import Pong
+from tunesmith.domain.messages.packages import Package, PackageAck, PackageList, PackageReply
+from tunesmith.domain.messages.server import EventsReplay, EventsReply, Pong
 from tunesmith.domain.messages.verdicts import VerdictReply
-from tunesmith.domain.topics import done_topic
-from tunesmith.errors import DeadlineExceeded
+from tunesmith.domain.topics import done_topic, package_topic
+from tunesmith.errors import DeadlineExceeded, Forbidden
 
 REQUESTS = "tcp://127.0.0.1:5555"
 EVENTS = "tcp://127.0.0.1:5556"
 DEADLINE_S = 10.0
+
+log = logging.getLogger("tunesmith.client")
 
 T = TypeVar("T")
 
@@ -37,11 +42,21 @@ class AsyncClient:
     Requests are sent again with the same id when the connection was lost, when the daemon is busy or restarts, and
     when no reply comes, until the deadline. What the daemon refuses is raised as the `TunesmithError` that it is.
     `name` is the bot's name in tasks and logs.
+
+    `trusted` is a file of public keys, or its lines (default: the file named by TUNESMITH_TRUSTED_KEYS): packages that
+    none of them signed are refused then, however they come.
     """
 
     def __init__(
-        self, requests: str = REQUESTS, events: str = EVENTS, *, name: str | None = None, deadline_s: float = DEADLINE_S
+        self,
+        requests: str = REQUESTS,
+        events: str = EVENTS,
+        *,
+        name: str | None = None,
+        deadline_s: float = DEADLINE_S,
+        trusted: Trusted | None = None,
     ) -> None:
+        self._trust = trust_in(trusted)
         self._requests = requests
         self._events = events
         self._name = name
@@ -132,9 +147,36 @@ class AsyncClient:
     async def latest_package(
         self, symbol: str, timeframe: str | None = None, strategy_id: str | None = None
     ) -> PackageReply:
-        """The newest package in force, of any grade; raises `NotFound` when there is none."""
+        """The newest package in force, of any grade; raises `NotFound` when there is none.
+
+        With `trusted` keys it is the package that was signed, and `Forbidden` is raised where none was.
+        """
         data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id}
-        return _typed(PackageReply, await self.request("package.latest", data))
+        reply = _typed(PackageReply, await self.request("package.latest", data))
+        wanted = Wanted(symbol, timeframe, strategy_id, (reply.package.grade,))
+        return reply if self._trust is None else await self._signed(reply, wanted, self._trust)
+
+    async def packages_in_force(
+        self, symbol: str, timeframe: str, strategy_id: str, *, grades: Collection[str] = ("proven",)
+    ) -> list[dict[str, Any]]:
+        """The packages that are in force now, at most one of each venue, the newest first.
+
+        With `trusted` keys those that none of them signed are left out.
+        """
+        wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades))
+        data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id, "in_force": True}
+        replies = _typed(PackageList, await self.request("package.list", data)).packages
+        found = []
+        for reply in replies:
+            if reply.package.grade not in grades:
+                continue
+            try:
+                signed = reply if self._trust is None else await self._signed(reply, wanted, self._trust)
+            except Forbidden as refused:
+                log.warning("%s", refused.message)
+            else:
+                found.append(msgspec.to_builtins(signed.package))
+        return found
 
     async def acknowledge(
         self,
@@ -160,10 +202,11 @@ class AsyncClient:
         """Follow packages: those in force now, then each new one, as dictionaries (`Package` lists the members).
 
         Refused are those that are revoked, expired, superseded, on a wrong topic, or of a grade that is not in
-        `grades`. Ends when nothing came for `timeout_s` seconds.
+        `grades`, and with `trusted` keys those that none of them signed. Ends when nothing came for `timeout_s`
+        seconds.
         """
         wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades))
-        return Packages(self._stream([wanted.prefix]), wanted, timeout_s)
+        return Packages(self._stream([wanted.prefix], self._trust), wanted, timeout_s)
 
     def package_events(
         self,
@@ -173,11 +216,12 @@ class AsyncClient:
         *,
         grades: Collection[str] = ("proven",),
         timeout_s: float | None = None,
+        refusals: bool = False,
     ) -> PackageEvents:
         """Follow everything that happens to packages, also what takes them out of force. Bots that hold positions
-        by a package should follow this."""
-        wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades))
-        return PackageEvents(self._stream([wanted.prefix]), wanted, timeout_s)
+        by a package should follow this. With `refusals` also what was refused comes, and why."""
+        wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades), refusals)
+        return PackageEvents(self._stream([wanted.prefix], self._trust), wanted, timeout_s)
 
     async def close(self) -> None:
         """Close every connection and stream."""
@@ -209,11 +253,26 @@ class AsyncClient:
             self._asking = Asking(self._wires(), self._requests, self._name)
         return self._asking
 
-    def _stream(self, prefixes: list[str]) -> EventStream:
+    async def _signed(self, reply: PackageReply, wanted: Wanted, trust: Trust) -> PackageReply:
+        """The reply with the package as it was signed. Raises `Forbidden` with the reason when it must not be taken."""
+        about = reply.package
+        topic = package_topic(about.symbol, about.timeframe, about.strategy_id)
+        asked = EventsReplay(topics=[topic], after=max(0, reply.seq - 1), limit=PAGE)
+        records = _typed(EventsReply, await self.request("events.replay", asked)).events
+        refusal: str | None = "its approval is not among the events"
+        for told in map(trust.read, records):
+            data = told.event.data if isinstance(told.event.data, dict) else {}
+            if told.event.type == "package.approved" and data.get("package_id") == about.package_id:
+                refusal = told.refusal or wanted.refusal(data, topic)
+                if refusal is None:
+                    return msgspec.structs.replace(reply, package=_typed(Package, data))
+        raise Forbidden(f"the package {about.package_id[:64]} is refused: {refusal}")
+
+    def _stream(self, prefixes: list[str], trust: Trust | None = None) -> EventStream:
         async def ask(type: str, data: Any, deadline_s: float) -> Any:
             return await self.request(type, data, deadline_s=deadline_s)
 
-        stream = EventStream(self._wires(), self._events, prefixes, ask)
+        stream = EventStream(self._wires(), self._events, prefixes, ask, trust)
         self._streams = [*(s for s in self._streams if not s.closed), stream]
         return stream
 

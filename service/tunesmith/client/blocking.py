@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 from tunesmith.client.asynchronous import DEADLINE_S, EVENTS, REQUESTS, AsyncClient
 from tunesmith.client.packages import PackageEvent
 from tunesmith.client.streams import Follow, PackageEvents, Packages
+from tunesmith.client.trust import Trusted
 from tunesmith.domain.messages.backtests import BacktestStarted
 from tunesmith.domain.messages.events import TaskDone
 from tunesmith.domain.messages.optimizations import OptimizationStarted
@@ -25,9 +26,15 @@ class Client:
     """As `AsyncClient`, blocking. Close it, or use `with`; not to be used across a fork."""
 
     def __init__(
-        self, requests: str = REQUESTS, events: str = EVENTS, *, name: str | None = None, deadline_s: float = DEADLINE_S
+        self,
+        requests: str = REQUESTS,
+        events: str = EVENTS,
+        *,
+        name: str | None = None,
+        deadline_s: float = DEADLINE_S,
+        trusted: Trusted | None = None,
     ) -> None:
-        self._client = AsyncClient(requests, events, name=name, deadline_s=deadline_s)
+        self._client = AsyncClient(requests, events, name=name, deadline_s=deadline_s, trusted=trusted)
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tunesmith-client", daemon=True)
         self._thread.start()
@@ -98,8 +105,14 @@ class Client:
         )
 
     def latest_package(self, symbol: str, timeframe: str | None = None, strategy_id: str | None = None) -> PackageReply:
-        """The newest package in force, of any grade; raises `NotFound` when there is none."""
+        """As `AsyncClient.latest_package`: the newest package in force, of any grade."""
         return self._run(self._client.latest_package(symbol, timeframe, strategy_id))
+
+    def packages_in_force(
+        self, symbol: str, timeframe: str, strategy_id: str, *, grades: Collection[str] = ("proven",)
+    ) -> list[dict[str, Any]]:
+        """As `AsyncClient.packages_in_force`."""
+        return self._run(self._client.packages_in_force(symbol, timeframe, strategy_id, grades=grades))
 
     def acknowledge(
         self,
@@ -136,11 +149,14 @@ class Client:
         *,
         grades: Collection[str] = ("proven",),
         timeout_s: float | None = None,
+        refusals: bool = False,
     ) -> Blocking[PackageEvent]:
         """As `AsyncClient.package_events`, to be iterated with `for`."""
 
         async def follow() -> PackageEvents:
-            return self._client.package_events(symbol, timeframe, strategy_id, grades=grades, timeout_s=timeout_s)
+            return self._client.package_events(
+                symbol, timeframe, strategy_id, grades=grades, timeout_s=timeout_s, refusals=refusals
+            )
 
         return Blocking(self, self._run(follow()))
 

@@ -11,27 +11,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from tunesmith.domain.messages.envelope import Event
-from tunesmith.domain.messages.server import EventsReplay, EventsReply, EventsSnapshot
+from tunesmith.domain.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot
 from tunesmith.domain.topics import HEARTBEAT
 
 PAGE = 1_000
 
 
 class Numbered(NamedTuple):
-    """A durable event and the topic on which it came."""
+    """A durable event, the topic on which it came, and why it must not be believed (None: it may be)."""
 
     topic: str
     event: Event
+    refusal: str | None = None
 
     @property
     def seq(self) -> int:
         return self.event.seq or 0
+
+
+def read_plainly(record: EventRecord) -> Numbered:
+    """An event of a reply, believed as it stands."""
+    return Numbered(record.topic, msgspec.convert(record.event, Event))
 
 
 class Question(NamedTuple):
@@ -42,10 +48,11 @@ class Question(NamedTuple):
 
 
 class Follower:
-    """The state of one subscription to the durable events below `prefixes`."""
+    """The state of one subscription to the durable events below `prefixes`; `read` reads the events of a reply."""
 
-    def __init__(self, prefixes: Iterable[str]) -> None:
+    def __init__(self, prefixes: Iterable[str], read: Callable[[EventRecord], Numbered] = read_plainly) -> None:
         self.prefixes = list(prefixes)
+        self._read = read
         self._package_only = all(prefix.startswith("pkg/") for prefix in self.prefixes)
         self._epoch: str | None = None
         self._last: dict[str, int] = {}
@@ -86,10 +93,11 @@ class Follower:
         self._epoch = reply.epoch
         found: list[Numbered] = []
         for record in reply.events:
-            told = Numbered(record.topic, msgspec.convert(record.event, Event))
+            told = self._read(record)
             self._sure = max(self._sure, told.seq)
             if told.seq > self._last.get(told.topic, 0):
-                self._last[told.topic] = told.seq
+                if told.refusal is None:  # else the one that is held, or comes later, may be the true one
+                    self._last[told.topic] = told.seq
                 found.append(told)
         if reply.more:
             return found

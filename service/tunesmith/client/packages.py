@@ -16,14 +16,18 @@ from tunesmith.domain.topics import package_topic
 log = logging.getLogger("tunesmith.client")
 
 
+Kind = Literal["approved", "revoked", "expired", "superseded", "refused"]
+
+
 class PackageEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to a package.
 
     `approved` brings the `package` as it came; `revoked` and `expired` take it out of force, and so does `superseded`,
-    where its successor is of a grade that was not asked for.
+    where its successor is of a grade that was not asked for. `refused`, which comes to those alone who ask for it,
+    is an event that is not heeded, for the `reason` that it names; nothing that it says need be true.
     """
 
-    kind: Literal["approved", "revoked", "expired", "superseded"]
+    kind: Kind
     package_id: str
     topic: str
     seq: int
@@ -33,12 +37,13 @@ class PackageEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which packages a bot asked for; None means any."""
+    """Which packages a bot asked for; None means any. `refusals`: and what was refused, with the reason."""
 
     symbol: str
     timeframe: str | None
     strategy_id: str | None
     grades: Collection[str]
+    refusals: bool = False
 
     @property
     def prefix(self) -> str:
@@ -53,20 +58,29 @@ class Wanted(msgspec.Struct, frozen=True):
     def read(self, told: Numbered) -> PackageEvent | None:
         """The event as far as it concerns these packages; what is refused is logged with the reason."""
         data = told.event.data if isinstance(told.event.data, dict) else {}
+        if told.refusal is not None:
+            log.warning("event refused: %s (%s on %s, seq %d)", told.refusal, told.event.type, told.topic, told.seq)
+            return self._refused(told, data, told.refusal)
         if told.event.type == "package.approved":
-            refusal = self._refusal(data, told.topic)
+            refusal = self.refusal(data, told.topic)
             if refusal is None:
                 return _event("approved", told, data["package_id"], package=data)
             log.info("package refused: %s (%s, seq %d)", refusal, told.topic, told.seq)
             if isinstance(data.get("supersedes"), str):
                 return _event("superseded", told, data["supersedes"], reason=refusal)
-            return None
+            return self._refused(told, data, refusal)
         if told.event.type in ("package.revoked", "package.expired") and isinstance(data.get("package_id"), str):
             kind: Literal["revoked", "expired"] = "revoked" if told.event.type == "package.revoked" else "expired"
             return _event(kind, told, data["package_id"], reason=str(data.get("reason") or kind))
         return None
 
-    def _refusal(self, data: dict[str, Any], topic: str) -> str | None:
+    def _refused(self, told: Numbered, data: dict[str, Any], reason: str) -> PackageEvent | None:
+        package_id = data.get("package_id")
+        reason = reason if told.event.type == "package.approved" else f"{told.event.type}: {reason}"
+        return _event("refused", told, str(package_id)[:64], reason=reason) if self.refusals else None
+
+    def refusal(self, data: dict[str, Any], topic: str) -> str | None:
+        """Why a package of `topic` is not to be taken; None for one that is what was asked for."""
         try:
             package = msgspec.convert(data, Package)
         except msgspec.ValidationError as error:
@@ -102,6 +116,8 @@ class Shelf:
         """Follow what happened, in order. A package that was taken and still stands is not put there again."""
         for event in events:
             package = event.package
+            if event.kind == "refused":
+                continue
             if package is None:
                 self._withdraw(event.package_id)
                 continue
@@ -139,7 +155,7 @@ def is_expired(package: dict[str, Any]) -> bool:
 
 
 def _event(
-    kind: Literal["approved", "revoked", "expired", "superseded"],
+    kind: Kind,
     told: Numbered,
     package_id: str,
     package: dict[str, Any] | None = None,

@@ -13,9 +13,10 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 import zmq
 
-from tunesmith.client.following import Follower, Numbered, Question
+from tunesmith.client.following import Follower, Numbered, Question, read_plainly
 from tunesmith.client.packages import PackageEvent, Shelf, Wanted
 from tunesmith.client.sockets import Context, Wire
+from tunesmith.client.trust import Trust
 from tunesmith.domain.messages.envelope import Event
 from tunesmith.domain.messages.server import EventsReply
 from tunesmith.domain.topics import HEARTBEAT
@@ -31,6 +32,8 @@ SILENCE_S = 10.0
 """A subscription that hears nothing for this long, or for five heartbeats, is made anew."""
 
 MAX_BEAT_S = 60.0
+REFUSALS_KEPT = 256
+SIGNED_FRAMES = 3
 
 Ask = Callable[[str, Any, float], Awaitable[Any]]
 """`await ask(type, data, deadline_s)` → the reply's data."""
@@ -41,14 +44,22 @@ T = TypeVar("T")
 
 
 class EventStream:
-    """The durable events below some prefixes, each once, in order, none missing. Belongs to one loop."""
+    """The durable events below some prefixes, each once, in order, none missing. Belongs to one loop.
 
-    def __init__(self, context: Context, address: str, prefixes: list[str], ask: Ask) -> None:
+    With `trust` every event says whether it may be believed. One that came over the wire and may not be changes
+    nothing of what is known to be missing: whoever can send it must not be able to hide others by it.
+    """
+
+    def __init__(
+        self, context: Context, address: str, prefixes: list[str], ask: Ask, trust: Trust | None = None
+    ) -> None:
         self._context = context
         self._address = address
         self._ask = ask
-        self._follower = Follower(prefixes)
-        self._arrived: deque[tuple[str, Event]] = deque()
+        self._trust = trust
+        self._follower = Follower(prefixes, trust.read if trust else read_plainly)
+        self._arrived: deque[Numbered] = deque()
+        self._refused: deque[tuple[str, int, str]] = deque(maxlen=REFUSALS_KEPT)
         self._beat: Event | None = None
         self._ready: list[Numbered] = []
         self._news = asyncio.Event()
@@ -113,22 +124,36 @@ class EventStream:
         except (TunesmithError, UnicodeDecodeError, IndexError):
             log.warning("an event that cannot be read was dropped")
             return
+        refusal = None
+        if self._trust is not None and event.seq is not None:
+            refusal = self._trust.refusal(frames[1], frames[2] if len(frames) >= SIGNED_FRAMES else None, event.keyid)
         if topic == HEARTBEAT:
             self._beat, self._beat_s, self._beat_at = event, min(now - self._beat_at, MAX_BEAT_S), now
         else:
-            self._arrived.append((topic, event))
+            self._arrived.append(Numbered(topic, event, refusal))
         self._news.set()
 
     def _take_in(self) -> None:
         self._news.clear()
         while self._arrived:
-            self._ready += self._follower.hear(*self._arrived.popleft())
+            told = self._arrived.popleft()
+            if told.refusal is None:
+                self._ready += self._follower.hear(told.topic, told.event)
+            else:
+                self._refuse(told)
         if self._beat is not None:
             beat, self._beat = self._beat, None
             was_unsure = self._follower.unsure
             self._follower.hear(HEARTBEAT, beat)
             if self._follower.unsure and not was_unsure:
                 self._postpone(random.uniform(0.0, JITTER_S))  # noqa: S311 - not for secrets
+
+    def _refuse(self, told: Numbered) -> None:
+        """Pass a refused event on, once: the last ones of a topic are sent again for every new subscription."""
+        known = (told.topic, told.seq, told.refusal or "")
+        if known not in self._refused and told.topic.startswith(tuple(self._follower.prefixes)):
+            self._refused.append(known)
+            self._ready.append(told)
 
     def _must_ask(self) -> bool:
         due = self._inquiry is None and asyncio.get_running_loop().time() >= self._ask_at
@@ -152,7 +177,11 @@ class EventStream:
 
     def _learn(self, question: Question, reply: EventsReply) -> None:
         found = self._follower.learn(question, reply)
-        self._ready += found
+        for told in found:
+            if told.refusal is None:
+                self._ready.append(told)
+            else:
+                self._refuse(told)
         if self._follower.behind and not found and not reply.more:
             self._postpone(ASK_AGAIN_S)
 

@@ -24,7 +24,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,12 +92,6 @@ def write(target: Target, package: Mapping[str, Any] | None) -> Path:
     return file
 
 
-def in_force(client: Client, wanted: Mapping[str, str], grades: Sequence[str]) -> dict[str, Any] | None:
-    """The package that is in force now, whatever the last event was about."""
-    found = client.request("package.list", {**wanted, "in_force": True})["packages"]
-    return next((reply["package"] for reply in found if reply["package"]["grade"] in grades), None)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Follow packages and keep the file up to them, until Ctrl-C or --count changes."""
     parser = argparse.ArgumentParser(prog="python -m tunesmith.examples.freqtrade_params", description=__doc__)
@@ -109,6 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--grade", action="append", choices=("proven", "criteria"), help="default: proven alone")
     parser.add_argument("--requests", default="tcp://127.0.0.1:5555")
     parser.add_argument("--events", default="tcp://127.0.0.1:5556")
+    parser.add_argument("--trusted", help="file of the public keys, one of which must have signed a package")
     parser.add_argument("--run", help="a command to call after each change, such as a reload of freqtrade")
     parser.add_argument("--count", type=int, help="end after so many changes")
     options = parser.parse_args(arguments)
@@ -117,13 +112,15 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, SyntaxError, ValueError) as error:
         print(f"freqtrade_params: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    wanted = {"symbol": options.symbol, "timeframe": options.timeframe, "strategy_id": options.strategy}
+    wanted = (options.symbol, options.timeframe, options.strategy)
     grades = tuple(options.grade or ("proven",))
     n_changes = 0
-    with Client(options.requests, options.events, name="freqtrade") as client:
-        for event in client.package_events(*wanted.values(), grades=grades):
+    with Client(options.requests, options.events, name="freqtrade", trusted=options.trusted) as client:
+        for event in client.package_events(*wanted, grades=grades):
             try:
-                file = write(target, event.package or in_force(client, wanted, grades))
+                # another venue's may stand, whatever the last event was about
+                package = event.package or next(iter(client.packages_in_force(*wanted, grades=grades)), None)
+                file = write(target, package)
             except ValueError as error:
                 print(f"freqtrade_params: {error}; nothing was written", file=sys.stderr)  # noqa: T201
                 continue

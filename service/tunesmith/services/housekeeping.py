@@ -13,6 +13,7 @@ from tunesmith import telemetry
 from tunesmith.errors import TunesmithError
 from tunesmith.services.context import Context
 from tunesmith.services.packages import announce_withdrawn
+from tunesmith.services.reissuing import Reissuing
 from tunesmith.services.schedules import run_due
 from tunesmith.storage import packages, requests, tasks
 from tunesmith.storage.clock import iso
@@ -35,6 +36,7 @@ async def keep_house(context: Context) -> None:
     await asyncio.gather(
         _repeat(context, _INTERVAL_S, expire_packages, set_gauges),
         _repeat(context, _INTERVAL_S, run_due),
+        _repeat(context, _INTERVAL_S, Reissuing().reissue_packages),
         _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies),
     )
 

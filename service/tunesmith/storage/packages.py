@@ -148,6 +148,19 @@ async def revoke(conn: Connection, package_id: str, user: str, reason: str) -> P
     return await get(conn, package_id) if changed else None
 
 
+async def signed_by_others(conn: Connection, keyid: str, limit: int = 100) -> list[PackageRow]:
+    """Packages in force whose event this key has not signed, in the order of their events."""
+    tail = f"""WHERE {_STANDING} AND valid_until > ? AND coalesce(
+                   (SELECT json_extract(event, '$.keyid') FROM events WHERE events.seq = parameter_packages.seq), ''
+               ) <> ? ORDER BY seq LIMIT ?"""  # noqa: S608 - constants
+    return await select(conn, PackageRow, tail, (now(), keyid, limit))
+
+
+async def carry(conn: Connection, package_id: str, seq: int) -> None:
+    """Another event brings the package from now on."""
+    await conn.execute("UPDATE parameter_packages SET seq = ? WHERE id = ?", (seq, package_id))
+
+
 async def n_due(source: Source, time: str | None = None) -> int:
     """How many packages stand although their time is over at `time` (ISO text; default: now)."""
     sql = f"SELECT count(*) FROM parameter_packages WHERE {_STANDING} AND valid_until <= ?"  # noqa: S608 - constants
