@@ -39,11 +39,14 @@ from tunesmith.storage.files import write_file
 from tunesmith.storage.market import MarketStore
 from tunesmith.storage.redis_cache import RedisCache
 from tunesmith.storage.signing_keys import SigningKeys
+from tunesmith.transport.doors import Entry
 from tunesmith.transport.events import EventsDoor
+from tunesmith.transport.gate import open_gate
 from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.security import check_upstream
 from tunesmith.transport.sockets import InboxDoor, RequestsDoor
+from tunesmith.transport.zap import ZapDoor
 
 logger = structlog.get_logger("tunesmith.app")
 
@@ -90,6 +93,7 @@ class Daemon:
     async def _open(self, stack: AsyncExitStack) -> Context:
         settings = self.settings
         check_upstream(settings.sources.upstream, insecure=settings.sources.insecure_upstream)
+        gate = open_gate(settings)
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
         cached.daemon_version()  # of the sources that are loaded now
@@ -103,6 +107,11 @@ class Daemon:
         await strategies.seed(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(wires.term)
+        if gate is not None:
+            zap = ZapDoor(wires, gate)
+            stack.callback(zap.stop)
+            zap.start()
+        self._entry = Entry(settings.server.insecure_bind, gate)
         events = EventsDoor(
             wires,
             settings.server.events,
@@ -110,7 +119,7 @@ class Daemon:
             settings.limits,
             origin=(settings.server.instance, database.epoch),
             head=lambda: database.head,
-            insecure_bind=settings.server.insecure_bind,
+            entry=self._entry,
         )
         stack.callback(events.stop)
         self._wires, self._events = wires, events
@@ -142,18 +151,18 @@ class Daemon:
     async def _open_doors(self, stack: AsyncExitStack, context: Context) -> dict[str, str | None]:
         where, limits, dropped = self.settings.server, self.settings.limits, telemetry.count_dropped
         router = self._router = Router(handlers(context), limits, telemetry.observe_request)
-        insecure = where.insecure_bind
-        requests = RequestsDoor(self._wires, where.requests, router, limits, insecure_bind=insecure, dropped=dropped)
+        entry = self._entry
+        requests = RequestsDoor(self._wires, where.requests, router, limits, entry=entry, dropped=dropped)
         stack.callback(requests.stop)
         publish = self._events.publish
-        inbox = InboxDoor(self._wires, where.inbox, router, publish, limits, insecure_bind=insecure, dropped=dropped)
+        inbox = InboxDoor(self._wires, where.inbox, router, publish, limits, entry=entry, dropped=dropped)
         stack.callback(inbox.stop)
         http = None
         if where.http:
             probes = Probes(
                 functools.partial(health, context, router, self._alive), functools.partial(set_gauges, context)
             )
-            http = HttpDoor(where.http, router, limits, probes, insecure_bind=insecure)
+            http = HttpDoor(where.http, router, limits, probes, insecure_bind=where.insecure_bind)
             stack.push_async_callback(http.stop)
             await http.start()
         requests.start()

@@ -128,12 +128,12 @@ def test_records_that_are_none_or_that_others_may_write_let_nobody_in(store: Key
 
 
 def test_every_change_of_a_record_shows(store: KeyStore) -> None:
-    states = [store.state()]
+    states = [store.stamps()]
     store.add("a", "bot")
-    states.append(store.state())
+    states.append(store.stamps())
     store.revoke("a")
-    states.append(store.state())
+    states.append(store.stamps())
     store.add("a", "bot")
-    states.append(store.state())
+    states.append(store.stamps())
     assert all(before != after for before, after in pairwise(states))
-    assert store.state() == states[-1]
+    assert store.stamps() == states[-1]

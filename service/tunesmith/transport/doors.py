@@ -9,11 +9,13 @@ limit.
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 import zmq
 
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
+from tunesmith.transport.gate import Gate, Identity
 from tunesmith.transport.security import check_bind
 
 FRAMES_PER_TURN = 48
@@ -29,7 +31,22 @@ _MORE, _NOW, _NOW_MORE = int(zmq.RCVMORE), int(zmq.NOBLOCK), int(zmq.NOBLOCK | z
 """Plain ints: pyzmq's flags are enums, whose arithmetic costs more than the call that it is for."""
 
 
-def listen(context: zmq.Context[zmq.Socket[bytes]], kind: int, limits: Limits) -> zmq.Socket[bytes]:
+LOCAL = Identity()
+
+
+class Entry(NamedTuple):
+    """Who may come in at a door: those whose keys the gate knows; without one, whoever reaches it."""
+
+    insecure_bind: bool = False
+    gate: Gate | None = None
+
+
+OPEN = Entry()
+
+
+def listen(
+    context: zmq.Context[zmq.Socket[bytes]], kind: int, limits: Limits, entry: Entry = OPEN
+) -> zmq.Socket[bytes]:
     """A socket of this kind with the options of every door, not bound yet."""
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
@@ -40,16 +57,18 @@ def listen(context: zmq.Context[zmq.Socket[bytes]], kind: int, limits: Limits) -
     socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
     socket.setsockopt(zmq.MAXMSGSIZE, limits.max_message_bytes)
     socket.setsockopt(zmq.BACKLOG, BACKLOG)
+    if entry.gate is not None:
+        entry.gate.guard(socket)
     return socket
 
 
-def bind(socket: zmq.Socket[bytes], address: str, setting: str, *, insecure_bind: bool = False) -> str:
+def bind(socket: zmq.Socket[bytes], address: str, setting: str, entry: Entry = OPEN) -> str:
     """Bind and say where: the address with the port that a free one (`:0`, `:*`) became.
 
     Raises `Invalid` that names the setting when the address is refused, taken or wrong; the socket is closed then.
     """
     try:
-        check_bind(address, setting, insecure_bind=insecure_bind)
+        check_bind(address, setting, insecure_bind=entry.insecure_bind, keyed=entry.gate is not None)
         socket.bind(address)
     except Invalid:
         socket.close(0)
@@ -61,11 +80,17 @@ def bind(socket: zmq.Socket[bytes], address: str, setting: str, *, insecure_bind
 
 
 class Door:
-    """A bound socket read by the event loop; subclasses say what a message means in `_take`."""
+    """A bound socket read by the event loop; subclasses say what a message means in `_take`.
 
-    def __init__(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+    While `_take` runs, `_who` is who sent the message, None for one whose key is not in force any more.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], endpoint: str, gate: Gate | None = None) -> None:
         self.endpoint = endpoint
         self._socket = socket
+        self._gate = gate
+        self._who: Identity | None = LOCAL
+        self._key: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = False
         self._frames: list[bytes] = []
@@ -97,10 +122,10 @@ class Door:
         self._woken = False
         if self._loop is None:
             return
-        socket = self._socket
+        socket, gate = self._socket, self._gate
         for _ in range(FRAMES_PER_TURN):
             try:
-                frame = socket.recv(_NOW)
+                frame = self._first() if gate is not None and not self._n_frames else socket.recv(_NOW)
             except zmq.Again:
                 return
             self._n_frames += 1
@@ -109,8 +134,23 @@ class Door:
             if not socket.getsockopt(_MORE):
                 frames, n_frames = self._frames, self._n_frames
                 self._frames, self._n_frames = [], 0
+                if gate is not None:
+                    self._who = gate.who(self._key)
                 self._take(frames, n_frames)
         self._wake()
+
+    def _first(self) -> bytes:
+        """The first frame of a message, with the sender's key kept. libzmq's own messages have none."""
+        frame = self._socket.recv(_NOW, copy=False)
+        try:
+            self._key = str(frame.get("User-Id"))
+        except zmq.ZMQError:
+            self._key = None
+        self._notice(frame)
+        return frame.bytes
+
+    def _notice(self, frame: zmq.Frame) -> None:
+        """The first frame of a message arrived at a guarded door."""
 
     def _send(self, frames: list[bytes]) -> bool:
         """Send without waiting; False when the peer is gone or does not read."""

@@ -2,6 +2,9 @@
 
     out  [topic] [JSON] [Ed25519 signature over the JSON's bytes, where a key is configured]
 
+Behind a gate, a subscription is taken for the topics that its sender may hear (`gate.audible`), and whoever is shut out
+is cut off.
+
 A subscriber that reads too slowly loses events beyond the high-water mark and finds the gap by `prev`; it slows nobody.
 """
 
@@ -14,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import structlog
 import zmq
 
 from tunesmith import telemetry
@@ -21,11 +25,15 @@ from tunesmith.config import Events, Limits
 from tunesmith.domain.messages.envelope import VERSION, Event
 from tunesmith.domain.messages.events import Heartbeat
 from tunesmith.domain.topics import HEARTBEAT, progress_topic
-from tunesmith.transport.doors import Door, bind, listen
+from tunesmith.transport.connections import Connections
+from tunesmith.transport.doors import OPEN, Door, Entry, bind, listen
+from tunesmith.transport.gate import audible
 
 PROGRESS_INTERVAL_S = 0.1
 PACKAGES = "pkg/"
-_SUBSCRIBED = 1
+_UNSUBSCRIBED, _SUBSCRIBED = b"\x00", b"\x01"
+
+log = structlog.get_logger(__name__)
 
 
 class _Numbered(msgspec.Struct):
@@ -51,12 +59,16 @@ class EventsDoor(Door):
         *,
         origin: tuple[str, str],
         head: Callable[[], int],
-        insecure_bind: bool = False,
+        entry: Entry = OPEN,
     ) -> None:
-        socket = listen(context, zmq.XPUB, limits)
+        socket = listen(context, zmq.XPUB, limits, entry)
         socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        if entry.gate is not None:
+            socket.setsockopt(zmq.XPUB_MANUAL, 1)
+            entry.gate.shut_out.append(self._cut_off)
         socket.setsockopt(zmq.SNDHWM, events.high_water_mark)
-        super().__init__(socket, bind(socket, address, "server.events", insecure_bind=insecure_bind))
+        super().__init__(socket, bind(socket, address, "server.events", entry), entry.gate)
+        self._connections = Connections()
         self._instance, self._epoch = origin
         self._head = head
         self._package_head = 0
@@ -98,9 +110,33 @@ class EventsDoor(Door):
         self._throttle.put(topic, lambda: [topic.encode(), self._event("task.progress", data, task_id)])
 
     def _take(self, frames: list[bytes], n_frames: int) -> None:
-        frame = frames[0]
-        if n_frames == 1 and frame[:1] == bytes([_SUBSCRIBED]):
-            self._last.wanted(frame[1:])
+        kind, prefix = frames[0][:1], frames[0][1:]
+        if n_frames > 1 or kind not in (_SUBSCRIBED, _UNSUBSCRIBED):
+            return
+        subscribed = kind == _SUBSCRIBED
+        granted = [prefix] if self._gate is None else self._grant(prefix, subscribed=subscribed)
+        if subscribed:
+            for topics in granted:
+                self._last.wanted(topics)
+
+    def _grant(self, prefix: bytes, *, subscribed: bool) -> list[bytes]:
+        """Take a subscription of the peer that was read last as far as it may go, or its end; the topics it is for."""
+        if not subscribed:
+            self._socket.setsockopt(zmq.UNSUBSCRIBE, prefix)
+            return []
+        granted = [] if self._who is None else audible(self._who, prefix)
+        for topics in granted:
+            self._socket.setsockopt(zmq.SUBSCRIBE, topics)
+        if not granted:
+            log.warning("a subscription was refused", user=self._who and self._who.user, topics=repr(prefix[:80]))
+        return granted
+
+    def _notice(self, frame: zmq.Frame) -> None:
+        if self._key is not None:
+            self._connections.note(frame, self._key)
+
+    def _cut_off(self, keys: frozenset[str]) -> None:
+        self._connections.end(keys)
 
     def _remember(self, topic: str, frames: list[bytes]) -> None:
         self._package_head = max(self._package_head, _numbered_decoder.decode(frames[1]).seq)

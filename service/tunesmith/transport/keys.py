@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -32,8 +32,12 @@ COMMAND_LINE = "cli"
 WITHOUT_KEY = "local"
 """Who comes without a key is called so; no key may be."""
 
+_RECORD = ".json"
 _PUBLIC = 0o644
 _FOLDER = 0o700
+
+
+Stamp = tuple[int, ...]
 
 
 class ServerKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,25 +149,37 @@ class KeyStore:
         listing = Listing([], [])
         for name in self._names():
             try:
-                listing.clients.append(_read_client(self._record(name)))
+                listing.clients.append(self.client(name))
             except Invalid as error:
                 listing.problems.append(error.message)
         return listing
 
-    def state(self) -> Any:
-        """Something that differs whenever a client's file was written, added or taken away."""
+    def client(self, name: str) -> Client:
+        """One client; raises `Invalid` as `clients` leaves it out."""
+        return _read_client(self._record(name))
+
+    def stamps(self) -> dict[str, Stamp]:
+        """What tells of each client whether its file was written since; empty where there are none."""
         try:
             with os.scandir(self.clients_folder) as entries:
-                found = [(e.name, s.st_ino, s.st_mtime_ns, s.st_mode) for e in entries for s in (e.stat(),)]
-        except OSError:
+                files = [entry for entry in entries if entry.name.endswith(_RECORD) and entry.name[0] != "."]
+                stats = [(file.name.removesuffix(_RECORD), file.stat()) for file in files]
+        except FileNotFoundError:
+            return {}
+        return {name: (s.st_ino, s.st_mtime_ns, s.st_size, s.st_mode) for name, s in stats}
+
+    def changed_at(self) -> int | None:
+        """When a client was last added, revoked or taken away, in nanoseconds, as far as the folder tells."""
+        try:
+            return self.clients_folder.stat().st_mtime_ns
+        except FileNotFoundError:
             return None
-        return sorted(found)
 
     def _record(self, name: str) -> Path:
-        return self.clients_folder / f"{name}.json"
+        return self.clients_folder / f"{name}{_RECORD}"
 
     def _names(self) -> Iterable[str]:
-        return sorted(file.stem for file in self.clients_folder.glob("*.json") if not file.name.startswith("."))
+        return sorted(file.stem for file in self.clients_folder.glob(f"*{_RECORD}") if not file.name.startswith("."))
 
 
 def _read_client(file: Path) -> Client:

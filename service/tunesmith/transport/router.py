@@ -133,9 +133,7 @@ class Router:
             if peer.door == "inbox" and envelope.client is None:
                 raise Invalid("/client: a request on the inbox must name its client", path="/client")
         except TunesmithError as error:
-            reply_type, id = salvage(body)
-            self._seen(reply_type.removesuffix(".reply"), error.code, started)
-            answer(encode_error(error, reply_type, id))
+            self.refuse(body, error, answer)
             return
         type, id = envelope.type, envelope.id
 
@@ -147,6 +145,13 @@ class Router:
 
         call = self._call(type, id, peer, envelope.deadline_ms, envelope.client)
         self._begin(call, envelope.data, _lane(peer), started, seal)
+
+    def refuse(self, body: bytes, error: TunesmithError, answer: Callable[[bytes], None]) -> None:
+        """Answer a request with `error`, its type and id repeated where they can be read."""
+        started = time.perf_counter()
+        reply_type, id = salvage(body)
+        self._seen(reply_type.removesuffix(".reply"), error.code, started)
+        answer(encode_error(error, reply_type, id))
 
     async def dispatch(
         self, type: str, id: str, data: bytes, peer: Peer, *, deadline_ms: int | None = None, client: str | None = None

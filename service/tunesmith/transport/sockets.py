@@ -14,8 +14,9 @@ import zmq
 
 from tunesmith.config import Limits
 from tunesmith.domain.topics import reply_topic
+from tunesmith.errors import Forbidden, Unauthorized
 from tunesmith.transport.codec import addressee
-from tunesmith.transport.doors import KEPT_FRAMES, Door, bind, listen
+from tunesmith.transport.doors import KEPT_FRAMES, OPEN, Door, Entry, bind, listen
 from tunesmith.transport.router import Peer, Router
 
 NO_ID = "-"
@@ -23,6 +24,8 @@ NO_ID = "-"
 
 UNREAD_REPLIES = 10_000
 """Replies that may wait for one client; a client may well send thousands of requests before it reads."""
+
+REVOKED = "the key of this connection was revoked or replaced"
 
 Dropped = Callable[[str], None]
 """Called with the door's name when a reply could not be delivered."""
@@ -42,13 +45,13 @@ class RequestsDoor(Door):
         router: Router,
         limits: Limits,
         *,
-        insecure_bind: bool = False,
+        entry: Entry = OPEN,
         dropped: Dropped = _ignore,
     ) -> None:
-        socket = listen(context, zmq.ROUTER, limits)
+        socket = listen(context, zmq.ROUTER, limits, entry)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.SNDHWM, UNREAD_REPLIES)
-        super().__init__(socket, bind(socket, address, "server.requests", insecure_bind=insecure_bind))
+        super().__init__(socket, bind(socket, address, "server.requests", entry), entry.gate)
         self._router = router
         self._dropped = dropped
 
@@ -63,11 +66,16 @@ class RequestsDoor(Door):
             if not self._send([*route, reply]):
                 self._dropped("requests")
 
-        self._router.submit(body, Peer(door="requests", lane=identity), answer, n_frames=n_frames - 1)
+        who = self._who
+        if who is None:
+            self._router.refuse(body, Unauthorized(REVOKED), answer)
+            return
+        peer = Peer(*who, "requests", identity if self._gate is None else b"")
+        self._router.submit(body, peer, answer, n_frames=n_frames - 1)
 
 
 class InboxDoor(Door):
-    """SUB: requests that bots publish; who sent one is known by the `client` that it names."""
+    """SUB: requests that bots publish; who sent one is known by its key, without keys by the `client` that it names."""
 
     def __init__(
         self,
@@ -77,12 +85,12 @@ class InboxDoor(Door):
         publish: Callable[[str, bytes], None],
         limits: Limits,
         *,
-        insecure_bind: bool = False,
+        entry: Entry = OPEN,
         dropped: Dropped = _ignore,
     ) -> None:
-        socket = listen(context, zmq.SUB, limits)
+        socket = listen(context, zmq.SUB, limits, entry)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
-        super().__init__(socket, bind(socket, address, "server.inbox", insecure_bind=insecure_bind))
+        super().__init__(socket, bind(socket, address, "server.inbox", entry), entry.gate)
         self._router = router
         self._publish = publish
         self._dropped = dropped
@@ -90,14 +98,22 @@ class InboxDoor(Door):
     def _take(self, frames: list[bytes], n_frames: int) -> None:
         body = frames[-1] if n_frames <= KEPT_FRAMES else b""
         client, id = addressee(body)
+        who = self._who
+        if who is None:
+            self._dropped("inbox")
+            return
+        to = client if self._gate is None else who.user
 
         def answer(reply: bytes) -> None:
-            if client is None:
+            if to is None:
                 self._dropped("inbox")
             else:
-                self._publish(reply_topic(client, id or NO_ID), reply)
+                self._publish(reply_topic(to, id or NO_ID), reply)
 
-        self._router.submit(body, Peer(door="inbox", lane=client or ""), answer, n_frames=n_frames)
+        if client is not None and client != to:
+            self._router.refuse(body, Forbidden(f"/client: your key is {to}'s", path="/client"), answer)
+        else:
+            self._router.submit(body, Peer(*who, "inbox", to or ""), answer, n_frames=n_frames)
 
 
 def _to_delimiter(frames: list[bytes]) -> list[bytes]:

@@ -1,0 +1,61 @@
+"""The connections behind a guarded door, by the key that they came in with, so that one's can be ended.
+
+libzmq closes no single peer of a socket. It does say from which file descriptor a message came; what is shut down here
+is the TCP connection below it, as if the peer had gone. Nobody else's connection is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Collection
+from typing import NamedTuple
+
+import zmq
+
+
+class _Connection(NamedTuple):
+    key: str
+    inode: int
+
+
+class Connections:
+    """Which descriptor is whose. A number is used again after its connection has ended; the inode tells them apart."""
+
+    def __init__(self) -> None:
+        self._by_descriptor: dict[int, _Connection] = {}
+
+    def note(self, frame: zmq.Frame, key: str) -> None:
+        """A message with this key arrived."""
+        descriptor = int(frame.get(zmq.SRCFD))
+        try:
+            self._by_descriptor[descriptor] = _Connection(key, os.fstat(descriptor).st_ino)
+        except OSError:  # it has ended meanwhile
+            self._by_descriptor.pop(descriptor, None)
+
+    def end(self, keys: Collection[str]) -> int:
+        """End every connection of these keys; how many there were."""
+        n_ended = 0
+        for descriptor, connection in list(self._by_descriptor.items()):
+            if connection.key in keys:
+                n_ended += _shut_down(descriptor, connection.inode)
+                del self._by_descriptor[descriptor]
+        return n_ended
+
+
+def _shut_down(descriptor: int, inode: int) -> bool:
+    try:
+        held = os.dup(descriptor)  # libzmq's thread may close its own at any moment, and the number may be another's
+    except OSError:
+        return False
+    found = os.fstat(held)
+    if found.st_ino != inode or not stat.S_ISSOCK(found.st_mode):
+        os.close(held)
+        return False
+    with socket.socket(fileno=held) as connection:
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return False
+    return True
