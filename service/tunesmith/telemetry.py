@@ -114,7 +114,7 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     rendering: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=target.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if human
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     )

@@ -22,10 +22,15 @@ from tunesmith.domain.messages.strategies import CreateStrategy, DeleteStrategy,
 from tunesmith.domain.messages.tasks import ListTasks, LogLine, TaskList, TaskLogs, TaskLogsReply
 from tunesmith.domain.messages.verdicts import VerdictById, VerdictReply
 from tunesmith.errors import NotFound
+from tunesmith.transport.doors import Entry
 from tunesmith.transport.events import EventsDoor
+from tunesmith.transport.gate import Gate
 from tunesmith.transport.http import Health, HttpDoor, Probes
+from tunesmith.transport.keyfile import ClientKey
+from tunesmith.transport.keys import KeyStore
 from tunesmith.transport.router import Router
 from tunesmith.transport.sockets import InboxDoor, RequestsDoor
+from tunesmith.transport.zap import ZapDoor
 
 T = TypeVar("T")
 
@@ -105,8 +110,16 @@ class Handlers:
 class Room:
     """Requests, inbox and events doors on free ports; `call` runs a function on their loop."""
 
-    def __init__(self, limits: Limits | None = None, events: Events | None = None, *, with_http: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        events: Events | None = None,
+        *,
+        with_http: bool = False,
+        keys: KeyStore | None = None,
+    ) -> None:
         self.with_http = with_http
+        self.keys = keys
         self.limits = limits or Limits()
         self.settings = events or Events()
         self.dropped: Counter[str] = Counter()
@@ -160,6 +173,11 @@ class Room:
         self.handlers = Handlers()
         self.router = Router(self.handlers.table(), self.limits, self._observe)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.gate = None if self.keys is None else Gate(self.keys)
+        entry = Entry(gate=self.gate)
+        if self.gate is not None:
+            self.zap = ZapDoor(context, self.gate)
+            self.zap.start()
         self.events = EventsDoor(
             context,
             "tcp://127.0.0.1:0",
@@ -167,10 +185,13 @@ class Room:
             self.limits,
             origin=("test", "epoch-1"),
             head=lambda: self.head,
+            entry=entry,
         )
-        self.requests = RequestsDoor(context, "tcp://127.0.0.1:*", self.router, self.limits, dropped=self._drop)
+        self.requests = RequestsDoor(
+            context, "tcp://127.0.0.1:*", self.router, self.limits, entry=entry, dropped=self._drop
+        )
         self.inbox = InboxDoor(
-            context, "tcp://127.0.0.1:0", self.router, self.events.publish, self.limits, dropped=self._drop
+            context, "tcp://127.0.0.1:0", self.router, self.events.publish, self.limits, entry=entry, dropped=self._drop
         )
         doors = (self.events, self.requests, self.inbox)
         for door in doors:
@@ -185,6 +206,8 @@ class Room:
             await self.http.stop()
         for door in doors:
             door.stop()
+        if self.gate is not None:
+            self.zap.stop()
         context.destroy(linger=0)
 
 
@@ -195,8 +218,13 @@ class Bot:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._kept: list[zmq.Socket[bytes]] = []
 
-    def socket(self, kind: int, endpoint: str, timeout_ms: int = 5000) -> zmq.Socket[bytes]:
+    def socket(
+        self, kind: int, endpoint: str, timeout_ms: int = 5000, key: ClientKey | None = None
+    ) -> zmq.Socket[bytes]:
         socket = self.context.socket(kind)
+        if key is not None:
+            socket.curve_publickey, socket.curve_secretkey = key.public.encode(), key.secret.encode()
+            socket.curve_serverkey = key.server.encode()
         self._kept.append(socket)
         socket.linger = 0
         socket.rcvtimeo = timeout_ms

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from rich.pretty import pretty_repr
 
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.transport.keyfile import read_client_key
@@ -59,8 +61,9 @@ def test_a_secret_that_others_may_read_is_refused_with_what_to_do(store: KeyStor
 def test_a_secret_is_in_no_text_and_no_error(store: KeyStore) -> None:
     file = store.add("a", "bot")
     key, pair = read_client_key(file), store.server()
-    assert key.secret not in f"{key!r} {key} {pair!r}"
-    assert pair.secret not in f"{key!r} {pair!r} {pair}"
+    shown = f"{key!r} {key} {pair!r} {pair} {pretty_repr(key)} {pretty_repr(pair)}"
+    assert not {key.secret, pair.secret} & set(re.split(r"['\" ]", shown))
+    assert key.public in shown
     broken = json.loads(file.read_text()) | {"secret": key.secret + "~"}
     file.write_text(json.dumps(broken))
     with pytest.raises(Invalid, match=r"is no key file: .*secret") as refused:

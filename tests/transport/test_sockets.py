@@ -12,6 +12,7 @@ import zmq
 from transport.rooms import Bot, Room, body
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
+from tunesmith.transport.doors import Entry
 from tunesmith.transport.router import Router
 from tunesmith.transport.sockets import RequestsDoor
 
@@ -209,7 +210,7 @@ def test_a_door_to_the_outside_is_refused() -> None:
     try:
         with pytest.raises(Invalid, match="insecure_bind"):
             RequestsDoor(context, "tcp://*:0", Router({}, Limits()), Limits())
-        door = RequestsDoor(context, "tcp://*:0", Router({}, Limits()), Limits(), insecure_bind=True)
+        door = RequestsDoor(context, "tcp://*:0", Router({}, Limits()), Limits(), entry=Entry(insecure_bind=True))
         door.stop()
     finally:
         context.destroy(linger=0)

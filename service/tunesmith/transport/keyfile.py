@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -38,6 +38,9 @@ class ClientKey(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"ClientKey(name={self.name!r}, role={self.role!r}, public={self.public!r}, secret={_HIDDEN!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("name", self.name), ("role", self.role), ("public", self.public), ("secret", _HIDDEN)]
 
 
 def read_client_key(path: Path | str) -> ClientKey:
