@@ -14,7 +14,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from tunesmith.config import Settings, load
 from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.routes import DRIVERS, handlers
 from tunesmith.services import cached, schedules, strategies
+from tunesmith.services.condition import condition
 from tunesmith.services.context import Context
 from tunesmith.services.housekeeping import keep_house, set_gauges
 from tunesmith.services.jobs.pools import start_pools
@@ -35,8 +36,10 @@ from tunesmith.services.publisher import Publisher
 from tunesmith.services.sources import Upstream
 from tunesmith.storage.cache import Cache, LayeredCache, MemoryCache
 from tunesmith.storage.database import Database
+from tunesmith.storage.faults import Damaged, WrongVersion
 from tunesmith.storage.files import write_file
 from tunesmith.storage.market import MarketStore
+from tunesmith.storage.opening import Keeping
 from tunesmith.storage.redis_cache import RedisCache
 from tunesmith.storage.signing_keys import SigningKeys
 from tunesmith.transport.doors import Entry
@@ -49,6 +52,9 @@ from tunesmith.transport.sockets import InboxDoor, RequestsDoor
 from tunesmith.transport.zap import ZapDoor
 
 logger = structlog.get_logger("tunesmith.app")
+
+FAILED, USAGE, UNFIT = 1, 2, 5
+"""Exit codes; `UNFIT`: the database is damaged, gone or a newer program's, and starting again does not help."""
 
 DOORS_FILE = "doors.json"
 """In the data directory while the daemon runs: its process id and the addresses in force."""
@@ -99,7 +105,9 @@ class Daemon:
         cached.daemon_version()  # of the sources that are loaded now
         listeners: list[Callable[[str, str, Any], None]] = []
         pool = await start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
-        database = await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance)
+        keeping = Keeping(settings.backups_dir, settings.backups.keep)
+        file = settings.data_dir / "tunesmith.db"
+        database = await Database.open(file, instance=settings.server.instance, keeping=keeping)
         stack.push_async_callback(database.close)
         signing_keys = SigningKeys(settings.keys_dir / "signing")
         signing_keys.load()  # what is wrong with them is said now, not at the first event
@@ -159,9 +167,8 @@ class Daemon:
         stack.callback(inbox.stop)
         http = None
         if where.http:
-            probes = Probes(
-                functools.partial(health, context, router, self._alive), functools.partial(set_gauges, context)
-            )
+            look = functools.partial(health, context, router, self._alive)
+            probes = Probes(look, functools.partial(refresh, context, look))
             http = HttpDoor(where.http, router, limits, probes, insecure_bind=where.insecure_bind)
             stack.push_async_callback(http.stop)
             await http.start()
@@ -179,27 +186,14 @@ class Daemon:
 
 
 async def health(context: Context, router: Router, alive: Mapping[str, Callable[[], bool]]) -> Health:
-    """How the daemon is: database, workers, cache, what runs beside them (`alive`), and whether it is stopping."""
-    stats = context.executor.stats()
-    reasons = []
-    if router.draining:
-        reasons.append("the daemon is stopping")
-    try:
-        await context.database.fetch_one("SELECT 1")
-    except TunesmithError as error:
-        reasons.append(f"the database does not answer: {error.message}")
-    reasons += [f"the {part} has ended" for part, is_alive in alive.items() if not is_alive()]
-    if not stats.alive:
-        reasons.append(f"no worker is alive: {stats.last_failure or 'they are being started'}")
-    trouble = await context.cache.trouble()
-    details = {
-        "version": __version__,
-        "uptime_s": round(asyncio.get_running_loop().time() - context.started, 3),
-        "workers": {"alive": stats.alive, "ready": stats.ready, "busy": stats.busy, "queued": stats.queued},
-        "tasks_running": len(context.tasks.jobs),
-        "event_head": context.database.head,
-    }
-    return Health(tuple(reasons), () if trouble is None else (trouble,), details)
+    """How the daemon is, as its probes say it."""
+    return Health(*await condition(context, alive, draining=router.draining))
+
+
+async def refresh(context: Context, look: Callable[[], Awaitable[Health]]) -> None:
+    """Bring gauges up to date for a scrape."""
+    telemetry.READY.set(not (await look()).reasons)
+    await set_gauges(context)
 
 
 def _make_cache(settings: Settings) -> Cache:
@@ -218,18 +212,18 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Run a daemon until SIGINT or SIGTERM; a second signal ends it at once."""
+    """Run a daemon until SIGINT or SIGTERM; a second one ends it at once, with the exit code 128 + its number."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
-    def stop(name: str) -> None:
+    def stop(number: signal.Signals) -> None:
         if stopping.is_set():
-            os._exit(1)
-        logger.info("stopping", signal=name)
+            os._exit(128 + number)
+        logger.info("stopping", signal=number.name)
         stopping.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number.name)
+        loop.add_signal_handler(number, stop, number)
     daemon = Daemon(settings)
     await daemon.start()
     try:
@@ -240,7 +234,7 @@ async def serve(settings: Settings) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the daemon process; the exit code (2: wrong settings, 1: it could not start)."""
+    """Entry point of the daemon process; the exit code (0: it was told to stop)."""
     parser = argparse.ArgumentParser(prog="tunesmith serve", description="Run the daemon.", allow_abbrev=False)
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     for option, what in (
@@ -257,14 +251,14 @@ def main(arguments: list[str] | None = None) -> int:
         settings = load(file, overrides={f"server.{name}": value for name, value in options.items()})
     except Invalid as error:
         print(f"tunesmith: {error.message}", file=sys.stderr)  # noqa: T201 - there is no logging yet
-        return 2
+        return USAGE
     telemetry.configure_logging(settings.log)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(settings))
     except TunesmithError as error:
         logger.error("could not start", code=error.code, reason=error.message)
-        return 1
+        return UNFIT if isinstance(error, Damaged | WrongVersion) else FAILED
     return 0
 
 

@@ -133,6 +133,14 @@ class Retention(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     reply_days: Count = 30
 
 
+class Backups(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Copies of the database: how often (0: never by schedule), how many of each kind, and where."""
+
+    every_h: Annotated[float, msgspec.Meta(ge=0.0)] = 24.0
+    keep: Count = 5
+    folder: str = ""
+
+
 class Sources(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where bars that are not stored are asked for; nowhere when `upstream` is empty."""
 
@@ -167,6 +175,7 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: Cache = Cache()
     sources: Sources = Sources()
     retention: Retention = Retention()
+    backups: Backups = Backups()
     schedules: Schedules = Schedules()
     log: Log = Log()
 
@@ -179,6 +188,11 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def keys_dir(self) -> Path:
         """The folder of the keys with `~` expanded."""
         return Path(self.security.keys_dir).expanduser() if self.security.keys_dir else self.data_dir / "keys"
+
+    @property
+    def backups_dir(self) -> Path:
+        """Where backups are: the setting, or a folder in the data directory."""
+        return Path(self.backups.folder).expanduser() if self.backups.folder else self.data_dir / "backups"
 
     @property
     def n_workers(self) -> int:

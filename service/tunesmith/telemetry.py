@@ -57,6 +57,24 @@ EVENT_HEAD = Gauge("tunesmith_event_head", "The newest durable event's seq.", re
 CACHE = Counter(
     "tunesmith_cache", "Cache look-ups, by what was looked for, hit and miss.", ("of", "result"), registry=REGISTRY
 )
+DATABASE_FAILURES = Counter(
+    "tunesmith_database_failures", "Groups of writes that the disk refused or that broke.", registry=REGISTRY
+)
+DATABASE_REFUSING = Gauge(
+    "tunesmith_database_refusing", "1 while the disk takes no writes (full, read-only).", registry=REGISTRY
+)
+DATABASE_DAMAGED = Gauge(
+    "tunesmith_database_damaged", "1 when the database was found damaged; restore a backup.", registry=REGISTRY
+)
+DISK_FREE = Gauge("tunesmith_disk_free_bytes", "Free bytes where the database is.", registry=REGISTRY)
+EVENTS_UNPUBLISHED = Gauge("tunesmith_events_unpublished", "Durable events that wait to be sent.", registry=REGISTRY)
+BACKUPS = Counter("tunesmith_backups", "Scheduled backups, made and failed.", ("result",), registry=REGISTRY)
+BACKUP_TIME = Gauge(
+    "tunesmith_backup_timestamp_seconds", "When the newest backup was made, Unix time; 0: none.", registry=REGISTRY
+)
+BACKUP_FAILING = Gauge("tunesmith_backup_failing", "1 when the last scheduled backup failed.", registry=REGISTRY)
+CLOCK_JUMPS = Counter("tunesmith_clock_jumps", "Times that the clock was set by more than 5 s.", registry=REGISTRY)
+READY = Gauge("tunesmith_ready", "1 when /readyz says ready.", registry=REGISTRY)
 
 _seen: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 

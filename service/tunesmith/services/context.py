@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tunesmith.config import Settings
 from tunesmith.services.jobs.executor import Executor
 from tunesmith.services.jobs.tasks import Tasks
+from tunesmith.services.noticed import Noticed
 from tunesmith.services.sources import Upstream
 from tunesmith.storage.cache import Cache
 from tunesmith.storage.database import Database
@@ -26,3 +27,4 @@ class Context:
     tasks: Tasks
     started: float
     doors: dict[str, str | None]
+    noticed: Noticed = field(default_factory=Noticed)

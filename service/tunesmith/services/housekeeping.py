@@ -15,6 +15,7 @@ from tunesmith.services.context import Context
 from tunesmith.services.packages import announce_withdrawn
 from tunesmith.services.reissuing import Reissuing
 from tunesmith.services.schedules import run_due
+from tunesmith.services.upkeep import back_up_when_due, watch_clock, watch_disk
 from tunesmith.storage import packages, requests, tasks
 from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
@@ -34,8 +35,10 @@ Step = Callable[[Context], Awaitable[object]]
 async def keep_house(context: Context) -> None:
     """Run until cancelled; a step that fails is logged, and is tried again when its turn comes."""
     await asyncio.gather(
+        _repeat(context, _INTERVAL_S, watch_disk),
         _repeat(context, _INTERVAL_S, expire_packages, set_gauges),
-        _repeat(context, _INTERVAL_S, run_due),
+        _repeat(context, _INTERVAL_S, watch_clock, run_due),
+        _repeat(context, _INTERVAL_S, back_up_when_due),
         _repeat(context, _INTERVAL_S, Reissuing().reissue_packages),
         _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies),
     )
@@ -81,7 +84,12 @@ async def set_gauges(context: Context) -> None:
 
 
 async def remove_snapshots(context: Context) -> int:
-    """Remove snapshots that no unfinished task names and nobody asked for lately; how many there were."""
+    """Remove snapshots that no unfinished task names and nobody asked for lately; how many there were.
+
+    Nothing is taken for old soon after the clock was set; that holds for replies as well.
+    """
+    if not context.noticed.is_calm:
+        return 0
     unfinished = await tasks.unfinished(context.database)
     named = {name for row in unfinished for name in _SHA256.findall(f"{row.request} {row.state}")}
     snapshots = Snapshots(context.settings.data_dir / "snapshots")
@@ -91,6 +99,8 @@ async def remove_snapshots(context: Context) -> int:
 
 async def forget_replies(context: Context) -> int:
     """Forget stored replies whose time is over, some at a time so that no write is long; how many there were."""
+    if not context.noticed.is_calm:
+        return 0
     before = iso(int((time.time() - context.settings.retention.reply_days * _DAY_S) * 1000))
     n_forgotten = 0
     while n := await context.database.write(lambda conn: requests.forget(conn, before)):

@@ -42,6 +42,7 @@ class Publisher:
 
     async def start(self, prime: Publish) -> None:
         """Hand the newest event of each package topic to `prime`, then publish what a crash left and all that comes."""
+        await self._database.write(outbox.tell_again)
         kept = await outbox.snapshot(self._database, ["pkg/"], _KEPT_TOPICS)
         for row in kept.events:
             if row.published_at is not None:

@@ -55,10 +55,11 @@ async def create(context: Context, request: CreateSchedule, call: Call) -> Chang
 
 
 async def load(context: Context) -> int:
-    """Store the schedules of the file that the settings name, those that changed; how many the file has.
+    """Set the stored schedules straight, then store those of the settings' file that changed; how many it has.
 
     Raises `Invalid` for a file that is none.
     """
+    await set_straight(context)
     name = context.settings.schedules.file
     if not name:
         return 0
@@ -102,6 +103,30 @@ async def run_due(context: Context) -> int:
     for row in due:
         await _run(context, row)
     return len(due)
+
+
+async def set_straight(context: Context) -> int:
+    """Bring nearer what a clock that went backwards has put off; how many schedules.
+
+    The next run of an interval is never further away than the interval, that of a cron expression never beyond the
+    second time that it names. A time at which a schedule has run is not run again for less.
+    """
+    now_ms = _now_ms()
+    moved = []
+    for row in await schedules.listing(context.database):
+        nearest = next_run(row.every, row.cron, now_ms, now_ms)
+        furthest = nearest if row.every is not None else next_run(None, row.cron, nearest, nearest)
+        if milliseconds(row.next_at) > furthest:
+            moved.append((row.id, iso(nearest)))
+
+    async def write(conn: Connection) -> None:
+        for schedule_id, next_at in moved:
+            await schedules.set_next(conn, schedule_id, next_at)
+
+    if moved:
+        await context.database.write(write)
+        logger.warning("schedules were put off by the clock; they are due sooner now", schedules=dict(moved))
+    return len(moved)
 
 
 def next_run(every: str | None, cron: str | None, after_ms: int, from_ms: int) -> int:

@@ -46,7 +46,7 @@ async def connect(path: Path, *, writer: bool) -> ThreadConnection:
     """An open connection with our settings: the only one that writes, or one that can only read."""
 
     def open_file() -> sqlite3.Connection:
-        mode = "rwc" if writer else "ro"
+        mode = "rw" if writer else "ro"
         conn = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
         try:
             conn.row_factory = sqlite3.Row

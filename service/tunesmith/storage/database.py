@@ -8,6 +8,9 @@ A write is `async (conn) -> T`. Writes queue; the writer takes what is there (bo
     then every caller gets its answer, so an answer means: it is on the disk
 
 The group runs in the connection's thread in one hop, which is why a write may await nothing but its connection.
+
+A disk that refuses fails the writes of its group and nothing else: reads go on, and so do writes once there is room.
+A database that is found damaged takes no further write, and says so until somebody restores a backup.
 """
 
 from __future__ import annotations
@@ -23,13 +26,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from tunesmith.errors import Draining, Internal, TunesmithError
+from tunesmith.storage import backups
+from tunesmith.storage.backups import Backup
 from tunesmith.storage.connections import Connection, ReadConnection, SigningKey, ThreadConnection, connect
-from tunesmith.storage.faults import fault
+from tunesmith.storage.faults import Damaged, DiskRefused, fault
 from tunesmith.storage.lock import DirectoryLock
-from tunesmith.storage.schema import migrate
+from tunesmith.storage.opening import Keeping, claim, head_of, make_new, opening_fault, prepare
 
 T = TypeVar("T")
 Write = Callable[[Connection], Coroutine[Any, Any, T]]
@@ -38,7 +42,6 @@ GROUP_WRITES = 512
 """Most writes in one commit."""
 GROUP_S = 0.05
 """Seconds after which a group takes no further write, so that large ones do not hold up small ones."""
-_CHECKED_BYTES = 32 * 2**20
 _READERS_END_S = 2.0
 
 
@@ -70,37 +73,49 @@ class Database:
     _writer: ThreadConnection
     _readers: list[ThreadConnection]
     _lock: DirectoryLock
+    keeping: Keeping
     signing_key: Callable[[], SigningKey | None] = lambda: None
     """Answers the key that signs the events of a group of writes; called in the writer's thread."""
     counts: WriteCounts = field(default_factory=WriteCounts)
+    damage: str | None = None
+    """What is wrong with the file, as far as it was noticed; it stays until the daemon is started again."""
+    refusal: str | None = None
+    """Why the disk took the last write not; None since it took one."""
     _queue: deque[_Queued] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.LifoQueue[ThreadConnection] = field(default_factory=asyncio.LifoQueue)
     _callbacks: list[Callable[[int], None]] = field(default_factory=list)
     _closing: bool = False
     _task: asyncio.Task[None] | None = None
+    _seen: tuple[int, int, int] = (0, 0, 0)
 
     @classmethod
-    async def open(cls, path: Path, *, instance: str = "default", n_readers: int = 3) -> Database:
-        """Opens or makes the database `path`, migrates it, and starts the writer.
+    async def open(
+        cls, path: Path, *, instance: str = "default", n_readers: int = 3, keeping: Keeping | None = None
+    ) -> Database:
+        """Opens or makes the database `path`, migrates it after a backup (`keeping`), and starts the writer.
 
-        Raises `Conflict` (in use by another daemon, written by a newer program, another program's file) and
-        `Internal` (damaged, read-only, cannot be opened).
+        Raises `Conflict` (in use by another daemon, written by a newer program, another program's file), `Damaged`
+        (not sound, or gone while there are backups; it is never made anew then) and `Internal` (read-only, cannot be
+        opened, cannot be migrated; it is as it was).
         """
-        lock = _claim(path)
+        lock = claim(path)
+        keeping = keeping or Keeping(path.with_name("backups"))
         connections: list[ThreadConnection] = []
         try:
+            make_new(path, keeping)
             connections.append(await connect(path, writer=True))
-            epoch, head = await connections[0].run(lambda conn: _prepare(conn, path, instance))
+            epoch, head = await connections[0].run(lambda conn: prepare(conn, path, instance, keeping))
             for _ in range(n_readers):
                 connections.append(await connect(path, writer=False))
         except BaseException as error:
             await _close(connections[::-1])
             lock.release()
             if isinstance(error, sqlite3.Error):
-                raise _opening_fault(path, error) from error
+                raise opening_fault(path, error) from error
             raise
-        database = cls(path, epoch, head, connections[0], connections[1:], lock)
+        database = cls(path, epoch, head, connections[0], connections[1:], lock, keeping)
+        database.look()
         for reader in database._readers:
             database._idle.put_nowait(reader)
         database._task = asyncio.create_task(database._write_groups(), name="database writer")
@@ -130,11 +145,13 @@ class Database:
 
         `write` is `async (conn) -> T`; it runs in another thread, awaits nothing but `conn`, and should be short. What
         it raises comes back here and undoes this write alone. Cancelling the caller takes a write back only as long as
-        it has not begun. Raises `Internal` when the disk refused (nothing of the group is stored), `Draining` after
-        `close`.
+        it has not begun. Raises `DiskRefused` when the disk refused (nothing of the group is stored), `Damaged` once
+        damage was noticed, `Draining` after `close`.
         """
         if self._closing:
             raise Draining("the database is closing")
+        if self.damage is not None:
+            raise Damaged(self.damage)
         context = contextvars.copy_context()
         queued = _Queued(lambda conn: context.run(_drive, write, conn), asyncio.get_running_loop().create_future())
         self._queue.append(queued)
@@ -169,7 +186,51 @@ class Database:
     async def check(self) -> list[str]:
         """What SQLite finds wrong with the file, empty when sound; reads all of it."""
         rows = await self.fetch_all("PRAGMA quick_check(10)")
-        return [row[0] for row in rows if row[0] != "ok"]
+        found = [row[0] for row in rows if row[0] != "ok"]
+        if found:
+            self._note(Damaged(f"the database file is damaged; restore a backup: {'; '.join(found[:3])}"))
+        return found
+
+    async def try_to_write(self) -> None:
+        """Finds out whether the disk takes writes again, by one that changes nothing of ours; raises as `write`."""
+        await self.write(lambda conn: conn.execute("INSERT OR REPLACE INTO meta VALUES ('tried', hex(randomblob(8)))"))
+
+    async def back_up(self, why: backups.Why, stopped: Callable[[], bool]) -> Backup:
+        """A backup made now, beside the work. Raises as `backups.make`; damage that it meets is noted."""
+        try:
+            keep = self.keeping.keep
+            return await asyncio.to_thread(
+                backups.make, self.path, self.keeping.folder, why, keep=keep, stopped=stopped
+            )
+        except Damaged as error:
+            self._note(error)
+            raise
+
+    def look(self) -> None:
+        """Notes as damage that the file was removed, replaced or truncated under the daemon.
+
+        By its names and size alone: opening and closing it here would let go of SQLite's locks.
+        """
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            self._note(Damaged(f"the database file {self.path} is gone: {error.strerror}; restore a backup"))
+            return
+        device, inode, size = self._seen
+        self._seen = (stat.st_dev, stat.st_ino, stat.st_size)
+        if inode and (device, inode) != self._seen[:2]:
+            self._note(Damaged(f"the database file {self.path} was replaced while it was in use; start again"))
+        elif stat.st_size < size:
+            self._note(Damaged(f"the database file {self.path} was truncated; restore a backup"))
+
+    def _note(self, error: TunesmithError | None) -> None:
+        """Takes in what a write or a look met; None: the disk took a write."""
+        if isinstance(error, Damaged):
+            self.damage = self.damage or error.message
+        elif error is None:
+            self.refusal = None
+        elif isinstance(error, DiskRefused):
+            self.refusal = error.message
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[ThreadConnection]:
@@ -179,7 +240,10 @@ class Database:
         try:
             yield conn
         except sqlite3.Error as error:
-            raise fault(error) from error
+            met = fault(error)
+            if isinstance(met, Damaged):
+                self._note(met)
+            raise met from error
         finally:
             self._idle.put_nowait(conn)
 
@@ -193,8 +257,10 @@ class Database:
             try:
                 run = functools.partial(_run_group, queue=self._queue, group=group, signing_key=self.signing_key)
                 head = await self._writer.run(run)
+                self._note(None)
             except Exception as error:  # the disk's refusal, or a fault of ours: the group's, never the writer's end
                 self.counts.failures += 1
+                self._note(fault(error) if isinstance(error, sqlite3.Error) else None)
                 head = self.head
                 if not group:  # it could not even begin
                     group.append(self._queue.popleft())
@@ -228,38 +294,6 @@ async def _close(connections: Iterable[ThreadConnection]) -> None:
         connection.join()
 
 
-def _claim(path: Path) -> DirectoryLock:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return DirectoryLock(path.with_name("daemon.lock"))
-    except OSError as error:
-        raise Internal(f"the data directory {path.parent} cannot be used: {error.strerror}") from error
-
-
-def _opening_fault(path: Path, error: sqlite3.Error) -> TunesmithError:
-    refused = fault(error)
-    return type(refused)(f"{path}: {refused.message}")
-
-
-def _prepare(conn: sqlite3.Connection, path: Path, instance: str) -> tuple[str, int]:
-    """Schema and identity of the database: its epoch and newest event."""
-    migrate(conn)
-    if path.stat().st_size <= _CHECKED_BYTES:
-        found = [row[0] for row in conn.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
-        if found:
-            raise Internal(f"{path}: the database file is damaged; restore a backup: {'; '.join(found)}")
-    conn.execute("BEGIN IMMEDIATE")
-    conn.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)", (str(uuid4()),))
-    conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('instance', ?)", (instance,))
-    conn.execute("COMMIT")
-    epoch = conn.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
-    return str(epoch), _head(conn)
-
-
-def _head(conn: sqlite3.Connection) -> int:
-    return int(conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
-
-
 def _run_group(
     conn: sqlite3.Connection,
     queue: deque[_Queued],
@@ -282,7 +316,7 @@ def _run_group(
                 continue
             group.append(queued)
             _run_one(conn, connection, queued)
-        head = _head(conn)
+        head = head_of(conn)
         conn.execute("COMMIT")
     except sqlite3.Error:
         with suppress(sqlite3.Error):

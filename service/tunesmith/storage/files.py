@@ -20,15 +20,16 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
     draft = path.with_name(f".{uuid4().hex}.tmp")
     try:
         write(draft)
-        _sync(draft)
+        sync(draft)
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Has the system put a file, or a folder's names, on the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -12,6 +12,7 @@ from tunesmith.errors import Internal
 from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.database import Database
+from tunesmith.storage.restoring import RESTORED
 from tunesmith.storage.rows import Row, select
 
 _LAST = "\U0010ffff"
@@ -92,6 +93,21 @@ async def append(conn: Connection, topic: str, event_type: str, subject: str | N
     return Appended(seq, frame, signature)
 
 
+async def tell_again(conn: Connection) -> int:
+    """After a restore, appends the newest event of each package topic once more, in the new epoch; how many.
+
+    Bots that begin anew and those that come late hear those, and not events of an epoch that is over.
+    """
+    if not await conn.execute("DELETE FROM meta WHERE key = ?", (RESTORED,)):
+        return 0
+    below, bounds = _below(["pkg/"])
+    tail = f"WHERE seq IN (SELECT max(seq) FROM events WHERE {below} GROUP BY topic) ORDER BY seq"  # noqa: S608 - constants
+    rows = await select(conn, EventRow, tail, bounds)
+    for row in rows:
+        await append(conn, row.topic, row.type, row.subject, msgspec.json.decode(row.event)["data"])
+    return len(rows)
+
+
 async def unpublished(source: Source, limit: int = 1000) -> list[EventRow]:
     """Events that were not marked as published, oldest first."""
     return await select(source, EventRow, "WHERE published_at IS NULL ORDER BY seq LIMIT ?", (limit,))
@@ -123,6 +139,12 @@ async def replay(database: Database, after: int, prefixes: Sequence[str], limit:
         tail = f"WHERE seq > ? AND ({below}) ORDER BY seq LIMIT ?"
         events = await select(conn, EventRow, tail, [after, *bounds, limit + 1])
         return Missed(database.epoch, await head(conn), events[:limit], len(events) > limit)
+
+
+async def n_unpublished(source: Source) -> int:
+    """How many events are not marked as published."""
+    row = await source.fetch_one("SELECT count(*) FROM events WHERE published_at IS NULL")
+    return int(row[0]) if row else 0
 
 
 async def latest(source: Source, topic: str) -> EventRow | None:

@@ -55,6 +55,11 @@ async def set_run(
     await conn.execute(sql, (time, next_at, task_id, error, schedule_id))
 
 
+async def set_next(conn: Connection, schedule_id: str, next_at: str) -> None:
+    """Has the next run at another time."""
+    await conn.execute("UPDATE schedules SET next_at = ? WHERE id = ?", (next_at, schedule_id))
+
+
 async def delete(conn: Connection, schedule_id: str) -> bool:
     """Deletes a schedule; False when there is none."""
     return await conn.execute("DELETE FROM schedules WHERE id = ?", (schedule_id,)) == 1

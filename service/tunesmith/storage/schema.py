@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Conflict, Internal
+from tunesmith.storage.faults import WrongVersion
 
 APPLICATION_ID = 0x54554E45
 """Marks the file as ours ("TUNE")."""
@@ -27,10 +28,12 @@ def migrations() -> list[tuple[int, str]]:
     return found
 
 
-def migrate(conn: sqlite3.Connection) -> int:
-    """Brings the schema to the newest version, each step in its own transaction; answers the version found.
+def migrate(conn: sqlite3.Connection, secure: Callable[[int], None] = lambda found: None) -> int:
+    """Brings the schema to the newest version in one transaction; answers the version found.
 
-    Raises `Conflict` for a database that a newer program wrote or that is not ours, `sqlite3.Error` as SQLite does.
+    What fails leaves the database as it was, for the program that wrote it. `secure` is called with the version found
+    before an older database is changed. Raises `Conflict` for a database that a newer program wrote or that is not
+    ours, `sqlite3.Error` as SQLite does, and what `secure` raises.
     """
     steps = migrations()
     found = int(conn.execute("PRAGMA user_version").fetchone()[0])
@@ -38,13 +41,16 @@ def migrate(conn: sqlite3.Connection) -> int:
     if owner != APPLICATION_ID and (owner or found or conn.execute("SELECT 1 FROM sqlite_schema").fetchone()):
         raise Conflict("the file is the database of another program; choose another data directory")
     if found > len(steps):
-        raise Conflict(
+        raise WrongVersion(
             f"the database has schema version {found}, this program knows {len(steps)}: a newer program wrote it; "
             "use that one, or restore the backup made before the upgrade"
         )
-    for number, sql in steps[found:]:
-        statements = [*split(sql), f"PRAGMA user_version = {number}", f"PRAGMA application_id = {APPLICATION_ID}"]
-        _in_transaction(conn, statements)
+    if 0 < found < len(steps):
+        secure(found)
+    if found < len(steps):
+        statements = [statement for _, sql in steps[found:] for statement in split(sql)]
+        marks = [f"PRAGMA user_version = {len(steps)}", f"PRAGMA application_id = {APPLICATION_ID}"]
+        _in_transaction(conn, [*statements, *marks])
     _add_metric_columns(conn)
     return found
 

@@ -1,0 +1,102 @@
+"""What the daemon watches beside its work: the database's file, room on the disk, backups, the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+
+import structlog
+
+from tunesmith import telemetry
+from tunesmith.errors import TunesmithError
+from tunesmith.services.context import Context
+from tunesmith.services.noticed import elapsed_s
+from tunesmith.services.schedules import set_straight
+from tunesmith.storage import backups, outbox
+from tunesmith.storage.clock import milliseconds
+from tunesmith.storage.opening import CHECKED_BYTES
+
+logger = structlog.get_logger(__name__)
+
+LITTLE_ROOM_BYTES = 200 * 2**20
+"""Below this much free space the daemon says so; SQLite needs some to write at all."""
+
+_FIRST_BACKUP_SHARE = 1 / 24
+_BACKUP_RETRY_S = 600.0
+_JUMP_S = 5.0
+
+
+async def watch_disk(context: Context) -> None:
+    """Look at the database's file and the room beside it; where the disk refused, try whether it writes again."""
+    database, noticed = context.database, context.noticed
+    was_refused = database.refusal is not None
+    database.look()
+    if not noticed.checked and database.damage is None and database.path.stat().st_size > CHECKED_BYTES:
+        await database.check()
+    noticed.checked = True
+    if database.damage is not None and not noticed.told_damage:
+        noticed.told_damage = True
+        logger.error("the database is damaged; stop the daemon and run `tunesmith restore`", reason=database.damage)
+    noticed.free_bytes = shutil.disk_usage(database.path.parent).free
+    telemetry.DISK_FREE.set(noticed.free_bytes)
+    telemetry.DATABASE_DAMAGED.set(database.damage is not None)
+    telemetry.DATABASE_REFUSING.set(database.refusal is not None)
+    telemetry.DATABASE_FAILURES.inc(database.counts.failures - noticed.n_failures)
+    noticed.n_failures = database.counts.failures
+    telemetry.EVENTS_UNPUBLISHED.set(await outbox.n_unpublished(database))
+    if was_refused and database.damage is None:
+        await database.try_to_write()
+        logger.info("the database takes writes again")
+
+
+async def watch_clock(context: Context) -> None:
+    """Notice that the clock was set, and bring schedules nearer that it would have put off."""
+    noticed = context.noticed
+    offset_s = time.time() - elapsed_s()
+    jump_s, noticed.offset_s = offset_s - noticed.offset_s, offset_s
+    if abs(jump_s) < _JUMP_S:
+        return
+    noticed.jumped_at = elapsed_s()
+    telemetry.CLOCK_JUMPS.inc()
+    logger.warning("the clock jumped", seconds=round(jump_s, 1))
+    await set_straight(context)
+
+
+async def back_up_when_due(context: Context) -> None:
+    """Make a backup when the last one is old enough; a failure is told until one succeeds."""
+    every_s, noticed = context.settings.backups.every_h * 3600.0, context.noticed
+    if not every_s or context.database.damage is not None:
+        return
+    if noticed.backup_due is None:
+        noticed.backup_due = elapsed_s() + await asyncio.to_thread(_first_wait_s, context, every_s)
+    if elapsed_s() < noticed.backup_due:
+        return
+    stop = threading.Event()
+    try:
+        made = await context.database.back_up("schedule", stop.is_set)
+    except TunesmithError as error:
+        noticed.backup_trouble = f"the last backup failed: {error.message}"
+        noticed.backup_due = elapsed_s() + min(_BACKUP_RETRY_S, every_s)
+        telemetry.BACKUPS.labels("failed").inc()
+        telemetry.BACKUP_FAILING.set(1)
+        logger.error("the backup failed", reason=error.message)
+    else:
+        noticed.backup_trouble, noticed.backup_due = None, elapsed_s() + every_s
+        telemetry.BACKUPS.labels("made").inc()
+        telemetry.BACKUP_FAILING.set(0)
+        telemetry.BACKUP_TIME.set(milliseconds(made.made_at) / 1000)
+        logger.info("backup made", file=str(made.path), megabytes=round(made.size / 2**20, 1))
+    finally:
+        stop.set()
+
+
+def _first_wait_s(context: Context, every_s: float) -> float:
+    """Seconds until the first backup of this run, from the age of the newest one there is."""
+    there = backups.listing(context.settings.backups_dir)
+    if not there:
+        return every_s * _FIRST_BACKUP_SHARE
+    made_s = milliseconds(there[-1].made_at) / 1000
+    telemetry.BACKUP_TIME.set(made_s)
+    return every_s - min(max(time.time() - made_s, 0.0), every_s)
