@@ -23,6 +23,7 @@ from tunesmith.errors import Internal
 from tunesmith.services import housekeeping
 from tunesmith.services.context import Context
 from tunesmith.services.housekeeping import expire_packages, forget_replies, keep_house, remove_snapshots
+from tunesmith.services.noticed import Noticed
 from tunesmith.storage import outbox, packages, requests, tasks
 from tunesmith.storage.clock import iso
 from tunesmith.storage.database import Database
@@ -39,7 +40,7 @@ def with_context(folder: Path, scene: Callable[[Context], Awaitable[None]]) -> N
         settings = Settings(server=Server(data_dir=str(folder)), retention=Retention(snapshot_days=2, reply_days=7))
         database = await Database.open(folder / "t.db")
         try:
-            await scene(cast(Context, SimpleNamespace(settings=settings, database=database)))
+            await scene(cast(Context, SimpleNamespace(settings=settings, database=database, noticed=Noticed())))
         finally:
             await database.close()
 

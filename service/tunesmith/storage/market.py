@@ -37,6 +37,7 @@ from tunesmith.storage.candles import (
     write_parquet,
 )
 from tunesmith.storage.clock import iso, now
+from tunesmith.storage.faults import file_fault
 from tunesmith.storage.files import DRAFTS, write_file
 from tunesmith.storage.lock import exclusive
 from tunesmith.storage.series import Series as Series
@@ -198,7 +199,7 @@ class MarketStore:
             with exclusive(folder / ".lock"):
                 return self._merge(folder, candles, symbol, timeframe, venue, replace)
         except OSError as error:
-            raise Internal(f"{symbol} {timeframe} was not stored: {error.strerror or error}") from error
+            raise file_fault(error, f"{symbol} {timeframe}") from error
 
     def _merge(
         self, folder: Path, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool

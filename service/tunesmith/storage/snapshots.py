@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tunesmith.domain.bars import COLUMNS, Bars
 from tunesmith.errors import Internal, NotFound
+from tunesmith.storage.faults import file_fault
 from tunesmith.storage.files import write_file
 
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -61,9 +62,7 @@ class Snapshots:
             write_file(self.root / f"{name}.npy", lambda path: _save(path, table))
             write_file(label, lambda path: _write_bytes(path, text))
         except OSError as error:
-            raise Internal(
-                f"the snapshot of {bars.symbol} {bars.timeframe} was not stored: {error.strerror}"
-            ) from error
+            raise file_fault(error, f"the snapshot of {bars.symbol} {bars.timeframe}") from error
         return name
 
     def keep(self, name: str) -> bool:
@@ -121,8 +120,9 @@ class Snapshots:
 
 
 def _save(path: Path, table: NDArray[np.float64]) -> None:
-    with path.open("wb") as file:
-        np.save(file, table)
+    with path.open("wb") as file:  # np.save itself does not tell why a disk refuses
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(table))
+        file.write(memoryview(table).cast("B"))
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -27,6 +27,7 @@ from tunesmith.services.jobs.payloads import BestTrial, Timed
 from tunesmith.storage import outbox, tasks
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.database import Database
+from tunesmith.storage.faults import DiskRefused
 from tunesmith.storage.tasks import TaskRow
 
 logger = structlog.get_logger(__name__)
@@ -190,6 +191,7 @@ class Tasks:
         self._flusher: asyncio.Task[None] | None = None
         self.retry_s = 5.0
         self._retries: set[asyncio.TimerHandle] = set()
+        self._reviving: set[asyncio.Task[None]] = set()
         self._draining = self._closing = False
 
     async def recover(self) -> int:
@@ -308,6 +310,9 @@ class Tasks:
                 if self._closing:
                     raise
                 logger.info("task cancelled")
+            except DiskRefused as error:  # the disk's state is no fault of the task's
+                job.log(f"{error.message}; the task goes on when the disk takes writes again", "warning")
+                self._later(job.id, error)
             except TunesmithError as error:
                 await self._fail(job, error)
             except Exception as error:  # the outer guard of a task, as the router is of a request
@@ -317,14 +322,18 @@ class Tasks:
             finally:
                 del self._running[job.id], self.jobs[job.id]
                 if job.id in self._next:
-                    await self._once_more(self._next.pop(job.id))
+                    await self._once_more(self._next.pop(job.id).id)
 
-    async def _once_more(self, row: TaskRow) -> None:
-        """Start a task that was to be started while it was driven, if it is unfinished now."""
-        with contextlib.suppress(TunesmithError):
-            fresh = await tasks.get(self.database, row.id)
-            if fresh is not None and not fresh.is_finished:
-                self.start(fresh)
+    async def _once_more(self, task_id: str) -> None:
+        """Start a task that was to be started while it was driven, or later, if it is unfinished now."""
+        try:
+            fresh = await tasks.get(self.database, task_id)
+        except TunesmithError as error:
+            if error.retryable and not self._closing:
+                self._later(task_id, error)
+            return
+        if fresh is not None and not fresh.is_finished:
+            self.start(fresh)
 
     async def _fail(self, job: Job, error: TunesmithError) -> None:
         logger.warning("task failed", code=error.code, reason=error.message)
@@ -333,9 +342,18 @@ class Tasks:
         try:
             await self.finish(job.row, "failed", error=error.problem(instance=job.id))
         except TunesmithError as refusal:
-            logger.error("the end of a task could not be stored; it is driven again", reason=refusal.message)
-            timer = asyncio.get_running_loop().call_later(self.retry_s, self.start, job.row)
-            self._retries = {known for known in self._retries if known.when() > timer.when() - self.retry_s} | {timer}
+            self._later(job.id, refusal)
+
+    def _later(self, task_id: str, refusal: TunesmithError) -> None:
+        """Drive a task again after a while, from what is stored of it."""
+        logger.error("a task could not be stored; it is driven again", task_id=task_id, reason=refusal.message)
+        timer = asyncio.get_running_loop().call_later(self.retry_s, self._revive, task_id)
+        self._retries = {known for known in self._retries if known.when() > timer.when() - self.retry_s} | {timer}
+
+    def _revive(self, task_id: str) -> None:
+        reviving = asyncio.create_task(self._once_more(task_id), name=f"again {task_id}")
+        self._reviving.add(reviving)
+        reviving.add_done_callback(self._reviving.discard)
 
     async def _flush_soon(self) -> None:
         while self._lines:
