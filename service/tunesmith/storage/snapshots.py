@@ -122,7 +122,7 @@ class Snapshots:
 def _save(path: Path, table: NDArray[np.float64]) -> None:
     with path.open("wb") as file:  # np.save itself does not tell why a disk refuses
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(table))
-        file.write(memoryview(table).cast("B"))
+        file.write(table.data)
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
