@@ -29,6 +29,7 @@ from tunesmith.services import (
     walkforwards,
 )
 from tunesmith.services.context import Context
+from tunesmith.services.lookups import looked_up
 from tunesmith.services.once import Finish, once
 from tunesmith.transport.schema import message_schemas
 
@@ -114,6 +115,10 @@ DRIVERS = {
 """Task kind → what drives it."""
 
 
+LOOKED_UP = ("strategy.get", "package.get", "package.latest")
+"""What bots look up again and again, and what the database and the time alone decide."""
+
+
 def handlers(context: Context) -> dict[str, Handler]:
     """The handler of every message type, with idempotency around those that change something."""
     return {
@@ -121,6 +126,8 @@ def handlers(context: Context) -> dict[str, Handler]:
         if MESSAGES[name].changes
         else answers.about_tasks(context, route.handle)
         if name in answers.ABOUT_TASKS
+        else looked_up(context.database, functools.partial(route.handle, context))
+        if name in LOOKED_UP
         else functools.partial(route.handle, context)
         for name, route in ROUTES.items()
     }

@@ -62,19 +62,19 @@ class House:
         """How often the rows were read to compare two tasks."""
         before = self.n_read
         request = CompareOptimizations(a="bt-1", b="bt-2")
-        await cast(Any, self.comparison(request, _call("optimization.compare")))
+        await answered(self.comparison(request, _call("optimization.compare")))
         return self.n_read - before
 
     async def ask(self, task_id: str = "bt-1") -> tuple[str, int]:
         """The status answered, and how often the rows were read for it."""
         before = self.n_read
-        reply = await cast(Any, self.about(BacktestStatus(task_id=task_id), _call("backtest.status")))
+        reply = await answered(self.about(BacktestStatus(task_id=task_id), _call("backtest.status")))
         assert reply.task_id == task_id
         return reply.status, self.n_read - before
 
     async def page(self, **how: Any) -> OptimizationResultsReply:
         request = OptimizationResults(optimization_id="bt-1", **how)
-        return cast(OptimizationResultsReply, await cast(Any, self.results(request, _call("optimization.results"))))
+        return cast(OptimizationResultsReply, await answered(self.results(request, _call("optimization.results"))))
 
     async def _status(self, context: Context, request: BacktestStatus, call: Call) -> BacktestStatusReply:
         self.n_read += 1
@@ -105,6 +105,11 @@ class House:
             total=request.limit + request.offset,
             trials=[],
         )
+
+
+async def answered(reply: Any) -> Any:
+    """A handler's reply, whether it is at hand or comes."""
+    return await reply if isinstance(reply, Awaitable) else reply
 
 
 def _call(name: str) -> Call:
@@ -154,7 +159,7 @@ def test_what_was_on_its_way_when_a_task_was_cancelled_is_in_what_is_kept(tmp_pa
         )
         await asyncio.sleep(0)
         request, call = BacktestStatus(task_id="bt-1"), _call("backtest.status")
-        replies = [await cast(Any, house.about(request, call)) for _ in range(2)]
+        replies = [await answered(house.about(request, call)) for _ in range(2)]
         await late
         assert [reply.progress for reply in replies] == [0.75, 0.75]
 

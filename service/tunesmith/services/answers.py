@@ -1,8 +1,9 @@
 """Answers that were made before: a repeated backtest takes them from the cache instead of a worker, and who asks about
 a task that has ended gets them instead of the database's rows.
 
-Tasks that have not ended are never answered from here. Whether a task has ended is for the database to say, each time:
-a task that was cancelled or failed may begin again, may be deleted, and what is kept of one end is for that end alone.
+Tasks that have not ended are never answered from here. Whether a task has ended is for the database to say, again after
+everything that is written: a task that was cancelled or failed may begin again, may be deleted, and what is kept of one
+end is for that end alone.
 What is answered about a task that has ended must not change any more, or the message may not stand in `ABOUT_TASKS`.
 """
 
@@ -21,6 +22,7 @@ from tunesmith.services.cached import count, daemon_version, engine_version, key
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import OnePoint, Prepared
 from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.lookups import Lookups
 from tunesmith.services.under_way import UnderWay
 from tunesmith.services.windows import cut_window, known_window
 from tunesmith.services.work import Assignment, work_of
@@ -90,13 +92,15 @@ def about_tasks(context: Context, handle: Handler) -> Handler:
     """
     settled = MemoryCache(_SETTLED_BYTES)
     under_way: UnderWay[Reply] = UnderWay(_LEFT_ALONE)
+    lookups = Lookups(context.database)
 
     async def make(key: str, request: Request, call: Call) -> Reply:
         reply = await _reply(handle, context, request, call)
         await remember(context, key, reply)
         return reply
 
-    async def answer(request: Request, call: Call) -> Reply:
+    async def look(request: Request, call: Call) -> Reply:
+        n_commits = lookups.n_commits
         ends = []
         for field in ABOUT_TASKS[call.type]:
             end = await _end_of(context, getattr(request, field), settled)
@@ -108,8 +112,16 @@ def about_tasks(context: Context, handle: Handler) -> Handler:
         kept: Reply | None = await recall(context, key, MESSAGES[call.type].reply)
         count("task", hit=kept is not None)
         if kept is not None:
+            lookups.keep(request, kept, n_commits)
             return kept
         return await under_way.get(key, lambda: make(key, request, call))
+
+    def answer(request: Request, call: Call) -> Reply | Awaitable[Reply]:
+        found = lookups.find(request)
+        if found is None:
+            return look(request, call)
+        count("task", hit=True)
+        return found
 
     return answer
 

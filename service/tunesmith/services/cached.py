@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from prometheus_client import Counter
 
 from tunesmith import telemetry
 from tunesmith.domain.canonical import canonical_hash
@@ -61,7 +62,12 @@ async def remember(context: Context, key: str, value: msgspec.Struct) -> None:
 
 def count(what: str, *, hit: bool) -> None:
     """Counts a look-up in the metrics."""
-    telemetry.CACHE.labels(of=what, result="hit" if hit else "miss").inc()
+    _counter(what, "hit" if hit else "miss").inc()
+
+
+@functools.cache
+def _counter(what: str, result: str) -> Counter:
+    return telemetry.CACHE.labels(of=what, result=result)
 
 
 def _version(patterns: tuple[str, ...], of: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import time
 
 import msgspec
 
@@ -93,4 +93,4 @@ def _record(row: EventRow) -> EventRecord:
 
 
 def _uptime(context: Context) -> float:
-    return round(asyncio.get_running_loop().time() - context.started, 3)
+    return round(time.monotonic() - context.started, 3)

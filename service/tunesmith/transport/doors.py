@@ -3,7 +3,7 @@
 libzmq's file descriptor is edge-triggered: it signals once, and a send may swallow the signal. So a door reads until
 nothing is left, and looks again after every send. It takes at most `FRAMES_PER_TURN` frames before it lets the loop
 breathe: fewer requests than one user may have in flight, so that requests answered in one step never pile up to the
-limit.
+limit. What is sent while it reads needs no second look: it goes on to read until nothing is left.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 from typing import NamedTuple
 
 import zmq
+import zmq.backend
 
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
@@ -29,6 +30,9 @@ BACKLOG = 4_096
 
 _MORE, _NOW, _NOW_MORE = int(zmq.RCVMORE), int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 """Plain ints: pyzmq's flags are enums, whose arithmetic costs more than the call that it is for."""
+
+_send_bare = zmq.backend.Socket.send
+"""Without the checks of options that no door uses; two of these go out for each reply."""
 
 
 LOCAL = Identity()
@@ -82,8 +86,11 @@ def bind(socket: zmq.Socket[bytes], address: str, setting: str, entry: Entry = O
 class Door:
     """A bound socket read by the event loop; subclasses say what a message means in `_take`.
 
+    `_sure_of_more`: the first frame of a message is never its last, so that it need not be asked.
     While `_take` runs, `_who` is who sent the message, None for one whose key is not in force any more.
     """
+
+    _sure_of_more = False
 
     def __init__(self, socket: zmq.Socket[bytes], endpoint: str, gate: Gate | None = None) -> None:
         self.endpoint = endpoint
@@ -119,25 +126,34 @@ class Door:
             self._loop.call_soon(self._drain)
 
     def _drain(self) -> None:
-        self._woken = False
         if self._loop is None:
             return
+        self._woken, emptied = True, False  # what is sent meanwhile wakes nobody
+        try:
+            self._read()
+        except zmq.Again:
+            emptied = True
+        finally:
+            self._woken = False
+            if not emptied:
+                self._wake()
+
+    def _read(self) -> None:
+        """Take in what is there, up to `FRAMES_PER_TURN`; raises `zmq.Again` when nothing is left."""
         socket, gate = self._socket, self._gate
         for _ in range(FRAMES_PER_TURN):
-            try:
-                frame = self._first() if gate is not None and not self._n_frames else socket.recv(_NOW)
-            except zmq.Again:
+            if self._loop is None:
                 return
+            frame = self._first() if gate is not None and not self._n_frames else socket.recv(_NOW)
             self._n_frames += 1
             if self._n_frames <= KEPT_FRAMES:
                 self._frames.append(frame)
-            if not socket.getsockopt(_MORE):
+            if (self._n_frames > 1 or not self._sure_of_more) and not socket.getsockopt(_MORE):
                 frames, n_frames = self._frames, self._n_frames
                 self._frames, self._n_frames = [], 0
                 if gate is not None:
                     self._who = gate.who(self._key)
                 self._take(frames, n_frames)
-        self._wake()
 
     def _first(self) -> bytes:
         """The first frame of a message, with the sender's key kept. libzmq's own messages have none."""
@@ -154,12 +170,13 @@ class Door:
 
     def _send(self, frames: list[bytes]) -> bool:
         """Send without waiting; False when the peer is gone or does not read."""
-        if self._socket.closed:
+        socket = self._socket
+        if socket.closed:
             return False
         try:
             for frame in frames[:-1]:
-                self._socket.send(frame, _NOW_MORE)
-            self._socket.send(frames[-1], _NOW)
+                _send_bare(socket, frame, _NOW_MORE)
+            _send_bare(socket, frames[-1], _NOW)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise

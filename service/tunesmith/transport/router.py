@@ -189,7 +189,7 @@ class Router:
 
     def _call(self, type: str, id: str, peer: Peer, deadline_ms: int | None, client: str | None) -> Call:
         wait_ms = self._limits.default_deadline_ms if deadline_ms is None else deadline_ms
-        deadline = asyncio.get_running_loop().time() + wait_ms / 1000
+        deadline = time.monotonic() + wait_ms / 1000  # the clock of asyncio's loops
         return Call(type, id, peer.user, peer.role, peer.door, deadline, client)
 
     def _begin(self, call: Call, data: bytes | msgspec.Raw, lane: Lane, started: float, seal: Seal) -> None:

@@ -38,6 +38,8 @@ def _ignore(door: str) -> None:
 class RequestsDoor(Door):
     """ROUTER: any number of REQ and DEALER clients, each reply to its own."""
 
+    _sure_of_more = True
+
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],

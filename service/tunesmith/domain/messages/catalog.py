@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from tunesmith.domain.messages import (
     analysis,
@@ -101,8 +102,7 @@ MESSAGES: dict[str, MessageType] = {
 """Every message type by its name on the wire."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What a handler knows of a request beside its data.
 
     `deadline` is in the event loop's time (seconds); `door` is requests, inbox or http.

@@ -1,0 +1,107 @@
+"""Load for the benchmarks of the wire: bare clients that cost little themselves, and what a process takes meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+
+ECHO = """
+import sys, zmq
+socket = zmq.Context().socket(zmq.ROUTER)
+socket.bind("tcp://127.0.0.1:0")
+print(socket.get_string(zmq.LAST_ENDPOINT), flush=True)
+while True:
+    socket.send_multipart(socket.recv_multipart())
+"""
+"""The peer that a daemon's rate is held against: pyzmq at its plainest, which reads nothing of what it repeats."""
+
+REPLY_TIMEOUT_MS = 60_000
+Make = Callable[[str], bytes]
+"""From a request's id to its body."""
+
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def echo() -> Iterator[tuple[str, int]]:
+    """A blocking ROUTER in a process of its own that sends back what it gets: its address and process id."""
+    process = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), process.pid
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def body(message_type: str, data: Any = None, id: str | None = None, **more: Any) -> bytes:
+    """A request in its envelope, with a new id where none is named."""
+    id = id or f"l{os.getpid()}-{next(_numbers)}"
+    return msgspec.json.encode({"v": 1, "type": message_type, "id": id, "data": data or {}, **more})
+
+
+def dealers(context: zmq.Context[Any], address: str, n: int) -> list[zmq.Socket[bytes]]:
+    """`n` clients of one address."""
+    made = []
+    for _ in range(n):
+        socket = context.socket(zmq.DEALER)
+        socket.linger = 0
+        socket.rcvtimeo = REPLY_TIMEOUT_MS
+        socket.connect(address)
+        made.append(socket)
+    return made
+
+
+def rate(sockets: Sequence[zmq.Socket[bytes]], make: Make, expected: bytes, seconds: float) -> float:
+    """Requests answered in a second, one in flight for each socket; every reply must contain `expected`."""
+    ids = (f"r{os.getpid()}-{number}" for number in _numbers)
+    n, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        for socket in sockets:
+            socket.send(make(next(ids)))
+        for socket in sockets:
+            reply = socket.recv()
+            assert expected in reply, reply[:500]
+        n += len(sockets)
+    return n / (time.perf_counter() - began)
+
+
+def read(message_type: str, data: Any = None) -> Make:
+    """Makes requests of one type that differ in their ids alone, at the price of a concatenation."""
+    before, after = body(message_type, data, id="@").split(b"@", 1)
+    return lambda id: before + id.encode() + after
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has taken, seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int) -> float:
+    """What a process has in memory, MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def n_descriptors(pid: int) -> int:
+    """How many files and sockets a process has open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def at(times: Sequence[float], share: float) -> float:
+    """The quantile of some times, by the nearest rank."""
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
