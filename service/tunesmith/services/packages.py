@@ -197,12 +197,8 @@ async def acknowledge(context: Context, request: AcknowledgePackage, call: Call)
 
     async def apply(conn: Connection) -> PackageAck:
         await acks.create(conn, ack)
-        [said] = [
-            each
-            for each in await acks.of_packages(conn, [package.id])
-            if (each.user, each.client) == (ack.user, ack.client)
-        ]
-        return _told(said)
+        fields = {name: getattr(ack, name) for name in PackageAck.__struct_fields__ if name != "runs"}
+        return PackageAck(**fields, runs=ack.outcome == "applied")
 
     return Change(apply)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -16,13 +16,16 @@ logger = structlog.get_logger(__name__)
 _KEPT_TOPICS = 100_000
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+_MARKED_AT_ONCE = 2_000
+_MARK_AFTER_S = 0.05
+"""Marks wait for each other: writing each at once would keep the next approval waiting for the disk."""
 
 Publish = Callable[[str, bytes, bytes | None], None]
 """Called with an event's topic, the bytes of its JSON and their signature."""
 
 
 class Publisher:
-    """Sends every event that is not marked as published, oldest first, then marks it.
+    """Sends every event that is not marked as published, oldest first, and marks it a little later.
 
     A crash between the two sends an event twice, never not at all. A database that refuses is asked again, after a
     pause that doubles; what was sent by then is not sent again.
@@ -31,14 +34,15 @@ class Publisher:
     def __init__(self, database: Database, publish: Publish) -> None:
         self._database = database
         self._publish = publish
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._wake, self._wake_to_mark = asyncio.Event(), asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self._sent = 0
+        self._unmarked: list[int] = []
 
     @property
     def alive(self) -> bool:
         """Whether it publishes what is committed, now or after a pause."""
-        return self._task is not None and not self._task.done()
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def start(self, prime: Publish) -> None:
         """Hand the newest event of each package topic to `prime`, then publish what a crash left and all that comes."""
@@ -49,30 +53,36 @@ class Publisher:
                 prime(row.topic, row.frame, row.signature)
         self._database.on_commit(lambda head: self._wake.set())
         self._wake.set()
-        self._task = asyncio.create_task(self._run(), name="publisher")
+        self._tasks = [
+            asyncio.create_task(self._whenever(self._wake, self._send_all), name="publisher"),
+            asyncio.create_task(self._whenever(self._wake_to_mark, self._mark, _MARK_AFTER_S), name="publisher marks"),
+        ]
 
     async def close(self) -> None:
         """Publish what is there, then stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            await self._try_to_send()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks and await self._try(self._send_all):
+            await self._try(self._mark)
 
-    async def _run(self) -> None:
+    async def _whenever(self, woken: asyncio.Event, step: Callable[[], Awaitable[None]], after_s: float = 0.0) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if await self._try_to_send():
+            await woken.wait()
+            if after_s:
+                await asyncio.sleep(after_s)
+            woken.clear()
+            if await self._try(step):
                 pause_s = _FIRST_PAUSE_S
                 continue
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-            self._wake.set()
+            woken.set()
 
-    async def _try_to_send(self) -> bool:
+    async def _try(self, step: Callable[[], Awaitable[None]]) -> bool:
         try:
-            await self._send_all()
+            await step()
         except TunesmithError as error:
             logger.warning("events could not be published", reason=error.message)
         except Exception:  # whatever it was, later events must not wait for the next start
@@ -82,12 +92,17 @@ class Publisher:
         return False
 
     async def _send_all(self) -> None:
-        while rows := await outbox.unpublished(self._database):
+        while rows := await outbox.unpublished(self._database, self._sent):
             for row in rows:
-                if row.seq > self._sent:
-                    self._publish(row.topic, row.frame, row.signature)
-                    self._sent = row.seq
-            seqs = [row.seq for row in rows]
-            await self._database.write(
-                lambda conn, seqs=seqs: outbox.mark_published(conn, seqs)  # type: ignore[misc]
-            )
+                self._publish(row.topic, row.frame, row.signature)
+                self._sent = row.seq
+                self._unmarked.append(row.seq)
+                self._wake_to_mark.set()
+
+    async def _mark(self) -> None:
+        seqs = self._unmarked[:_MARKED_AT_ONCE]
+        if seqs:
+            await self._database.write(lambda conn: outbox.mark_published(conn, seqs))
+            del self._unmarked[: len(seqs)]
+        if self._unmarked:
+            self._wake_to_mark.set()

@@ -34,6 +34,7 @@ from tunesmith.storage.connections import Connection, ReadConnection, SigningKey
 from tunesmith.storage.faults import Damaged, DiskRefused, fault
 from tunesmith.storage.lock import DirectoryLock
 from tunesmith.storage.opening import Keeping, claim, head_of, make_new, opening_fault, prepare
+from tunesmith.storage.row_reader import RowReader
 
 T = TypeVar("T")
 Write = Callable[[Connection], Coroutine[Any, Any, T]]
@@ -88,6 +89,9 @@ class Database:
     _closing: bool = False
     _task: asyncio.Task[None] | None = None
     _seen: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        self._rows = RowReader(self._reading)
 
     @classmethod
     async def open(
@@ -165,9 +169,10 @@ class Database:
             return list(await conn.execute_fetchall(sql, parameters))
 
     async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
-        """The first row of a query, or None."""
-        rows = await self.fetch_all(sql, parameters)
-        return rows[0] if rows else None
+        """The first row of a query that an index serves, or None; what is asked for together is read in one step."""
+        if self._closing:
+            raise Draining("the database is closing")
+        return await self._rows.fetch(sql, parameters)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[ReadConnection]:

@@ -108,9 +108,10 @@ async def tell_again(conn: Connection) -> int:
     return len(rows)
 
 
-async def unpublished(source: Source, limit: int = 1000) -> list[EventRow]:
-    """Events that were not marked as published, oldest first."""
-    return await select(source, EventRow, "WHERE published_at IS NULL ORDER BY seq LIMIT ?", (limit,))
+async def unpublished(source: Source, after: int = 0, limit: int = 1000) -> list[EventRow]:
+    """Events with a `seq` above `after` that were not marked as published, oldest first."""
+    tail = "WHERE published_at IS NULL AND seq > ? ORDER BY seq LIMIT ?"
+    return await select(source, EventRow, tail, (after, limit))
 
 
 async def mark_published(conn: Connection, seqs: Sequence[int]) -> None:

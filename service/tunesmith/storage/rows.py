@@ -59,8 +59,8 @@ async def select(source: Source, kind: type[R], tail: str, parameters: Sequence[
 
 async def select_one(source: Source, kind: type[R], tail: str, parameters: Sequence[Any] = ()) -> R | None:
     """The first such row, or None."""
-    rows = await select(source, kind, f"{tail} LIMIT 1", parameters)
-    return rows[0] if rows else None
+    row = await source.fetch_one(f"{_select(kind)} {tail} LIMIT 1", parameters)
+    return None if row is None else row_of(kind, row)
 
 
 async def page(
