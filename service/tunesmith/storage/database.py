@@ -91,7 +91,7 @@ class Database:
     _seen: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
-        self._rows = RowReader(self._reading)
+        self._rows = RowReader(self._reading, self._met)
 
     @classmethod
     async def open(
@@ -245,12 +245,16 @@ class Database:
         try:
             yield conn
         except sqlite3.Error as error:
-            met = fault(error)
-            if isinstance(met, Damaged):
-                self._note(met)
-            raise met from error
+            raise self._met(error) from error
         finally:
             self._idle.put_nowait(conn)
+
+    def _met(self, error: sqlite3.Error) -> TunesmithError:
+        """The error that a reading's caller sees; damage is noted."""
+        met = fault(error)
+        if isinstance(met, Damaged):
+            self._note(met)
+        return met
 
     async def _write_groups(self) -> None:
         while self._queue or not self._closing:

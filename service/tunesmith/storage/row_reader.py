@@ -13,11 +13,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.errors import TunesmithError
 from tunesmith.storage.connections import ThreadConnection
-from tunesmith.storage.faults import fault
 
 _AT_ONCE = 256
 
+Met = Callable[[sqlite3.Error], TunesmithError]
 Reading = Callable[[], AbstractAsyncContextManager[ThreadConnection]]
 
 
@@ -31,10 +32,11 @@ class _Asked:
 
 
 class RowReader:
-    """Answers with the first row of a query. `reading` lends a connection."""
+    """Answers with the first row of a query. `reading` lends a connection, `met` says what SQLite's errors mean."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, met: Met) -> None:
         self._reading = reading
+        self._met = met
         self._asked: list[_Asked] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -54,7 +56,7 @@ class RowReader:
                     batch, self._asked = self._asked[:_AT_ONCE], self._asked[_AT_ONCE:]
                     await conn.run(lambda conn, batch=batch: _read_each(conn, batch))  # type: ignore[misc]
                 for asked in batch:
-                    _tell(asked)
+                    self._tell(asked)
                 batch = []
         except BaseException as error:  # nobody may wait for ever
             for asked in (*batch, *self._asked):
@@ -66,6 +68,16 @@ class RowReader:
         finally:
             self._task = None
 
+    def _tell(self, asked: _Asked) -> None:
+        if asked.answer.done():
+            return
+        if asked.error is None:
+            asked.answer.set_result(asked.found)
+            return
+        met = self._met(asked.error)
+        met.__cause__ = asked.error
+        asked.answer.set_exception(met)
+
 
 def _read_each(conn: sqlite3.Connection, batch: list[_Asked]) -> None:
     for asked in batch:
@@ -76,14 +88,3 @@ def _read_each(conn: sqlite3.Connection, batch: list[_Asked]) -> None:
             asked.found = rows[0] if rows else None
         except sqlite3.Error as error:
             asked.error = error
-
-
-def _tell(asked: _Asked) -> None:
-    if asked.answer.done():
-        return
-    if asked.error is None:
-        asked.answer.set_result(asked.found)
-        return
-    refused = fault(asked.error)
-    refused.__cause__ = asked.error
-    asked.answer.set_exception(refused)
