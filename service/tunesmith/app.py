@@ -42,7 +42,7 @@ from tunesmith.storage.market import MarketStore
 from tunesmith.storage.opening import Keeping
 from tunesmith.storage.redis_cache import RedisCache
 from tunesmith.storage.signing_keys import SigningKeys
-from tunesmith.transport.doors import Entry
+from tunesmith.storage.tokens import TokenFile
 from tunesmith.transport.events import EventsDoor
 from tunesmith.transport.gate import open_gate
 from tunesmith.transport.http import Health, HttpDoor, Probes
@@ -169,7 +169,9 @@ class Daemon:
         if where.http:
             look = functools.partial(health, context, router, self._alive)
             probes = Probes(look, functools.partial(refresh, context, look))
-            http = HttpDoor(where.http, router, limits, probes, insecure_bind=where.insecure_bind)
+            tokens = TokenFile(self.settings.keys_dir / "tokens.json")
+            tokens.listing()  # what is wrong with them is said now
+            http = HttpDoor(where.http, router, limits, probes, insecure_bind=where.insecure_bind, tokens=tokens)
             stack.push_async_callback(http.stop)
             await http.start()
         requests.start()

@@ -255,6 +255,21 @@ def test_keys_are_rotated_under_a_bot_that_runs(daemon: FakeDaemon, ring: Ring) 
     run(daemon, ring, test)
 
 
+def test_what_was_refused_is_taken_as_soon_as_its_key_is_trusted(daemon: FakeDaemon, ring: Ring) -> None:
+    ring.trust(ring.new())
+    ring.new()
+    daemon.key = ring.keys.current()
+    approve(daemon, A)
+
+    async def test(client: AsyncClient) -> None:
+        stream = client.package_events(SYMBOL, refusals=True)
+        assert (await anext(stream)).kind == "refused"
+        ring.trust(*(file.keyid for file in ring.keys.listing()))
+        assert told(await anext(stream)) == ("approved", "a", None)
+
+    run(daemon, ring, test)
+
+
 def test_without_trusted_keys_signatures_are_no_hindrance(daemon: FakeDaemon, ring: Ring) -> None:
     ring.new()
     daemon.key = ring.keys.current()

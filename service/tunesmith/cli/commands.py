@@ -93,6 +93,17 @@ ROWS = (
             Row("new", "Make a key for a bot or an operator.", f"{_CLI}.keys"),
             Row("list", "List the keys.", f"{_CLI}.keys"),
             Row("revoke", "Shut a key out, within a second.", f"{_CLI}.keys"),
+            Row("token", "Make or revoke a bearer token for HTTP.", f"{_CLI}.tokens"),
+            Row("tokens", "List the bearer tokens.", f"{_CLI}.tokens"),
+            Row(
+                "signing",
+                "Make, list and retire the keys that sign packages.",
+                rows=(
+                    Row("new", "Make a key that signs from now on.", f"{_CLI}.signing_keys"),
+                    Row("list", "List the signing keys.", f"{_CLI}.signing_keys"),
+                    Row("retire", "Have a key vouch for nothing any more.", f"{_CLI}.signing_keys"),
+                ),
+            ),
         ),
     ),
     Row("doctor", "Check this installation and say what to do.", f"{_CLI}.doctor", _ABOUT),

@@ -104,6 +104,8 @@ class Line:
     requests: str
     events: str
     as_json: bool
+    trusted: Path | None = None
+    """The file of the public keys that packages must be signed with; None: the one that the environment names."""
     _client: Client | None = None
 
     @property
@@ -111,7 +113,7 @@ class Line:
         """The client; raises `DeadlineExceeded` at once where nobody listens."""
         if self._client is None:
             _knock(self.requests)
-            self._client = Client(self.requests, self.events, name="cli", deadline_s=_DEADLINE_S)
+            self._client = Client(self.requests, self.events, name="cli", deadline_s=_DEADLINE_S, trusted=self.trusted)
         return self._client
 
     def ask(self, message_type: str, data: dict[str, Any] | None = None, deadline_s: float | None = None) -> Any:

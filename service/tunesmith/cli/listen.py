@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -39,13 +40,18 @@ def listen(
         list[Grade] | None,
         typer.Option("--grade", help="proven or criteria; repeat it.  [default: both]", metavar="GRADE"),
     ] = None,
+    trusted: Annotated[
+        Path | None, typer.Option(help="Public keys, one of which must have signed what is heeded.", metavar="FILE")
+    ] = None,
     count: Annotated[int | None, typer.Option(help="End after so many events.", min=1, metavar="N")] = None,
     timeout: Annotated[float | None, typer.Option(help="End after a silence of so many seconds.", metavar="S")] = None,
 ) -> None:
     """Print what happens to a market's packages: those in force at once, then each change, until Ctrl-C.
 
-    With --json one object a line. The exit code is 1 when --timeout ends it before --count events came.
+    What a bot would refuse is shown with the reason, and not counted. With --json one object a line. The exit code is
+    1 when --timeout ends it before --count events came.
     """
+    line.trusted = trusted
     if strategy is not None and timeframe is None:
         raise typer.BadParameter("--strategy needs --timeframe")
     _warn_of_a_name_unknown(line, symbol)
@@ -53,10 +59,10 @@ def listen(
         typer.echo(f"Listening at {line.events}; Ctrl-C ends it.", err=True)
     heard = 0
     grades = tuple(choice.value for choice in grade or Grade)
-    stream = line.client.package_events(symbol, timeframe, strategy, grades=grades, timeout_s=timeout)
+    stream = line.client.package_events(symbol, timeframe, strategy, grades=grades, timeout_s=timeout, refusals=True)
     for event in stream:
         _show(event, line.as_json)
-        heard += 1
+        heard += event.kind != "refused"
         if heard == count:
             return
     if count is not None or heard == 0:
@@ -86,6 +92,9 @@ def _show(event: PackageEvent, as_json: bool) -> None:
                 "grade": f"{package['grade']}, valid until {package['valid_until'][:10]}",
             }
         )
+    elif event.kind == "refused":
+        what = f"{event.package_id[:_SHORT_ID]} on {event.topic}, at {moment(event.time)}: {event.reason}"
+        show_facts({"refused": what})
     else:
         typer.echo(f"{event.kind}: {event.package_id[:_SHORT_ID]}, {event.reason}, at {moment(event.time)}")
     sys.stdout.flush()

@@ -76,6 +76,10 @@ class Follower:
             return []
         return self._accept(Numbered(topic, event))
 
+    def begin_anew(self) -> None:
+        """Ask for everything again: what was refused may be believed by now."""
+        self._forget()
+
     def question(self) -> Question:
         """What to ask when `behind` or `unsure`."""
         if self._epoch is None and not self._whole:

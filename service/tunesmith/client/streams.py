@@ -57,6 +57,7 @@ class EventStream:
         self._address = address
         self._ask = ask
         self._trust = trust
+        self._generation = trust.generation if trust else 0
         self._follower = Follower(prefixes, trust.read if trust else read_plainly)
         self._arrived: deque[Numbered] = deque()
         self._refused: deque[tuple[str, int, str]] = deque(maxlen=REFUSALS_KEPT)
@@ -142,11 +143,23 @@ class EventStream:
             else:
                 self._refuse(told)
         if self._beat is not None:
+            self._believe_anew()
             beat, self._beat = self._beat, None
             was_unsure = self._follower.unsure
             self._follower.hear(HEARTBEAT, beat)
             if self._follower.unsure and not was_unsure:
                 self._postpone(random.uniform(0.0, JITTER_S))  # noqa: S311 - not for secrets
+
+    def _believe_anew(self) -> None:
+        """With other trusted keys than before, what was refused is asked for again."""
+        if self._trust is None:
+            return
+        self._trust.renew()
+        if self._trust.generation != self._generation:
+            self._generation = self._trust.generation
+            if self._refused:
+                self._refused.clear()
+                self._follower.begin_anew()
 
     def _refuse(self, told: Numbered) -> None:
         """Pass a refused event on, once: the last ones of a topic are sent again for every new subscription."""

@@ -47,12 +47,14 @@ class Trust:
         self._file = file
         self._keys = _checked(read_lines("\n".join(lines or ()))) if file is None else _read(file)
         self._seen = _state(file)
+        self.generation = 0
+        """Counts the times that other keys came to be trusted."""
 
     def refusal(self, frame: bytes, signature: bytes | None, keyid: str | None) -> str | None:
         """Why an event must not be believed; None for one whose bytes `frame` a trusted key has signed."""
         if signature is None or keyid is None:
             return "it is not signed"
-        self._renew()
+        self.renew()
         key = self._keys.get(keyid)
         if key is None:
             return f"it is signed by the unknown key {keyid[:64]!r}"
@@ -75,12 +77,14 @@ class Trust:
             return Numbered(record.topic, event, "its text or its signature cannot be read")
         return Numbered(record.topic, event, self.refusal(frame, signature, event.keyid))
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Read the file again if it has changed; one that cannot be read leaves the keys as they were."""
         if self._file is None or (state := _state(self._file)) == self._seen:
             return
         self._seen = state
         try:
             self._keys = _read(self._file)
+            self.generation += 1
         except Invalid as error:
             log.warning("the trusted keys stay as they were: %s", error.message)
 

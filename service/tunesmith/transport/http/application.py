@@ -7,6 +7,7 @@ A body is a request's `data`, the answer a reply's `data`; the id travels as `Id
 from __future__ import annotations
 
 import asyncio
+import functools
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -21,6 +22,7 @@ from tunesmith.config import Limits
 from tunesmith.errors import BadJson, Invalid, TooLarge, TunesmithError
 from tunesmith.transport.codec import convert_query, decode_at, encode, is_id, message_type
 from tunesmith.transport.http.fence import Fence
+from tunesmith.transport.http.gate import Gate
 from tunesmith.transport.http.logs import stream_logs
 from tunesmith.transport.http.openapi import openapi
 from tunesmith.transport.http.probes import Probes, add_probes
@@ -40,7 +42,9 @@ Endpoint = Callable[[Request, str], Awaitable[Response]]
 """`async (request, id) -> response`."""
 
 
-def make_app(router: Router, limits: Limits, probes: Probes, stopping: asyncio.Event, *, local: bool) -> FastAPI:
+def make_app(
+    router: Router, limits: Limits, probes: Probes, stopping: asyncio.Event, gate: Gate, *, local: bool
+) -> FastAPI:
     """The application; streams end when `stopping` is set. `local`: it listens on loopback alone."""
     app = FastAPI(title="Tunesmith", version=__version__, docs_url=None, redoc_url=None)
     app.openapi = openapi  # type: ignore[method-assign]
@@ -50,6 +54,7 @@ def make_app(router: Router, limits: Limits, probes: Probes, stopping: asyncio.E
             id = None
             try:
                 id = request_id(request)
+                request.state.peer = gate.admit(request)
                 return await endpoint(request, id)
             except TunesmithError as error:
                 return problem_response(error, id)
@@ -63,25 +68,19 @@ def make_app(router: Router, limits: Limits, probes: Probes, stopping: asyncio.E
         return await _dispatch(router, request, request.path_params["type"], id, await read_body(request, limits))
 
     async def task_logs(request: Request, id: str) -> Response:
-        return await stream_logs(router, stopping, request, peer_of(request), id)
+        return await stream_logs(router, stopping, request, functools.partial(gate.admit, request), id)
 
-    async def describe(request: Request, id: str) -> Response:
+    async def describe(request: Request) -> Response:
         return Response(encode(asyncapi()), media_type=JSON)
 
     add("POST", ANY_MESSAGE, any_message)
     add("GET", TASK_LOGS, task_logs)
-    add("GET", "/asyncapi.json", describe)
+    app.add_api_route("/asyncapi.json", describe, methods=["GET"], include_in_schema=False)
     add_probes(app, probes)
     app.add_exception_handler(HTTPException, refuse)
     app.add_exception_handler(Exception, refuse)
     app.add_middleware(Fence, local=local)
     return app
-
-
-def peer_of(request: Request) -> Peer:
-    """Who asks over HTTP; each connection has a lane of its own."""
-    host, port = request.client or ("", 0)
-    return Peer(door="http", lane=f"{host}:{port}")
 
 
 def request_id(request: Request) -> str:
@@ -140,7 +139,8 @@ async def _dispatch(router: Router, request: Request, type: str, id: str, data: 
     client = request.headers.get(CLIENT_HEADER)
     if client is not None and not is_id(client):
         raise Invalid("X-Tunesmith-Client must be 1 to 64 of A-Z a-z 0-9 . _ : -", path="/client")
-    outcome = await router.dispatch(type, id, data, peer_of(request), deadline_ms=_deadline_ms(request), client=client)
+    peer: Peer = request.state.peer
+    outcome = await router.dispatch(type, id, data, peer, deadline_ms=_deadline_ms(request), client=client)
     if outcome.error is not None:
         return problem_response(outcome.error, id)
     return Response(outcome.data, headers={ID_HEADER: id}, media_type=JSON)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tunesmith.domain.messages.tasks import LogLine, TaskLogs, TaskLogsReply
-from tunesmith.errors import Draining, Invalid, NotFound
+from tunesmith.errors import Draining, Invalid, NotFound, Unauthorized
 from tunesmith.transport.codec import decode_at, encode
 from tunesmith.transport.http.problems import problem_response
 from tunesmith.transport.router import Outcome, Peer, Router
@@ -30,17 +30,22 @@ class Follow(NamedTuple):
     on: bool
 
 
-async def stream_logs(router: Router, stopping: asyncio.Event, request: Request, peer: Peer, id: str) -> Response:
-    """The log as NDJSON, or as text where the client asks for that: `?after=` skips lines, `?follow=0` ends at once."""
+async def stream_logs(
+    router: Router, stopping: asyncio.Event, request: Request, admit: Callable[[], Peer], id: str
+) -> Response:
+    """The log as NDJSON, or as text where the client asks for that: `?after=` skips lines, `?follow=0` ends at once.
+
+    `admit` says for each page who asks; the stream ends where it refuses.
+    """
     follow = _follow(request)
-    first = await _ask(router, peer, id, follow.task_id, follow.after)
+    first = await _ask(router, admit(), id, follow.task_id, follow.after)
     if first.error is not None:
         return problem_response(first.error, id)
     as_text = TEXT in request.headers.get("accept", "")
     write = _text_line if as_text else _json_line
 
     def page(after: int) -> asyncio.Future[Outcome]:
-        return asyncio.ensure_future(_ask(router, peer, id, follow.task_id, after))
+        return asyncio.ensure_future(_ask_again(router, admit, id, follow.task_id, after))
 
     lines = _lines(first, follow, page, stopping)
     body = (write(line) async for line in lines)
@@ -52,7 +57,7 @@ async def _lines(
 ) -> AsyncIterator[LogLine]:
     after, ended = follow.after, False
     while True:
-        if isinstance(outcome.error, Draining | NotFound):
+        if isinstance(outcome.error, Draining | NotFound | Unauthorized):
             return
         if outcome.error is None:
             reply = decode_at(TaskLogsReply, outcome.data, "")
@@ -80,6 +85,13 @@ async def _stops(stopping: asyncio.Event, within_s: float) -> bool:
 
 async def _ask(router: Router, peer: Peer, id: str, task_id: str, after: int) -> Outcome:
     return await router.dispatch("task.logs", id, encode(TaskLogs(task_id=task_id, after=after, limit=PAGE)), peer)
+
+
+async def _ask_again(router: Router, admit: Callable[[], Peer], id: str, task_id: str, after: int) -> Outcome:
+    try:
+        return await _ask(router, admit(), id, task_id, after)
+    except Unauthorized as error:
+        return Outcome(error=error)
 
 
 def _follow(request: Request) -> Follow:

@@ -48,7 +48,11 @@ def openapi() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Tunesmith", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
         "paths": paths,
-        "components": {"schemas": struct_schemas([*structs, Problem, LogLine], COMPONENTS)},
+        "security": [{}, {"token": []}],
+        "components": {
+            "schemas": struct_schemas([*structs, Problem, LogLine], COMPONENTS),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 

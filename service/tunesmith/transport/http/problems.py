@@ -9,10 +9,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tunesmith.errors import Internal, Invalid, NotFound, TunesmithError
+from tunesmith.errors import Internal, Invalid, NotFound, TunesmithError, Unauthorized
 from tunesmith.transport.codec import encode, instance
 
 PROBLEM = "application/problem+json"
+
+CHALLENGE = 'Bearer realm="tunesmith"'
+"""What a refusal for want of a token asks for."""
 
 _TITLES = {405: "Method not allowed", 415: "Unsupported media type"}
 
@@ -34,6 +37,8 @@ def problem_response(
     if status != error.status:
         problem["title"] = _TITLES.get(status, error.title)
     more = dict(headers or {})
+    if isinstance(error, Unauthorized):
+        more["www-authenticate"] = CHALLENGE
     if error.retry_after_ms is not None:
         more["retry-after"] = str(math.ceil(error.retry_after_ms / 1000))
     return Response(encode(problem), status, more, PROBLEM)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
 from tunesmith.transport.http.application import make_app
+from tunesmith.transport.http.gate import Gate, NoTokens, Tokens, ignore
 from tunesmith.transport.http.probes import Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.security import check_http_bind, is_loopback
@@ -38,10 +39,21 @@ class _Server(uvicorn.Server):
 
 
 class HttpDoor:
-    """The HTTP sidecar. `endpoint` is `host:port` with the port that a free one (`:0`) became."""
+    """The HTTP sidecar. `endpoint` is `host:port` with the port that a free one (`:0`) became.
+
+    `refused` is called with the method and path of what was asked without a token that it needs.
+    """
 
     def __init__(
-        self, address: str, router: Router, limits: Limits, probes: Probes, *, insecure_bind: bool = False
+        self,
+        address: str,
+        router: Router,
+        limits: Limits,
+        probes: Probes,
+        *,
+        insecure_bind: bool = False,
+        tokens: Tokens | None = None,
+        refused: Callable[[str], None] = ignore,
     ) -> None:
         host, port = check_http_bind(address, SETTING, insecure_bind=insecure_bind)
         self._socket = _listen(host, port, address)
@@ -49,7 +61,9 @@ class HttpDoor:
         self.endpoint = f"[{host}]:{port}" if ":" in host else f"{host or '0.0.0.0'}:{port}"  # noqa: S104 - as it is
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        app = make_app(router, limits, probes, self._stopping, local=is_loopback(host))
+        local = is_loopback(host)
+        gate = Gate(tokens or NoTokens(), local=local, refused=refused)
+        app = make_app(router, limits, probes, self._stopping, gate, local=local)
         self._server = _Server(
             uvicorn.Config(
                 app,
