@@ -43,6 +43,7 @@ from tunesmith.storage.opening import Keeping
 from tunesmith.storage.redis_cache import RedisCache
 from tunesmith.storage.signing_keys import SigningKeys
 from tunesmith.storage.tokens import TokenFile
+from tunesmith.transport.doors import Entry
 from tunesmith.transport.events import EventsDoor
 from tunesmith.transport.gate import open_gate
 from tunesmith.transport.http import Health, HttpDoor, Probes

@@ -26,6 +26,7 @@ from tunesmith.transport.doors import Entry
 from tunesmith.transport.events import EventsDoor
 from tunesmith.transport.gate import Gate
 from tunesmith.transport.http import Health, HttpDoor, Probes
+from tunesmith.transport.http.bearer import Tokens
 from tunesmith.transport.keyfile import ClientKey
 from tunesmith.transport.keys import KeyStore
 from tunesmith.transport.router import Router
@@ -117,8 +118,10 @@ class Room:
         *,
         with_http: bool = False,
         keys: KeyStore | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self.with_http = with_http
+        self.tokens = tokens
         self.keys = keys
         self.limits = limits or Limits()
         self.settings = events or Events()
@@ -197,7 +200,7 @@ class Room:
         for door in doors:
             door.start()
         if self.with_http:
-            self.http = HttpDoor("127.0.0.1:0", self.router, self.limits, Probes(self._health))
+            self.http = HttpDoor("127.0.0.1:0", self.router, self.limits, Probes(self._health), tokens=self.tokens)
             await self.http.start()
         self._ready.set()
         await self._done.wait()

@@ -7,11 +7,11 @@ bots can be told that it is retired. The folder is looked at again whenever some
 from __future__ import annotations
 
 import base64
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tunesmith.domain.signatures import PublicKey, decode_key, keyid_of
@@ -20,7 +20,7 @@ from tunesmith.storage.clock import now
 from tunesmith.storage.files import write_file
 from tunesmith.storage.secret_files import make_folder, read_secret, write_secret
 
-logger = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,9 +109,9 @@ class SigningKeys:
             try:
                 self._current = self.load()
             except Invalid as error:
-                logger.error("the signing keys cannot be read; the key stays as it was", reason=error.message)
+                logger.error("the signing keys cannot be read; the key stays as it was: %s", error.message)
             else:
-                logger.info("signing key", keyid=self._current and self._current.keyid)
+                logger.info("events are signed with %s", self._current.keyid if self._current else "no key")
             self._seen = changed
         return self._current
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import structlog
 
 from tunesmith.domain.messages.envelope import Role
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.storage.clock import now
 from tunesmith.storage.secret_files import make_folder, read_secret, write_secret
 
-logger = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 PREFIX = "tsm_"
 """What every token begins with, so that one that stands where it should not is found."""
@@ -109,7 +109,7 @@ class TokenFile:
                 self._tokens = self.listing()
             except Invalid as error:
                 self._tokens = None
-                logger.error("the tokens cannot be read; nobody is let in", reason=error.message)
+                logger.error("the tokens cannot be read; nobody is let in: %s", error.message)
             self._seen = state
         return self._tokens
 

@@ -21,8 +21,8 @@ from tunesmith import __version__
 from tunesmith.config import Limits
 from tunesmith.errors import BadJson, Invalid, TooLarge, TunesmithError
 from tunesmith.transport.codec import convert_query, decode_at, encode, is_id, message_type
+from tunesmith.transport.http.bearer import BearerGate
 from tunesmith.transport.http.fence import Fence
-from tunesmith.transport.http.gate import Gate
 from tunesmith.transport.http.logs import stream_logs
 from tunesmith.transport.http.openapi import openapi
 from tunesmith.transport.http.probes import Probes, add_probes
@@ -43,7 +43,7 @@ Endpoint = Callable[[Request, str], Awaitable[Response]]
 
 
 def make_app(
-    router: Router, limits: Limits, probes: Probes, stopping: asyncio.Event, gate: Gate, *, local: bool
+    router: Router, limits: Limits, probes: Probes, stopping: asyncio.Event, gate: BearerGate, *, local: bool
 ) -> FastAPI:
     """The application; streams end when `stopping` is set. `local`: it listens on loopback alone."""
     app = FastAPI(title="Tunesmith", version=__version__, docs_url=None, redoc_url=None)

@@ -12,7 +12,7 @@ import uvicorn
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
 from tunesmith.transport.http.application import make_app
-from tunesmith.transport.http.gate import Gate, NoTokens, Tokens, ignore
+from tunesmith.transport.http.bearer import BearerGate, NoTokens, Tokens, ignore
 from tunesmith.transport.http.probes import Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.security import check_http_bind, is_loopback
@@ -62,7 +62,7 @@ class HttpDoor:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         local = is_loopback(host)
-        gate = Gate(tokens or NoTokens(), local=local, refused=refused)
+        gate = BearerGate(tokens or NoTokens(), local=local, refused=refused)
         app = make_app(router, limits, probes, self._stopping, gate, local=local)
         self._server = _Server(
             uvicorn.Config(

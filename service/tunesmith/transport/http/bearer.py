@@ -54,7 +54,7 @@ def ignore(what: str) -> None:
     """Nobody listens."""
 
 
-class Gate:
+class BearerGate:
     """Says who asks. `local`: the door listens on loopback alone; `refused` is called with what was asked in vain."""
 
     def __init__(self, tokens: Tokens, *, local: bool, refused: Callable[[str], None] = ignore) -> None:
