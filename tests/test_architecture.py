@@ -39,6 +39,7 @@ CLIENT_MAY_IMPORT = (
     "tunesmith.domain.signatures",
     "tunesmith.domain.topics",
     "tunesmith.transport.codec",
+    "tunesmith.transport.keyfile",
 )
 
 MAX_FILE_LINES = 400

@@ -83,7 +83,7 @@ class Daemon:
             doors = await self._open_doors(stack, context)
             context.doors.update(doors)
             file = self.settings.data_dir / DOORS_FILE
-            text = json.dumps({"pid": os.getpid(), **doors})
+            text = json.dumps({"pid": os.getpid(), "curve": self._entry.gate is not None, **doors})
             write_file(file, lambda draft: _write_text(draft, text))
             stack.callback(file.unlink, missing_ok=True)
             logger.info("ready", version=__version__, tasks_resumed=n_resumed, **doors)

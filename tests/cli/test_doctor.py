@@ -13,6 +13,7 @@ import pytest
 from cli.command import run, said
 from stepped.packages import AVERAGING, install
 from tunesmith.cli import checks
+from tunesmith.cli.key_checks import check_keys
 from tunesmith.config import Server, Settings
 
 
@@ -116,7 +117,7 @@ def test_redis_that_does_not_answer_is_broken() -> None:
     ],
 )
 def test_doors_beyond_loopback_need_a_fence(server: Server, verdict: str) -> None:
-    assert checks.check_keys(Settings(server=server)).verdict == verdict
+    assert check_keys(Settings(server=server)).verdict == verdict
 
 
 def test_a_daemon_that_is_gone_is_no_daemon(tmp_path: Path) -> None:

@@ -21,9 +21,13 @@ from tunesmith.domain.messages.server import EventRecord, EventsReplay, EventsRe
 from tunesmith.domain.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
 from tunesmith.errors import Busy, TunesmithError
 from tunesmith.storage.connections import SigningKey
+from tunesmith.transport.doors import Entry
 from tunesmith.transport.events import EventsDoor
+from tunesmith.transport.gate import Gate
+from tunesmith.transport.keys import KeyStore
 from tunesmith.transport.router import Router
 from tunesmith.transport.sockets import RequestsDoor
+from tunesmith.transport.zap import ZapDoor
 
 T = TypeVar("T")
 SYMBOL = "BTC/USDT"
@@ -44,6 +48,7 @@ class FakeDaemon:
         self.refusals: list[TunesmithError] = []
         self.old_heartbeats = False
         self.key: SigningKey | None = None
+        self.keys: KeyStore | None = None
         self.signatures: dict[int, bytes] = {}
         self._thread: threading.Thread | None = None
 
@@ -196,9 +201,19 @@ class FakeDaemon:
         }
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         router = self.router = Router(table, limits)
-        requests = RequestsDoor(context, self.requests, router, limits)
+        gate = None if self.keys is None else Gate(self.keys)
+        entry, zap = Entry(gate=gate), None if gate is None else ZapDoor(context, gate)
+        if zap is not None:
+            zap.start()
+        requests = RequestsDoor(context, self.requests, router, limits, entry=entry)
         events = self._events_door = EventsDoor(
-            context, self.events, self.settings, limits, origin=("fake", self.epoch), head=lambda: len(self.log)
+            context,
+            self.events,
+            self.settings,
+            limits,
+            origin=("fake", self.epoch),
+            head=lambda: len(self.log),
+            entry=entry,
         )
         self.requests, self.events = requests.endpoint, events.endpoint
         for topic, event in self.log:
@@ -210,6 +225,8 @@ class FakeDaemon:
         await self._done.wait()
         requests.stop()
         events.stop()
+        if zap is not None:
+            zap.stop()
         await router.drained(0.0)
         context.destroy(linger=0)
 

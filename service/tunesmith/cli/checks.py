@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from tunesmith.cli.line import key_file
 from tunesmith.cli.settings import masked
 from tunesmith.client import Client
 from tunesmith.config import Settings
-from tunesmith.errors import Internal, TunesmithError
+from tunesmith.errors import Internal, Invalid, TunesmithError, Unauthorized
 from tunesmith.storage.schema import APPLICATION_ID, migrations
 from tunesmith.storage.series import read_manifest
 
@@ -26,7 +27,6 @@ _MIN_PYTHON = (3, 11)
 _MIN_FREE, _LOW_FREE = 200 * 2**20, 2 * 2**30
 _CHECKED_BYTES = 512 * 2**20
 _NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
-_LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 
 
 class Check(NamedTuple):
@@ -96,14 +96,22 @@ def check_database(file: Path, doors: dict[str, Any]) -> Check:
     return Check("database", "ok", f"{sound}, schema version {version}, {size / 2**20:.1f} MiB{used}")
 
 
-def check_daemon(doors: dict[str, Any]) -> Check:
+def check_daemon(doors: dict[str, Any], settings: Settings) -> Check:
     """Whether the daemon on the data directory runs and answers."""
     if not doors:
         return Check("daemon", "note", "not running here; start it with `tunesmith serve`")
     began = time.monotonic()
-    client = Client(doors["requests"], doors["events"], deadline_s=5.0)
+    key = key_file(settings, doors["requests"], doors)
+    try:
+        client = Client(doors["requests"], doors["events"], deadline_s=5.0, key=key)
+    except Invalid as error:
+        return Check(
+            "daemon", "broken", error.message, "name a key file by TUNESMITH_KEY; `tunesmith keys new` makes one"
+        )
     try:
         pong = client.ping()
+    except Unauthorized as error:
+        return Check("daemon", "broken", error.message, "use another key, or start the daemon again after `keys init`")
     except TunesmithError as error:
         says = f"process {doors['pid']} runs but does not answer at {doors['requests']}: {error.message}"
         return Check("daemon", "broken", says, "read its log; stop the process and start `tunesmith serve` again")
@@ -178,18 +186,6 @@ def check_strategies(found: list[str], failures: list[dict[str, str]]) -> Check:
     return Check("strategies", "ok" if found else "note", says)
 
 
-def check_keys(settings: Settings) -> Check:
-    """Who can reach the doors."""
-    server = settings.server
-    open_doors = [a for a in (server.requests, server.events, server.inbox, server.http) if a and not _is_local(a)]
-    if not open_doors:
-        return Check("keys", "note", "none yet; every door is on loopback, whoever is on this machine is trusted")
-    says = f"none yet, and {', '.join(open_doors)} can be reached from elsewhere"
-    if server.insecure_bind:
-        return Check("keys", "note", f"{says}; insecure_bind says that a private network is the fence")
-    return Check("keys", "broken", says, "bind to 127.0.0.1, or set server.insecure_bind inside a private network")
-
-
 def check_clock() -> Check:
     """The clock is not behind what is certain."""
     now = datetime.now(UTC)
@@ -223,8 +219,3 @@ def _host_port(address: str) -> tuple[str | None, int]:
     except ValueError:
         return None, 0
     return ("" if host == "*" else host), port
-
-
-def _is_local(address: str) -> bool:
-    host, _ = _host_port(address)
-    return host is None or host in _LOOPBACK

@@ -96,7 +96,7 @@ def run_demo(keep: Path | None) -> int:
         _say(console, "Daemon", f"ready in {time.monotonic() - began:.1f} s, requests at {doors['requests']}")
         bot = stack.enter_context(_bot(doors, folder))
         _say(console, "Bot", "a process of its own, listens for proven packages of both markets")
-        client = stack.enter_context(Client(requests=doors["requests"], events=doors["events"]))
+        client = stack.enter_context(Client(doors["requests"], doors["events"], key=""))
         verdicts = {m.symbol: _tune(client, m, console, first=m is REAL) for m in (REAL, PLANTED)}
         received = _received(bot, [v["parameter_package"] for v in verdicts.values() if v["approved"]])
     _conclude(received, verdicts, console)
@@ -110,7 +110,8 @@ def daemon(folder: Path) -> Iterator[dict[str, str]]:
     options = ["--data-dir", str(folder), "--http", "127.0.0.1:0"]
     for door in ("requests", "events", "inbox"):
         options += [f"--{door}", "tcp://127.0.0.1:0"]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("TUNESMITH_SERVER__")}
+    ours = ("TUNESMITH_SERVER__", "TUNESMITH_SECURITY__")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     command = [sys.executable, "-m", "tunesmith.app", *options]
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
     try:

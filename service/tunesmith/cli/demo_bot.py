@@ -14,7 +14,7 @@ from tunesmith.client import AsyncClient
 
 async def listen(requests: str, events: str, symbols: list[str]) -> None:
     """Follow every symbol and print what arrives; the client takes the grade "proven" alone."""
-    async with AsyncClient(requests=requests, events=events) as client:
+    async with AsyncClient(requests, events, key="") as client:
         await client.request("ping", {})
         print("listening", flush=True)
         async with asyncio.TaskGroup() as group:

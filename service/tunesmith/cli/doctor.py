@@ -23,13 +23,13 @@ from tunesmith.cli.checks import (
     check_daemon,
     check_data_dir,
     check_database,
-    check_keys,
     check_market,
     check_ports,
     check_python,
     check_redis,
     check_strategies,
 )
+from tunesmith.cli.key_checks import check_keys
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, Config, DataDir, running_doors
 from tunesmith.cli.tables import make_console
@@ -89,7 +89,7 @@ def _checks(config: Path | None, data_dir: Path | None, *, quick: bool) -> Itera
     doors = running_doors(folder)
     yield check_data_dir(folder)
     yield check_database(folder / "tunesmith.db", doors)
-    yield check_daemon(doors)
+    yield check_daemon(doors, settings)
     yield from check_ports(settings, doors)
     yield check_redis(settings)
     yield check_market(folder / "market")

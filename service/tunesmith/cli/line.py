@@ -18,8 +18,11 @@ import typer
 from tunesmith.cli import WrongSettings
 from tunesmith.cli.ranges import WHAT_IS_A_RANGE
 from tunesmith.client import Client
-from tunesmith.config import Explained, explain
+from tunesmith.client.sockets import ENVIRONMENT
+from tunesmith.config import Explained, Settings, explain
 from tunesmith.errors import Busy, DeadlineExceeded, Draining, Invalid, NotFound, TunesmithError
+from tunesmith.transport.keys import COMMAND_LINE, KeyStore
+from tunesmith.transport.security import is_loopback
 
 _DEADLINE_S = 15.0
 _CONNECT_S = 2.0
@@ -31,6 +34,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Requests = Annotated[str | None, typer.Option("--requests", help="Address of the requests door.", metavar="ADDR")]
 Events = Annotated[str | None, typer.Option("--events", help="Address of the events door.", metavar="ADDR")]
 
+Key = Annotated[str | None, typer.Option("--key", help="Key file, where the daemon asks for one.", metavar="FILE")]
+
 _START = "Start one with `tunesmith serve`, or name its address with --requests. `tunesmith doctor` checks the rest."
 
 _OPTIONS: dict[str, Any] = {
@@ -39,6 +44,7 @@ _OPTIONS: dict[str, Any] = {
     "data_dir": DataDir,
     "config": Config,
     "as_json": AsJson,
+    "key": Key,
 }
 
 _NEXT = {
@@ -104,6 +110,7 @@ class Line:
     requests: str
     events: str
     as_json: bool
+    key: str = ""
     trusted: Path | None = None
     """The file of the public keys that packages must be signed with; None: the one that the environment names."""
     _client: Client | None = None
@@ -113,7 +120,9 @@ class Line:
         """The client; raises `DeadlineExceeded` at once where nobody listens."""
         if self._client is None:
             _knock(self.requests)
-            self._client = Client(self.requests, self.events, name="cli", deadline_s=_DEADLINE_S, trusted=self.trusted)
+            self._client = Client(
+                self.requests, self.events, name="cli", deadline_s=_DEADLINE_S, trusted=self.trusted, key=self.key
+            )
         return self._client
 
     def ask(self, message_type: str, data: dict[str, Any] | None = None, deadline_s: float | None = None) -> Any:
@@ -163,13 +172,31 @@ def talks(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def open_line(
-    requests: str | None, events: str | None, data_dir: Path | None, config: Path | None, as_json: bool
+    requests: str | None,
+    events: str | None,
+    data_dir: Path | None,
+    config: Path | None,
+    as_json: bool,
+    key: str | None = None,
 ) -> Line:
     """The line to the daemon: options first, then settings, then the doors of the daemon on the data directory."""
     options = {"requests": requests, "events": events, "data_dir": None if data_dir is None else str(data_dir)}
     explained = settings_in_force(config, options)
     doors = running_doors(explained.settings.data_dir)
-    return Line(_address("requests", explained, doors), _address("events", explained, doors), as_json)
+    addresses = _address("requests", explained, doors), _address("events", explained, doors)
+    return Line(*addresses, as_json, key_file(explained.settings, addresses[0], doors, key))
+
+
+def key_file(settings: Settings, address: str, doors: dict[str, Any], given: str | None = None) -> str:
+    """The key file to come in with: the one `given`, TUNESMITH_KEY's, or this machine's own; empty for none."""
+    if given is not None:
+        return given
+    if os.environ.get(ENVIRONMENT):
+        return os.environ[ENVIRONMENT]
+    own = KeyStore(settings.keys_dir).issued(COMMAND_LINE)
+    here = urlsplit(address).scheme != "tcp" or is_loopback(urlsplit(address).hostname or "")
+    asked = doors.get("curve", settings.security.curve != "off")
+    return str(own) if here and asked and own.exists() else ""
 
 
 def settings_in_force(config: Path | None, options: dict[str, str | None]) -> Explained:

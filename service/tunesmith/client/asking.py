@@ -9,7 +9,7 @@ from typing import Any
 
 import zmq
 
-from tunesmith.client.sockets import Context, Wire
+from tunesmith.client.sockets import Context, Place, Wire
 from tunesmith.domain.messages.envelope import ReplyEnvelope
 from tunesmith.errors import Busy, Conflict, DeadlineExceeded, Draining, TooLarge, TunesmithError, from_problem
 from tunesmith.transport.codec import decode_reply, encode_request
@@ -35,11 +35,14 @@ class _Waiting:
 class Asking:
     """One DEALER. Any number of requests at once; those that wait are sent again whenever a new connection stands."""
 
-    def __init__(self, context: Context, address: str, client: str | None) -> None:
+    def __init__(self, context: Context, place: Place, client: str | None) -> None:
+        self._context = context
+        self._place = place
         self._client = client
         self._waiting: dict[str, _Waiting] = {}
         self._connected = False
-        self._wire = Wire(context, zmq.DEALER, address, self._hear, self._connect)
+        self._shut = False
+        self._wire = self._open()
 
     async def ask(self, type: str, data: Any, id: str, deadline_s: float) -> Any:
         """The reply's data; raises what the daemon refuses with, and `DeadlineExceeded` when nothing came in time."""
@@ -69,10 +72,17 @@ class Asking:
             if not waiting.reply.done():
                 waiting.reply.set_exception(Draining("the client was closed"))
 
+    def _open(self) -> Wire:
+        self._connected = self._shut = False
+        return Wire(self._context, zmq.DEALER, self._place, self._hear, self._connect, self._refuse)
+
     async def _exchange(self, waiting: _Waiting) -> ReplyEnvelope:
         loop = asyncio.get_running_loop()
         wait_s = RESEND_S
         while True:
+            if self._shut:
+                self._wire.close()
+                self._wire = self._open()
             waiting.reply = loop.create_future()
             self._send(waiting)
             try:
@@ -80,7 +90,7 @@ class Asking:
                     return await waiting.reply
             except TimeoutError:
                 if loop.time() >= waiting.deadline:
-                    raise DeadlineExceeded(f"no reply to {waiting.type} came in time") from None
+                    raise DeadlineExceeded(f"no reply to {waiting.type} came in time{self._wire.hint}") from None
                 wait_s *= 2
 
     def _send(self, waiting: _Waiting) -> None:
@@ -98,6 +108,13 @@ class Asking:
             if not waiting.reply.done() and (self._connected or not waiting.sent):
                 self._send(waiting)
         self._connected = True
+
+    def _refuse(self, error: TunesmithError) -> None:
+        """The daemon shut the door: who waits learns why, and the next request tries again."""
+        self._shut = True
+        for waiting in self._waiting.values():
+            if not waiting.reply.done():
+                waiting.reply.set_exception(error)
 
     def _hear(self, frames: list[bytes]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import uuid
 from collections.abc import Collection, Mapping
 from types import TracebackType
@@ -15,7 +16,7 @@ import zmq
 from tunesmith.client.asking import Asking
 from tunesmith.client.following import PAGE
 from tunesmith.client.packages import Wanted
-from tunesmith.client.sockets import Context
+from tunesmith.client.sockets import Context, Place, key_in
 from tunesmith.client.streams import EventStream, PackageEvents, Packages
 from tunesmith.client.trust import Trust, Trusted, trust_in
 from tunesmith.domain.messages.backtests import BacktestStarted
@@ -45,6 +46,9 @@ class AsyncClient:
 
     `trusted` is a file of public keys, or its lines (default: the file named by TUNESMITH_TRUSTED_KEYS): packages that
     none of them signed are refused then, however they come.
+
+    `key` is the file of a key (default: the file named by TUNESMITH_KEY; "" for none), for a daemon that asks for one.
+    Where it lets nobody in with it, requests and streams raise `Unauthorized`; the next one tries again.
     """
 
     def __init__(
@@ -55,11 +59,13 @@ class AsyncClient:
         name: str | None = None,
         deadline_s: float = DEADLINE_S,
         trusted: Trusted | None = None,
+        key: str | os.PathLike[str] | None = None,
     ) -> None:
         self._trust = trust_in(trusted)
-        self._requests = requests
-        self._events = events
-        self._name = name
+        identity = key_in(key)
+        self._requests = Place(requests, identity)
+        self._events = Place(events, identity)
+        self._name = identity.name if name is None and identity is not None else name
         self._deadline_s = deadline_s
         self._context: Context | None = None
         self._asking: Asking | None = None

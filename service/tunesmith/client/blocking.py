@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Collection, Coroutine, Mapping
 from types import TracebackType
@@ -33,8 +34,9 @@ class Client:
         name: str | None = None,
         deadline_s: float = DEADLINE_S,
         trusted: Trusted | None = None,
+        key: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._client = AsyncClient(requests, events, name=name, deadline_s=deadline_s, trusted=trusted)
+        self._client = AsyncClient(requests, events, name=name, deadline_s=deadline_s, trusted=trusted, key=key)
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tunesmith-client", daemon=True)
         self._thread.start()

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
+
+from tunesmith.errors import TunesmithError, Unauthorized
+from tunesmith.transport.keyfile import ClientKey, read_client_key
+
+ENVIRONMENT = "TUNESMITH_KEY"
+"""Names the key file where the program does not."""
 
 HEARTBEAT_MS = 2_000
 HEARTBEAT_TIMEOUT_MS = 6_000
@@ -17,8 +25,26 @@ MESSAGES_PER_TURN = 256
 _NOW = int(zmq.NOBLOCK)
 _EVENTS, _CAN_SEND = int(zmq.EVENTS), int(zmq.POLLOUT)
 _CONNECTED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+_REFUSED = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
+_NOT_UNDERSTOOD = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+_BROKEN_OFF = int(zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+_MISMATCH = int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+_FOR_GOOD = 400
 
 Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class Place(NamedTuple):
+    """A door of the daemon, and the key to come in with, where it asks for one."""
+
+    address: str
+    key: ClientKey | None = None
+
+
+def key_in(file: str | os.PathLike[str] | None) -> ClientKey | None:
+    """The key in a file; None means the file that TUNESMITH_KEY names, if it does, and "" none. Raises `Invalid`."""
+    where = os.environ.get(ENVIRONMENT, "") if file is None else os.fspath(file)
+    return read_client_key(where) if where else None
 
 
 class Wire:
@@ -26,19 +52,25 @@ class Wire:
 
     Nothing is queued for a connection that does not stand: what was sent into a lost one is sent again by whoever
     still waits for its answer. Opened and closed on one loop, and used there.
+
+    When the daemon shuts the door for good (`refused` is called with why), libzmq tries no more: open another wire.
     """
 
     def __init__(
         self,
         context: Context,
         kind: int,
-        address: str,
+        place: Place,
         heard: Callable[[list[bytes]], None],
         connected: Callable[[], None],
+        refused: Callable[[TunesmithError], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._heard = heard
         self._connected = connected
+        self._refused = refused
+        self._place = place
+        self._hint = ""
         self._closed = False
         self._woken = False
         self._socket = socket = context.socket(kind)
@@ -54,12 +86,21 @@ class Wire:
             socket.setsockopt(zmq.SNDHWM, 0)  # each request waits for its reply, which bounds them
         if kind == zmq.SUB:
             socket.setsockopt(zmq.RCVHWM, 100_000)
-        self._monitor = socket.get_monitor_socket(_CONNECTED)
+        if place.key is not None:
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, place.key.public.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, place.key.secret.encode())
+            socket.setsockopt(zmq.CURVE_SERVERKEY, place.key.server.encode())
+        self._monitor = socket.get_monitor_socket(_CONNECTED | _REFUSED | _NOT_UNDERSTOOD | _BROKEN_OFF)
         self._loop.add_reader(self._monitor.fileno(), self._look)
         self._loop.add_reader(socket.fileno(), self._drain)
-        socket.connect(address)
+        socket.connect(place.address)
         self._loop.call_soon(self._look)  # only a descriptor whose events were looked at once tells of more
         self._wake()
+
+    @property
+    def hint(self) -> str:
+        """What may be wrong where no connection comes to stand, as far as the last attempt tells; else empty."""
+        return self._hint
 
     def subscribe(self, prefix: str) -> None:
         """For SUB: also hear topics that begin with `prefix`."""
@@ -115,5 +156,31 @@ class Wire:
                 event = parse_monitor_message(self._monitor.recv_multipart(_NOW))
             except zmq.Again:
                 return
-            if event["event"] == _CONNECTED:
+            kind = int(event["event"])
+            if kind == _CONNECTED:
+                self._hint = ""
                 self._connected()
+            else:
+                self._fail(kind, int(event["value"]))
+
+    def _fail(self, kind: int, value: int) -> None:
+        """A handshake failed: for good, or perhaps because the daemon is on its way up or down."""
+        address, key = self._place
+        if kind == _REFUSED and value == _FOR_GOOD and key is not None:
+            why = "it was revoked, or is none of the keys there"
+            self._refused(Unauthorized(f"the daemon at {address} does not let the key {key.name!r} in: {why}"))
+        elif kind == _NOT_UNDERSTOOD and value == _MISMATCH:
+            self._refused(Unauthorized(_mismatch(address, key)))
+        elif key is not None:
+            self._hint = (
+                f"; what answers at {address} breaks off the handshake: is the key {key.name!r} of another daemon?"
+            )
+
+
+def _mismatch(address: str, key: ClientKey | None) -> str:
+    if key is not None:
+        return f"the daemon at {address} takes no keys; connect without {key.name!r}, or switch keys on there"
+    return (
+        f"the daemon at {address} asks for a key: `tunesmith keys new NAME` there makes one; name its file by "
+        f"{ENVIRONMENT} or key="
+    )

@@ -15,7 +15,7 @@ import zmq
 
 from tunesmith.client.following import Follower, Numbered, Question, read_plainly
 from tunesmith.client.packages import PackageEvent, Shelf, Wanted
-from tunesmith.client.sockets import Context, Wire
+from tunesmith.client.sockets import Context, Place, Wire
 from tunesmith.client.trust import Trust
 from tunesmith.domain.messages.envelope import Event
 from tunesmith.domain.messages.server import EventsReply
@@ -51,10 +51,10 @@ class EventStream:
     """
 
     def __init__(
-        self, context: Context, address: str, prefixes: list[str], ask: Ask, trust: Trust | None = None
+        self, context: Context, place: Place, prefixes: list[str], ask: Ask, trust: Trust | None = None
     ) -> None:
         self._context = context
-        self._address = address
+        self._place = place
         self._ask = ask
         self._trust = trust
         self._generation = trust.generation if trust else 0
@@ -69,6 +69,7 @@ class EventStream:
         self._refusal: TunesmithError | None = None
         self._heard_at = self._beat_at = asyncio.get_running_loop().time()
         self._beat_s = 0.0
+        self._shut = False
         self._wire: Wire | None = self._open()
 
     @property
@@ -80,6 +81,8 @@ class EventStream:
         """All that can be passed on by now, at least one event; empty after `timeout_s` seconds or when closed."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout_s is None else loop.time() + timeout_s
+        if self._shut and self._refusal is None:
+            self._renew()
         while self._wire is not None:
             self._take_in()
             if self._refusal is not None:
@@ -112,10 +115,16 @@ class EventStream:
             self._news.set()
 
     def _open(self) -> Wire:
-        wire = Wire(self._context, zmq.SUB, self._address, self._hear, lambda: None)
+        self._shut = False
+        wire = Wire(self._context, zmq.SUB, self._place, self._hear, lambda: None, self._shut_out)
         for prefix in (*self._follower.prefixes, HEARTBEAT):  # heartbeats last: who hears one has the others
             wire.subscribe(prefix)
         return wire
+
+    def _shut_out(self, error: TunesmithError) -> None:
+        """The daemon shut the door: who asks for the next event learns why, and asking again tries again."""
+        self._shut, self._refusal = True, error
+        self._news.set()
 
     def _hear(self, frames: list[bytes]) -> None:
         now = asyncio.get_running_loop().time()
@@ -218,11 +227,16 @@ class EventStream:
 
     def _renew_if_silent(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._wire is not None and now >= self._silent_at():
-            log.warning("nothing was heard from %s for %.0f s; connecting anew", self._address, now - self._heard_at)
+        if now >= self._silent_at():
+            address = self._place.address
+            log.warning("nothing was heard from %s for %.0f s; connecting anew", address, now - self._heard_at)
+            self._renew()
+
+    def _renew(self) -> None:
+        if self._wire is not None:
             self._wire.close()
             self._wire = self._open()
-            self._heard_at = now
+            self._heard_at = asyncio.get_running_loop().time()
 
 
 class Follow(Generic[T]):
