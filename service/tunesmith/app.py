@@ -27,6 +27,7 @@ from tunesmith.config import Settings, load
 from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.routes import DRIVERS, handlers
 from tunesmith.services import cached, schedules, strategies
+from tunesmith.services.audit import Refusals
 from tunesmith.services.condition import condition
 from tunesmith.services.context import Context
 from tunesmith.services.housekeeping import keep_house, set_gauges
@@ -160,6 +161,9 @@ class Daemon:
     async def _open_doors(self, stack: AsyncExitStack, context: Context) -> dict[str, str | None]:
         where, limits, dropped = self.settings.server, self.settings.limits, telemetry.count_dropped
         router = self._router = Router(handlers(context), limits, telemetry.observe_request)
+        refusals = Refusals(context.database)
+        stack.push_async_callback(refusals.flushed)
+        router.refused = refusals.note_call
         entry = self._entry
         requests = RequestsDoor(self._wires, where.requests, router, limits, entry=entry, dropped=dropped)
         stack.callback(requests.stop)
@@ -172,7 +176,15 @@ class Daemon:
             probes = Probes(look, functools.partial(refresh, context, look))
             tokens = TokenFile(self.settings.keys_dir / "tokens.json")
             tokens.listing()  # what is wrong with them is said now
-            http = HttpDoor(where.http, router, limits, probes, insecure_bind=where.insecure_bind, tokens=tokens)
+            http = HttpDoor(
+                where.http,
+                router,
+                limits,
+                probes,
+                insecure_bind=where.insecure_bind,
+                tokens=tokens,
+                refused=refusals.note_stranger,
+            )
             stack.push_async_callback(http.stop)
             await http.start()
         requests.start()

@@ -11,6 +11,7 @@ from tunesmith.domain.messages.server import GetSchema, SchemaReply
 from tunesmith.services import (
     analysis,
     answers,
+    audit,
     backtests,
     data,
     optimizations,
@@ -99,6 +100,7 @@ ROUTES: dict[str, Route] = {
     "task.logs": Route(tasks.logs),
     "data.list": Route(data.list_all),
     "data.import": Route(data.import_bars),
+    "audit.list": Route(audit.list_all),
     "events.snapshot": Route(server.snapshot),
     "events.replay": Route(server.replay),
 }

@@ -99,7 +99,7 @@ def test_beyond_loopback_data_needs_a_token_and_probes_do_not(room: Room, tokens
                     401,
                     "unauthorized",
                 )
-            assert asked == ["GET /api/packages", "GET /api/tasks/t/logs", "POST /api/strategies"]
+            assert asked == ["GET /api/packages", "GET /api/tasks/{task_id}/logs", "POST /api/strategies"]
             bot = tokens.new("night-bot", "bot")
             assert web.get("/api/packages", headers=bearer(bot)).status_code == 200
     finally:

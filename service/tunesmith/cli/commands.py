@@ -106,6 +106,7 @@ ROWS = (
             ),
         ),
     ),
+    Row("audit", "Show who asked, who approved, who revoked.", f"{_CLI}.audit", _ACCESS),
     Row("doctor", "Check this installation and say what to do.", f"{_CLI}.doctor", _ABOUT),
     Row(
         "config",

@@ -7,6 +7,7 @@ stored as well. This survives a restart.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import msgspec
 from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
 from tunesmith.domain.messages.envelope import Reply, Request
 from tunesmith.errors import Conflict, TunesmithError, from_problem
+from tunesmith.services import audit
 from tunesmith.services.context import Context
 from tunesmith.storage import requests
 from tunesmith.storage.connections import Connection
@@ -65,6 +67,7 @@ async def _first(context: Context, plan: Planner, request: Request, call: Call, 
         if stored:
             return _again(stored, call, print_), False
         reply = await changes[0].apply(conn)
+        await audit.enter_change(conn, call, request, reply)
         text = msgspec.json.encode({"data": reply}).decode()
         await requests.store(conn, *key, call.type, print_, text)
         return reply, True
@@ -74,13 +77,18 @@ async def _first(context: Context, plan: Planner, request: Request, call: Call, 
         reply, fresh = await context.database.write(write)
     except TunesmithError as error:
         if not error.retryable and error.path != ID_PATH:
-            refusal = msgspec.json.encode({"error": error.problem()}).decode()
-            await context.database.write(lambda conn: requests.store(conn, *key, call.type, print_, refusal))
+            await context.database.write(functools.partial(_refuse, error, request, call, print_))
         raise
     after = changes[0].after
     if fresh and after:
         after()
     return reply
+
+
+async def _refuse(error: TunesmithError, request: Request, call: Call, print_: str, conn: Connection) -> None:
+    refusal = msgspec.json.encode({"error": error.problem()}).decode()
+    await requests.store(conn, call.user, call.client or "", call.id, call.type, print_, refusal)
+    await audit.enter_refusal(conn, call, request, error)
 
 
 def _again(stored: StoredReply, call: Call, print_: str) -> Reply:

@@ -25,7 +25,7 @@ from tunesmith.domain.messages.verdicts import (
 )
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.services import ledger, proofs, tasks
+from tunesmith.services import audit, ledger, proofs, tasks
 from tunesmith.services.context import Context
 from tunesmith.services.criteria import default_criteria, default_thresholds
 from tunesmith.services.criteria_rulings import Bounds, rule_by_criteria
@@ -160,6 +160,7 @@ async def run(context: Context, job: Job) -> None:
             await publish(conn, package, verdict_id=job.id, report_id=task.report_id)
             if ruling.grade == "criteria":
                 await holdouts.record_look(conn, *_look(task, ruling.data), job.row.user, "approval", job.id)
+        await audit.enter_verdict(conn, job.row, ruling.status, package.package_id if package else None, ruling.reason)
         return {
             "verdict": ruling.status,
             "reason": ruling.reason,

@@ -48,6 +48,9 @@ DRAINING_RETRY_MS = 1_000
 UNKNOWN = "unknown"
 """Requests whose type does not exist are counted under this: names from the network are no metric labels."""
 
+Refused = Callable[[Call, TunesmithError], None]
+"""Called with a request that its sender's role does not allow."""
+
 Observer = Callable[[str, str, float], None]
 """Called once a request with its type, its code (`ok` or an error's) and the seconds until its answer."""
 
@@ -112,6 +115,7 @@ class Router:
         self._per_lane: dict[Lane, int] = {}
         self._idle = asyncio.Event()
         self._idle.set()
+        self.refused: Refused = _nobody_listens
 
     @property
     def in_flight(self) -> int:
@@ -203,6 +207,8 @@ class Router:
             outcome = Outcome(encode(answer))
         except TunesmithError as error:
             outcome = Outcome(error=error)
+            if isinstance(error, Forbidden):
+                self.refused(call, error)
         except Exception:
             outcome = _failed(call)
         seal(outcome)
@@ -267,6 +273,10 @@ class Router:
     def _seen(self, type: str, code: str, started: float) -> None:
         if self._observe is not None:
             self._observe(type if type in self._types else UNKNOWN, code, time.perf_counter() - started)
+
+
+def _nobody_listens(call: Call, error: TunesmithError) -> None:
+    """Nobody wants to know what was refused."""
 
 
 def _once(answered: asyncio.Future[T]) -> Callable[[T], None]:

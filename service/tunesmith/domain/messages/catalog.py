@@ -10,6 +10,7 @@ import msgspec
 
 from tunesmith.domain.messages import (
     analysis,
+    audit,
     backtests,
     markets,
     optimizations,
@@ -95,6 +96,7 @@ MESSAGES: dict[str, MessageType] = {
         MessageType("task.logs", tasks.TaskLogs, tasks.TaskLogsReply),
         MessageType("data.list", markets.ListData, markets.DataList),
         MessageType("data.import", markets.ImportData, markets.ImportReport, True, "operator"),
+        MessageType("audit.list", audit.ListAudit, audit.AuditList, False, "operator"),
         MessageType("events.snapshot", server.EventsSnapshot, server.EventsReply),
         MessageType("events.replay", server.EventsReplay, server.EventsReply),
     )

@@ -55,7 +55,10 @@ def ignore(what: str) -> None:
 
 
 class BearerGate:
-    """Says who asks. `local`: the door listens on loopback alone; `refused` is called with what was asked in vain."""
+    """Says who asks.
+
+    `local`: the door listens on loopback alone. `refused` is called with method and route of what was asked in vain.
+    """
 
     def __init__(self, tokens: Tokens, *, local: bool, refused: Callable[[str], None] = ignore) -> None:
         self._tokens = tokens
@@ -88,6 +91,6 @@ class BearerGate:
         return self._tokens.holder(secret)
 
     def _refusal(self, request: Request, why: str, *, invalid: bool = False) -> Unauthorized:
-        self._refused(f"{request.method} {request.url.path[:100]}")
+        self._refused(f"{request.method} {getattr(request.scope.get('route'), 'path', '')}")
         hint = "" if invalid else " (Authorization: Bearer TOKEN; `tunesmith keys token NAME` makes one)"
         return Unauthorized(why + hint)

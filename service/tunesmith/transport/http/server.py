@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
 class HttpDoor:
     """The HTTP sidecar. `endpoint` is `host:port` with the port that a free one (`:0`) became.
 
-    `refused` is called with the method and path of what was asked without a token that it needs.
+    `refused` is called with the method and route of what was asked without a token that it needs.
     """
 
     def __init__(
