@@ -14,7 +14,7 @@ from services.search_faults import misbehave, tried
 from services.search_house import House, open_house
 from tunesmith.errors import Conflict, Forbidden
 from tunesmith.services.searching import missing_ranges
-from tunesmith.storage import tasks
+from tunesmith.storage import tasks, trials
 
 GRID: dict[str, Any] = {
     "symbol": "A/USDT",
@@ -159,21 +159,23 @@ def test_the_trial_count_that_time_reached_stays(tmp_path: Path) -> None:
 
 @in_house(chunk_trials=10)
 async def test_time_that_ran_out_before_a_stop_keeps_what_is_stored(house: House, folder: Path) -> None:
-    """A search whose budget was used up when it was stopped does not shrink to its first batch."""
+    """A search whose budget was used up when it was stopped keeps every batch up to the first that is not there."""
     request = {**GRID, "stop": {"batch": 10, "time_budget_s": 1000.0}}
     task_id = (await house.ask("optimization.start", **request))["optimization_id"]
     await house.until_stored(task_id, 40)
     await house.ask("optimization.cancel", optimization_id=task_id)
+    await house.ended(task_id)
     row = await tasks.get(house.context.database, task_id)
     assert row is not None
     assert '"worked_s"' in (row.state or "")
-    n_stored = (await house.ask("optimization.status", optimization_id=task_id))["n_done"]
     sql = "UPDATE tasks SET state = json_set(state, '$.worked_s', 2000.0) WHERE id = ?"
     await house.context.database.write(lambda conn: conn.execute(sql, (task_id,)))
+    (first, n_kept), *_ = await trials.done_ranges(house.context.database, task_id)
+    assert (first, n_kept >= 10) == (0, True)
     await house.ask("optimization.resume", optimization_id=task_id)
     await house.ended(task_id)
     found = await house.ask("optimization.status", optimization_id=task_id)
-    assert (found["status"], found["stopped_by"], found["n_trials"]) == ("completed", "time_budget", n_stored)
+    assert (found["status"], found["stopped_by"], found["n_trials"]) == ("completed", "time_budget", n_kept)
 
 
 @in_house(chunk_trials=5)
