@@ -22,6 +22,7 @@ from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_path import RELATIVE_ROUNDING
 from tunesmith.compute.metrics import ROUNDING
 from tunesmith.compute.trace import Order, Trace
+from tunesmith.compute.vectorbt_loading import load_vectorbt
 from tunesmith.domain.bars import Bars
 from tunesmith.domain.timeframes import timeframe_ms
 
@@ -58,8 +59,8 @@ class FullReport:
 def replay(trace: Trace, bars: Bars, execution: Execution, start: int, *, engine: Engine = "auto") -> Replay:
     """Replay the trace's orders; `engine` auto takes vectorbt's rust engine where it is installed, else numba."""
     import pandas as pd
-    import vectorbt as vbt
 
+    vbt = load_vectorbt()
     rows = _rows(trace, bars, execution, start)
     filled = vbt.Portfolio.from_orders(
         pd.Series(rows.close),

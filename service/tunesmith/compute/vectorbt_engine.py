@@ -40,6 +40,7 @@ from tunesmith.compute.paths import PathReader, named
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.signals import Signals
+from tunesmith.compute.vectorbt_loading import load_vectorbt
 from tunesmith.compute.walk import PreparedBars, empty_results
 from tunesmith.domain.timeframes import timeframe_ms
 
@@ -86,8 +87,8 @@ def _evaluate(
 def _portfolio(signals: Signals, prepared: PreparedBars, execution: Execution, start: int) -> Any:
     """vectorbt's portfolio of the signals from `start` on, a column a point."""
     import pandas as pd
-    import vectorbt as vbt
 
+    vbt = load_vectorbt()
     bars, costs = prepared.bars, execution.costs
     longs, shorts = execution.direction != "short", execution.direction != "long"
     exit_long, exit_short = _said(signals, "exit_long", start, longs), _said(signals, "exit_short", start, shorts)
