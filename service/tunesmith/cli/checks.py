@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -13,13 +14,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from tunesmith.cli.line import key_file
 from tunesmith.cli.settings import masked
 from tunesmith.client import Client
 from tunesmith.config import Settings
 from tunesmith.errors import Internal, Invalid, TunesmithError, Unauthorized
+from tunesmith.storage.backups import listing
+from tunesmith.storage.clock import milliseconds
 from tunesmith.storage.schema import APPLICATION_ID, migrations
 from tunesmith.storage.series import read_manifest
 
@@ -27,6 +32,7 @@ _MIN_PYTHON = (3, 11)
 _MIN_FREE, _LOW_FREE = 200 * 2**20, 2 * 2**30
 _CHECKED_BYTES = 512 * 2**20
 _NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+_RESTORE = "stop the daemon and run `tunesmith restore`; `tunesmith backup --list` shows what there is"
 
 
 class Check(NamedTuple):
@@ -66,8 +72,12 @@ def check_data_dir(folder: Path) -> Check:
     return Check("data directory", "ok", says)
 
 
-def check_database(file: Path, doors: dict[str, Any]) -> Check:
-    """The database opens, is ours, of a schema that this program knows, and sound."""
+def check_database(file: Path, doors: dict[str, Any], kept: Path | None = None) -> Check:
+    """The database opens, is ours, of a schema that this program knows, and sound; `kept` is the backups' folder."""
+    if not file.exists() and kept is not None and listing(kept):
+        return Check("database", "broken", f"{file} is gone, but there are backups", _RESTORE)
+    if file.exists() and not file.stat().st_size:
+        return Check("database", "broken", f"{file} is empty", _RESTORE)
     if not file.exists():
         return Check("database", "note", "none yet; the daemon makes it at its first start")
     size = file.stat().st_size
@@ -80,7 +90,7 @@ def check_database(file: Path, doors: dict[str, Any]) -> Check:
         finally:
             conn.close()
     except sqlite3.Error as error:
-        return Check("database", "broken", f"{file}: {error}", "stop the daemon and restore a backup of the file")
+        return Check("database", "broken", f"{file}: {error}", _RESTORE)
     wrong = [text for text in found if text != "ok"]
     newest = len(migrations())
     if owner != APPLICATION_ID:
@@ -90,7 +100,7 @@ def check_database(file: Path, doors: dict[str, Any]) -> Check:
         return Check("database", "broken", says, "upgrade Tunesmith, or restore the backup made before the upgrade")
     if wrong:
         says = f"{file} is damaged: {wrong[0]}"
-        return Check("database", "broken", says, "stop the daemon and restore a backup of the file")
+        return Check("database", "broken", says, _RESTORE)
     used = f", in use by process {doors['pid']}" if doors else ""
     sound = "sound" if found else "too large to check here"
     return Check("database", "ok", f"{sound}, schema version {version}, {size / 2**20:.1f} MiB{used}")
@@ -119,6 +129,40 @@ def check_daemon(doors: dict[str, Any], settings: Settings) -> Check:
         client.close()
     took_ms = (time.monotonic() - began) * 1000
     return Check("daemon", "ok", f"version {pong.version}, process {doors['pid']}, answers in {took_ms:.0f} ms")
+
+
+def check_readiness(doors: dict[str, Any]) -> Check:
+    """What the running daemon says of its database, disk, workers and backups."""
+    if not doors.get("http"):
+        return Check("readiness", "note", "no daemon with an HTTP door runs here")
+    try:
+        with urlopen(f"http://{doors['http']}/readyz", timeout=5.0) as reply:
+            told = json.loads(reply.read())
+    except HTTPError as error:
+        with error:
+            told = json.loads(error.read())
+    except (OSError, ValueError) as error:
+        return Check("readiness", "broken", f"/readyz does not answer: {error}", "read the daemon's log")
+    if told["reasons"]:
+        return Check(
+            "readiness", "broken", "; ".join(told["reasons"]), "see the daemon's log; it goes on by itself when it can"
+        )
+    if told["degraded"]:
+        return Check("readiness", "note", "; ".join(told["degraded"]))
+    return Check("readiness", "ok", "ready")
+
+
+def check_backups(settings: Settings) -> Check:
+    """There are backups, and the newest is not too old."""
+    folder, every_h = settings.backups_dir, settings.backups.every_h
+    found = listing(folder)
+    if not found:
+        return Check("backups", "note", f"none yet in {folder}; `tunesmith backup` makes one")
+    age_h = (time.time() * 1000 - milliseconds(found[-1].made_at)) / 3_600_000
+    says = f"{len(found)} in {folder}, the newest of {found[-1].made_at}"
+    if every_h and age_h > 2 * every_h:
+        return Check("backups", "broken", f"{says}, which is old", "see the daemon's log, and `tunesmith backup` now")
+    return Check("backups", "ok", says)
 
 
 def check_ports(settings: Settings, doors: dict[str, Any]) -> Iterator[Check]:

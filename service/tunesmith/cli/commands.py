@@ -107,6 +107,8 @@ ROWS = (
         ),
     ),
     Row("audit", "Show who asked, who approved, who revoked.", f"{_CLI}.audit", _ACCESS),
+    Row("backup", "Make a backup of the database now, or list those there are.", f"{_CLI}.backing", _ABOUT),
+    Row("restore", "Put a backup in the database's place; the daemon is stopped.", f"{_CLI}.backing", _ABOUT),
     Row("doctor", "Check this installation and say what to do.", f"{_CLI}.doctor", _ABOUT),
     Row(
         "config",
@@ -124,6 +126,7 @@ _EPILOG = """Exit codes:
   2  wrong usage or settings
   3  the daemon cannot be reached or does not answer
   4  the verdict is not an approval
+  5  serve: the database is damaged, gone, or a newer program's
   130  stopped by Ctrl-C; tasks go on"""
 
 _REFUSAL: Any = typer.BadParameter.__mro__[2]  # the root of what is wrong with a call; it has no public name

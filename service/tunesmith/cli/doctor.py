@@ -19,6 +19,7 @@ from rich.text import Text
 from tunesmith.cli import FAILED
 from tunesmith.cli.checks import (
     Check,
+    check_backups,
     check_clock,
     check_daemon,
     check_data_dir,
@@ -26,6 +27,7 @@ from tunesmith.cli.checks import (
     check_market,
     check_ports,
     check_python,
+    check_readiness,
     check_redis,
     check_strategies,
 )
@@ -88,8 +90,10 @@ def _checks(config: Path | None, data_dir: Path | None, *, quick: bool) -> Itera
     folder = settings.data_dir
     doors = running_doors(folder)
     yield check_data_dir(folder)
-    yield check_database(folder / "tunesmith.db", doors)
+    yield check_database(folder / "tunesmith.db", doors, settings.backups_dir)
+    yield check_backups(settings)
     yield check_daemon(doors, settings)
+    yield check_readiness(doors)
     yield from check_ports(settings, doors)
     yield check_redis(settings)
     yield check_market(folder / "market")

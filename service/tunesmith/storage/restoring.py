@@ -87,7 +87,10 @@ def _renewed(backup: Path, draft: Path, epoch: str) -> None:
 
 
 def _set_aside(database: Path) -> Path | None:
-    there = [path for path in (database.with_name(f"{database.name}-wal"), database) if path.exists()]
+    wal = database.with_name(f"{database.name}-wal")
+    if wal.exists() and not wal.stat().st_size:
+        wal.unlink()
+    there = [path for path in (wal, database) if path.exists()]
     database.with_name(f"{database.name}-shm").unlink(missing_ok=True)
     if not there:
         return None
