@@ -58,7 +58,7 @@ def test_what_is_broken_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     lines = [line for line in done.stdout.splitlines() if line.startswith("broken")]
     assert [line[8:24].strip() for line in lines] == ["database", "port requests", "market data", "keys"]
-    for advice in ("restore a backup", "choose another", "tunesmith data import", "insecure_bind"):
+    for advice in ("tunesmith restore", "choose another", "tunesmith data import", "insecure_bind"):
         assert advice in said(done)
     assert "4 of " in done.stdout
 
