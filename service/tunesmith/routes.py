@@ -26,6 +26,7 @@ from tunesmith.services import (
     sessions,
     strategies,
     tasks,
+    verdict_tasks,
     verdicts,
     walkforwards,
 )
@@ -110,7 +111,7 @@ DRIVERS = {
     backtests.KIND: backtests.run,
     search_tasks.KIND: optimizations.run,
     session_runs.KIND: session_runs.run,
-    verdicts.KIND: verdicts.run,
+    verdict_tasks.KIND: verdicts.run,
     replays.KIND: replays.run,
     walkforwards.KIND: walkforwards.run,
 }

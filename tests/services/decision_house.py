@@ -49,12 +49,12 @@ _LIMITS: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def open_court(folder: Path, n_workers: int = 1, **limits: Any) -> AsyncIterator[House]:
-    """A house that decides; `limits` are settings of the statistics."""
+async def open_court(folder: Path, n_workers: int = 1, quota: int = 1000, **limits: Any) -> AsyncIterator[House]:
+    """A house that decides; `quota` verdicts on a market for each user, `limits` are settings of the statistics."""
     tree = {
         "server": {"data_dir": str(folder)},
         "workers": {"count": n_workers},
-        "limits": {"verdicts_per_market": 1000},
+        "limits": {"verdicts_per_market": quota},
         "decision": {"min_sharpe": 0.0, "max_drawdown": 1.0, "min_trades": 1, "min_profit_factor": 0.0},
         "statistics": {**_LIMITS, **limits},
     }
@@ -93,7 +93,7 @@ def grow(folder: Path, symbol: str, seed: int, edge: float, bars: tuple[int, int
     MarketStore(folder / "market").import_rows(_rows(seed, edge, stop)[start:], symbol=symbol, timeframe="1d")
 
 
-async def searched(house: House, symbol: str, **data: Any) -> str:
+async def searched(house: House, symbol: str | None, **data: Any) -> str:
     """The id of a search over `RANGES` that has ended."""
     found = await house.search(symbol=symbol, strategy_id=RULE, param_ranges=RANGES, method="grid", **data)
     assert found["status"] == "completed", found

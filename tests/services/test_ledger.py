@@ -14,8 +14,8 @@ from services.verdict_house import LAX, NOISE, decided, evidence, look_of, noise
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
 from tunesmith.services.jobs.tasks import Job
-from tunesmith.services.ledger import enter
-from tunesmith.services.verdicts import VerdictTask
+from tunesmith.services.ledger import Asked, enter
+from tunesmith.services.verdict_tasks import VerdictTask
 from tunesmith.storage import holdouts
 from tunesmith.storage import tasks as task_rows
 
@@ -185,7 +185,8 @@ def test_a_verdict_that_is_driven_again_is_the_same_look(tmp_path: Path) -> None
             task = await task_rows.get(context.database, verdict["verdict_id"])
             assert task is not None
             asked = msgspec.json.decode(task.request, type=VerdictTask)
-            again = await enter(context, Job(task, context.tasks), asked.window, asked.until_ms, Thresholds())
+            of = Asked(windows=asked.windows, end_ms=asked.until_ms, thresholds=Thresholds())
+            again = await enter(context, Job(task, context.tasks), of)
             assert again.look == 1
             assert await kinds(house) == ["verdict"]
 

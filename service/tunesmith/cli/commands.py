@@ -71,6 +71,17 @@ ROWS = (
     Row("export", "Write all trials of a search to a file.", f"{_CLI}.analysis", _WORK),
     Row("approve", "Ask for the verdict on a search or a backtest.", f"{_CLI}.verdicts", _WORK),
     Row(
+        "schedules",
+        "Search again and again, each time on to a verdict.",
+        section=_WORK,
+        rows=(
+            Row("list", "List the schedules and their last runs.", f"{_CLI}.schedules"),
+            Row("show", "Show a schedule.", f"{_CLI}.schedules"),
+            Row("add", "Make a search again by interval or cron expression.", f"{_CLI}.schedules"),
+            Row("delete", "Delete a schedule; searches that it began go on.", f"{_CLI}.schedules"),
+        ),
+    ),
+    Row(
         "packages",
         "List, show, roll back and revoke parameter packages.",
         section=_OUT,

@@ -16,6 +16,7 @@ from tunesmith.cli.line import AsJson, DataDir, settings_in_force
 from tunesmith.domain.messages.markets import ImportReport
 from tunesmith.errors import NotFound
 from tunesmith.storage.clock import iso
+from tunesmith.storage.holdouts import stored_boundaries
 from tunesmith.storage.market import MarketStore
 
 app = new_app()
@@ -59,11 +60,14 @@ def import_(
 
 @app.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List what is stored."""
+    """List what is stored, and from where on it is held out."""
     store = _store(data_dir)
     series = store.list()
+    begins = stored_boundaries(store.root.parent / "tunesmith.db")
+    held_out = {key: iso(edge) for key, edge in begins.items()}
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(series), indent=2))
+        rows = [{**msgspec.to_builtins(row), "withheld_from": held_out.get((row.venue, row.symbol))} for row in series]
+        typer.echo(json.dumps(rows, indent=2))
         return
     if not series:
         typer.echo(f"No market data in {store.root}")
@@ -74,6 +78,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     table.add_column("from")
     table.add_column("to")
+    table.add_column("held out from")
     table.add_column("gaps", justify="right")
     for row in series:
         table.add_row(
@@ -83,6 +88,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             f"{row.n_bars:,}",
             _day(row.start_ms),
             _day(row.end_ms),
+            held_out.get((row.venue, row.symbol), "not yet")[:10],
             str(row.n_gaps),
         )
     Console(highlight=False).print(table)

@@ -78,6 +78,7 @@ def show(line: Line, id: PackageId) -> None:
             "state": state + (f": {found['revoked_reason']}" if found["revoked_reason"] else ""),
             "grade": package["grade"],
             "for": f"{package['symbol']} {package['timeframe']} ({package['venue']})",
+            "together with": ", ".join(package.get("decided_with", ())) or None,
             "strategy": f"{package['strategy_id']} {package['strategy_version']}",
             "params": params(package["params"]),
             "apply": package["apply"].replace("_", " "),

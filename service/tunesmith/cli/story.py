@@ -58,6 +58,9 @@ QUESTIONS: dict[str, Question] = {
     ),
     "holdout": Question("a backtest on every shuffled hold-out", _GONE),
     "combined": Question("nothing", _LUCK),
+    "apart": Question(
+        "nothing", "No market has an edge of its own: search on fewer symbols, or on each alone, and on more bars."
+    ),
     "incumbent": Question("two backtests", "The package in force does better and stays. Search again on newer bars."),
     "replay": Question(
         "a replay by vectorbt", "Two engines disagree, which is a fault of the program: please report it."
@@ -97,7 +100,9 @@ def question_of(name: str) -> Question:
 def _beginning(verdict: Mapping[str, Any], report: Mapping[str, Any] | None) -> Iterator[str]:
     what = str(verdict["verdict"]).replace("_", " ").capitalize()
     if report is not None:
-        what += f": {report['strategy_id']} {report['strategy_version']} on {report['symbol']} {report['timeframe']}"
+        others = [other["symbol"] for other in (verdict["evidence"] or {}).get("others", [])]
+        symbols = ", ".join([report["symbol"], *others])
+        what += f": {report['strategy_id']} {report['strategy_version']} on {symbols} {report['timeframe']}"
     yield fill_text(f"{what} ({verdict['verdict_id']})")
     yield fill_text(f"Because: {verdict['reason']}.", indent=_IN)
     if verdict["grade"]:
@@ -180,7 +185,13 @@ def _beside(verdict: Mapping[str, Any]) -> Iterator[str]:
     report = (verdict["evidence"] or {}).get("report")
     if not report:
         return
-    yield from ("", "Beside it, in sample; none of these approves anything")
+    for symbol, own in report.get("symbols", {"": report}).items():
+        where = f" on {symbol}" if symbol else ""
+        yield from ("", f"Beside it, in sample{where}; none of these approves anything")
+        yield from _statistics(own)
+
+
+def _statistics(report: Mapping[str, Any]) -> Iterator[str]:
     for name, label in _NAMES.items():
         if name in report:
             yield fill_text(f"{label}: {_figure(report[name]['value'])}", _IN, _IN)
@@ -208,16 +219,18 @@ def _beside(verdict: Mapping[str, Any]) -> Iterator[str]:
 
 def _what_next(verdict: Mapping[str, Any]) -> Iterator[str]:
     failed = [check["name"] for check in verdict["checks"] if not check["passed"]]
-    package = verdict["parameter_package"]
+    packages = verdict["parameter_packages"]
     if failed:
         yield from ("", "What could help")
         yield from (_line(text) for text in _distinct(question_of(name).helps for name in failed))
     elif verdict["verdict"] == "paper_only":
         yield from ("", "What could help")
         yield _line("Follow it on paper and ask again when new bars make a new hold-out; it comes as no package.")
-    elif package is not None:
+    elif packages:
         yield from ("", "What came of it")
-        yield _line(f"The package {package['package_id'][:12]}, valid until {package['valid_until'][:10]}.")
+        for package in packages:
+            which = f"{package['package_id'][:12]} for {package['symbol']}"
+            yield _line(f"The package {which}, valid until {package['valid_until'][:10]}.")
     yield from ("", "To check this yourself")
     yield _line(f"tunesmith replay {verdict['verdict_id']}")
 

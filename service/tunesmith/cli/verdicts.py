@@ -90,8 +90,7 @@ def ask_verdict(line: Line, task_id: str, criteria: dict[str, float], apply: str
 
 
 def show_verdict(verdict: dict[str, Any]) -> None:
-    """Print the decision, its checks and the package that came of it."""
-    package = verdict["parameter_package"]
+    """Print the decision, its checks and the packages that came of it."""
     error = (verdict["error"] or {}).get("detail")
     standing = verdict["verdict"] or verdict["status"]
     show_facts(
@@ -104,12 +103,14 @@ def show_verdict(verdict: dict[str, Any]) -> None:
     if verdict["checks"]:
         typer.echo("")
         show_checks(verdict["checks"])
-    if package is not None:
+    for package in verdict["parameter_packages"]:
+        together = ", ".join(package.get("decided_with", ()))
         typer.echo("")
         show_facts(
             {
                 "package": package["package_id"][:_SHORT_ID],
                 "for": f"{package['symbol']} {package['timeframe']}, {package['strategy_id']}",
+                "together with": together or None,
                 "params": params(package["params"]),
                 "valid until": package["valid_until"][:10],
                 "next": f"tunesmith packages show {package['package_id'][:_SHORT_ID]}",

@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 _SHOWN = {
     *("version", "engine", "seed", "thresholds", "ledger", "standing", "criteria", "status"),
     *("in_sample_hash", "data_hash", "code_hash", "until_ms", "boundary_ms", "min_bars"),
-    *("neighbours", "reality_check", "permutations", "report"),
+    *("neighbours", "reality_check", "permutations", "report", "symbols", "others"),
 }
 _SHOWN_OF = {"p": {"reality_check", "search"}, "metrics": {"in_sample", "costs"}}
 _IN_SAMPLE = {"data", "in_sample"}

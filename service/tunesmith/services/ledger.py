@@ -7,6 +7,8 @@ up. Both are of the past once the whole hold-out is later than they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from tunesmith.compute.proof.case import Ledger
@@ -30,37 +32,64 @@ class Entry(msgspec.Struct, frozen=True):
     boundary_ms: int
 
 
-async def enter(context: Context, job: Job, window: Window, end_ms: int, thresholds: Thresholds) -> Entry:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verdict is asked about: its markets, whose hold-outs all begin at one instant, and where the data ends.
+
+    `sound`: the bars allow a decision. What is refused for its bars alone has looked at nothing.
+    """
+
+    windows: Sequence[Window]
+    end_ms: int
+    thresholds: Thresholds
+    sound: bool = True
+
+    @property
+    def boundary_ms(self) -> int:
+        return self.windows[0].boundary_ms
+
+
+async def enter(context: Context, job: Job, asked: Asked) -> Entry:
     """Write down that a verdict was asked for, and which one it is; once for each verdict, whatever restarts.
 
-    A hold-out that moved on since the window was made is the one that counts: bars that were let go to searches since
-    can prove nothing. One that is refused for a hold-out that is used up, or for want of draws, looks at nothing and is
-    not counted, so that asking again and again does not keep the hold-out from beginning anew.
+    A hold-out that moved on since the windows were made is the one that counts: bars that were let go to searches since
+    can prove nothing. Its entry has another boundary and is not written: the windows are to be cut again. Of several
+    markets the one that was asked about most decides. A verdict that is refused for its bars, for a hold-out that is
+    used up, or for want of draws, looks at nothing and is not counted, so that asking again and again does not keep the
+    hold-out from beginning anew. Raises `Busy` for a user who has asked as often as one may.
     """
     if "ledger" in job.state:
         return msgspec.convert(job.state["ledger"], Entry)
 
     async def write(conn: Connection) -> Entry:
-        boundary = await holdouts.boundary(conn, window.venue, window.symbol) or 0
-        of_now = msgspec.structs.replace(window, boundary_ms=max(boundary, window.boundary_ms))
-        found = await _read(conn, of_now, end_ms)
-        if found.burnt is None and thresholds.of_look(found.look) is not None:
-            span = (window.start_ms, end_ms)
-            await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
-        entry = Entry(found.look, found.burnt, of_now.boundary_ms)
+        boundary = max([asked.boundary_ms, *[await _boundary(conn, window) for window in asked.windows]])
+        if boundary > asked.boundary_ms:
+            return Entry(0, None, boundary)
+        found = await _read(conn, asked.windows, asked.end_ms)
+        if asked.sound and found.burnt is None and asked.thresholds.of_look(found.look) is not None:
+            for window in asked.windows:
+                await _refuse_beyond_quota(context, conn, window, asked.end_ms, job.row.user)
+                span = (window.start_ms, asked.end_ms)
+                await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
+        entry = Entry(found.look, found.burnt, boundary)
         state = {**job.state, "ledger": msgspec.to_builtins(entry)}
         await task_rows.set_state(conn, job.id, msgspec.json.encode(state).decode())
         return entry
 
     entry = await context.database.write(write)
-    job.state = {**job.state, "ledger": msgspec.to_builtins(entry)}
+    if entry.boundary_ms == asked.boundary_ms:
+        job.state = {**job.state, "ledger": msgspec.to_builtins(entry)}
     return entry
 
 
-async def check_quota(context: Context, window: Window, end_ms: int, user: str) -> None:
-    """Raise `Busy` for a user who has asked for as many verdicts on a hold-out as one user may."""
+async def check_quota(context: Context, windows: Sequence[Window], end_ms: int, user: str) -> None:
+    """Raise `Busy` for a user who has asked for as many verdicts on one of the hold-outs as one user may."""
+    for window in windows:
+        await _refuse_beyond_quota(context, context.database, window, end_ms, user)
+
+
+async def _refuse_beyond_quota(context: Context, source: Source, window: Window, end_ms: int, user: str) -> None:
     limit = context.settings.limits.verdicts_per_market
-    looks = await holdouts.looks(context.database, window.venue, window.symbol, window.boundary_ms, end_ms)
+    looks = await holdouts.looks(source, window.venue, window.symbol, window.boundary_ms, end_ms)
     if sum(look.kind == "verdict" and look.user == user for look in looks) >= limit:
         raise Busy(
             f"you have asked for {limit} verdicts on the hold-out of {window.symbol}, which is the limit; it begins "
@@ -69,7 +98,18 @@ async def check_quota(context: Context, window: Window, end_ms: int, user: str) 
         )
 
 
-async def _read(source: Source, window: Window, end_ms: int) -> Ledger:
+async def _boundary(source: Source, window: Window) -> int:
+    return await holdouts.boundary(source, window.venue, window.symbol) or 0
+
+
+async def _read(source: Source, windows: Sequence[Window], end_ms: int) -> Ledger:
+    """The entry of the market that was asked about most; one that is used up uses all of them up."""
+    found = [await _read_one(source, window, end_ms) for window in windows]
+    burnt = next((each.burnt for each in found if each.burnt is not None), None)
+    return Ledger(max(each.look for each in found), burnt)
+
+
+async def _read_one(source: Source, window: Window, end_ms: int) -> Ledger:
     looks = await holdouts.looks(source, window.venue, window.symbol, window.boundary_ms, end_ms)
     n = sum(look.kind == "verdict" for look in looks)
     burning = [look for look in looks if look.kind in _WORDS]

@@ -39,7 +39,7 @@ from tunesmith.services.search_tasks import (
     make_search,
 )
 from tunesmith.services.searching import Driver, Shape
-from tunesmith.services.verdicts import insert_follow_up, make_task
+from tunesmith.services.verdict_tasks import check_verdict_quota, insert_follow_up, make_task
 from tunesmith.services.work import Assignment, prepared, work_of
 from tunesmith.storage import optimizations, reports, trials
 from tunesmith.storage import tasks as task_rows
@@ -59,6 +59,8 @@ async def start(context: Context, request: StartOptimization, call: Call) -> Cha
         raise Forbidden(f"approve needs the role operator; {call.user} is a {call.role}", path="/data/approve")
     made = await make_search(context, request)
     await tasks.check_quota(context, call)
+    if request.approve is not None:
+        await check_verdict_quota(context, made.task, call)
     task_id = tasks.new_id("opt")
     stored: list[TaskRow] = []
 
@@ -187,7 +189,7 @@ async def _finish(
         made.append(make_report(origin, assignment, data, report))
     verdict = None
     if task.approve is not None:
-        verdict = make_task(
+        verdict = await make_task(
             context, task, params=params, report_id=made[0].id, optimization_id=job.id, criteria=task.approve
         )
     follow_up: list[TaskRow] = []

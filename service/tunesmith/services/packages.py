@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -46,7 +46,9 @@ logger = structlog.get_logger(__name__)
 class Ruling:
     """What a verdict came to, by statistics (proven) or by criteria alone.
 
-    `checks` are all that were made, `shown` the same as a client may see them; `reason` may be shown.
+    `checks` are all that were made, `shown` the same as a client may see them; `reason` may be shown. Of several
+    markets `data` is the first's, `others` those of the rest, `by_symbol` the metrics of each by segment, and `kept`
+    those symbols that hold without the others, which alone get a package.
     """
 
     grade: Grade
@@ -57,6 +59,9 @@ class Ruling:
     metrics: Mapping[str, Mapping[str, float | None]]
     evidence: dict[str, Any]
     data: Prepared
+    others: tuple[Prepared, ...] = ()
+    by_symbol: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
+    kept: tuple[str, ...] | None = None
 
     @property
     def approved(self) -> bool:
@@ -65,21 +70,23 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """An approval on its way to a package."""
+    """An approval on its way to the package of one market. `together`: every symbol that the verdict decided on."""
 
     assignment: Assignment
     data: Prepared
     ruling: Ruling
+    together: Sequence[str] = ()
 
 
 async def compose(conn: Connection, approved: Approved, params: dict[str, Any], apply: Apply) -> Package:
     """The package that an approval makes.
 
     It is valid for as long as the hold-out that it passed, and supersedes the one in force for the same market,
-    timeframe and strategy.
+    timeframe and strategy. One of several that a verdict decided on together has the metrics of its own symbol.
     """
     window, strategy = approved.assignment.window, approved.assignment.strategy
     created_ms = int(time.time() * 1000)
+    own = approved.ruling.by_symbol.get(window.symbol, approved.ruling.metrics)
     incumbent = await packages.standing(conn, window.venue, window.symbol, window.timeframe, strategy.id)
     fields: dict[str, Any] = {
         "grade": approved.ruling.grade,
@@ -90,7 +97,7 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
         "strategy_version": strategy.version,
         "code_hash": strategy.code_hash,
         "params": params,
-        "metrics": {segment: dict(metrics) for segment, metrics in approved.ruling.metrics.items()},
+        "metrics": {segment: dict(metrics) for segment, metrics in own.items()},
         "checks": [msgspec.to_builtins(check) for check in approved.ruling.checks],
         "data_hash": approved.data.snapshot,
         "costs": msgspec.to_builtins(window.costs),
@@ -101,6 +108,7 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
         "supersedes": incumbent.id if incumbent else None,
         "apply": apply,
         "created_at": iso(created_ms),
+        "decided_with": [symbol for symbol in approved.together if symbol != window.symbol],
     }
     return Package(package_id=canonical_hash(fields), **fields)
 
@@ -170,7 +178,8 @@ async def roll_back(context: Context, request: RollbackPackage, call: Call) -> C
         before = await _before(conn, row)
         created = now()
         kept = {name: value for name, value in before.doc.items() if name != "package_id"}
-        fields = {**kept, "valid_from": created, "created_at": created, "supersedes": row.id}
+        of_now = {"valid_from": created, "created_at": created, "supersedes": row.id}
+        fields = {"decided_with": [], **kept, **of_now}
         package = Package(package_id=canonical_hash(fields), **fields)
         await publish(conn, package, verdict_id=before.verdict_id, report_id=before.backtest_id)
         logger.info("package rolled back", of=row.id, to=before.id, user=call.user, reason=request.reason)

@@ -20,13 +20,14 @@ from tunesmith.services import proofs, tasks
 from tunesmith.services.cached import engine_version
 from tunesmith.services.context import Context
 from tunesmith.services.criteria_rulings import Bounds, rule_by_criteria
-from tunesmith.services.evidence import Comparison, as_stored, compare, may_be_shown
+from tunesmith.services.evidence import Comparison, Path, as_stored, compare, may_be_shown
 from tunesmith.services.jobs.payloads import Prepared
 from tunesmith.services.jobs.tasks import Job
 from tunesmith.services.once import Change
 from tunesmith.services.packages import Ruling
-from tunesmith.services.verdicts import KIND as VERDICT
-from tunesmith.services.verdicts import VerdictTask, evidence_of
+from tunesmith.services.verdict_tasks import KIND as VERDICT
+from tunesmith.services.verdict_tasks import VerdictTask
+from tunesmith.services.verdicts import evidence_of
 from tunesmith.services.work import prepared
 from tunesmith.storage import packages, verdicts
 from tunesmith.storage.connections import Connection
@@ -86,13 +87,12 @@ async def run(context: Context, job: Job) -> None:
     changed = []
     if row.evidence["engine"] != engine_version():
         changed.append("the program or its libraries are not those that made the verdict")
-    other = await _other_bars(context, job, task, row)
-    if other is not None:
-        changed.append(f"the bars of {row.symbol} {row.timeframe} are not those that the verdict was made on")
-        replayed = _told(row, other, changed)
+    made = await (_prove if task.optimization_id is not None else _hold)(context, job, task, row)
+    if isinstance(made, Ruling):
+        replayed = _told(row, compare(row.evidence, as_stored(evidence_of(task, made))), changed)
     else:
-        ruling = await (_prove if task.optimization_id is not None else _hold)(context, job, task, row)
-        replayed = _told(row, compare(row.evidence, as_stored(evidence_of(task, ruling))), changed)
+        changed.append(f"the bars of {row.symbol} {row.timeframe} are not those that the verdict was made on")
+        replayed = _told(row, made, changed)
 
     async def apply(conn: Connection) -> dict[str, Any]:
         result: dict[str, Any] = msgspec.to_builtins(replayed)
@@ -101,46 +101,59 @@ async def run(context: Context, job: Job) -> None:
     await job.complete(apply)
 
 
-async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow) -> Ruling:
+async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow) -> Ruling | Comparison:
+    """The decision made again; where the bars are others, what their hashes differ in."""
     evidence = row.evidence
     request = proofs.Request(
         optimization_id=task.optimization_id or "",
-        assignment=task,
+        strategy=task.strategy,
+        windows=task.windows,
         params=dict(task.params),
         criteria=task.criteria,
         thresholds=msgspec.convert(evidence["thresholds"], Thresholds),
         until_ms=evidence["until_ms"],
-        ledger=Ledger(**evidence["ledger"]),
-        incumbent=msgspec.convert(evidence["standing"], proofs.Incumbent | None),
         seed=evidence["seed"],
     )
-    return proofs.ruling_of(request, await proofs.decide(context, job, request))
+    ground = await proofs.lay(context, job, request)
+    now = [
+        {"in_sample_hash": in_sample.snapshot, "data_hash": whole.snapshot}
+        for in_sample, whole in zip(ground.in_sample, ground.whole, strict=True)
+    ]
+    then = [{name: each[name] for name in now[0]} for each in (evidence, *evidence.get("others", []))]
+    bars = _other_bars(then, now)
+    if bars is not None:
+        return bars
+    packages_then = [each["standing"] for each in (evidence, *evidence.get("others", []))]
+    standing = [msgspec.convert(package, proofs.Incumbent | None) for package in packages_then]
+    return proofs.ruling_of(await proofs.decide(context, job, ground, Ledger(**evidence["ledger"]), standing))
 
 
-async def _hold(context: Context, job: Job, task: VerdictTask, row: VerdictRow) -> Ruling:
+async def _hold(context: Context, job: Job, task: VerdictTask, row: VerdictRow) -> Ruling | Comparison:
     async def look(data: Prepared) -> None:
         """The verdict's own look was counted when it was made."""
 
+    until_ms = row.evidence["until_ms"]
+    data = await prepared(context, job, task.window, until_ms=until_ms)
+    bars = _other_bars([{"data_hash": row.evidence["data_hash"]}], [{"data_hash": data.snapshot}])
+    if bars is not None:
+        return bars
     bounds = Bounds(
         params=task.params,
         criteria=task.criteria,
-        until_ms=row.evidence["until_ms"],
+        until_ms=until_ms,
         min_bars=row.evidence["min_bars"],
     )
     return await rule_by_criteria(context, job, task, bounds, look)
 
 
-async def _other_bars(context: Context, job: Job, task: VerdictTask, row: VerdictRow) -> Comparison | None:
-    """What differs in the hashes of the bars; None where they are the same."""
-    evidence, differences = row.evidence, []
-    cuts: list[tuple[str, str, int | None]] = [("data_hash", "prepared", evidence["until_ms"])]
-    if task.optimization_id is not None:
-        cuts = [("in_sample_hash", "in_sample", None), ("data_hash", "whole", evidence["until_ms"])]
-    for name, slot, until_ms in cuts:
-        data = await prepared(context, job, task.window, until_ms=until_ms, slot=slot)
-        if data.snapshot != evidence[name]:
-            differences.append(((name,), evidence[name], data.snapshot))
-    return Comparison(len(cuts), list(differences)) if differences else None
+def _other_bars(then: list[dict[str, str]], now: list[dict[str, str]]) -> Comparison | None:
+    """What differs in the hashes of the bars of each market; None where they are the same."""
+    n, differences = 0, []
+    for i, (was, found) in enumerate(zip(then, now, strict=True)):
+        n += len(was)
+        at: Path = ("others", i - 1) if i else ()
+        differences += [((*at, name), was[name], found[name]) for name in was if was[name] != found[name]]
+    return Comparison(n, differences) if differences else None
 
 
 def _told(row: VerdictRow, compared: Comparison, changed: list[str]) -> Replayed:

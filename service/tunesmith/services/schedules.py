@@ -167,9 +167,9 @@ async def _run(context: Context, row: ScheduleRow) -> None:
     then = iso(next_run(row.every, row.cron, _now_ms(), milliseconds(row.next_at)))
     search = msgspec.convert(row.search, StartOptimization)
     try:
-        if search.symbol is not None:
-            newest = msgspec.structs.replace(search, end_date=now())
-            await context.upstream.provide(newest, search.symbol)
+        newest = msgspec.structs.replace(search, end_date=now())
+        for symbol in search.symbols or [search.symbol or ""]:
+            await context.upstream.provide(newest, symbol)
         made = await make_search(context, search)
     except TunesmithError as error:
         logger.warning("a scheduled search could not begin", schedule=row.id, code=error.code, reason=error.message)

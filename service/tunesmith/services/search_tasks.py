@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -79,6 +80,8 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
     )
     plan, because = sized(rule, plan, request.method, objective, context.settings.limits.grid_points)
     windows = [await window_of(context, request, symbol) for symbol in _symbols(request)]
+    if request.approve is not None:
+        check_lengths(windows, "/data/approve")
     assignment = assign(row, windows[0])
     return NewSearch(
         task=OptimizationTask(
@@ -94,6 +97,13 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         priority=request.priority,
         chosen_because=because,
     )
+
+
+def check_lengths(windows: Sequence[Window], path: str) -> None:
+    """Raise `Invalid` at `path` for markets that no verdict can be on together: with bars of several lengths."""
+    if len({window.timeframe for window in windows}) > 1:
+        told = ", ".join(f"{window.symbol} {window.timeframe}" for window in windows)
+        raise Invalid(f"a verdict is on bars of one length, and these are {told}", path=path)
 
 
 def sized(
@@ -178,9 +188,6 @@ def _symbols(request: StartOptimization) -> list[str]:
 
 def _refuse(request: StartOptimization, objective: Objective) -> None:
     """Raise `Invalid` for fields that do not go together."""
-    n_symbols = len(_symbols(request))
-    if request.approve is not None and n_symbols > 1:
-        raise Invalid("a verdict is on one symbol; leave out approve, or search on one", path="/data/approve")
     if request.stop is None:
         return
     if request.stop.patience is None and request.stop.target is None and request.stop.time_budget_s is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -10,12 +9,10 @@ import msgspec
 
 from tunesmith import telemetry
 from tunesmith.compute.proof.case import Ledger
-from tunesmith.domain.criteria import merge
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.domain.messages.envelope import Reply
+from tunesmith.domain.messages.packages import Package
 from tunesmith.domain.messages.verdicts import (
-    Apply,
-    ApprovalCriteria,
     ApproveStrategy,
     Check,
     ListVerdicts,
@@ -23,18 +20,20 @@ from tunesmith.domain.messages.verdicts import (
     VerdictList,
     VerdictReply,
 )
-from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.services import audit, ledger, proofs, tasks
 from tunesmith.services.context import Context
-from tunesmith.services.criteria import default_criteria, default_thresholds
+from tunesmith.services.criteria import default_thresholds
 from tunesmith.services.criteria_rulings import Bounds, rule_by_criteria
 from tunesmith.services.evidence import public_evidence
 from tunesmith.services.jobs.payloads import Prepared
 from tunesmith.services.jobs.tasks import Job
-from tunesmith.services.markets import on_newest_holdout
+from tunesmith.services.markets import Window
 from tunesmith.services.once import Change
 from tunesmith.services.packages import Approved, Ruling, compose, publish
+from tunesmith.services.search_tasks import KIND as SEARCH
+from tunesmith.services.search_tasks import OptimizationTask
+from tunesmith.services.verdict_tasks import KIND, VerdictTask, make_task, shared
 from tunesmith.services.work import Assignment
 from tunesmith.storage import holdouts, optimizations, packages, reports, verdicts
 from tunesmith.storage import tasks as task_rows
@@ -42,29 +41,6 @@ from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.tasks import TaskRow
 from tunesmith.storage.verdicts import VerdictRow
-
-KIND = "verdict"
-
-
-class VerdictTask(Assignment, frozen=True, kw_only=True):
-    """The stored request of a verdict. `until_ms`: where the data ended when it was asked for."""
-
-    params: dict[str, bool | int | float | str]
-    criteria: ApprovalCriteria
-    apply: Apply
-    until_ms: int
-    report_id: str
-    optimization_id: str | None
-    thresholds: Thresholds | None = None
-
-    @property
-    def key(self) -> str:
-        """What makes two requests for a verdict the same."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
-
-    def on_holdout(self, boundary_ms: int) -> VerdictTask:
-        """The task with a hold-out that begins at `boundary_ms`."""
-        return msgspec.structs.replace(self, window=msgspec.structs.replace(self.window, boundary_ms=boundary_ms))
 
 
 async def approve(context: Context, request: ApproveStrategy, call: Call) -> Change:
@@ -78,31 +54,32 @@ async def approve(context: Context, request: ApproveStrategy, call: Call) -> Cha
     if report.strategy_id != request.strategy_id:
         raise Invalid(f"that is a result of the strategy {report.strategy_id!r}", path="/data/strategy_id")
     origin = await tasks.load(context, report.task_id)
-    asked = tasks.request_of(origin, Assignment)
-    window = await on_newest_holdout(context, asked.window)
-    task = make_task(
+    asked = tasks.request_of(origin, OptimizationTask if origin.kind == SEARCH else Assignment)
+    task = await make_task(
         context,
-        msgspec.structs.replace(asked, window=window),
+        asked,
         params=report.params,
         report_id=report.id,
         optimization_id=request.optimization_id,
         criteria=request.approval_criteria,
         apply=request.apply,
     )
-    known = await verdicts.with_key(context.database, task.key)
-    if known is not None:
-        return Change(_given(await _finished(context, known)))
+    same = await shared(context.database, task)
+    if same is not None:
+        return Change(_given(await _reply(context, same)))
     await tasks.check_quota(context, call)
     if task.optimization_id is not None:
-        await ledger.check_quota(context, task.window, task.until_ms, call.user)
+        await ledger.check_quota(context, task.windows, task.until_ms, call.user)
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> VerdictReply:
-        row = await tasks.insert(conn, call, tasks.new_id("vd"), KIND, task)
-        stored.append(row)
+        row = await shared(conn, task)
+        if row is None:
+            row = await tasks.insert(conn, call, tasks.new_id("vd"), KIND, task)
+            stored.append(row)
         return _pending(row, task)
 
-    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+    return Change(apply, after=lambda: _start(context, stored))
 
 
 async def await_verdict(context: Context, reply: Reply, call: Call) -> Reply:
@@ -144,33 +121,36 @@ async def run(context: Context, job: Job) -> None:
     A search is proven or refused by statistics; a lone backtest can keep the criteria, which uses the hold-out up.
     """
     task = job.decode(VerdictTask)
-    entry = None
-    if task.optimization_id is not None:
-        limits = task.thresholds or default_thresholds(context.settings)
-        entry = await ledger.enter(context, job, task.window, task.until_ms, limits)
-        task = task.on_holdout(entry.boundary_ms)
-    ruling = await (_by_criteria(context, job, task) if entry is None else _by_proof(context, job, task, entry))
+    by_statistics = task.optimization_id is not None
+    ruling = await (_by_proof if by_statistics else _by_criteria)(context, job, task)
 
     async def apply(conn: Connection) -> dict[str, Any]:
-        package = None
-        if ruling.approved:
-            package = await compose(conn, Approved(task, ruling.data, ruling), task.params, task.apply)
-        await verdicts.create(conn, _row(job, task, ruling, package.package_id if package else None))
-        if package is not None:
+        made: dict[str, Package] = {}
+        together = [window.symbol for window in task.windows]
+        for window, data in zip(task.windows, (ruling.data, *ruling.others), strict=True):
+            if not ruling.approved or (ruling.kept is not None and window.symbol not in ruling.kept):
+                continue
+            of_now = msgspec.structs.replace(window, boundary_ms=ruling.evidence["boundary_ms"])
+            of = Assignment(strategy=task.strategy, window=of_now)
+            made[window.symbol] = await compose(conn, Approved(of, data, ruling, together), task.params, task.apply)
+        await verdicts.create(conn, _row(job, task, ruling, made))
+        for package in made.values():
             await publish(conn, package, verdict_id=job.id, report_id=task.report_id)
-            if ruling.grade == "criteria":
-                await holdouts.record_look(conn, *_look(task, ruling.data), job.row.user, "approval", job.id)
-        await audit.enter_verdict(conn, job.row, ruling.status, package.package_id if package else None, ruling.reason)
+        if made and ruling.grade == "criteria":
+            await holdouts.record_look(conn, *_look(task, ruling.data), job.row.user, "approval", job.id)
+        package_ids: list[str | None] = [package.package_id for package in made.values()] or [None]
+        for package_id in package_ids:
+            await audit.enter_verdict(conn, job.row, ruling.status, package_id, ruling.reason)
         return {
             "verdict": ruling.status,
             "reason": ruling.reason,
-            "package_id": package.package_id if package else None,
+            "package_id": package_ids[0],
         }
 
     if await job.complete(apply):
         telemetry.VERDICTS.labels(ruling.status).inc()
         if ruling.approved:
-            telemetry.PACKAGES.labels("approved").inc()
+            telemetry.PACKAGES.labels("approved").inc(len(ruling.kept or (task.window.symbol,)))
 
 
 async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
@@ -186,57 +166,35 @@ async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
     return await rule_by_criteria(context, job, task, bounds, look)
 
 
-async def _by_proof(context: Context, job: Job, task: VerdictTask, entry: ledger.Entry) -> Ruling:
-    window = task.window
-    standing = await packages.standing(
-        context.database, window.venue, window.symbol, window.timeframe, task.strategy.id
-    )
-    incumbent = None
-    if standing is not None:
-        incumbent = proofs.Incumbent(
-            package_id=standing.id, params=standing.doc["params"], approved_at=standing.created_at
+async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
+    limits = task.thresholds or default_thresholds(context.settings)
+    while True:
+        request = proofs.Request(
+            optimization_id=task.optimization_id or "",
+            strategy=task.strategy,
+            windows=task.windows,
+            params=dict(task.params),
+            criteria=task.criteria,
+            thresholds=limits,
+            until_ms=task.until_ms,
+            seed=proofs.seed_of(job.id),
         )
-    request = proofs.Request(
-        optimization_id=task.optimization_id or "",
-        assignment=task,
-        params=dict(task.params),
-        criteria=task.criteria,
-        thresholds=task.thresholds or default_thresholds(context.settings),
-        until_ms=task.until_ms,
-        ledger=Ledger(entry.look, entry.burnt),
-        incumbent=incumbent,
-        seed=proofs.seed_of(job.id),
-    )
-    return proofs.ruling_of(request, await proofs.decide(context, job, request))
+        ground = await proofs.lay(context, job, request)
+        asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms, thresholds=limits, sound=ground.sound)
+        entry = await ledger.enter(context, job, asked)
+        if entry.boundary_ms == request.boundary_ms:
+            break
+        task = task.on_holdout(entry.boundary_ms)
+    standing = [await _incumbent(context, task, window) for window in task.windows]
+    decided = await proofs.decide(context, job, ground, Ledger(entry.look, entry.burnt), standing)
+    return proofs.ruling_of(decided)
 
 
-def make_task(
-    context: Context,
-    assignment: Assignment,
-    *,
-    params: Mapping[str, Any],
-    report_id: str,
-    optimization_id: str | None,
-    criteria: ApprovalCriteria | None,
-    apply: Apply = "new_trades",
-) -> VerdictTask:
-    """The task of a verdict on one set of parameters, with the settings' criteria where the request is silent.
-
-    Our engine evaluates, whichever has searched: vectorbt confirms the orders in any case.
-    """
-    window = msgspec.structs.replace(assignment.window, engine="tunesmith")
-    until = context.market.find(window.symbol, window.timeframe, window.venue).end_ms
-    return VerdictTask(
-        strategy=assignment.strategy,
-        window=window,
-        params=dict(params),
-        criteria=merge(criteria, default_criteria(context.settings)),
-        apply=apply,
-        until_ms=until,
-        report_id=report_id,
-        optimization_id=optimization_id,
-        thresholds=default_thresholds(context.settings) if optimization_id is not None else None,
-    )
+async def _incumbent(context: Context, task: VerdictTask, window: Window) -> proofs.Incumbent | None:
+    row = await packages.standing(context.database, window.venue, window.symbol, window.timeframe, task.strategy.id)
+    if row is None:
+        return None
+    return proofs.Incumbent(package_id=row.id, params=row.doc["params"], approved_at=row.created_at)
 
 
 async def _report_of(context: Context, request: ApproveStrategy) -> tuple[str, str]:
@@ -271,21 +229,14 @@ async def _record_look(job: Job, task: VerdictTask, data: Prepared) -> None:
     await job.save({**job.state, "looked": True}, look)
 
 
-async def insert_follow_up(conn: Connection, parent: TaskRow, task: VerdictTask) -> TaskRow:
-    """Store the verdict that a search goes on to, for the user who asked for the search."""
-    return await task_rows.create(
-        conn,
-        task_id=tasks.new_id("vd"),
-        kind=KIND,
-        user=parent.user,
-        client=parent.client,
-        priority=parent.priority,
-        request=msgspec.json.encode(task).decode(),
-    )
+def _start(context: Context, stored: list[TaskRow]) -> None:
+    for row in stored:
+        context.tasks.start(row)
 
 
-def _row(job: Job, task: VerdictTask, ruling: Ruling, package_id: str | None) -> VerdictRow:
+def _row(job: Job, task: VerdictTask, ruling: Ruling, made: Mapping[str, Package]) -> VerdictRow:
     window = task.window
+    package_ids = {symbol: package.package_id for symbol, package in made.items()}
     return VerdictRow(
         id=job.id,
         user=job.row.user,
@@ -300,9 +251,13 @@ def _row(job: Job, task: VerdictTask, ruling: Ruling, package_id: str | None) ->
         reason=ruling.reason,
         checks=[msgspec.to_builtins(check) for check in ruling.shown],
         evidence=evidence_of(task, ruling),
-        package_id=package_id,
+        package_id=package_ids.get(window.symbol),
         request_key=job.decode(VerdictTask).key,
         created_at=now(),
+        others=[
+            {"venue": other.venue, "symbol": other.symbol, "package_id": package_ids.get(other.symbol)}
+            for other in task.others
+        ],
     )
 
 
@@ -350,7 +305,8 @@ async def _reply(context: Context, row: TaskRow) -> VerdictReply:
 
 
 async def _finished(context: Context, row: VerdictRow) -> VerdictReply:
-    package = await packages.get(context.database, row.package_id) if row.package_id else None
+    made = [await packages.get(context.database, package_id) for package_id in row.package_ids]
+    documents = [package.doc for package in made if package is not None]
     return VerdictReply(
         verdict_id=row.id,
         status="completed",
@@ -360,7 +316,8 @@ async def _finished(context: Context, row: VerdictRow) -> VerdictReply:
         reason=row.reason,
         grade=row.grade,
         checks=[msgspec.convert(check, Check) for check in row.checks],
-        parameter_package=package.doc if package else None,
+        parameter_package=documents[0] if documents else None,
+        parameter_packages=documents,
         strategy_id=row.strategy_id,
         optimization_id=row.optimization_id,
         report_id=row.report_id,

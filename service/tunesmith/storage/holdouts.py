@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+from pathlib import Path
 from typing import ClassVar
 
 from tunesmith.errors import Internal
@@ -42,6 +45,18 @@ async def boundary(source: Source, venue: str, symbol: str) -> int | None:
     """The instant at which the hold-out begins, UTC milliseconds; None before it was set."""
     row = await source.fetch_one("SELECT boundary_ms FROM holdouts WHERE venue = ? AND symbol = ?", (venue, symbol))
     return None if row is None else int(row[0])
+
+
+def stored_boundaries(database: Path) -> dict[tuple[str, str], int]:
+    """Every boundary in the database at that path, by venue and symbol, whoever has it open; none where none is."""
+    if not database.exists():
+        return {}
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as conn:
+            rows = conn.execute("SELECT venue, symbol, boundary_ms FROM holdouts").fetchall()
+    except sqlite3.Error:
+        return {}
+    return {(venue, symbol): edge for venue, symbol, edge in rows}
 
 
 async def set_boundary(conn: Connection, venue: str, symbol: str, boundary_ms: int) -> int:

@@ -136,6 +136,12 @@ async def get(source: Source, task_id: str) -> TaskRow | None:
     return await select_one(source, TaskRow, "WHERE id = ?", (task_id,))
 
 
+async def unfinished_with(source: Source, kind: str, request: str) -> TaskRow | None:
+    """The oldest unfinished task of a kind with exactly this request, whoever asked, or None."""
+    tail = f"WHERE {_UNFINISHED} AND kind = ? AND request = ? ORDER BY rowid"
+    return await select_one(source, TaskRow, tail, (kind, request))
+
+
 async def end_of(source: Source, task_id: str) -> tuple[str, TaskStatus] | None:
     """What tells this end of a task from any other that it has, and its status; None for one that has not ended."""
     sql = f"SELECT completed_at, attempts, status FROM tasks WHERE id = ? AND NOT {_UNFINISHED}"  # noqa: S608

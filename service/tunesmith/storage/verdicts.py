@@ -9,9 +9,14 @@ from tunesmith.domain.messages.verdicts import VerdictStatus
 from tunesmith.storage.connections import Connection, Source
 from tunesmith.storage.rows import Page, Row, insert, page, select_one
 
+_ON_SYMBOL = "? IN (SELECT verdicts.symbol UNION ALL SELECT value ->> 'symbol' FROM json_each(verdicts.others))"
+
 
 class VerdictRow(Row, frozen=True, kw_only=True):
-    """One decision: approved, paper_only, rejected or insufficient_data, with its checks and evidence."""
+    """One decision: approved, paper_only, rejected or insufficient_data, with its checks and evidence.
+
+    `others` are the further symbols of one on several together: venue, symbol and package_id of each.
+    """
 
     table: ClassVar[str] = "verdicts"
 
@@ -31,6 +36,13 @@ class VerdictRow(Row, frozen=True, kw_only=True):
     package_id: str | None
     request_key: str | None = None
     created_at: str
+    others: list[dict[str, str | None]] = []
+
+    @property
+    def package_ids(self) -> list[str]:
+        """The packages that it made, in the order of its symbols."""
+        made = [self.package_id, *(other["package_id"] for other in self.others)]
+        return [package_id for package_id in made if package_id is not None]
 
 
 async def create(conn: Connection, verdict: VerdictRow) -> None:
@@ -58,5 +70,5 @@ async def listing(
     offset: int = 0,
 ) -> Page:
     """`VerdictRow`s, newest first."""
-    filters = {"symbol": symbol, "strategy_id": strategy_id, "venue": venue}
+    filters = {_ON_SYMBOL: symbol, "strategy_id": strategy_id, "venue": venue}
     return await page(source, VerdictRow, filters, order="created_at DESC, rowid DESC", limit=limit, offset=offset)

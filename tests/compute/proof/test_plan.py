@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -231,3 +233,26 @@ def test_what_is_looser_is_named() -> None:
     assert looser(Thresholds(), Thresholds()) == []
     asked = Thresholds(combined=0.01, n_permutations=99, search=0.01)
     assert looser(asked, Thresholds()) == ["combined", "n_permutations"]
+
+
+def test_of_several_symbols_each_is_asked_alone_and_only_those_that_hold_are_kept() -> None:
+    each = {"A": {"timing_sharpe": 1.5}, "B": {"timing_sharpe": 0.7}, "C": {"timing_sharpe": None}}
+    three = replace(CASE, symbols=["A", "B", "C"])
+
+    def told(inside: list[float], outside: list[float]) -> dict[str, Any]:
+        p = [{s: {"p": value} for s, value in zip("ABC", values, strict=True)} for values in (inside, outside)]
+        return {
+            "symbols": each,
+            "holdout_symbols": each,
+            "permutations": {**ANSWERS["permutations"], "apart": p[0]},
+            "holdout_permutations": {**ANSWERS["holdout_permutations"], "apart": p[1]},
+        }
+
+    proof, asked = judge(three, **told([0.05, 0.06, 0.01], [0.20, 0.01, 0.21]))
+    assert proof.approved
+    assert proof.seen.evidence["kept"] == ["A"]
+    assert works(asked)[4:8] == ["symbols", "permutations", "holdout", "holdout_symbols"]
+    assert asked[5].apart == {"A": 1.5, "B": 0.7, "C": -math.inf}
+    proof, _ = judge(three, **told([0.06, 0.06, 0.06], [0.01, 0.01, 0.01]))
+    assert proof.status == "rejected"
+    assert public_reason(proof) == "the symbols pass together, but none of them holds without the others"

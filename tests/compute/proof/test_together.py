@@ -117,7 +117,7 @@ def test_the_search_on_markets_permuted_together_is_the_obvious_loop(aggregate: 
     again = work.search_again(subject, seed=SEED, start=2, stop=5)
     for index, value in zip(range(2, 5), again, strict=True):
         shuffled = [moved(bars, of) for bars, of in zip(each, sources(each, index), strict=True)]
-        best, chosen = -math.inf, None
+        best, chosen = -math.inf, np.empty(0)
         for fast in (2.0, 7.0, 12.0):
             for slow in (20.0, 40.0):
                 point = np.array([fast, slow])
@@ -125,6 +125,11 @@ def test_the_search_on_markets_permuted_together_is_the_obvious_loop(aggregate: 
                 if one_number(shuffled, point, "n_trades", aggregate) >= 10 and score > best + 1e-12:
                     best, chosen = score, point
         assert value == pytest.approx(one_number(shuffled, chosen, "timing_sharpe", aggregate), rel=1e-9)
+        told = work.draw_searches(subject, seed=SEED, start=index, stop=index + 1)
+        assert list(told) == [work.TOGETHER, "A", "B", "C"]
+        for market, bars in zip(subject.markets, shuffled, strict=True):
+            alone = evaluate_points(RULE, bars, chosen[np.newaxis], EXECUTION, metrics=["timing_sharpe"])
+            assert told[market.symbol] == pytest.approx(alone["timing_sharpe"].tolist(), rel=1e-9)
     parts = [work.search_again(subject, seed=SEED, start=i, stop=i + 1)[0] for i in (4, 2, 3)]
     assert again == [parts[1], parts[2], parts[0]]
 

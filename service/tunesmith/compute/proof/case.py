@@ -29,12 +29,16 @@ Work = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Work that the plan wants next. Of a permutation test: its draws, when it may stop, and the real statistic."""
+    """Work that the plan wants next. Of a permutation test: its draws, when it may stop, and the real statistic.
+
+    `apart`: of several markets the real statistic of each by its symbol, which gets a p-value of its own.
+    """
 
     work: Work
     n_draws: int = 0
     stop_at: int = 0
     real: float = math.nan
+    apart: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tunesmith.compute.judgement import criteria_checks, say
 from tunesmith.compute.proof.case import Ask, Case, Metrics, Seen
@@ -89,19 +89,6 @@ def timing(case: Case, seen: Seen) -> Answers:
     return made
 
 
-def symbols(case: Case, seen: Seen) -> Answers:
-    """Step 3, of a search over several markets: none of them is carried by the others."""
-    if len(case.symbols) < 2:
-        return []
-    found = seen.evidence["symbols"] = yield Ask("symbols")
-    ratios = {symbol: _number(found[symbol].get("timing_sharpe")) for symbol in case.symbols}
-    worst = min(case.symbols, key=lambda symbol: ratios[symbol])
-    value, passed = found[worst].get("timing_sharpe"), ratios[worst] > 0.0
-    reason = f"the least timing Sharpe ratio of the {len(ratios)} symbols is {_text(value)}, of {worst}"
-    asks = "on each symbol better than the same exposure at random"
-    return [_check("each_symbol", "in_sample", asks, value, 0.0, passed, reason)]
-
-
 def costs(case: Case, seen: Seen) -> Answers:
     """Step 3: both stay above zero at higher costs."""
     factor = case.thresholds.cost_factor
@@ -145,7 +132,8 @@ def permutations(case: Case, seen: Seen) -> Answers:
     """Step 5: the same search on permuted markets; how often it finds something as good there."""
     limits = case.thresholds.of_look(case.ledger.look) or case.thresholds
     real = _number(seen.metrics["in_sample"].get("timing_sharpe"))
-    found = yield Ask("permutations", limits.n_permutations, limits.stop_at, real)
+    each = yield from _each(case, seen, "symbols")
+    found = yield Ask("permutations", limits.n_permutations, limits.stop_at, real, each)
     p = seen.p["search"] = found["p"]
     seen.evidence["permutations"] = found
     reason = (
@@ -182,7 +170,8 @@ def holdout(case: Case, seen: Seen) -> Answers:
     if not all(check.passed for check in made):
         return made
     real = _number(found.get("timing_sharpe"))
-    drawn = yield Ask("holdout_permutations", limits.n_holdout_permutations, real=real)
+    each = yield from _each(case, seen, "holdout_symbols")
+    drawn = yield Ask("holdout_permutations", limits.n_holdout_permutations, real=real, apart=each)
     p = seen.p["holdout"] = drawn["p"]
     seen.evidence["holdout_permutations"] = drawn
     reason = (
@@ -203,6 +192,27 @@ def both(case: Case, seen: Seen) -> Answers:
         seen.paper.append(reason)
     asks = "search and hold-out together better than chance"
     return [_check("combined", "all", asks, p, limits.combined, p <= limits.paper_combined, reason)]
+
+
+def apart(case: Case, seen: Seen) -> Answers:
+    """Of several symbols those that also hold alone: the others are carried, and a package for them would be luck's.
+
+    Beside markets with an edge one without passes both limits as seldom as steps 5 and 6 let any through.
+    """
+    if len(case.symbols) < 2:
+        return []
+    yield from ()
+    limits = case.thresholds
+    inside, outside = seen.evidence["permutations"]["apart"], seen.evidence["holdout_permutations"]["apart"]
+    kept = [s for s in case.symbols if inside[s]["p"] <= limits.search and outside[s]["p"] <= limits.holdout]
+    told = "; ".join(f"{s} p = {inside[s]['p']:.3g} and {outside[s]['p']:.3g}" for s in case.symbols)
+    reason = (
+        f"search and hold-out of each alone: {told}; limits {limits.search:g} and {limits.holdout:g}; "
+        f"{', '.join(kept) or 'none'} of {len(case.symbols)} hold"
+    )
+    seen.evidence["kept"] = kept
+    n = float(len(kept))
+    return [_check("apart", "all", "at least one symbol that holds without the others", n, 1.0, bool(kept), reason)]
 
 
 def incumbent(case: Case, seen: Seen) -> Answers:
@@ -231,13 +241,13 @@ CHECKS: tuple[Step, ...] = (
     Step("data", "enough sound bars, a hold-out that is unseen, draws left", "none", data),
     Step("criteria", "the bounds that the user set, in sample", "one backtest", criteria),
     Step("timing", "it earns, and more than the same exposure at random", "none", timing),
-    Step("symbols", "of several symbols none is carried by the others", "a backtest on each", symbols),
     Step("costs", "it still earns at twice the costs", "one backtest", costs),
     Step("neighbours", "parameters beside the winner's earn too", "a few backtests", neighbours),
     Step("reality_check", "the best trial against a bootstrap of all", "the search once more", reality_check),
     Step("permutations", "the same search on permuted markets", "up to 399 searches", permutations),
     Step("holdout", "bars that no search saw, and permuted versions of them", "500 backtests", holdout),
     Step("combined", "search and hold-out together, with every look counted", "none", both),
+    Step("apart", "of several symbols those that hold alone", "none", apart),
     Step("incumbent", "better than the package in force", "two backtests", incumbent),
     Step("replay", "vectorbt computes the same numbers", "a replay", replay),
 )
@@ -248,6 +258,14 @@ def _count(name: str, n: int, least: int, where: str, power: str) -> Check:
     reason = f"{n:,} bars are {where}, at least {least:,} are needed"
     asks = f"at least {least:,} bars {where}"
     return _check(name, "data", asks, float(n), float(least), n >= least, reason if n >= least else reason + power)
+
+
+def _each(case: Case, seen: Seen, work: Literal["symbols", "holdout_symbols"]) -> Generator[Ask, Any, dict[str, float]]:
+    """Of several symbols the timing Sharpe ratio of each alone."""
+    if len(case.symbols) < 2:
+        return {}
+    found = seen.evidence[work] = yield Ask(work)
+    return {symbol: _number(found[symbol].get("timing_sharpe")) for symbol in case.symbols}
 
 
 def _above_zero(name: str, found: Metrics, metric: str, asks: str, segment: str = "in_sample") -> Check:

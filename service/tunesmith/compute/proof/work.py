@@ -29,6 +29,13 @@ from tunesmith.domain.trading import Costs
 from tunesmith.errors import Internal
 
 Point = NDArray[np.float64]
+Metrics = Mapping[str, NDArray[np.float64]]
+
+TOGETHER = ""
+"""The column of draws that decides: the one number of all markets."""
+
+Draws = dict[str, list[float]]
+"""Statistics of permuted markets in their order: in the column `TOGETHER`, and of several markets in one by symbol."""
 
 STATISTIC = "timing_sharpe"
 _TILE = 20_000
@@ -115,7 +122,12 @@ def blocks_of(subject: Subject, points: Point, n_blocks: int) -> Iterator[BlockS
 
 
 def search_again(subject: Subject, *, seed: int, start: int, stop: int) -> list[float]:
-    """The statistic of the winner on the permuted markets `start` to `stop` (exclusive); NaN where there is none.
+    """What `draw_searches` finds of all markets together."""
+    return draw_searches(subject, seed=seed, start=start, stop=stop)[TOGETHER]
+
+
+def draw_searches(subject: Subject, *, seed: int, start: int, stop: int) -> Draws:
+    """The statistics of the winner on the permuted markets `start` to `stop` (exclusive); NaN where there is none.
 
     The same search, budget, rules and ties; one that time ended makes the number of trials that it made.
     """
@@ -126,23 +138,25 @@ def search_again(subject: Subject, *, seed: int, start: int, stop: int) -> list[
         search = Search(subject.rule, subject.plan) if once.learns else once
         outcome = run_whole(search, shuffled.markets, rules=subject.stop, frozen_at=subject.frozen_at)
         if outcome.best is None:
-            found.append(math.nan)
+            found.append(dict.fromkeys(_columns(subject), math.nan))
         else:
-            winner = outcome.found.points[outcome.best]
-            found.append(float(_statistics(shuffled, winner[np.newaxis])[0]))
-    return found
+            found.append(_drawn(replace(shuffled, point=outcome.found.points[outcome.best])))
+    return _stacked(subject, found)
 
 
 def holdout_again(subject: Subject, *, seed: int, start: int, stop: int) -> list[float]:
-    """The statistic on the permuted hold-outs `start` to `stop`, with the parameters as they are.
+    """What `draw_holdouts` finds of all markets together."""
+    return draw_holdouts(subject, seed=seed, start=start, stop=stop)[TOGETHER]
 
-    Bars before the hold-out, where the market's `first` is, stay where they are.
+
+def draw_holdouts(subject: Subject, *, seed: int, start: int, stop: int) -> Draws:
+    """The statistics on the permuted hold-outs `start` to `stop`, with the parameters as they are.
+
+    Bars before the hold-out, where each market's `first` is, stay where they are.
     """
-    found = []
-    for index in range(start, stop):
-        shuffled = _shuffled(subject, seed, index, [market.first for market in subject.markets])
-        found.append(float(_statistics(shuffled, subject.point[np.newaxis])[0]))
-    return found
+    starts = [market.first for market in subject.markets]
+    found = [_drawn(_shuffled(subject, seed, index, starts)) for index in range(start, stop)]
+    return _stacked(subject, found)
 
 
 def statistic_of(subject: Subject) -> float:
@@ -161,6 +175,22 @@ def faults_of(bars: Bars, first: int) -> list[str]:
     if around_the_clock and n_gaps:
         return [f"{n_gaps} gaps of more than {_SHORT_GAP} bars in a market that trades around the clock: fill them"]
     return []
+
+
+def _columns(subject: Subject) -> list[str]:
+    return [TOGETHER, *(market.symbol for market in subject.markets if subject.others)]
+
+
+def _drawn(subject: Subject) -> dict[str, float]:
+    """The statistic of one draw, and of several markets that of each."""
+    each = _by_symbol(subject, subject.point[np.newaxis], (STATISTIC,))
+    together = _as_one(subject, each)[STATISTIC]
+    apart = {symbol: float(metrics[STATISTIC][0]) for symbol, metrics in each.items()} if subject.others else {}
+    return {TOGETHER: float(together[0]), **apart}
+
+
+def _stacked(subject: Subject, drawn: Sequence[Mapping[str, float]]) -> Draws:
+    return {symbol: [each[symbol] for each in drawn] for symbol in _columns(subject)}
 
 
 def _shuffled(subject: Subject, seed: int, index: int, starts: Sequence[int]) -> Subject:
@@ -200,14 +230,21 @@ def _evaluated(subject: Subject, names: tuple[str, ...]) -> dict[str, float]:
     return {name: float(values[0]) for name, values in found.items()}
 
 
-def _on_all(subject: Subject, points: Point, names: tuple[str, ...]) -> Mapping[str, NDArray[np.float64]]:
+def _on_all(subject: Subject, points: Point, names: tuple[str, ...]) -> Metrics:
     """Metrics of `points` float64[n, p], float64[n] each; of several markets one number, as the search makes it."""
-    each = {
+    return _as_one(subject, _by_symbol(subject, points, names))
+
+
+def _by_symbol(subject: Subject, points: Point, names: tuple[str, ...]) -> dict[str, Metrics]:
+    return {
         market.symbol: evaluate_points(
             subject.rule, market.bars, points, market.execution, start=market.first, metrics=names
         )
         for market in subject.markets
     }
+
+
+def _as_one(subject: Subject, each: Mapping[str, Metrics]) -> Metrics:
     return aggregate(each, subject.plan.aggregate) if len(each) > 1 else next(iter(each.values()))
 
 

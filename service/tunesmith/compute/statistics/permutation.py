@@ -117,6 +117,12 @@ class Sequential:
         return Tally(self._n, self._n_reached, p, stopped or self._n >= self.n_draws)
 
 
+def p_value(real: float, drawn: Sequence[float]) -> dict[str, float | int]:
+    """How many of `drawn` reach the real statistic, and p = (1 + reached) / (n + 1); NaN reaches nothing."""
+    n_reached = sum(value >= real - TIE for value in drawn)
+    return {"p": (1 + n_reached) / (len(drawn) + 1), "n_reached": n_reached}
+
+
 def combined(p_search: float, p_holdout: float, weight: float = 0.7) -> float:
     """Stouffer's p-value of two independent ones, z = √w · z₁ + √(1 - w) · z₂."""
     normal = NormalDist()

@@ -14,7 +14,11 @@ Outcome = Literal["applied", "refused"]
 
 
 class Package(Reply, frozen=True, kw_only=True):
-    """A parameter package. `package_id` is the sha256 of the canonical JSON (RFC 8785) of all other fields."""
+    """A parameter package. `package_id` is the sha256 of the canonical JSON (RFC 8785) of all other fields.
+
+    `decided_with` are the other symbols that its verdict was about: the same parameters were decided on for all of them
+    together.
+    """
 
     package_id: str
     grade: Grade
@@ -36,6 +40,7 @@ class Package(Reply, frozen=True, kw_only=True):
     supersedes: str | None
     apply: Apply
     created_at: str
+    decided_with: list[str] = []
 
 
 class LatestPackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -52,7 +52,9 @@ class Check(Reply, frozen=True, kw_only=True):
 class VerdictReply(Reply, frozen=True, kw_only=True):
     """`status` is the task's, `verdict` the decision when it is there.
 
-    `verdict.get` brings the `evidence` too: before an approval without anything of the hold-out but pass or fail.
+    `verdict.get` brings the `evidence` too: before an approval without anything of the hold-out but pass or fail. An
+    approval of a search over several symbols makes a package for each that holds without the others, all of them in
+    `parameter_packages`; `parameter_package` is the first.
     """
 
     verdict_id: str
@@ -64,6 +66,7 @@ class VerdictReply(Reply, frozen=True, kw_only=True):
     grade: Grade | None = None
     checks: list[Check] = []
     parameter_package: dict[str, Any] | None = None
+    parameter_packages: list[dict[str, Any]] = []
     strategy_id: str | None = None
     optimization_id: str | None = None
     report_id: str | None = None

@@ -20,7 +20,7 @@ from tunesmith.compute import replay
 from tunesmith.compute.evaluate import Execution, evaluate_points
 from tunesmith.compute.judgement import Ask
 from tunesmith.compute.library import answer_ask, report_point
-from tunesmith.compute.proof.work import Subject
+from tunesmith.compute.proof.work import Draws, Subject
 from tunesmith.compute.rules.generated import is_compiled, n_loaded
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search import Market as SearchedMarket
@@ -123,7 +123,7 @@ def prove(payload: Prove) -> Any:
     return prove_in_sample(payload, _subject)
 
 
-def permute(payload: Permute) -> list[float]:
+def permute(payload: Permute) -> Draws:
     """The search again on permuted markets."""
     return permute_search(payload, _subject)
 
@@ -246,7 +246,11 @@ def _bind(spec: SearchSpec) -> tuple[BoundSearch, list[SearchedMarket]]:
 def _subject(ref: SubjectRef) -> Subject:
     rule, bars = _load(ref.work)
     market = SearchedMarket(ref.symbol, bars, _execution(ref.work), ref.work.first)
-    return Subject(rule, ref.plan, point_of(ref, rule), market, ref.stop, ref.frozen_at)
+    others = tuple(
+        SearchedMarket(other.symbol, _load(other.work)[1], _execution(other.work), other.work.first)
+        for other in ref.others
+    )
+    return Subject(rule, ref.plan, point_of(ref, rule), market, ref.stop, ref.frozen_at, others)
 
 
 def _execution(work: Work) -> Execution:

@@ -160,6 +160,13 @@ class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
     sees_holdout: bool = False
 
 
+class OtherMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """A further market of a search."""
+
+    symbol: str
+    work: Work
+
+
 class SubjectRef(msgspec.Struct, frozen=True, kw_only=True):
     """A search's winner as it travels to a worker, on the bars of `work`; see `compute.proof.work.Subject`."""
 
@@ -169,6 +176,7 @@ class SubjectRef(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Scalar]
     stop: StopRules | None = None
     frozen_at: int | None = None
+    others: list[OtherMarket] = []
 
 
 class Prove(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,11 +199,19 @@ class Permute(msgspec.Struct, frozen=True, kw_only=True):
     stop: int
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """One `Ask` of a decision that looks at the hold-out, where the first bar of the subject's work lies.
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of the package in force for a market, and when it was approved, UTC milliseconds."""
 
-    `first` is the first bar of the in-sample part. `incumbent` are the parameters of the package in force, approved at
-    `since_ms`; with fewer than `min_bars` bars since then the whole hold-out compares.
+    params: dict[str, Scalar]
+    since_ms: int
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """One `Ask` of a decision that looks at the hold-out, where the first bar of each market's work lies.
+
+    Of each market, in the subject's order: `first`, the first bar of its in-sample part, `in_sample_end_ms`, and
+    `standing`, None where no package is in force. With fewer than `min_bars` bars since a package's approval the whole
+    hold-out compares.
     """
 
     subject: SubjectRef
@@ -203,11 +219,10 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     start: int = 0
     stop: int = 0
-    first: int = 0
+    first: list[int] = []
     boundary_ms: int = 0
-    in_sample_end_ms: int = 0
-    incumbent: dict[str, Scalar] = {}
-    since_ms: int = 0
+    in_sample_end_ms: list[int] = []
+    standing: list[Standing | None] = []
     min_bars: int = 0
 
 
