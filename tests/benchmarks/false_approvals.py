@@ -1,11 +1,13 @@
 """How often the decision approves where there is no edge, and how often where there is one.
 
-PYTHONPATH=tests python -m benchmarks.false_approvals [--markets N] [--edges N] [--guards N] [--looks N]
-    [--state FOLDER] [--seed N]
+PYTHONPATH=tests python -m benchmarks.false_approvals [--markets N] [--edges N] [--curve N] [--guards N]
+    [--looks N] [--state FOLDER] [--seed N]
 
     --markets  N markets without an edge of fourteen kinds, each searched (grids of about 1,000 sets) and decided on:
                approvals with their exact 95 % bound, by kind, and at which check the others were refused
-    --edges    N markets of each planted edge: the share approved, beside the power of one rule fixed beforehand
+    --edges    N markets of each planted edge: the share approved, beside the power of one rule fixed beforehand, and
+               beside the true Sharpe ratio (timing, of 252 bars) of the best rule of the grid and of those chosen
+    --curve    the same for weaker edges: the lower part of the power curve
     --guards   what other gates would have let through, each alone: see `benchmarks.bare_guards`
     --looks    asking again and again, dying edges, rising walks, a genetic search: see `benchmarks.looks`
 
@@ -27,25 +29,30 @@ import numpy as np
 from scipy.stats import beta, binom
 
 from benchmarks import bare_guards, looks
-from benchmarks.made_markets import EDGES, FAMILIES, LENGTHS, NOISE
+from benchmarks.made_markets import EDGES, FAMILIES, LENGTHS, NOISE, WEAKER, Edge
 from benchmarks.marathon import Row, run, stream
+from tunesmith.compute.evaluate import evaluate_points
 from tunesmith.compute.proof.case import Proof
 from tunesmith.compute.proof.local import prove_study
 from tunesmith.compute.statistics.permutation import TIE, draw_order, permuted
 from tunesmith.compute.study import Study
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, bounds, keeps
 from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.domain.space import encode_points
 
 RATE = 0.01
 LEAST_POWER = 0.55
 N_BARS = 2000
 N_PROOF = 2000
+N_LONG = 20_000
+N_LONGS = 4
+YEAR = 252
 SINGLE: dict[str, dict[str, float]] = {
-    "drift regimes": {"fast": 10, "slow": 40},
-    "reverting, half-life 8": {"period": 30, "width": 1.5, "stop": 0.2},
-    "reverting, half-life 4": {"period": 6, "oversold": 30, "exit_level": 55, "stop": 0.2, "longest": 0},
+    "moving averages": {"fast": 10, "slow": 40},
+    "Bollinger": {"period": 30, "width": 1.5, "stop": 0.2},
+    "RSI": {"period": 6, "oversold": 30, "exit_level": 55, "stop": 0.2},
 }
-"""What somebody who knows the kind of edge would have written down beforehand."""
+"""What somebody who knows the kind of edge would have written down beforehand, by family."""
 
 
 def told(study: Study, proof: Proof) -> Row:
@@ -80,19 +87,39 @@ def one_market(seed: int, i: int) -> Row:
 def one_edge(seed: int, i: int) -> Row:
     """A market with a planted edge, and the p-value of the one rule on all of its bars."""
     rng = stream(seed, 1, i)
-    kind = list(EDGES)[i % len(EDGES)]
-    family = FAMILIES[EDGES[kind][0]]
-    study = family.search(EDGES[kind][1](rng, N_BARS), "both")
+    return _edge(EDGES, i, rng)
+
+
+def one_weaker(seed: int, i: int) -> Row:
+    """The same for an edge of `WEAKER`."""
+    return _edge(WEAKER, i, stream(seed, 8, i))
+
+
+def _edge(edges: dict[str, Edge], i: int, rng: np.random.Generator) -> Row:
+    kind = list(edges)[i % len(edges)]
+    edge = edges[kind]
+    study = FAMILIES[edge.family].search(edge.make(rng, N_BARS), edge.direction)
+    alone = single_rule(study, SINGLE[edge.family], seed=int(rng.integers(2**48)))
+    row: Row = {"kind": kind, "single": alone}
+    if study.best_index is None:
+        return {**row, "status": "rejected", "failed": "no eligible trial", "p": {}, "keeps_criteria": False}
     proof = prove_study(study, ApprovalCriteria(), seed=int(rng.integers(2**48)))
-    alone = single_rule(study, SINGLE[kind], seed=int(rng.integers(2**48)))
-    return {"kind": kind, **told(study, proof), "single": alone}
+    return {**row, **told(study, proof), "point": study.points[study.best_index].tolist()}
+
+
+def true_sharpes(edge: Edge) -> dict[tuple[float, ...], float]:
+    """The timing Sharpe ratio a year of 252 bars of every set of the grid, on long records of the edge."""
+    found: list[np.ndarray] = []
+    for i in range(N_LONGS):
+        bars = edge.make(stream(0, 9, i), N_LONG)
+        study = FAMILIES[edge.family].search(bars.slice(0, N_BARS), edge.direction)
+        own = evaluate_points(study.strategy, bars, study.points, study.execution, metrics=("timing_sharpe",))
+        found.append(own["timing_sharpe"] * np.sqrt(YEAR / bars.bars_per_year))
+    return dict(zip(map(tuple, study.points.tolist()), np.nan_to_num(np.mean(found, axis=0)).tolist(), strict=True))
 
 
 def single_rule(study: Study, params: dict[str, float], seed: int, n_draws: int = 399) -> float:
     """The p-value of one set of parameters on all bars against permuted ones: no search, no hold-out."""
-    from tunesmith.compute.evaluate import evaluate_points
-    from tunesmith.domain.space import encode_points
-
     point = encode_points(study.strategy.parameters, params)
 
     def statistic(bars: Any) -> float:
@@ -151,40 +178,54 @@ def _line(name: str, rows: list[Row]) -> None:
     )
 
 
-def show_edges(rows: list[Row]) -> bool:
+def show_edges(rows: list[Row], edges: dict[str, Edge]) -> bool:
     """Print the power; whether every edge is found often enough."""
-    print(f"\n{'edge':28s}{'markets':>8s}{'approved':>9s}{'or paper':>9s}{'criteria':>9s}{'single rule':>12s}")
+    print(f"\n{'edge':24s}{'markets':>8s}{'best':>6s}{'chosen':>7s}{'approved':>9s}{'95 % interval':>14s}", end="")
+    print(f"{'or paper':>9s}{'criteria':>9s}{'one rule':>9s}   refused at")
     kept = True
-    for kind in EDGES:
+    for kind, edge in edges.items():
         of = [row for row in rows if row["kind"] == kind]
+        n, true = len(of), true_sharpes(edge)
+        chosen = np.mean([true[tuple(row["point"])] for row in of if "point" in row])
         approved = [row for row in of if row["status"] == "approved"]
+        low, high = interval(len(approved), n)
         paper = sum(row["status"] == "paper_only" for row in of) + len(approved)
         with_criteria = sum(row["keeps_criteria"] for row in approved)
         alone = sum(row["single"] <= 0.005 for row in of)
-        n = len(of)
+        refused = Counter(row["failed"] or row["status"] for row in of if row["status"] != "approved")
         print(
-            f"{kind:28s}{n:8d}{len(approved) / n:9.0%}{paper / n:9.0%}{with_criteria / n:9.0%}{alone / n:12.0%}"
-            f"   refused at {dict(Counter(row['failed'] for row in of if row['failed']))}"
+            f"{kind:24s}{n:8d}{max(true.values()):6.2f}{chosen:7.2f}{len(approved) / n:9.0%}"
+            f"{f'{low:.0%} to {high:.0%}':>14s}{paper / n:9.0%}{with_criteria / n:9.0%}{alone / n:9.0%}   "
+            + ", ".join(f"{name} {count}" for name, count in refused.most_common())
         )
         kept &= len(approved) >= LEAST_POWER * n
-    print("criteria: those approved that keep the default criteria too; single rule: p <= .005 of one set, all bars")
+    print("best, chosen: true Sharpe ratio of the grid's best set, and mean of those that the searches chose")
+    print("criteria: approved and keeping the default criteria too; one rule: one set alone, on all bars, p <= .005")
     return kept
+
+
+def interval(found: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact (Clopper-Pearson) two-sided interval of a rate."""
+    rest = (1.0 - confidence) / 2.0
+    return 1.0 - upper_bound(n - found, n, 1.0 - rest), upper_bound(found, n, 1.0 - rest)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("markets", "edges", "guards", "looks"):
+    for name in ("markets", "edges", "curve", "guards", "looks"):
         parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
     parser.add_argument("--state", type=Path)
     parser.add_argument("--seed", type=int)
     given = parser.parse_args()
-    if not (given.markets or given.edges or given.guards or given.looks):
+    if not (given.markets or given.edges or given.curve or given.guards or given.looks):
         given.markets = 300
     kept = True
     if given.markets:
         kept &= show_markets(run("markets", one_market, given.markets, given.state, given.seed))
     if given.edges:
-        kept &= show_edges(run("edges", one_edge, given.edges * len(EDGES), given.state, given.seed))
+        kept &= show_edges(run("edges", one_edge, given.edges * len(EDGES), given.state, given.seed), EDGES)
+    if given.curve:
+        show_edges(run("curve", one_weaker, given.curve * len(WEAKER), given.state, given.seed), WEAKER)
     if given.guards:
         bare_guards.show(run("guards", bare_guards.one, given.guards, given.state, given.seed))
     if given.looks:

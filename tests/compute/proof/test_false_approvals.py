@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import looks
-from benchmarks.false_approvals import most_allowed, upper_bound
+from benchmarks.false_approvals import interval, most_allowed, upper_bound
 from benchmarks.made_markets import EDGES, FAMILIES, regimes, walk
 from tunesmith.compute.proof.case import Ledger, Proof
 from tunesmith.compute.proof.local import prove_study
@@ -16,7 +16,7 @@ from tunesmith.domain.messages.verdicts import ApprovalCriteria
 SMALL = {
     "moving averages": {"fast": [4, 10, 20], "slow": [30, 60, 120]},
     "Bollinger": {"period": [20, 40, 80], "width": [1.0, 1.5, 2.0], "stop": 0.2},
-    "RSI": {"period": [6, 10, 14], "oversold": [30, 36, 42], "exit_level": [50, 58], "stop": 0.2, "longest": 0},
+    "RSI": {"period": [6, 10, 14], "oversold": [30, 36, 42], "exit_level": [50, 58], "stop": 0.2},
 }
 
 
@@ -36,11 +36,13 @@ def test_markets_without_an_edge_are_refused() -> None:
 @pytest.mark.parametrize("kind", EDGES)
 def test_planted_edges_are_found(kind: str) -> None:
     """Drift regimes are stronger here than where the power is measured, as few fit into one hold-out."""
-    family, make = EDGES[kind]
+    edge = EDGES[kind]
     if kind == "drift regimes":
-        statuses = [proof_of(regimes(np.random.default_rng(i), 2000, 0.4, 60.0), family).status for i in range(3)]
+        statuses = [proof_of(regimes(np.random.default_rng(i), 2000, 0.4, 60.0), edge.family).status for i in range(3)]
     else:
-        statuses = [proof_of(make(np.random.default_rng(i), 2000), family).status for i in range(3)]
+        statuses = [
+            proof_of(edge.make(np.random.default_rng(i), 2000), edge.family, edge.direction).status for i in range(3)
+        ]
     assert statuses.count("approved") >= 2, statuses
 
 
@@ -73,3 +75,4 @@ def test_the_exact_bound_is_that_of_the_promise() -> None:
     assert upper_bound(19, 3000) <= 0.01 < upper_bound(21, 3000)
     assert most_allowed(3000) in (19, 20)
     assert most_allowed(300) == 6
+    assert interval(43, 100) == pytest.approx((0.3314, 0.5329), abs=5e-4)
