@@ -28,11 +28,11 @@ class DaemonProcess:
         self.process: subprocess.Popen[bytes] | None = None
         self.doors: dict[str, str] = {}
 
-    def start(self) -> None:
+    def start(self, host: str = "127.0.0.1") -> None:
         self.doors = {}
         command = [sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder), "--http", "127.0.0.1:0"]
         for door in ("requests", "events", "inbox"):
-            command += [f"--{door}", "tcp://127.0.0.1:0"]
+            command += [f"--{door}", f"tcp://{host}:0"]
         with (self.folder / "daemon.log").open("a") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **self.environ}

@@ -22,6 +22,8 @@ from tunesmith.transport import doors
 from tunesmith.transport.gate import Gate, Identity, audible, open_gate
 from tunesmith.transport.keyfile import ClientKey, read_client_key
 from tunesmith.transport.keys import KeyStore
+from tunesmith.transport.router import Router
+from tunesmith.transport.sockets import RequestsDoor
 
 CREATE = {"id": "x", "name": "x", "version": "1.0", "code": "enter_long(True)", "default_params": {}}
 
@@ -334,3 +336,16 @@ def test_the_gate_is_there_when_the_settings_or_a_servers_key_ask_for_it(tmp_pat
     (tmp_path / "keys" / "server.key").chmod(0o644)
     with pytest.raises(Invalid, match="chmod 600"):
         open_gate(settings_for(tmp_path, "auto"))
+
+
+def test_behind_a_gate_a_door_may_open_to_the_outside(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "keys")
+    store.make_server()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        entry = doors.Entry(gate=Gate(store))
+        door = RequestsDoor(context, "tcp://0.0.0.0:0", Router({}, Limits()), Limits(), entry=entry)
+        assert door.endpoint.startswith("tcp://0.0.0.0:")
+        door.stop()
+    finally:
+        context.destroy(linger=0)

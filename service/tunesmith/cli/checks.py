@@ -18,7 +18,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from tunesmith.cli.line import key_file
+from tunesmith.cli.line import key_file, reachable
 from tunesmith.cli.settings import masked
 from tunesmith.client import Client
 from tunesmith.config import Settings
@@ -111,9 +111,9 @@ def check_daemon(doors: dict[str, Any], settings: Settings) -> Check:
     if not doors:
         return Check("daemon", "note", "not running here; start it with `tunesmith serve`")
     began = time.monotonic()
-    key = key_file(settings, doors["requests"], doors)
+    requests = reachable(doors["requests"])
     try:
-        client = Client(doors["requests"], doors["events"], deadline_s=5.0, key=key)
+        client = Client(requests, deadline_s=5.0, key=key_file(settings, requests, doors))
     except Invalid as error:
         return Check(
             "daemon", "broken", error.message, "name a key file by TUNESMITH_KEY; `tunesmith keys new` makes one"

@@ -223,6 +223,11 @@ def _address(door: str, explained: Explained, doors: dict[str, Any]) -> str:
     address: str = getattr(explained.settings.server, door)
     if doors.get(door) and (f"server.{door}" not in explained.sources or address.endswith(":0")):
         address = doors[door]
+    return reachable(address)
+
+
+def reachable(address: str) -> str:
+    """Where a daemon is reached from its own machine that listens at `address`."""
     head, _, tail = address.rpartition("//")
     host, _, port = tail.rpartition(":")
     return f"{head}//127.0.0.1:{port}" if host in _ANYWHERE else address

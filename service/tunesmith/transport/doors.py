@@ -9,6 +9,7 @@ limit. What is sent while it reads needs no second look: it goes on to read unti
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import NamedTuple
 
 import zmq
@@ -34,6 +35,9 @@ _MORE, _NOW, _NOW_MORE = int(zmq.RCVMORE), int(zmq.NOBLOCK), int(zmq.NOBLOCK | z
 _send_bare = zmq.backend.Socket.send
 """Without the checks of options that no door uses; two of these go out for each reply."""
 
+
+_MAPPED = re.compile(r"\[::ffff:([0-9.]+)\]")
+"""How libzmq writes an IPv4 address of a socket that speaks IPv6 as well."""
 
 LOCAL = Identity()
 
@@ -80,7 +84,7 @@ def bind(socket: zmq.Socket[bytes], address: str, setting: str, entry: Entry = O
     except zmq.ZMQError as error:
         socket.close(0)
         raise Invalid(f"cannot listen on {setting} = {address!r}: {error.strerror}") from error
-    return socket.get_string(zmq.LAST_ENDPOINT).replace("[::ffff:127.0.0.1]", "127.0.0.1")
+    return _MAPPED.sub(r"\1", socket.get_string(zmq.LAST_ENDPOINT))
 
 
 class Door:
