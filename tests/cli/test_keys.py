@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import zmq
 
-from cli.command import environment, read, run, said
+from cli.command import read, run, said
 from journeys.daemon import DaemonProcess, Dealer
+from tunesmith.app import Daemon
 from tunesmith.cli.checks import check_daemon
 from tunesmith.cli.key_checks import check_keys
 from tunesmith.cli.line import running_doors
 from tunesmith.client import Client
 from tunesmith.config import Security, Server, Settings
-from tunesmith.errors import Forbidden, Unauthorized
+from tunesmith.errors import Forbidden, Invalid, Unauthorized
 from tunesmith.transport.keyfile import read_client_key
 from tunesmith.transport.keys import KeyStore
 
@@ -112,19 +114,16 @@ def test_secrets_stand_in_no_log_nor_in_what_it_says_of_itself(daemon: DaemonPro
 
 
 def test_the_daemon_does_not_start_with_keys_that_are_open_or_absent(tmp_path: Path) -> None:
-    def start(**environ: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tunesmith.app", "--data-dir", str(tmp_path)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, env=environment(**environ)
-        )
+    def start(curve: Any) -> None:
+        asyncio.run(Daemon(msgspec.structs.replace(settings(tmp_path), security=Security(curve=curve))).start())
 
-    absent = start(TUNESMITH_SECURITY__CURVE="on")
-    assert (absent.returncode, "tunesmith keys init" in absent.stderr) == (1, True), absent.stderr
+    with pytest.raises(Invalid, match="tunesmith keys init"):
+        start("on")
     store = KeyStore(tmp_path / "keys")
     store.make_server()
     store.server_file.chmod(0o640)
-    wide = start()
-    assert (wide.returncode, f"chmod 600 {store.server_file}" in wide.stderr) == (1, True), wide.stderr
+    with pytest.raises(Invalid, match=f"chmod 600 {store.server_file}"):
+        start("auto")
 
 
 def settings(folder: Path, **more: object) -> Settings:
