@@ -53,7 +53,10 @@ class Limits(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     in_flight_total: Count = 1024
     tasks_per_user: Count = 1000
     verdicts_per_market: Count = 3
+    strategy_changes_per_minute: Count = 600
     grid_points: Count = 1_000_000
+    search_budget_s: Positive = 3_600.0
+    session_budget_s: Positive = 86_400.0
     default_deadline_ms: Count = 5_000
 
 

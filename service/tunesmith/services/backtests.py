@@ -39,6 +39,7 @@ class BacktestTask(Assignment, frozen=True, kw_only=True):
 
 async def start(context: Context, request: StartBacktest, call: Call) -> Change:
     """Store the task and answer its id. `not_found` for symbol or strategy, `invalid` for parameters and dates."""
+    await tasks.check_quota(context, call)
     row = await strategies.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
     parsed = strategies.parse(row)
     params = {**row.default_params, **request.params}
@@ -51,7 +52,6 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
         if found is None or found.strategy_id != request.strategy_id:
             raise NotFound("there is no such optimization of this strategy", path="/data/optimization_id")
     window = await window_of(context, request, request.symbol, use_holdout=request.use_holdout)
-    await tasks.check_quota(context, call)
     assignment = assign(row, window)
     task = BacktestTask(
         strategy=assignment.strategy,

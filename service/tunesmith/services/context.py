@@ -8,7 +8,9 @@ from tunesmith.config import Settings
 from tunesmith.services.jobs.executor import Executor
 from tunesmith.services.jobs.tasks import Tasks
 from tunesmith.services.noticed import Noticed
+from tunesmith.services.rates import Rate
 from tunesmith.services.sources import Upstream
+from tunesmith.services.speeds import Speeds
 from tunesmith.storage.cache import Cache
 from tunesmith.storage.database import Database
 from tunesmith.storage.market import MarketStore
@@ -28,3 +30,8 @@ class Context:
     started: float
     doors: dict[str, str | None]
     noticed: Noticed = field(default_factory=Noticed)
+    speeds: Speeds = field(default_factory=Speeds)
+    strategy_changes: Rate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.strategy_changes = Rate(self.settings.limits.strategy_changes_per_minute, "changes of strategies")

@@ -57,8 +57,8 @@ async def start(context: Context, request: StartOptimization, call: Call) -> Cha
     """
     if request.approve is not None and call.role != "operator":
         raise Forbidden(f"approve needs the role operator; {call.user} is a {call.role}", path="/data/approve")
-    made = await make_search(context, request)
     await tasks.check_quota(context, call)
+    made = await make_search(context, request)
     if request.approve is not None:
         await check_verdict_quota(context, made.task, call)
     task_id = tasks.new_id("opt")
@@ -159,7 +159,8 @@ async def run(context: Context, job: Job) -> None:
     spec = SearchSpec(id=name, plan=task.plan, works=works, symbols=symbols)
     objective = Objective.parse(task.plan.target)
     job.best = await _best_stored(context.database, job.id, task)
-    ended = await Driver(context, job, spec, _shape(task, objective), on_trials=lambda f: _keep_best(job, f)).run()
+    shape = _shape(task, objective, sum(cut.n_in_sample for cut in data))
+    ended = await Driver(context, job, spec, shape, on_trials=lambda f: _keep_best(job, f)).run()
     best, front = await _winner(context, job, task, objective)
     if best is None:
         job.log("no trial kept the constraints", "warning")
@@ -213,7 +214,7 @@ async def _finish(
         context.tasks.start(row)
 
 
-def _shape(task: OptimizationTask, objective: Objective) -> Shape:
+def _shape(task: OptimizationTask, objective: Objective, n_bars: int) -> Shape:
     parameters = strategies.parse_ref(task.strategy).parameters
     n = len(parameters)
 
@@ -222,7 +223,7 @@ def _shape(task: OptimizationTask, objective: Objective) -> Shape:
         return np.concatenate(rows) if rows else np.empty((0, n))
 
     sign = objective.signed(np.ones((1, objective.n_targets)))[0]
-    return Shape(objective.n_targets, n, encode, sign, task.stop, task.parallel)
+    return Shape(objective.n_targets, n, encode, sign, task.stop, task.parallel, n_bars)
 
 
 async def _winner(

@@ -21,6 +21,7 @@ from tunesmith.domain.stop_rules import StopRules
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.services import strategies, tasks
+from tunesmith.services.budgets import check_search, n_bars_of
 from tunesmith.services.context import Context
 from tunesmith.services.criteria import default_criteria
 from tunesmith.services.markets import Window, window_of
@@ -47,12 +48,13 @@ class OptimizationTask(Assignment, frozen=True, kw_only=True):
 
 
 class NewSearch(msgspec.Struct, frozen=True, kw_only=True):
-    """A search that can be stored. `chosen_because` says why `auto` chose its method."""
+    """A search that can be stored. `chosen_because` says why `auto` chose its method, `seconds` what it may take."""
 
     task: OptimizationTask
     data_hash: str
     priority: int
     chosen_because: str | None
+    seconds: float
 
 
 async def make_search(context: Context, request: StartOptimization) -> NewSearch:
@@ -83,6 +85,9 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
     if request.approve is not None:
         check_lengths(windows, "/data/approve")
     assignment = assign(row, windows[0])
+    n_bars = sum(n_bars_of(context, window) for window in windows)
+    path = "/data/param_ranges" if plan.method == "grid" else "/data/max_iterations"
+    seconds = check_search(context, assignment, plan.n_trials, n_bars, request.stop, path=path)
     return NewSearch(
         task=OptimizationTask(
             strategy=assignment.strategy,
@@ -96,6 +101,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         data_hash=context.market.find(windows[0].symbol, windows[0].timeframe, windows[0].venue).data_hash,
         priority=request.priority,
         chosen_because=because,
+        seconds=seconds,
     )
 
 

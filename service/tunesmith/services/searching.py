@@ -9,7 +9,7 @@ fails is cut in two until what fails is a single trial, which is tried again and
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -33,6 +33,9 @@ _TRIES = 3
 _SLOWER = 20
 """vectorbt's chunks have fewer trials, so that progress and cancelling stay as prompt as with our engine."""
 
+_CHUNK_S = 0.5
+"""Seconds that a chunk of a search may take as measured, so that a worker is soon free for whoever else waits."""
+
 _SLACK = 20.0
 """A chunk may take this many times what its trials took on average before it counts as hanging."""
 
@@ -54,6 +57,7 @@ class Shape:
     sign: NDArray[np.float64]
     stop: StopRules | None
     parallel: int | None
+    n_bars: int
 
 
 @dataclass
@@ -91,8 +95,7 @@ class Driver:
         ended = self._ended(watch)
         if ended is not None:
             return ended
-        size = self._chunk_size()
-        ranges = missing_ranges(done, n_trials, size)
+        ranges = self._pieces(missing_ranges(done, n_trials, n_trials))
         coming = self.job.map(lambda piece: self._evaluate(*piece, None), ranges, self.shape.parallel)
         async with contextlib.aclosing(coming):
             async for found in coming:
@@ -140,6 +143,9 @@ class Driver:
             found: Trials = answer.value
             self.seconds += answer.seconds
             self.evaluated += max(1, len(found.params))
+            work = self.spec.works[0]
+            n = len(found.params) * self.shape.n_bars
+            self.context.speeds.learn(work.strategy, work.engine, answer.seconds, n)
             return found
         if reason is None:
             raise Internal("a chunk was not tried")
@@ -182,6 +188,16 @@ class Driver:
         if self.spec.works[0].engine == "vectorbt":
             size = max(1, size // _SLOWER)
         return min(size, self.shape.stop.batch) if self.shape.stop else size
+
+    def _pieces(self, ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """The ranges in chunks, each as large as it may be when its turn comes: none keeps a worker for long."""
+        for start, stop in ranges:
+            while start < stop:
+                work = self.spec.works[0]
+                seconds = self.context.speeds.ns(work.strategy, work.engine) * self.shape.n_bars / 1e9
+                until = min(stop, start + max(1, min(self._chunk_size(), int(_CHUNK_S / seconds))))
+                yield start, until
+                start = until
 
     async def _store(self, found: Trials) -> None:
         batch = trials.Batch(

@@ -33,6 +33,7 @@ from tunesmith.domain.methods import Method, MethodOptions
 from tunesmith.domain.metrics import TARGET_ALIASES
 from tunesmith.errors import Conflict, Forbidden, Invalid, NotFound, TunesmithError
 from tunesmith.services import tasks
+from tunesmith.services.budgets import check_session
 from tunesmith.services.context import Context
 from tunesmith.services.once import Change
 from tunesmith.services.search_tasks import NewSearch, best_first, make_search
@@ -88,6 +89,7 @@ async def plan_items(context: Context, request: SessionRequest) -> list[Planned]
 async def generate(context: Context, request: GenerateSession, call: Call) -> Change:
     """Store a session. `not_found`, `invalid` as for its searches."""
     planned = await plan_items(context, request)
+    check_session(context, [item.made.seconds for item in planned])
     session_id = new_session_id()
     while await sessions.get(context.database, session_id):
         session_id = new_session_id()

@@ -38,6 +38,7 @@ logger = structlog.get_logger("tunesmith.strategies")
 
 async def create(context: Context, request: CreateStrategy, call: Call) -> Change:
     """Store a new strategy. `invalid` with line and column when the code does not parse, `conflict` when it exists."""
+    context.strategy_changes.take(call.user)
     parsed = Strategy.parse(request.code, id=request.id, name=request.name, version=request.version)
     defaults = _defaults(parsed, request.default_params)
 
@@ -50,6 +51,7 @@ async def create(context: Context, request: CreateStrategy, call: Call) -> Chang
 
 async def update(context: Context, request: UpdateStrategy, call: Call) -> Change:
     """Store a new version. `not_found`, `invalid` for code that does not parse, `conflict` for one that exists."""
+    context.strategy_changes.take(call.user)
     row = await load(context, request.id)
     if row.builtin:
         raise Forbidden(f"{request.id!r} is built in or installed; create a strategy of your own", path="/data/id")
@@ -71,6 +73,7 @@ async def update(context: Context, request: UpdateStrategy, call: Call) -> Chang
 
 async def delete(context: Context, request: DeleteStrategy, call: Call) -> Change:
     """Take a strategy out of the listings. `not_found`, `forbidden` for a built-in one."""
+    context.strategy_changes.take(call.user)
     row = await load(context, request.id)
     if row.builtin:
         raise Forbidden(f"{request.id!r} is built in or installed", path="/data/id")

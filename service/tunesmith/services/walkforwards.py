@@ -18,6 +18,7 @@ from tunesmith.domain.messages.walkforwards import (
 from tunesmith.domain.search_plan import SearchPlan
 from tunesmith.errors import Invalid
 from tunesmith.services import tasks
+from tunesmith.services.budgets import check_search
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.payloads import StitchParts, WalkedPart, WalkPart
 from tunesmith.services.jobs.tasks import Job
@@ -43,6 +44,7 @@ class WalkForwardTask(Assignment, frozen=True, kw_only=True):
 
 async def start(context: Context, request: StartWalkForward, call: Call) -> Change:
     """Store the task. `not_found`, `invalid` as for a search, and for windows that leave nothing to trade."""
+    await tasks.check_quota(context, call)
     shared = {name: getattr(request, name) for name in request.__struct_fields__ if name not in _OWN}
     made = (await make_search(context, StartOptimization(**shared))).task
     window = made.window
@@ -55,7 +57,7 @@ async def start(context: Context, request: StartWalkForward, call: Call) -> Chan
             "ranges, or take longer windows",
             path="/data/test_bars",
         )
-    await tasks.check_quota(context, call)
+    check_search(context, made, n_windows * made.plan.n_trials, request.train_bars, path="/data/test_bars")
     task = WalkForwardTask(
         strategy=made.strategy,
         window=window,

@@ -36,6 +36,8 @@ T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
 _FLUSH_S = 0.05
+LOCAL = "local"
+"""The user of everybody where there are no keys."""
 Also = Callable[[Connection], Coroutine[Any, Any, None]]
 Complete = Callable[[Connection], Coroutine[Any, Any, dict[str, Any]]]
 
@@ -87,7 +89,7 @@ class Job:
                 timeout_s=allowed_s,
                 memory_mb=workers.memory_mb,
                 task_id=self.id,
-                user=self.row.user,
+                user=_asker(self.row),
             )
         except ChunkTimeout:
             self._worked_s += allowed_s
@@ -369,6 +371,11 @@ class Tasks:
             await self.database.write(lambda conn: tasks.append_logs(conn, lines))
         except TunesmithError as error:
             logger.warning("log lines of tasks were lost", n_lines=len(lines), reason=error.message)
+
+
+def _asker(row: TaskRow) -> str:
+    """Who takes turns with others: the user; where there are no keys and all are one user, the client."""
+    return row.user if row.user != LOCAL else f"{LOCAL} {row.client or ''}"
 
 
 async def _nothing(conn: Connection) -> None:
