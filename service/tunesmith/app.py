@@ -10,8 +10,10 @@ import argparse
 import asyncio
 import contextlib
 import functools
+import gc
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -57,6 +59,10 @@ logger = structlog.get_logger("tunesmith.app")
 
 FAILED, USAGE, UNFIT = 1, 2, 5
 """Exit codes; `UNFIT`: the database is damaged, gone or a newer program's, and starting again does not help."""
+
+_SWITCH_S = 0.001
+_DESCRIPTORS = 65_536
+"""Each connection takes one; many systems allow a process 1,024 unless it asks for more."""
 
 DOORS_FILE = "doors.json"
 """In the data directory while the daemon runs: its process id and the addresses in force."""
@@ -226,6 +232,15 @@ async def _end(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+def _be_prompt() -> None:
+    """Let the loop have the interpreter back soon from other threads, and as many connections as the system allows."""
+    sys.setswitchinterval(_SWITCH_S)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 async def serve(settings: Settings) -> None:
     """Run a daemon until SIGINT or SIGTERM; a second one ends it at once, with the exit code 128 + its number."""
     loop = asyncio.get_running_loop()
@@ -239,8 +254,10 @@ async def serve(settings: Settings) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
+    _be_prompt()
     daemon = Daemon(settings)
     await daemon.start()
+    gc.freeze()  # what was loaded stays: collections need not look at it again
     try:
         await stopping.wait()
     finally:

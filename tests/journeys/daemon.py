@@ -20,19 +20,24 @@ REPLY_TIMEOUT_S = 40.0
 
 
 class DaemonProcess:
-    """`python -m tunesmith.app` on a folder. `doors` holds its addresses once it is ready."""
+    """`python -m tunesmith.app` on a folder. `doors` holds its addresses once it is ready.
 
-    def __init__(self, folder: Path, environ: dict[str, str] | None = None) -> None:
+    With `keeps_doors` it listens where it did before when it is started again.
+    """
+
+    def __init__(self, folder: Path, environ: dict[str, str] | None = None, *, keeps_doors: bool = False) -> None:
         self.folder = folder
+        self.keeps_doors = keeps_doors
         self.environ = {"TUNESMITH_WORKERS__COUNT": "2", **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.doors: dict[str, str] = {}
 
     def start(self, host: str = "127.0.0.1") -> None:
+        before = self.doors if self.keeps_doors else {}
         self.doors = {}
         command = [sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder), "--http", "127.0.0.1:0"]
         for door in ("requests", "events", "inbox"):
-            command += [f"--{door}", f"tcp://{host}:0"]
+            command += [f"--{door}", before.get(door, f"tcp://{host}:0")]
         with (self.folder / "daemon.log").open("a") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **self.environ}

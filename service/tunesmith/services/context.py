@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tunesmith.config import Settings
+from tunesmith.services.aside import Aside
 from tunesmith.services.jobs.executor import Executor
 from tunesmith.services.jobs.tasks import Tasks
 from tunesmith.services.noticed import Noticed
@@ -30,6 +31,7 @@ class Context:
     started: float
     doors: dict[str, str | None]
     noticed: Noticed = field(default_factory=Noticed)
+    aside: Aside = field(default_factory=Aside)
     speeds: Speeds = field(default_factory=Speeds)
     strategy_changes: Rate = field(init=False)
 

@@ -80,7 +80,8 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         aggregate=request.aggregate,
         warm=await _warm(context, request),
     )
-    plan, because = sized(rule, plan, request.method, objective, context.settings.limits.grid_points)
+    limit, asked = context.settings.limits.grid_points, plan
+    plan, because = await context.aside.run(lambda: sized(rule, asked, request.method, objective, limit))
     windows = [await window_of(context, request, symbol) for symbol in _symbols(request)]
     if request.approve is not None:
         check_lengths(windows, "/data/approve")

@@ -39,7 +39,9 @@ logger = structlog.get_logger("tunesmith.strategies")
 async def create(context: Context, request: CreateStrategy, call: Call) -> Change:
     """Store a new strategy. `invalid` with line and column when the code does not parse, `conflict` when it exists."""
     context.strategy_changes.take(call.user)
-    parsed = Strategy.parse(request.code, id=request.id, name=request.name, version=request.version)
+    parsed = await context.aside.run(
+        lambda: Strategy.parse(request.code, id=request.id, name=request.name, version=request.version)
+    )
     defaults = _defaults(parsed, request.default_params)
 
     async def apply(conn: Connection) -> StrategyReply:
@@ -57,7 +59,7 @@ async def update(context: Context, request: UpdateStrategy, call: Call) -> Chang
         raise Forbidden(f"{request.id!r} is built in or installed; create a strategy of your own", path="/data/id")
     code = request.code if request.code is not None else row.code
     name = request.name or row.name
-    parsed = Strategy.parse(code, id=request.id, name=name, version=request.version)
+    parsed = await context.aside.run(lambda: Strategy.parse(code, id=request.id, name=name, version=request.version))
     given = row.default_params if request.default_params is None else request.default_params
     kept = {p.name for p in parsed.parameters}
     if request.default_params is None:

@@ -1,0 +1,141 @@
+"""What an honest client notices of one that floods: its pings' times while 5,000 requests of another are in flight.
+
+    python tests/benchmarks/flood.py [--pings 5000] [--flood 5000]
+
+The flooder keeps FLOOD requests on the wire at all times, of each kind in turn: pings, lookups, searches that are
+refused, work that waits, strategy code that does not parse, bodies of a megabyte. The honest client asks one ping after
+the other from a process of its own. The bound is for the kind that the limits are about, work in flight (`waiting`);
+the others are shown. The exit code is 1 when its p99 is 10 ms or more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from benchmarks.loads import at, body  # noqa: E402
+from journeys.conftest import import_markets  # noqa: E402
+from journeys.daemon import DaemonProcess  # noqa: E402
+
+MUST_MS = 10.0
+HONEST = """
+import sys, time, zmq
+address, n = sys.argv[1], int(sys.argv[2])
+socket = zmq.Context().socket(zmq.REQ)
+socket.connect(address)
+socket.setsockopt(zmq.RCVTIMEO, 60_000)
+for number in range(n):
+    began = time.perf_counter()
+    socket.send(b'{"v":1,"type":"ping","id":"h%d"}' % number)
+    assert b'"ok":true' in socket.recv()
+    print(time.perf_counter() - began)
+"""
+"""The honest client: plain pyzmq, in a process of its own, so that the flooder's work is not in its times."""
+
+SEARCH = {
+    "symbol": "BTC/USDT",
+    "strategy_id": "ma_cross_v1.0",
+    "method": "grid",
+    "param_ranges": {"fast_period": {"min": 2, "max": 2000}, "slow_period": {"min": 2001, "max": 9000}},
+}
+STRATEGY = {"id": "s", "name": "S", "version": "1", "code": "enter_long(close > sma(close, 3) +\n" * 50}
+KINDS: dict[str, tuple[str, Any]] = {
+    "ping": ("ping", {}),
+    "lookup": ("strategy.get", {"id": "ma_cross_v1.0"}),
+    "refused search": ("optimization.start", SEARCH),
+    "broken strategy": ("strategy.create", STRATEGY),
+    "waiting": ("strategy.approve", {"strategy_id": "ma_cross_v1.0", "backtest_id": "none"}),
+    "megabyte": ("strategy.create", {**STRATEGY, "code": "x" * 1_000_000}),
+}
+"""Kind of flood → message type and data."""
+
+
+class Flooder:
+    """Keeps so many requests of one kind on the wire, from a thread; `codes` counts what came of them."""
+
+    def __init__(self, address: str, kind: str, n: int) -> None:
+        self.codes: Counter[str] = Counter()
+        self._address, self._n = address, n
+        self._type, self._data = KINDS[kind]
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._flood)
+
+    def __enter__(self) -> Flooder:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _flood(self) -> None:
+        with zmq.Context() as context:
+            socket = context.socket(zmq.DEALER)
+            socket.linger, socket.sndhwm, socket.rcvhwm = 0, 0, 0
+            socket.connect(self._address)
+            template, ids = body(self._type, self._data, "@").split(b"@", 1), itertools.count()
+            on_the_wire = 0
+            while not self._ended.is_set():
+                while on_the_wire < self._n:
+                    socket.send(template[0] + b"f%d" % next(ids) + template[1])
+                    on_the_wire += 1
+                if not socket.poll(100):
+                    continue
+                reply = json.loads(socket.recv())
+                self.codes["ok" if reply["ok"] else reply["error"]["code"]] += 1
+                on_the_wire -= 1
+            socket.close()
+
+
+def honest(address: str, n: int) -> list[float]:
+    """Milliseconds of each of `n` pings, one after the other."""
+    command = [sys.executable, "-c", HONEST, address, str(n)]
+    return [1000 * float(line) for line in subprocess.check_output(command, text=True).splitlines()]
+
+
+def measure(daemon: DaemonProcess, n_pings: int, n_flood: int) -> dict[str, tuple[list[float], Counter[str]]]:
+    """Kind of flood → milliseconds of the honest pings, and what became of the flooder's requests."""
+    address = daemon.doors["requests"]
+    found = {"": (honest(address, n_pings), Counter[str]())}
+    for kind in KINDS:
+        n = n_flood if kind != "megabyte" else max(1, n_flood // 50)
+        with Flooder(address, kind, n) as flooder:
+            found[kind] = honest(address, n_pings), flooder.codes
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--pings", type=int, default=5_000)
+    parser.add_argument("--flood", type=int, default=5_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        import_markets(Path(name))
+        daemon = DaemonProcess(Path(name))
+        daemon.start()
+        try:
+            found = measure(daemon, options.pings, options.flood)
+        finally:
+            daemon.stop()
+    print(f"{'flood of':16} {'p50':>8} {'p99':>8} {'most':>8}  milliseconds of an honest ping; the flooder's answers")
+    for kind, (times, codes) in found.items():
+        figures = " ".join(f"{value:8.2f}" for value in (at(times, 0.5), at(times, 0.99), max(times)))
+        print(f"{kind or '(nothing)':16} {figures}  {dict(codes)}")
+    return 0 if at(found["waiting"][0], 0.99) < MUST_MS else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
