@@ -171,6 +171,8 @@ class Daemon:
         stack.push_async_callback(refusals.flushed)
         router.refused = refusals.note_call
         entry = self._entry
+        if entry.gate is not None:
+            entry.gate.refused = refusals.note_key
         requests = RequestsDoor(self._wires, where.requests, router, limits, entry=entry, dropped=dropped)
         stack.callback(requests.stop)
         publish = self._events.publish
@@ -180,7 +182,7 @@ class Daemon:
         if where.http:
             look = functools.partial(health, context, router, self._alive)
             probes = Probes(look, functools.partial(refresh, context, look))
-            tokens = TokenFile(self.settings.keys_dir / "tokens.json")
+            tokens = TokenFile(self.settings.keys_dir / "tokens.json", always=entry.gate is not None)
             tokens.listing()  # what is wrong with them is said now
             http = HttpDoor(
                 where.http,

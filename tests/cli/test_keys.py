@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,9 @@ def test_a_bots_key_is_let_in_at_once_does_its_work_and_no_more(daemon: DaemonPr
         with pytest.raises(Unauthorized, match="revoked"):
             client.ping()
     assert not file.exists()
+    entries = read("audit", "--data-dir", daemon.folder)["entries"]
+    refused = {(entry["user"], entry["door"], entry["outcome"]) for entry in entries}
+    assert refused >= {("grid-bot", "requests", outcome) for outcome in ("forbidden", "unauthorized")}
     again = run("keys", "revoke", "grid-bot", "--data-dir", daemon.folder)
     assert (again.returncode, "was revoked at" in said(again)) == (1, True)
 
@@ -144,3 +149,13 @@ def test_the_doctor_says_what_is_wrong_with_keys(tmp_path: Path) -> None:
     assert "chmod 644" in check_keys(settings(tmp_path)).says
     store.server_file.chmod(0o644)
     assert "chmod 600" in check_keys(settings(tmp_path)).says
+
+
+def test_where_keys_are_asked_http_writes_need_a_token_too(daemon: DaemonProcess) -> None:
+    request = urllib.request.Request(
+        f"http://{daemon.doors['http']}/api/strategies/ma_cross_v1.0", method="DELETE", headers={"Idempotency-Key": "k"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    with refused.value:
+        assert (refused.value.code, json.load(refused.value)["code"]) == (401, "unauthorized")

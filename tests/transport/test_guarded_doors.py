@@ -158,6 +158,8 @@ def test_a_revoked_key_is_refused_on_connections_that_stand_and_on_new_ones(hous
         until(lambda sub=sub: room.call(room.events.publish, "task/t/done/", b"{}") or sub.poll(20))
         assert code(ask(dealers[name], body())[-1]) == "ok"
 
+    told: list[tuple[str, ...]] = []
+    room.call(setattr, room.gate, "refused", lambda *refusal: told.append(refusal))
     house.store.revoke("leaver")
     began = time.monotonic()
     until(lambda: code(ask(dealers["leaver"], body())[-1]) == "unauthorized")
@@ -175,6 +177,8 @@ def test_a_revoked_key_is_refused_on_connections_that_stand_and_on_new_ones(hous
     _, outcome = monitored(bot, zmq.SUB, room.events.endpoint, keys["leaver"])
     assert outcome() == (zmq.EVENT_HANDSHAKE_FAILED_AUTH, 400)
     assert code(ask(dealers["stayer"], body())[-1]) == "ok"
+    assert {refusal[:2] for refusal in told} == {("leaver", door) for door in ("requests", "inbox", "connection")}
+    assert all(keys["leaver"].public in refusal[2] for refusal in told)
 
 
 def test_a_new_key_of_the_same_name_does_not_revive_the_old_one(house: House, bot: Bot) -> None:

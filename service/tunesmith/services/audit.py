@@ -116,6 +116,10 @@ class Refusals:
         """Somebody over HTTP without a token that is in force; to be called on the loop."""
         self._note(Who("", "", "http", what), Unauthorized.code, "no token, or one that is unknown or revoked")
 
+    def note_key(self, user: str, door: str, what: str) -> None:
+        """Somebody over ZeroMQ whose key is unknown (`user` empty) or revoked; to be called on the loop."""
+        self._note(Who(user, "", door, ""), Unauthorized.code, what)
+
     def _note(self, who: Who, outcome: str, detail: str, request_id: str = "", client: str = "") -> None:
         if who in self._more:
             self._more[who] = (self._more[who][0] + 1, outcome, detail)

@@ -44,10 +44,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class TokenFile:
-    """The tokens in `path`, which need not be there."""
+    """The tokens in `path`, which need not be there. `always`: writing needs one even before there is any."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, always: bool = False) -> None:
         self._path = path
+        self._always = always
         self._seen: _State | None = None
         self._tokens: list[Token] | None = []
 
@@ -55,7 +56,7 @@ class TokenFile:
     def required(self) -> bool:
         """Whether writing needs a token: one was made at some time, or nobody can tell."""
         tokens = self._current()
-        return tokens is None or bool(tokens)
+        return self._always or tokens is None or bool(tokens)
 
     def holder(self, secret: str) -> Token | None:
         """Whose token that is; None for one that is unknown or revoked."""

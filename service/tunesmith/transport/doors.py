@@ -169,6 +169,10 @@ class Door:
         self._notice(frame)
         return frame.bytes
 
+    def _tell_refused(self, door: str, why: str) -> None:
+        if self._gate is not None:
+            self._gate.refuse(self._key, door, why)
+
     def _notice(self, frame: zmq.Frame) -> None:
         """The first frame of a message arrived at a guarded door."""
 

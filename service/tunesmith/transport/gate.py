@@ -31,6 +31,9 @@ _PUBLIC_TOPICS = (b"pkg/", b"task/", b"hb/")
 
 log = structlog.get_logger(__name__)
 
+Refused = Callable[[str, str, str], None]
+"""Called with the user, as far as known, the door, and why a key was refused."""
+
 
 class Identity(NamedTuple):
     """Who sent a message. Who needs no key is the operator `local`."""
@@ -50,6 +53,7 @@ class Gate:
         self._by_key: dict[str, Identity] = {}
         self._seen: Any = None
         self._timer: asyncio.TimerHandle | None = None
+        self.refused: Refused = _nobody_listens
         self.shut_out: list[Callable[[frozenset[str]], None]] = []
         """Called with the keys that may come in no more, or no more as what they were."""
         self.refresh()
@@ -74,6 +78,11 @@ class Gate:
     def who(self, key: str | None) -> Identity | None:
         """Whose key it is, if it is in force."""
         return self._by_key.get(key or "")
+
+    def refuse(self, key: str | None, door: str, why: str) -> None:
+        """Tell that a key was refused, and whose it was, if it was one's."""
+        user = next((client.name for client in self._records.values() if client.public == key), "")
+        self.refused(user, door, f"{why}: {key or 'none'}")
 
     def admit(self, key: str) -> Identity | None:
         """As `who`, for a newcomer: a key that was made a moment ago is known."""
@@ -114,6 +123,10 @@ class Gate:
             self.refresh()
         except OSError as error:
             log.warning("the keys cannot be read; those known stay in force", reason=str(error))
+
+
+def _nobody_listens(user: str, door: str, what: str) -> None:
+    """Nobody wants to know what was refused."""
 
 
 def audible(who: Identity, prefix: bytes) -> list[bytes]:

@@ -70,6 +70,7 @@ class RequestsDoor(Door):
 
         who = self._who
         if who is None:
+            self._tell_refused("requests", REVOKED)
             self._router.refuse(body, Unauthorized(REVOKED), answer)
             return
         peer = Peer(*who, "requests", identity if self._gate is None else b"")
@@ -102,6 +103,7 @@ class InboxDoor(Door):
         client, id = addressee(body)
         who = self._who
         if who is None:
+            self._tell_refused("inbox", REVOKED)
             self._dropped("inbox")
             return
         to = client if self._gate is None else who.user

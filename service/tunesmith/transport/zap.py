@@ -61,6 +61,7 @@ class ZapDoor(Door):
         key = z85.encode(credentials)
         who = self._keys.admit(key.decode())
         if who is None:
-            log.warning("an unknown key was refused", key=key.decode(), address=address.decode(errors="replace"))
+            log.warning("a key was refused", key=key.decode(), address=address.decode(errors="replace"))
+            self._keys.refuse(key.decode(), "connection", "the key is unknown or revoked")
             return b"400", b"the key is unknown or revoked", b""
         return b"200", b"OK", key
