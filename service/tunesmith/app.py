@@ -27,6 +27,7 @@ import zmq
 from tunesmith import __version__, telemetry
 from tunesmith.config import Settings, load
 from tunesmith.errors import Invalid, TunesmithError
+from tunesmith.masking import hide_credentials
 from tunesmith.routes import DRIVERS, handlers
 from tunesmith.services import cached, schedules, strategies
 from tunesmith.services.audit import Refusals
@@ -287,6 +288,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"tunesmith: {error.message}", file=sys.stderr)  # noqa: T201 - there is no logging yet
         return USAGE
     telemetry.configure_logging(settings.log)
+    for address in (settings.cache.redis_url, settings.sources.upstream):
+        hide_credentials(address)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(settings))

@@ -16,12 +16,15 @@
     └── DeadlineExceeded    deadline_exceeded    504   no answer before `deadline_ms`
 
 Foreign exceptions are mapped into this tree once, where they enter. On the wire an error is an RFC 9457 problem
-object with four more members; `TunesmithError.problem()` makes it and `from_problem` reads it back.
+object with four more members; `TunesmithError.problem()` makes it and `from_problem` reads it back. Secrets in its
+message are masked as it is made.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
+
+from tunesmith.masking import mask
 
 
 class FieldError(NamedTuple):
@@ -47,9 +50,12 @@ class TunesmithError(Exception):
         errors: tuple[FieldError, ...] = (),
         retry_after_ms: int | None = None,
     ) -> None:
+        message = mask(message)
         super().__init__(message)
         self.message = message
-        self.errors = errors or ((FieldError(path, message),) if path is not None else ())
+        self.errors = tuple(FieldError(e.path, mask(e.message)) for e in errors)
+        if path is not None and not errors:
+            self.errors = (FieldError(path, message),)
         self.path = self.errors[0].path if self.errors else None
         self.retry_after_ms = retry_after_ms
 

@@ -26,6 +26,10 @@ from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.typing import Processor
 
 from tunesmith.config import Log
+from tunesmith.masking import mask
+
+_CHATTY = ("numba", "aiosqlite")
+"""Libraries that at debug write every step of a compilation or a query, a hundred thousand lines for one strategy."""
 
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -165,12 +169,19 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering, _mask_line],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+
+
+def _mask_line(logger: Any, name: str, line: Any) -> str:
+    """The last step of every log line, tracebacks included."""
+    return mask(line)
 
 
 def log_context() -> Mapping[str, Any]:

@@ -14,13 +14,12 @@ from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, Config, DataDir, Events, Requests, settings_in_force
 from tunesmith.cli.tables import show_table
 from tunesmith.config import PREFIX, Explained
+from tunesmith.masking import MASK, mask
 
 app = new_app()
 
-MASK = "****"
 _SECRET = re.compile(r"password|secret|token|key", re.IGNORECASE)
 _FOLDER = "_dir"
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=[?&]password=)[^&\s]+")
 
 
 @app.command()
@@ -63,7 +62,7 @@ def masked(name: str, value: Any) -> Any:
     """A setting's value without what must not be shown: secrets by name, credentials in addresses."""
     if not isinstance(value, str) or not value:
         return value
-    return MASK if _SECRET.search(name) and not name.endswith(_FOLDER) else _CREDENTIALS.sub(MASK, value)
+    return MASK if _SECRET.search(name) and not name.endswith(_FOLDER) else mask(value)
 
 
 def _text(value: Any) -> str:

@@ -59,7 +59,8 @@ class Wanted(msgspec.Struct, frozen=True):
         """The event as far as it concerns these packages; what is refused is logged with the reason."""
         data = told.event.data if isinstance(told.event.data, dict) else {}
         if told.refusal is not None:
-            log.warning("event refused: %s (%s on %s, seq %d)", told.refusal, told.event.type, told.topic, told.seq)
+            level = logging.INFO if self.refusals else logging.WARNING  # who asks for refusals need not be warned
+            log.log(level, "event refused: %s (%s on %s, seq %d)", told.refusal, told.event.type, told.topic, told.seq)
             return self._refused(told, data, told.refusal)
         if told.event.type == "package.approved":
             refusal = self.refusal(data, told.topic)

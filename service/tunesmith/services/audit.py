@@ -17,6 +17,7 @@ from tunesmith.domain.messages.audit import AuditEntry, AuditList, ListAudit
 from tunesmith.domain.messages.catalog import MESSAGES, Call
 from tunesmith.domain.messages.envelope import Reply, Request
 from tunesmith.errors import Forbidden, TunesmithError, Unauthorized
+from tunesmith.masking import mask
 from tunesmith.services.context import Context
 from tunesmith.services.dates import parse_date
 from tunesmith.storage import audit
@@ -66,8 +67,7 @@ async def enter_change(conn: Connection, call: Call, request: Request, reply: Re
     """Enter what was done, if it is an operator's act."""
     if is_audited(call.type):
         made = next((str(getattr(reply, name)) for name in _MADE if getattr(reply, name, None)), "")
-        reason = getattr(request, "reason", "")
-        await audit.append(conn, _entry(call, request, "ok", " ".join(filter(None, (reason, made)))))
+        await audit.append(conn, _entry(call, request, "ok", getattr(request, "reason", "") or made))
 
 
 async def enter_refusal(conn: Connection, call: Call, request: Request, error: TunesmithError) -> None:
@@ -164,9 +164,9 @@ def _entry(call: Call, request: Request, outcome: str, detail: str) -> NewEntry:
         client=call.client or "",
         type=call.type,
         request_id=call.id,
-        target=about,
+        target=mask(about),
         outcome=outcome,
-        detail=detail[:_MAX_DETAIL],
+        detail=mask(detail)[:_MAX_DETAIL],
     )
 
 
@@ -181,6 +181,6 @@ def _refused(who: Who, outcome: str, detail: str, *, request_id: str = "", clien
         request_id=request_id,
         target="",
         outcome=outcome,
-        detail=detail[:_MAX_DETAIL],
+        detail=mask(detail)[:_MAX_DETAIL],
         n=n,
     )
