@@ -67,3 +67,21 @@ def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.M
     (copy / source.name).write_text(source.read_text() + "\n")
     monkeypatch.setattr(kernel_cache, "__file__", str(copy / source.name))
     assert kernel_cache.cache_folder() != before
+
+
+FULL = """
+import resource
+import numpy as np
+from tunesmith.compute.kernel_arrays import Market
+from tunesmith.compute.kernel_tables import build_tables
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+prices = np.ones(20)
+build_tables(Market(prices, prices, prices, prices))
+"""
+
+
+def test_on_a_full_disk_kernels_work_and_leave_no_half_file(tmp_path: Path) -> None:
+    environ = os.environ | {"TUNESMITH_KERNEL_CACHE": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", FULL], env=environ, check=True)
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == []

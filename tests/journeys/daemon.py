@@ -31,6 +31,7 @@ class DaemonProcess:
         self.environ = {"TUNESMITH_WORKERS__COUNT": "2", **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.doors: dict[str, str] = {}
+        self.log_file = folder / "daemon.log"
 
     def start(self, host: str = "127.0.0.1") -> None:
         before = self.doors if self.keeps_doors else {}
@@ -38,7 +39,7 @@ class DaemonProcess:
         command = [sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder), "--http", "127.0.0.1:0"]
         for door in ("requests", "events", "inbox"):
             command += [f"--{door}", before.get(door, f"tcp://{host}:0")]
-        with (self.folder / "daemon.log").open("a") as log:
+        with self.log_file.open("a") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **self.environ}
             )
@@ -78,7 +79,7 @@ class DaemonProcess:
         return len(workers)
 
     def log(self) -> str:
-        return (self.folder / "daemon.log").read_text()
+        return self.log_file.read_text()
 
 
 class Dealer:

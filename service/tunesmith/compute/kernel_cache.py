@@ -8,6 +8,7 @@ user's cache directory, the system's temporary directory.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -53,6 +54,7 @@ def kernel(function: F, *, allocates: bool = False) -> F:
             compiled: F = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=allocates)(function)
         finally:
             numba.config.CACHE_DIR = before
+    forgive(compiled)
     return compiled
 
 
@@ -60,6 +62,18 @@ def inlined(function: F) -> F:
     """A part of kernels, compiled into each caller: handing tuples of arrays to a call costs more than the work."""
     part: F = numba.njit(error_model="numpy", forceinline=True, _nrt=False)(function)
     return part
+
+
+def forgive(compiled: Any) -> None:
+    """Have a kernel that the disk does not take (full, read-only) stay in this process's memory alone."""
+    cache = compiled._cache
+    save = cache.save_overload
+
+    def save_overload(*overload: Any) -> None:
+        with contextlib.suppress(OSError):
+            save(*overload)
+
+    cache.save_overload = save_overload
 
 
 def _candidates() -> Iterator[Path]:

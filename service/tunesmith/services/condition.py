@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tunesmith import __version__
 from tunesmith.errors import TunesmithError
 from tunesmith.services.context import Context
-from tunesmith.services.upkeep import LITTLE_ROOM_BYTES
+from tunesmith.services.upkeep import FULL_BYTES, LITTLE_ROOM_BYTES
 
 
 class Condition(NamedTuple):
@@ -53,4 +53,6 @@ async def _about_database(context: Context) -> list[str]:
         found.append(f"{database.damage}; stop the daemon and run `tunesmith restore`")
     elif database.refusal is not None:
         found.append(f"the database takes no writes: {database.refusal}")
+    elif context.noticed.free_bytes is not None and context.noticed.free_bytes < FULL_BYTES:
+        found.append("the disk is full: the database takes no more writes, or soon")
     return found

@@ -80,7 +80,12 @@ async def set_gauges(context: Context) -> None:
     stats = context.executor.stats()
     telemetry.WORKERS.set(stats.alive)
     telemetry.QUEUE_DEPTH.set(stats.queued)
-    telemetry.EVENT_HEAD.set(context.database.head)
+    database = context.database
+    telemetry.EVENT_HEAD.set(database.head)
+    telemetry.DATABASE_DAMAGED.set(database.damage is not None)
+    telemetry.DATABASE_REFUSING.set(database.refusal is not None)
+    telemetry.DATABASE_FAILURES.inc(database.counts.failures - context.noticed.n_failures)
+    context.noticed.n_failures = database.counts.failures
 
 
 async def remove_snapshots(context: Context) -> int:

@@ -23,6 +23,9 @@ logger = structlog.get_logger(__name__)
 LITTLE_ROOM_BYTES = 200 * 2**20
 """Below this much free space the daemon says so; SQLite needs some to write at all."""
 
+FULL_BYTES = 2**20
+"""Below this the disk counts as full, though a small write may still find its place."""
+
 _FIRST_BACKUP_SHARE = 1 / 24
 _BACKUP_RETRY_S = 600.0
 _JUMP_S = 5.0
@@ -41,12 +44,8 @@ async def watch_disk(context: Context) -> None:
         logger.error("the database is damaged; stop the daemon and run `tunesmith restore`", reason=database.damage)
     noticed.free_bytes = shutil.disk_usage(database.path.parent).free
     telemetry.DISK_FREE.set(noticed.free_bytes)
-    telemetry.DATABASE_DAMAGED.set(database.damage is not None)
-    telemetry.DATABASE_REFUSING.set(database.refusal is not None)
-    telemetry.DATABASE_FAILURES.inc(database.counts.failures - noticed.n_failures)
-    noticed.n_failures = database.counts.failures
     telemetry.EVENTS_UNPUBLISHED.set(await outbox.n_unpublished(database))
-    if was_refused and database.damage is None:
+    if was_refused and database.damage is None and noticed.free_bytes >= FULL_BYTES:
         await database.try_to_write()
         logger.info("the database takes writes again")
 

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from tunesmith.compute.kernel_cache import cache_folder
+from tunesmith.compute.kernel_cache import cache_folder, forgive
 
 Kernel = Callable[..., None]
 
@@ -97,4 +97,5 @@ def _import(name: str, path: Path) -> Kernel:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     kernel: Kernel = module.conditions
+    forgive(kernel)
     return kernel

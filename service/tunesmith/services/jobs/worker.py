@@ -36,6 +36,7 @@ from tunesmith.config import Log
 from tunesmith.errors import Internal, TunesmithError
 from tunesmith.services.jobs import frames
 from tunesmith.services.jobs.executor import ChunkFailed, LogLine, MemoryExceeded
+from tunesmith.storage.faults import DiskRefused, file_fault
 
 PROGRESS_INTERVAL_S = 0.05
 
@@ -123,6 +124,11 @@ def perform(table: Table, function: str, payload: Callable[[], Any], running: Ru
         raise
     except MemoryError as error:
         raise MemoryExceeded(f"{function}: the memory was used up") from error
+    except OSError as error:
+        refused = file_fault(error, f"{function}: a file")
+        if isinstance(refused, DiskRefused):
+            raise refused from error
+        raise foreign(f"{function} failed: {type(error).__name__}") from error
     except (Exception, SystemExit) as error:  # the outer guard of a chunk, as the router is of a request
         raise foreign(f"{function} failed: {type(error).__name__}") from error
     finally:
