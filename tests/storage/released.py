@@ -15,6 +15,7 @@ RELEASED = 6
 
 EPOCH = "released-epoch"
 TIME = "2026-01-01T00:00:00.000Z"
+LATER = "2999-01-01T00:00:00.000Z"
 CODE = "fast_period = Int(5, 2, 100)\nenter_long(crossed_above(close, sma(close, fast_period)))\n"
 PACKAGE = {
     "package_id": "p-released",
@@ -63,7 +64,7 @@ def make_released(path: Path) -> None:
             user="ann",
             every="1d",
             search=SEARCH,
-            next_at="2999-01-01",
+            next_at=LATER,
             created_at=TIME,
         )
         reply = {"data": {"schedule_id": "nightly", "deleted": True}}

@@ -1,0 +1,124 @@
+"""How a daemon ends and begins again: an older database, a damaged one, a restored one, two signals, no memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from journeys.conftest import import_markets
+from journeys.daemon import DaemonProcess, Dealer, children, wait_until
+from journeys.test_main_job import next_event, subscriber
+from storage.released import EPOCH, RELEASED, make_released
+from tunesmith.app import UNFIT
+from tunesmith.storage import backups, restoring
+
+SEARCH = {
+    "symbol": "BTC/USDT",
+    "strategy_id": "ma_cross_v1.0",
+    "param_ranges": {"fast_period": {"min": 2, "max": 9}, "slow_period": {"min": 61, "max": 160}},
+    "method": "grid",
+}
+TOPIC = "pkg/BTC/USDT/1h/old_rule/"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("endings")
+    import_markets(made)
+    make_released(made / "tunesmith.db")
+    return made
+
+
+@pytest.fixture(scope="module")
+def own_daemon(folder: Path) -> Iterator[DaemonProcess]:
+    made = DaemonProcess(
+        folder,
+        {
+            "TUNESMITH_WORKERS__COUNT": "1",
+            "TUNESMITH_WORKERS__CHUNK_TRIALS": "20",
+            "TUNESMITH_WORKERS__MEMORY_MB": "60",
+        },
+    )
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_the_clients_of_the_older_program_go_on_with_the_newer_one(
+    own_daemon: DaemonProcess, context: zmq.Context[Any]
+) -> None:
+    [made] = backups.listing(own_daemon.folder / "backups")
+    with closing(sqlite3.connect(made.path)) as conn:
+        assert (made.why, conn.execute("PRAGMA user_version").fetchone()[0]) == ("upgrade", RELEASED)
+    with Dealer(context, own_daemon.doors["requests"]) as dealer:
+        latest = dealer.data("package.latest", {"symbol": "BTC/USDT", "timeframe": "1h"})
+        assert latest["package"]["package_id"] == "p-released"
+        assert dealer.data("task.logs", {"task_id": "bt_done"})["lines"][0]["message"] == "backtest started"
+        assert dealer.data("strategy.get", {"id": "old_rule"})["version"] == "1.0"
+        missed = dealer.data("events.replay", {"topics": ["pkg/"], "after": 0})
+        assert (missed["epoch"], [one["event"]["seq"] for one in missed["events"]]) == (EPOCH, [2])
+    with subscriber(context, own_daemon, TOPIC) as events:
+        _, event = next_event(events)
+    assert (event["seq"], event["epoch"]) == (2, EPOCH)
+
+
+def test_a_task_without_memory_fails_with_that_reason_and_others_go_on(
+    own_daemon: DaemonProcess, context: zmq.Context[Any]
+) -> None:
+    with Dealer(context, own_daemon.doors["requests"]) as dealer:
+        starved = dealer.data("backtest.start", {"symbol": "BTC/USDT", "strategy_id": "rsi_reversion"})["task_id"]
+        search = dealer.data("optimization.start", SEARCH)["optimization_id"]
+        found = dealer.until_done("backtest.status", {"task_id": starved})
+        assert found["status"] == "failed", found
+        assert "took more than 60 MB of memory" in found["error"]["detail"]
+        found = dealer.until_done("optimization.status", {"optimization_id": search})
+        assert found["n_done"] == found["n_trials"]  # though the report at its end does not fit either
+
+
+def test_a_second_signal_ends_at_once_and_leaves_no_worker(own_daemon: DaemonProcess) -> None:
+    assert own_daemon.process is not None
+    workers = [pid for server in children(own_daemon.process.pid) for pid in children(server)]
+    with zmq.Context() as context, Dealer(context, own_daemon.doors["requests"]) as dealer:
+        dealer.data("optimization.start", {**SEARCH, "seed": 2})
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)  # what is at work does not end while the daemon waits for it
+        own_daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: '"stopping"' in own_daemon.log(), 30.0, own_daemon.log)
+        own_daemon.process.send_signal(signal.SIGINT)
+        assert own_daemon.process.wait(timeout=30) == 128 + signal.SIGINT
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 30.0, lambda: str(workers))
+
+
+def test_a_damaged_database_keeps_the_daemon_down_until_a_backup_is_restored(
+    own_daemon: DaemonProcess, context: zmq.Context[Any]
+) -> None:
+    file = own_daemon.folder / "tunesmith.db"
+    made = backups.make(file, own_daemon.folder / "backups", "asked", keep=5)
+    with file.open("r+b") as spoiled:
+        spoiled.seek(4096 * 3)
+        spoiled.write(os.urandom(4096 * 20))
+    for _ in range(2):
+        with pytest.raises(AssertionError, match=f"the daemon ended with {UNFIT}:"):
+            own_daemon.start()
+    last = json.loads(own_daemon.log().splitlines()[-1])
+    assert "damaged; restore a backup" in last["reason"]
+
+    done = restoring.restore(file, made.path)
+    own_daemon.start()
+    with Dealer(context, own_daemon.doors["requests"]) as dealer:
+        info = dealer.data("server.info", {})
+        assert info["epoch"] == done.epoch != EPOCH
+        assert dealer.data("package.latest", {"symbol": "BTC/USDT"})["package"]["package_id"] == "p-released"
+    with subscriber(context, own_daemon, TOPIC) as events:
+        _, event = next_event(events)
+    assert (event["epoch"], event["data"]["package_id"]) == (done.epoch, "p-released")
+    assert event["seq"] > done.head
