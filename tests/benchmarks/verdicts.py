@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def times() -> bool:
     """Print how long verdicts take; whether the approved one was quick enough."""
     edge = regimes(np.random.default_rng(5), N_BARS, drift=0.4, length=60.0)
     noise = {f"NOISE{i}/USDT": walk(np.random.default_rng(100 + i), N_BARS) for i in range(N_NOISE)}
-    markets = {"EDGE/USDT": edge, "AGAIN/USDT": edge, **noise}
+    later = replace(edge, timestamp=edge.timestamp + 86_400_000)  # the same bars at the same times are one lineage
+    markets = {"EDGE/USDT": edge, "AGAIN/USDT": later, **noise}
     grid = {"param_ranges": FAMILIES["moving averages"].ranges, "method": "grid", "direction": "both"}
     with tempfile.TemporaryDirectory() as folder, daemon(Path(folder), markets) as (dealer, running):
         strategy = {"id": "averages", "name": "Averages", "version": "1.0", "code": AVERAGES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,20 @@ EDGE = {"fast_period": {"min": 2, "max": 20}, "slow_period": {"min": 10, "max": 
 KEPT = {"fast_period": 4, "slow_period": 20, "signal_threshold": 0.0}
 """Parameters that keep the default criteria in sample and on the hold-out."""
 SEED = 20240611
+BEGIN = datetime(2019, 1, 1, tzinfo=UTC)
 _numbers = itertools.count(1)
 
 
 def plant(folder: Path, symbol: str | None = None, *, venue: str = "demo") -> str:
     """Store the planted market's candles, 2,000 days, in a daemon's folder; its symbol, a new one unless it is given.
 
-    Another symbol is another lineage: nobody has asked for a verdict on it, and nobody has seen its hold-out.
+    Another symbol is another lineage: nobody has asked for a verdict on it, and nobody has seen its hold-out. Its bars
+    lie some days later, as the same ones would be known again.
     """
-    name = symbol or f"PLANTED{next(_numbers)}/USDT"
+    number = 0 if symbol else next(_numbers)
+    name = symbol or f"PLANTED{number}/USDT"
     file = folder / f"planted-{venue}-{name.replace('/', '-')}.csv"
-    file.write_text(planted_market(n_bars=2000, seed=SEED))
+    file.write_text(planted_market(n_bars=2000, seed=SEED, start=BEGIN + number * timedelta(days=1)))
     MarketStore(folder / "market").import_file(file, symbol=name, timeframe="1d", venue=venue)
     file.unlink()
     return name

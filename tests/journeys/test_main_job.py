@@ -14,6 +14,7 @@ from journeys.conftest import SAMPLE
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.edges import EDGE, RULE, kept, proven, searched
 from tunesmith.cli.demo import REAL
+from tunesmith.domain.bars import Bars
 from tunesmith.domain.canonical import canonical_hash
 from tunesmith.storage.market import MarketStore
 
@@ -202,7 +203,11 @@ def test_a_revoked_package_is_announced_and_out_of_force(
 def test_real_candles_that_show_no_edge_are_rejected_in_figures_and_their_holdout_stays_unseen(
     daemon: DaemonProcess, dealer: Dealer
 ) -> None:
-    MarketStore(daemon.folder / "market").import_file(SAMPLE, symbol="REAL/USDT", timeframe="1h", venue="demo")
+    bars = Bars.read(SAMPLE, symbol="REAL/USDT", timeframe="1h")
+    columns = [getattr(bars, name).tolist() for name in ("open", "high", "low", "close", "volume")]
+    a_day_later = (bars.timestamp + 86_400_000).tolist()  # a lineage of its own, whoever looked at the sample's
+    rows = list(zip(a_day_later, *columns, strict=True))
+    MarketStore(daemon.folder / "market").import_rows(rows, symbol="REAL/USDT", timeframe="1h", venue="demo")
     found = searched(dealer, "REAL/USDT", param_ranges=REAL.ranges)
     assert found["best_score"] > 3.0, "a fine backtest"
     verdict = dealer.verdict({"strategy_id": RULE, "optimization_id": found["optimization_id"]})

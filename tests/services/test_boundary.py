@@ -128,16 +128,22 @@ def test_searches_then_get_the_bars_up_to_it(tmp_path: Path) -> None:
     in_town(tmp_path, scene)
 
 
-def test_looks_at_another_timeframe_count_and_the_longest_series_says_what_is_new(tmp_path: Path) -> None:
+def test_looks_at_another_timeframe_count_and_the_longest_bars_that_can_be_decided_on_say_what_is_new(
+    tmp_path: Path,
+) -> None:
     async def scene(town: Town) -> None:
         town.grow(0, 400)
         seen = town.grow(0, 384, hours=4)
+        town.grow(0, 384, hours=24)
         first = await town.begins()
         await town.look(seen)
-        assert await town.begins() == first, "16 hourly bars are newer than the look at the longer ones"
-        town.grow(400, 384 + NEEDED)
-        assert await town.begins() == seen
-        assert (await town.window("4h")).boundary_ms == seen
+        town.grow(400, 384 + 4 * NEEDED)
+        assert await town.begins() == first, "hourly bars are newer, too few of four hours are there"
+        town.grow(384, 384 + 4 * NEEDED - 4, hours=4)
+        assert await town.begins() == first, "one of four hours is missing"
+        town.grow(384 + 4 * NEEDED - 4, 384 + 4 * NEEDED, hours=4)
+        assert await town.begins() == seen, "no verdict can be on the few bars of a day: they are not waited for"
+        assert {(await town.window(timeframe)).boundary_ms for timeframe in ("1h", "4h")} == {seen}
 
     in_town(tmp_path, scene)
 
@@ -170,7 +176,7 @@ def limited(context: Context) -> Context:
     settings = msgspec.structs.replace(
         context.settings, limits=msgspec.structs.replace(context.settings.limits, verdicts_per_market=2)
     )
-    return cast(Context, SimpleNamespace(settings=settings, database=context.database))
+    return cast(Context, SimpleNamespace(settings=settings, database=context.database, market=context.market))
 
 
 def test_a_search_of_before_is_decided_on_what_nobody_has_seen(tmp_path: Path) -> None:
@@ -202,7 +208,7 @@ def test_looks_and_moves_at_once_leave_no_look_in_a_hold_out_that_begins_anew(tm
         begins = await town.begins()
         assert begins in {end, *ends}
         entry = await town.enter("v1", await town.window(), BEGIN_MS + 500 * HOUR_MS)
-        looks = await holdouts.looks(town.context.database, *MARKET, begins, BEGIN_MS + 500 * HOUR_MS)
+        looks = await holdouts.looks(town.context.database, [MARKET], begins, BEGIN_MS + 500 * HOUR_MS)
         assert entry.look == len(looks)
         assert sorted(moved, key=lambda move: move.to_ms) == moved
         assert begins == max(at for at in ends if at <= BEGIN_MS + (500 - NEEDED) * HOUR_MS)

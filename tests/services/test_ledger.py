@@ -167,11 +167,11 @@ def test_looks_are_past_once_the_whole_holdout_is_newer(tmp_path: Path) -> None:
             asked = msgspec.json.decode(task.request, type=VerdictTask)
             window, end = asked.window, asked.until_ms
             database = house.context.database
-            span = end - window.boundary_ms
+            span, name = end - window.boundary_ms, (window.venue, window.symbol)
             for begins, n in ((window.boundary_ms, 1), (end - 1, 1), (end, 0)):
-                seen = await holdouts.looks(database, window.venue, window.symbol, begins, begins + span)
+                seen = await holdouts.looks(database, [name], begins, begins + span)
                 assert len(seen) == n
-            elsewhere = await holdouts.looks(database, "elsewhere", window.symbol, window.boundary_ms, end)
+            elsewhere = await holdouts.looks(database, [("elsewhere", NOISE)], window.boundary_ms, end)
             assert elsewhere == []
 
     asyncio.run(main())

@@ -61,10 +61,10 @@ def test_a_package_is_replayed_by_its_verdict_and_so_is_one_by_criteria(tmp_path
             backtest = await house.ask("backtest.start", symbol="M/USDT", strategy_id="ma_cross_v1.0")
             await house.ended(backtest["task_id"])
             kept = await decided(house, backtest_id=backtest["task_id"])
-            before = await holdouts.last_seen(house.context.database, "local", "M/USDT")
+            before = await holdouts.last_seen(house.context.database, [("local", "M/USDT")], 0)
             again = await replayed(house, verdict_id=kept["verdict_id"])
             assert again["equal"], again
-            assert await holdouts.last_seen(house.context.database, "local", "M/USDT") == before
+            assert await holdouts.last_seen(house.context.database, [("local", "M/USDT")], 0) == before
             [n_looks] = await house.context.database.fetch_all(
                 "SELECT count(*) FROM holdout_looks WHERE task_id = ?", (kept["verdict_id"],)
             )

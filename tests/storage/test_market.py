@@ -429,7 +429,8 @@ def test_what_a_crash_left_is_cleaned_up(store: MarketStore) -> None:
     assert len(store.load("local", "BTC/USDT", "1h")) == 30
     bring(store, table())
     names = sorted(path.name for path in manifest.parent.iterdir())
-    assert names == [".lock", f"1h-{store.list()[0].data_hash}.parquet", "1h.json", "4h-0123.parquet"]
+    stem = f"1h-{store.list()[0].data_hash}"
+    assert names == [".lock", f"{stem}.npy", f"{stem}.parquet", "1h.json", "4h-0123.parquet"]
 
 
 @pytest.mark.parametrize("step", ["write_parquet", "_write_bytes"])

@@ -151,11 +151,11 @@ def test_looks_are_recorded_as_far_as_they_reach_into_the_hold_out(
                 lambda conn, s=span: holdouts.record_look(conn, "local", "BTC/USDT", s, "ann", "backtest", None)
             )
             assert (look is not None) == bool(bars(span) & HELD_OUT)
-        found = await holdouts.looks(database, "local", "BTC/USDT", *asked)
+        found = await holdouts.looks(database, [("local", "BTC/USDT")], *asked)
         expected = [(max(a, boundary), b) for a, b in seen if bars((a, b)) & HELD_OUT & bars(asked)]
         assert [(look.start_ms, look.end_ms) for look in found] == expected
         assert {look.boundary_ms for look in found} <= {boundary}
-        assert await holdouts.looks(database, "binance", "BTC/USDT", *asked) == []
+        assert await holdouts.looks(database, [("binance", "BTC/USDT")], *asked) == []
 
     with tempfile.TemporaryDirectory() as folder:
         main(Path(folder))

@@ -13,8 +13,8 @@ _START = datetime(2019, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 
 
-def planted_market(n_bars: int, seed: int, bar: timedelta = _DAY) -> str:
-    """Candles as CSV text, one each `bar`: log returns with σ = 2 % and a drift of ±0.35 σ.
+def planted_market(n_bars: int, seed: int, bar: timedelta = _DAY, start: datetime = _START) -> str:
+    """Candles as CSV text, one each `bar` from `start` on: log returns with σ = 2 % and a drift of ±0.35 σ.
 
     The drift's sign changes every 40 bars on average.
     Highs and lows come from a walk within the bar, so that they are as wide as the returns ask for.
@@ -30,7 +30,7 @@ def planted_market(n_bars: int, seed: int, bar: timedelta = _DAY) -> str:
             step = (sign * _DRIFT * _SIGMA) / 8 + draw.gauss(0.0, _SIGMA / math.sqrt(8))
             path.append(path[-1] * math.exp(step))
         price = path[-1]
-        when = (_START + i * bar).strftime("%Y-%m-%dT%H:%M:%SZ")
+        when = (start + i * bar).strftime("%Y-%m-%dT%H:%M:%SZ")
         volume = 1000.0 * math.exp(draw.gauss(0.0, 0.3))
         lines.append(f"{when},{path[0]:.8f},{max(path):.8f},{min(path):.8f},{price:.8f},{volume:.3f}")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
 """The ledger: who has seen what of a market's hold-out, and which verdict on it this is.
 
-The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling. A verdict
+The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling, with every
+other name that the same candles are stored under. A verdict
 that is asked for counts, whatever comes of it; a backtest that looked, and an approval by criteria, use the hold-out
 up. Both are of the past once the whole hold-out is later than they are.
 """
@@ -16,10 +17,14 @@ from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
 from tunesmith.services.context import Context
 from tunesmith.services.jobs.tasks import Job
+from tunesmith.services.lineages import Name, lineage_of
 from tunesmith.services.markets import Window
 from tunesmith.storage import holdouts
 from tunesmith.storage import tasks as task_rows
 from tunesmith.storage.connections import Connection, Source
+
+Market = tuple[Window, Sequence[Name]]
+"""The window of a market, and every name that the market has."""
 
 _WORDS = {"backtest": "a backtest looked at it", "approval": "an approval by criteria used it"}
 
@@ -59,15 +64,17 @@ async def enter(context: Context, job: Job, asked: Asked) -> Entry:
     """
     if "ledger" in job.state:
         return msgspec.convert(job.state["ledger"], Entry)
+    markets = [(window, await lineage_of(context, window.venue, window.symbol)) for window in asked.windows]
 
     async def write(conn: Connection) -> Entry:
-        boundary = max([asked.boundary_ms, *[await _boundary(conn, window) for window in asked.windows]])
+        known = [await holdouts.latest_boundary(conn, lineage) or 0 for _, lineage in markets]
+        boundary = max(asked.boundary_ms, *known)
         if boundary > asked.boundary_ms:
             return Entry(0, None, boundary)
-        found = await _read(conn, asked.windows, asked.end_ms)
+        found = await _read(conn, markets, asked.end_ms)
         if asked.sound and found.burnt is None and asked.thresholds.of_look(found.look) is not None:
-            for window in asked.windows:
-                await _refuse_beyond_quota(context, conn, window, asked.end_ms, job.row.user)
+            for window, lineage in markets:
+                await _refuse_beyond_quota(context, conn, (window, lineage), asked.end_ms, job.row.user)
                 span = (window.start_ms, asked.end_ms)
                 await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
         entry = Entry(found.look, found.burnt, boundary)
@@ -84,12 +91,14 @@ async def enter(context: Context, job: Job, asked: Asked) -> Entry:
 async def check_quota(context: Context, windows: Sequence[Window], end_ms: int, user: str) -> None:
     """Raise `Busy` for a user who has asked for as many verdicts on one of the hold-outs as one user may."""
     for window in windows:
-        await _refuse_beyond_quota(context, context.database, window, end_ms, user)
+        market = window, await lineage_of(context, window.venue, window.symbol)
+        await _refuse_beyond_quota(context, context.database, market, end_ms, user)
 
 
-async def _refuse_beyond_quota(context: Context, source: Source, window: Window, end_ms: int, user: str) -> None:
+async def _refuse_beyond_quota(context: Context, source: Source, market: Market, end_ms: int, user: str) -> None:
     limit = context.settings.limits.verdicts_per_market
-    looks = await holdouts.looks(source, window.venue, window.symbol, window.boundary_ms, end_ms)
+    window, lineage = market
+    looks = await holdouts.looks(source, lineage, window.boundary_ms, end_ms)
     if sum(look.kind == "verdict" and look.user == user for look in looks) >= limit:
         raise Busy(
             f"you have asked for {limit} verdicts on the hold-out of {window.symbol}, which is the limit; it begins "
@@ -98,26 +107,24 @@ async def _refuse_beyond_quota(context: Context, source: Source, window: Window,
         )
 
 
-async def _boundary(source: Source, window: Window) -> int:
-    return await holdouts.boundary(source, window.venue, window.symbol) or 0
-
-
-async def _read(source: Source, windows: Sequence[Window], end_ms: int) -> Ledger:
+async def _read(source: Source, markets: Sequence[Market], end_ms: int) -> Ledger:
     """The entry of the market that was asked about most; one that is used up uses all of them up."""
-    found = [await _read_one(source, window, end_ms) for window in windows]
+    found = [await _read_one(source, market, end_ms) for market in markets]
     burnt = next((each.burnt for each in found if each.burnt is not None), None)
     return Ledger(max(each.look for each in found), burnt)
 
 
-async def _read_one(source: Source, window: Window, end_ms: int) -> Ledger:
-    looks = await holdouts.looks(source, window.venue, window.symbol, window.boundary_ms, end_ms)
+async def _read_one(source: Source, market: Market, end_ms: int) -> Ledger:
+    window, lineage = market
+    looks = await holdouts.looks(source, lineage, window.boundary_ms, end_ms)
     n = sum(look.kind == "verdict" for look in looks)
     burning = [look for look in looks if look.kind in _WORDS]
     if not burning:
         return Ledger(n + 1)
     last = burning[-1]
+    under = "" if last.symbol == window.symbol and last.venue == window.venue else f" under the name {last.symbol}"
     return Ledger(
         n + 1,
-        f"the hold-out of {window.symbol} is used up: {_WORDS[last.kind]} on {last.time[:10]}, asked for by "
-        f"{last.user}; new bars make a new one",
+        f"the hold-out of {window.symbol} is used up: {_WORDS[last.kind]}{under} on {last.time[:10]}, asked for "
+        f"by {last.user}; new bars make a new one",
     )

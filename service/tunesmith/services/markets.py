@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 import structlog
@@ -13,6 +14,7 @@ from tunesmith.domain.trading import Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 from tunesmith.services.context import Context
 from tunesmith.services.dates import parse_date
+from tunesmith.services.lineages import Name, lineage_of
 from tunesmith.storage import holdouts
 from tunesmith.storage.clock import iso
 from tunesmith.storage.connections import Connection
@@ -92,9 +94,11 @@ async def boundary_of(context: Context, venue: str, symbol: str) -> int:
     `Invalid` while either side of it would have fewer bars than a verdict needs. It stays where it is until the
     hold-out has been looked at and a whole one of newer bars is there: then it moves to where the last look ended.
     """
-    stored = await holdouts.boundary(context.database, venue, symbol)
+    lineage = await lineage_of(context, venue, symbol)
+    stored = await holdouts.latest_boundary(context.database, lineage)
     if stored is not None:
-        return await _moved_on(context, venue, symbol, stored)
+        await _take_over(context, venue, symbol, stored)
+        return await _moved_on(context, lineage, stored)
     longest = max(context.market.list(venue=venue, symbol=symbol), key=_span)
     decision = context.settings.decision
     needed = math.ceil(decision.min_bars / min(decision.holdout_share, 1.0 - decision.holdout_share))
@@ -109,9 +113,12 @@ async def boundary_of(context: Context, venue: str, symbol: str) -> int:
 
 
 async def known_boundary(context: Context, venue: str, symbol: str) -> str | None:
-    """Where the hold-out begins, as a time of the wire; None where nothing has needed it yet."""
+    """Where the hold-out begins, as a time of the wire; None where nothing has needed it yet.
+
+    What the market's other names say of it is heard when it is worked on.
+    """
     stored = await holdouts.boundary(context.database, venue, symbol)
-    return None if stored is None else iso(await _moved_on(context, venue, symbol, stored))
+    return None if stored is None else iso(await _moved_on(context, [(venue, symbol)], stored))
 
 
 async def on_newest_holdout(context: Context, window: Window) -> Window:
@@ -123,19 +130,33 @@ async def on_newest_holdout(context: Context, window: Window) -> Window:
     return msgspec.structs.replace(window, boundary_ms=max(boundary, window.boundary_ms))
 
 
-async def _moved_on(context: Context, venue: str, symbol: str, stored: int) -> int:
+async def _take_over(context: Context, venue: str, symbol: str, boundary_ms: int) -> None:
+    """A market under one of several names has the boundary that it has under the others, the latest of them."""
+    if await holdouts.boundary(context.database, venue, symbol) == boundary_ms:
+        return
+
+    async def write(conn: Connection) -> None:
+        await holdouts.set_boundary(conn, venue, symbol, boundary_ms)
+        await holdouts.advance(conn, venue, symbol, boundary_ms)
+
+    await context.database.write(write)
+
+
+async def _moved_on(context: Context, lineage: Sequence[Name], stored: int) -> int:
     """The boundary, which moves past every look once enough newer bars are there; looks in between are heard."""
+    venue, symbol = lineage[0]
     series = context.market.list(venue=venue, symbol=symbol)
-    seen = await holdouts.last_seen(context.database, venue, symbol)
+    seen = await holdouts.last_seen(context.database, lineage, stored)
     if seen is None or not series:
         return stored
-    longest, needed = max(series, key=_span), context.settings.statistics.min_holdout_bars
-    if longest.n_bars_from(seen) < needed:
+    limits = context.settings.statistics
+    counted = slowest_to_decide_on(series, limits.min_bars)
+    if counted.n_bars_from(seen) < limits.min_holdout_bars:
         return stored
 
     async def write(conn: Connection) -> tuple[int, Move | None]:
-        last = await holdouts.last_seen(conn, venue, symbol)
-        enough = last is not None and longest.n_bars_from(last) >= needed
+        last = await holdouts.last_seen(conn, lineage, stored)
+        enough = last is not None and counted.n_bars_from(last) >= limits.min_holdout_bars
         move = await holdouts.advance(conn, venue, symbol, last) if last is not None and enough else None
         return await holdouts.boundary(conn, venue, symbol) or stored, move
 
@@ -143,6 +164,18 @@ async def _moved_on(context: Context, venue: str, symbol: str, stored: int) -> i
     if move is not None:
         logger.info("the hold-out moves", venue=venue, symbol=symbol, was=iso(move.from_ms), begins=iso(move.to_ms))
     return boundary
+
+
+def slowest_to_decide_on(series: Sequence[Series], min_bars: int) -> Series:
+    """The series with the longest bars among those that have enough of them for a verdict, else the longest series.
+
+    All timeframes have one hold-out: one that moved on after so many of the shortest bars would never have enough of
+    the longer ones.
+    """
+    able = [each for each in series if each.n_bars >= min_bars]
+    if able:
+        return max(able, key=lambda each: timeframe_ms(each.timeframe))
+    return max(series, key=_span)
 
 
 def _span(series: Series) -> int:

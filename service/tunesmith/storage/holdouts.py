@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -86,12 +87,17 @@ async def moves(source: Source, venue: str, symbol: str) -> list[Move]:
     return await select(source, Move, "WHERE venue = ? AND symbol = ? ORDER BY id", (venue, symbol))
 
 
-async def last_seen(source: Source, venue: str, symbol: str) -> int | None:
-    """Where the latest of the looks at the hold-out of now ends, UTC milliseconds; None where nobody has looked."""
-    sql = """SELECT max(end_ms) FROM holdout_looks JOIN holdouts USING (venue, symbol)
-             WHERE venue = ? AND symbol = ? AND end_ms > holdouts.boundary_ms"""
-    row = await source.fetch_one(sql, (venue, symbol))
-    return None if row is None or row[0] is None else int(row[0])
+async def latest_boundary(source: Source, names: Sequence[tuple[str, str]]) -> int | None:
+    """The latest boundary of a market's names, as venue and symbol each; None where none of them has one."""
+    found = [await boundary(source, venue, symbol) for venue, symbol in names]
+    return max((edge for edge in found if edge is not None), default=None)
+
+
+async def last_seen(source: Source, names: Sequence[tuple[str, str]], boundary_ms: int) -> int | None:
+    """Where the latest look beyond `boundary_ms` ends, under any of the market's names; None where nobody looked."""
+    sql = "SELECT max(end_ms) FROM holdout_looks WHERE venue = ? AND symbol = ? AND end_ms > ?"
+    rows = [await source.fetch_one(sql, (*name, boundary_ms)) for name in names]
+    return max((int(row[0]) for row in rows if row is not None and row[0] is not None), default=None)
 
 
 async def record_look(
@@ -119,7 +125,11 @@ async def record_look(
     return look
 
 
-async def looks(source: Source, venue: str, symbol: str, start_ms: int, end_ms: int) -> list[Look]:
-    """Every look that shares time with [start_ms, end_ms), oldest first, whatever the timeframe was."""
+async def looks(source: Source, names: Sequence[tuple[str, str]], start_ms: int, end_ms: int) -> list[Look]:
+    """Every look under any of a market's names that shares time with [start_ms, end_ms), whatever the timeframe was.
+
+    Oldest first.
+    """
     tail = "WHERE venue = ? AND symbol = ? AND start_ms < ? AND end_ms > ? ORDER BY id"
-    return await select(source, Look, tail, (venue, symbol, end_ms, start_ms))
+    found = [look for name in names for look in await select(source, Look, tail, (*name, end_ms, start_ms))]
+    return sorted(found, key=lambda look: look.time)

@@ -2,6 +2,7 @@
 
     <root>/<venue>/<quoted symbol>/<timeframe>.json             the manifest; renaming it into place is the commit
     <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.parquet   the candles that it points to
+    <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.npy       their daily closes, by which copies are known again
 
 Listing and finding read manifests alone, so the daemon's loop needs neither pandas nor pyarrow; importing and loading
 are for workers and the command line. Any number of processes may import and read at once.
@@ -21,6 +22,7 @@ import msgspec
 import numpy as np
 
 from tunesmith.domain.bars import COLUMNS, Bars
+from tunesmith.domain.daily_closes import DailyCloses, daily_closes
 from tunesmith.domain.frames import columns_of_frame, read_frame
 from tunesmith.domain.messages.markets import ImportReport
 from tunesmith.domain.resample import MONDAY_MS, can_resample, resample
@@ -131,6 +133,25 @@ class MarketStore:
             f"{symbol} {timeframe}: the candles that the manifest names are gone; import the data again with replace"
         )
 
+    def closes(self, venue: str, symbol: str, file: str) -> DailyCloses:
+        """The daily closes of a series, which `file` names, without its candles.
+
+        Raises `FileNotFoundError` where they were never kept, or where they are damaged.
+        """
+        path = self._closes_file(venue, symbol, file)
+        try:
+            closes: DailyCloses = np.load(path)
+        except (ValueError, EOFError):
+            raise FileNotFoundError(f"{path} is damaged") from None
+        return closes
+
+    def mark(self, venue: str, symbol: str) -> None:
+        """Keep the daily closes of what was stored without them."""
+        for series in self.list(venue, symbol):
+            if not self._closes_file(venue, symbol, series.file).exists():
+                with contextlib.suppress(OSError, Internal):  # replaced in between, or no more than a mark is lost
+                    self._mark(self._bars(series), series)
+
     def import_file(
         self, path: Path, *, symbol: str, timeframe: str, venue: str = "local", replace: bool = False
     ) -> ImportReport:
@@ -230,9 +251,10 @@ class MarketStore:
         )
         if n_new:
             write_file(folder / series.file, lambda draft: write_parquet(draft, bars))
+            self._mark(bars, series)
             write_file(manifest, lambda draft: _write_bytes(draft, msgspec.json.encode(series)))
-            for stale in folder.glob(f"{timeframe}-*.parquet"):
-                if stale.name != series.file:
+            for stale in folder.glob(f"{timeframe}-*.*"):
+                if stale.stem != Path(series.file).stem:
                     stale.unlink(missing_ok=True)
         return ImportReport(
             venue=venue,
@@ -245,6 +267,13 @@ class MarketStore:
             gaps=gaps,
             data_hash=data_hash,
         )
+
+    def _closes_file(self, venue: str, symbol: str, file: str) -> Path:
+        return folder_of(self.root, venue, symbol) / f"{Path(file).stem}.npy"
+
+    def _mark(self, bars: Bars, series: Series) -> None:
+        closes = daily_closes(bars.timestamp, bars.close, bars.timeframe)
+        write_file(self._closes_file(series.venue, series.symbol, series.file), lambda draft: _save(draft, closes))
 
     def _stored(self, manifest: Path, replace: bool) -> Bars | None:
         """What an import joins; None where nothing is, or where it is damaged and may be replaced."""
@@ -315,6 +344,11 @@ def _refuse(problems: list[str]) -> None:
     if problems:
         errors = tuple(FieldError("/data/bars", problem) for problem in problems)
         raise Invalid("; ".join(problems), errors=errors)
+
+
+def _save(path: Path, closes: DailyCloses) -> None:
+    with path.open("wb") as file:
+        np.save(file, closes)
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -76,7 +76,9 @@ _EQUITY_POINTS = 2000
 
 def prepare(payload: Prepare) -> Prepared:
     """Write the window's bars, with everything before it as warm-up, to a snapshot."""
-    bars = MarketStore(Path(payload.data_dir) / "market").load(payload.venue, payload.symbol, payload.timeframe)
+    store = MarketStore(Path(payload.data_dir) / "market")
+    store.mark(payload.venue, payload.symbol)
+    bars = store.load(payload.venue, payload.symbol, payload.timeframe)
     length = timeframe_ms(payload.timeframe)
     stop = int(np.searchsorted(bars.timestamp + length, payload.end_ms, side="right"))
     first = bars.index_at(payload.start_ms)
