@@ -32,6 +32,7 @@ ELSEWHERE = {
     "python -m pytest": "tests/cli/test_readme_commands.py",
     "python -m tunesmith.examples.freqtrade_params": "tests/examples/test_bots.py",
     "docker compose": "tests/test_containers.py",
+    "tunesmith keys": "tests/cli/test_keys.py",
     **{f"python {file}": file for file in sorted(set(re.findall(r"python (tests/benchmarks/\w+\.py)", README)))},
     "tunesmith session": "tests/cli/test_sessions.py",
     **{

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from transport.rooms import Bot, Room, body
 from transport.test_sockets import ask, code, until
 from tunesmith.config import Limits, Security, Server, Settings
 from tunesmith.errors import Invalid
+from tunesmith.examples import bot_plain
 from tunesmith.transport import doors
 from tunesmith.transport.gate import Gate, Identity, audible, open_gate
 from tunesmith.transport.keyfile import ClientKey, read_client_key
@@ -353,3 +356,17 @@ def test_behind_a_gate_a_door_may_open_to_the_outside(tmp_path: Path) -> None:
         door.stop()
     finally:
         context.destroy(linger=0)
+
+
+def test_the_plain_example_bot_comes_in_by_its_key(house: House, tmp_path: Path) -> None:
+    key = house.store.add("example", "bot")
+    event = {"type": "package.approved", "seq": 1, "prev": 0, "data": {"params": {"n": 1}}}
+    house.room.call(house.room.events.publish, "pkg/EXAMPLE/1h/s/", json.dumps(event).encode())
+    command = [sys.executable, bot_plain.__file__, house.room.requests.endpoint, house.room.events.endpoint, "EXAMPLE"]
+    environ = {**os.environ, "TUNESMITH_KEY": str(key)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as bot:
+        try:
+            assert bot.stdout is not None
+            assert bot.stdout.readline() == 'package.approved {"n": 1}\n'
+        finally:
+            bot.kill()

@@ -2,6 +2,7 @@
 // It misses nothing and repeats nothing. TRUSTED is a file of public keys (`tunesmith keys signing list --trusted`):
 // the bot then heeds nothing that none of them has signed.
 "use strict";
+const { readFileSync } = require("fs");
 const { Request, Subscriber } = require("zeromq");
 const { readKeys, isSigned } = require("./signatures.js");
 
@@ -9,8 +10,11 @@ async function main(
   requests = "tcp://127.0.0.1:5555", events = "tcp://127.0.0.1:5556", symbol = "BTC/USDT", trusted = undefined,
 ) {
   const keys = trusted === undefined ? undefined : readKeys(trusted);
-  const asking = new Request();
-  const hearing = new Subscriber();
+  const file = process.env.TUNESMITH_KEY;
+  const key = file ? JSON.parse(readFileSync(file, "utf8")) : null;
+  const curve = key ? { curvePublicKey: key.public, curveSecretKey: key.secret, curveServerKey: key.server } : {};
+  const asking = new Request(curve);
+  const hearing = new Subscriber(curve);
   asking.connect(requests);
   hearing.connect(events);
   hearing.subscribe(`pkg/${symbol}/`);

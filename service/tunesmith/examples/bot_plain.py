@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def main(requests: str = REQUESTS, events: str = EVENTS, symbol: str = "BTC/USDT
     keys = read_keys(Path(trusted)) if trusted else None
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     asking, hearing = context.socket(zmq.REQ), context.socket(zmq.SUB)
+    if os.environ.get("TUNESMITH_KEY"):
+        key = json.loads(Path(os.environ["TUNESMITH_KEY"]).read_text())
+        for socket in (asking, hearing):
+            socket.curve_publickey, socket.curve_secretkey = key["public"].encode(), key["secret"].encode()
+            socket.curve_serverkey = key["server"].encode()
     asking.connect(requests)
     hearing.connect(events)
     hearing.subscribe(f"pkg/{symbol}/")
