@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import zmq
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.edges import RULE, kept, plant
 from tunesmith.examples import freqtrade_params
+from tunesmith.storage.signing_keys import SigningKeys
 
 EXAMPLES = Path(freqtrade_params.__file__).parent
 SYMBOL = "PLANTED/USDT"
@@ -110,6 +112,80 @@ def test_the_plain_bot_asks_for_what_it_missed(tmp_path: Path) -> None:
             ]
         finally:
             bot.end()
+
+
+def test_the_plain_bot_heeds_what_a_trusted_key_signed_alone(tmp_path: Path) -> None:
+    """Doors of our own: unsigned, altered and signed events, and a replay that brings a signed and an altered one."""
+    topic = f"pkg/{SYMBOL}/1d/{RULE}/"
+    trusted, sign = keys_of(tmp_path)
+
+    def frame(seq: int, prev: int) -> bytes:
+        event = {"type": f"package.n{seq}", "seq": seq, "prev": prev, "keyid": trusted.split()[0], "data": {"n": seq}}
+        return json.dumps(event).encode()
+
+    def record(text: bytes, signature: bytes) -> dict[str, Any]:
+        encoded = base64.b64encode(signature).decode()
+        return {"topic": topic, "event": json.loads(text), "text": text.decode(), "signature": encoded}
+
+    file = tmp_path / "trusted.keys"
+    file.write_text(f"# whom it believes\n{trusted}\n")
+    with zmq.Context() as context, context.socket(zmq.XPUB) as events, context.socket(zmq.REP) as requests:
+        for wire in (events, requests):
+            wire.setsockopt(zmq.LINGER, 0)
+            wire.bind("tcp://127.0.0.1:*")
+            wire.setsockopt(zmq.RCVTIMEO, 20_000)
+        addresses = [wire.getsockopt_string(zmq.LAST_ENDPOINT) for wire in (requests, events)]
+        bot = Bot([sys.executable, str(EXAMPLES / "bot_plain.py"), *addresses, SYMBOL, str(file)], tmp_path)
+        try:
+            assert events.recv() == b"\x01pkg/PLANTED/USDT/"
+            first = frame(1, 0)
+            for frames in ([first], [first, bytes(64)], [first.replace(b'"n": 1', b'"n": 7'), sign(first)]):
+                events.send_multipart([topic.encode(), *frames])
+            events.send_multipart([topic.encode(), first, sign(first)])
+            events.send_multipart([topic.encode(), frame(4, 3), sign(frame(4, 3))])
+            assert json.loads(requests.recv())["type"] == "events.replay"
+            signed, altered = frame(3, 1), frame(4, 3).replace(b'"n": 4', b'"n": 7')
+            records = [record(signed, sign(signed)), record(altered, sign(frame(4, 3)))]
+            requests.send_json({"v": 1, "ok": True, "data": {"events": records}})
+            bot.says("package.n3")
+            bot.says("refused package.n4")
+            assert bot.output.read_text().splitlines() == [
+                *["refused package.n1"] * 3,
+                'package.n1 {"n": 1}',
+                'package.n3 {"n": 3}',
+                "refused package.n4",
+            ]
+        finally:
+            bot.end()
+
+
+def test_node_checks_signatures_with_its_own_crypto(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    trusted, sign = keys_of(tmp_path)
+    file = tmp_path / "trusted.keys"
+    file.write_text(f"# whom it believes\n{trusted}\n{trusted.replace(trusted[:4], 'ffff')} retired\n")
+    frame = json.dumps({"keyid": trusted.split()[0], "text": "é"}).encode()
+    other = frame.replace(trusted[:4].encode(), b"ffff")
+    cases = [(frame, sign(frame)), (frame + b" ", sign(frame)), (frame, bytes(64)), (frame, b""), (other, sign(other))]
+    code = f"""
+        const {{ readKeys, isSigned }} = require({str(EXAMPLES / "signatures.js")!r});
+        const keys = readKeys({str(file)!r});
+        const cases = {json.dumps([[base64.b64encode(part).decode() for part in case] for case in cases])};
+        console.log(cases.map(([f, s]) => isSigned(Buffer.from(f, "base64"), Buffer.from(s, "base64"), keys)).join());
+        console.log(isSigned(Buffer.from(cases[0][0], "base64"), undefined, keys));
+    """
+    done = subprocess.run([node, "-e", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["true,false,false,false,false", "false"]
+
+
+def keys_of(folder: Path) -> tuple[str, Callable[[bytes], bytes]]:
+    """A signing key: its line in a bot's file of trusted keys, and how it signs."""
+    keys = SigningKeys(folder / "signing")
+    line, key = keys.new().key.line, keys.load()
+    assert key is not None
+    return line, key.sign
 
 
 def test_the_bot_with_the_client(
