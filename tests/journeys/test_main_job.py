@@ -106,6 +106,13 @@ def test_a_dealer_walks_the_whole_way(
         topic, event = next_event(events)
         assert topic == f"pkg/{symbol}/1d/mine_v1/"
         assert (event["type"], event["data"]) == ("package.approved", package)
+        log = dealer.data("audit.list", {"limit": 1000})["entries"]
+        [approved] = [entry for entry in log if entry["target"] == package["package_id"]]
+        assert (approved["type"], approved["user"], approved["door"]) == ("verdict", "local", "task")
+        assert (approved["outcome"], approved["request_id"]) == ("approved", verdict["verdict_id"])
+        [asked] = [entry for entry in log if entry["detail"] == verdict["verdict_id"]]
+        told = (asked["type"], asked["target"], asked["outcome"])
+        assert told == ("strategy.approve", search["optimization_id"], "ok")
 
 
 def test_a_package_is_named_by_its_content(dealer: Dealer, symbol: str) -> None:

@@ -2,7 +2,7 @@
 
 A bot's file of trusted keys has one key a line, `KEYID PUBLIC [retired]`; `#` begins a comment:
 
-    3f0c6ad1b2e94a57 7h0Vt2rGm3p7y0yqkX5J0bTq3W2lJmZ3bHqf0m0dB6c=
+    21fe31dfa154a261 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
 """
 
 from __future__ import annotations
