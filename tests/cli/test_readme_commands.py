@@ -35,7 +35,6 @@ ELSEWHERE = {
     "tunesmith keys": "tests/cli/test_keys.py",
     **{f"python {file}": file for file in sorted(set(re.findall(r"python (tests/benchmarks/\w+\.py)", README)))},
     "tunesmith session": "tests/cli/test_sessions.py",
-    "tunesmith keys": "tests/cli/test_key_commands.py",
     **{
         f"python -m benchmarks.{name}": f"tests/benchmarks/{name}.py"
         for name in sorted(set(re.findall(r"python -m benchmarks\.(\w+)", README)))
