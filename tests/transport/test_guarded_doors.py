@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 import zmq
+from structlog.testing import capture_logs
 
 from transport.rooms import Bot, Room, body
 from transport.test_sockets import ask, code, until
@@ -325,6 +327,15 @@ def test_silent_and_garbled_connections_do_not_stop_the_gate(house: House, bot: 
     assert code(ask(dealer, body())[-1]) == "ok"
     for connection in silent:
         connection.close()
+
+
+def test_what_is_tried_in_vain_is_logged_once_a_second(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, times = Gate(house.store), iter((1000.0, 1000.1, 1000.9, 1001.1))
+    monkeypatch.setattr("tunesmith.transport.gate.time", SimpleNamespace(monotonic=lambda: next(times)))
+    with capture_logs() as lines:
+        for _ in range(4):
+            gate.refuse("k", "requests", "because")
+    assert [line["unsaid_before"] for line in lines if line["event"] == "a key was refused"] == [0, 2]
 
 
 def settings_for(folder: Path, curve: Any) -> Settings:

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import structlog
 import zmq
 
 from tunesmith import telemetry
@@ -32,8 +31,6 @@ from tunesmith.transport.gate import audible
 PROGRESS_INTERVAL_S = 0.1
 PACKAGES = "pkg/"
 _UNSUBSCRIBED, _SUBSCRIBED = b"\x00", b"\x01"
-
-log = structlog.get_logger(__name__)
 
 
 class _Numbered(msgspec.Struct):
@@ -127,8 +124,9 @@ class EventsDoor(Door):
         granted = [] if self._who is None else audible(self._who, prefix)
         for topics in granted:
             self._socket.setsockopt(zmq.SUBSCRIBE, topics)
-        if not granted:
-            log.warning("a subscription was refused", user=self._who and self._who.user, topics=repr(prefix[:80]))
+        if not granted and self._gate is not None:
+            user = self._who.user if self._who else None
+            self._gate.warn("a subscription was refused", {"user": user, "topics": repr(prefix[:80])})
         return granted
 
     def _notice(self, frame: zmq.Frame) -> None:

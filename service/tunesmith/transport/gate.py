@@ -12,6 +12,7 @@ revocation needs no word to any connection: the next look-up finds nobody.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from tunesmith.transport.keys import WITHOUT_KEY, Client, KeyStore
 DOMAIN = b"tunesmith"
 POLL_S = 0.5
 """How often the key store is looked at: a revocation bites within this time."""
+WARN_INTERVAL_S = 1.0
 
 _PUBLIC_TOPICS = (b"pkg/", b"task/", b"hb/")
 
@@ -51,6 +53,8 @@ class Gate:
         self._stamps: dict[str, Any] = {}
         self._records: dict[str, Client] = {}
         self._by_key: dict[str, Identity] = {}
+        self._names: dict[str, str] = {}
+        self._warned_at, self._n_unsaid = -WARN_INTERVAL_S, 0
         self._seen: Any = None
         self._timer: asyncio.TimerHandle | None = None
         self.refused: Refused = _nobody_listens
@@ -81,8 +85,18 @@ class Gate:
 
     def refuse(self, key: str | None, door: str, why: str) -> None:
         """Tell that a key was refused, and whose it was, if it was one's."""
-        user = next((client.name for client in self._records.values() if client.public == key), "")
+        user = self._names.get(key or "", "")
+        self.warn("a key was refused", {"user": user, "key": key, "door": door, "reason": why})
         self.refused(user, door, f"{why}: {key or 'none'}")
+
+    def warn(self, what: str, details: dict[str, Any]) -> None:
+        """Log what somebody tried, one line a second: nobody fills the disk by trying."""
+        now = time.monotonic()
+        if now - self._warned_at < WARN_INTERVAL_S:
+            self._n_unsaid += 1
+            return
+        log.warning(what, **details, unsaid_before=self._n_unsaid)
+        self._warned_at, self._n_unsaid = now, 0
 
     def admit(self, key: str) -> Identity | None:
         """As `who`, for a newcomer: a key that was made a moment ago is known."""
@@ -104,6 +118,7 @@ class Gate:
         self._stamps = stamps
         before = self._by_key
         self._by_key = {c.public: Identity(c.name, c.role) for c in self._records.values() if c.revoked is None}
+        self._names = {client.public: client.name for client in self._records.values()}
         gone = frozenset(key for key, identity in before.items() if self._by_key.get(key) != identity)
         if gone:
             log.info("keys shut out", users=sorted(before[key].user for key in gone))

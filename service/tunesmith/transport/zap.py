@@ -55,13 +55,13 @@ class ZapDoor(Door):
         self._send([frames[0], b"", _VERSION, frames[3], status, text, user, b""])
 
     def _judge(self, frames: list[bytes]) -> tuple[bytes, bytes, bytes]:
-        domain, address, mechanism, credentials = frames[4], frames[5], frames[7], frames[8]
+        domain, mechanism, credentials = frames[4], frames[7], frames[8]
         if domain != DOMAIN or mechanism != _MECHANISM or len(credentials) != _KEY_BYTES:
             return b"400", b"a CURVE key is needed", b""
         key = z85.encode(credentials)
         who = self._keys.admit(key.decode())
         if who is None:
-            log.warning("a key was refused", key=key.decode(), address=address.decode(errors="replace"))
-            self._keys.refuse(key.decode(), "connection", "the key is unknown or revoked")
+            address = frames[5].decode(errors="replace")
+            self._keys.refuse(key.decode(), "connection", f"unknown or revoked, from {address}")
             return b"400", b"the key is unknown or revoked", b""
         return b"200", b"OK", key
