@@ -17,7 +17,7 @@ import zmq
 from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, Dealer, children, wait_until
 from journeys.test_main_job import next_event, subscriber
-from storage.released import EPOCH, RELEASED, make_released
+from storage.released import EPOCH, PACKAGE_ID, RELEASED, make_released
 from tunesmith.app import UNFIT
 from tunesmith.storage import backups, restoring
 
@@ -61,7 +61,7 @@ def test_the_clients_of_the_older_program_go_on_with_the_newer_one(
         assert (made.why, conn.execute("PRAGMA user_version").fetchone()[0]) == ("upgrade", RELEASED)
     with Dealer(context, own_daemon.doors["requests"]) as dealer:
         latest = dealer.data("package.latest", {"symbol": "BTC/USDT", "timeframe": "1h"})
-        assert latest["package"]["package_id"] == "p-released"
+        assert latest["package"]["package_id"] == PACKAGE_ID
         assert dealer.data("task.logs", {"task_id": "bt_done"})["lines"][0]["message"] == "backtest started"
         assert dealer.data("strategy.get", {"id": "old_rule"})["version"] == "1.0"
         missed = dealer.data("events.replay", {"topics": ["pkg/"], "after": 0})
@@ -117,8 +117,8 @@ def test_a_damaged_database_keeps_the_daemon_down_until_a_backup_is_restored(
     with Dealer(context, own_daemon.doors["requests"]) as dealer:
         info = dealer.data("server.info", {})
         assert info["epoch"] == done.epoch != EPOCH
-        assert dealer.data("package.latest", {"symbol": "BTC/USDT"})["package"]["package_id"] == "p-released"
+        assert dealer.data("package.latest", {"symbol": "BTC/USDT"})["package"]["package_id"] == PACKAGE_ID
     with subscriber(context, own_daemon, TOPIC) as events:
         _, event = next_event(events)
-    assert (event["epoch"], event["data"]["package_id"]) == (done.epoch, "p-released")
+    assert (event["epoch"], event["data"]["package_id"]) == (done.epoch, PACKAGE_ID)
     assert event["seq"] > done.head

@@ -14,11 +14,12 @@ RELEASED = 6
 """The schema version of that program."""
 
 EPOCH = "released-epoch"
+PACKAGE_ID = "ab" * 32
 TIME = "2026-01-01T00:00:00.000Z"
 LATER = "2999-01-01T00:00:00.000Z"
 CODE = "fast_period = Int(5, 2, 100)\nenter_long(crossed_above(close, sma(close, fast_period)))\n"
 PACKAGE = {
-    "package_id": "p-released",
+    "package_id": PACKAGE_ID,
     "grade": "criteria",
     "venue": "demo",
     "symbol": "BTC/USDT",
@@ -98,7 +99,7 @@ def _add_package(conn: sqlite3.Connection) -> None:
     )
     of_package = {name: PACKAGE[name] for name in _OF_PACKAGES}
     more = {"backtest_id": "r-released", "seq": 2, "approved": True, "published_at": TIME, "doc": PACKAGE}
-    _insert(conn, "parameter_packages", id="p-released", **of_package, **more)
+    _insert(conn, "parameter_packages", id=PACKAGE_ID, **of_package, **more)
     _add_event(conn, 2, "pkg/BTC/USDT/1h/old_rule/", "package.approved", PACKAGE)
 
 

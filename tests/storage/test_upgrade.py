@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.released import RELEASED, make_released
+from storage.released import PACKAGE_ID, RELEASED, make_released
 from tunesmith.errors import Internal
 from tunesmith.storage import backups, outbox, packages, restoring, schedules, schema, tasks
 from tunesmith.storage.database import Database
@@ -35,7 +35,7 @@ def test_a_released_database_is_backed_up_and_migrated_with_all_that_it_holds(tm
 
     async def main() -> None:
         database = await Database.open(path)
-        package = await packages.get(database, "p-released")
+        package = await packages.get(database, PACKAGE_ID)
         assert package is not None
         assert package.state() == "in_force"
         assert [row.id for row in await tasks.unfinished(database)] == ["opt_unfinished"]

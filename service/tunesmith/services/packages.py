@@ -242,7 +242,7 @@ async def _before(conn: Connection, row: PackageRow) -> PackageRow:
         raise Conflict("there was no package before it; revoke it instead", path=path)
     if before.revoked_at is not None:
         raise Conflict(f"the package before it is revoked: {before.revoked_reason}", path=path)
-    if before.valid_until <= now():
+    if before.expired_at is not None or before.valid_until <= now():
         raise Conflict(f"the package before it was valid until {before.valid_until}", path=path)
     return before
 

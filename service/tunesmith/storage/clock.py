@@ -31,8 +31,8 @@ def milliseconds(time: str) -> int:
 
 
 def seconds_between(start: str, stop: str) -> float:
-    """Seconds from one time of a table to another."""
-    return (datetime.fromisoformat(stop) - datetime.fromisoformat(start)).total_seconds()
+    """Seconds from one time of a table to another; 0 where the clock was set back in between."""
+    return max(0.0, (datetime.fromisoformat(stop) - datetime.fromisoformat(start)).total_seconds())
 
 
 def _text(moment: datetime) -> str:

@@ -1,0 +1,140 @@
+"""The machine's clock is set back by a day and forwards by a week under a running daemon (Debian's libfaketime)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from journeys.conftest import import_markets
+from journeys.daemon import DaemonProcess, Dealer, wait_until
+from storage.released import PACKAGE_ID, make_released
+
+DAILY = {
+    "schedule_id": "daily",
+    "every": "1d",
+    "search": {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0", "param_ranges": {"fast_period": [5, 9]}},
+}
+DAY = timedelta(days=1)
+
+
+class Clock:
+    """The clock that a daemon sees: the real one, moved by what is written to a file."""
+
+    def __init__(self, file: Path) -> None:
+        libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+        if not libraries:
+            pytest.skip("libfaketime is not installed (apt install libfaketime)")
+        self.file = file
+        self.moved = timedelta()
+        self.environ = {
+            "LD_PRELOAD": str(libraries[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self.move(timedelta())
+
+    def move(self, by: timedelta) -> None:
+        self.moved = by
+        draft = self.file.with_suffix(".new")
+        draft.write_text(f"{by.total_seconds():+.0f}")
+        draft.replace(self.file)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.moved
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Clock:
+    return Clock(tmp_path / "clock")
+
+
+@pytest.fixture
+def own_daemon(clock: Clock, tmp_path: Path) -> Iterator[DaemonProcess]:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    import_markets(folder)
+    make_released(folder / "tunesmith.db")
+    until = (datetime.now(UTC) + 3 * DAY).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    with closing(sqlite3.connect(folder / "tunesmith.db")) as conn:
+        conn.execute("DELETE FROM schedules")
+        conn.execute("UPDATE parameter_packages SET valid_until = ?", (until,))
+        conn.commit()
+    made = DaemonProcess(folder, {"TUNESMITH_WORKERS__COUNT": "1", **clock.environ})
+    made.start()
+    yield made
+    made.kill()
+
+
+class Watcher:
+    """What can be seen of the daemon from outside while its clock moves."""
+
+    def __init__(self, daemon: DaemonProcess, clock: Clock, dealer: Dealer, events: zmq.Socket[bytes]) -> None:
+        self.daemon, self.clock, self.dealer, self.events = daemon, clock, dealer, events
+
+    def move_clock(self, by: timedelta) -> None:
+        """Set the clock, and wait until the daemon has noticed and gone on for a while."""
+        before = self.n_jumps()
+        self.clock.move(by)
+        wait_until(lambda: self.n_jumps() > before, 30.0, self.daemon.log)
+        for _ in range(3):
+            assert self.events.poll(20_000), "no heartbeat"
+            self.events.recv_multipart()
+        assert self.dealer.data("ping", {}, deadline_ms=20_000)["version"]
+
+    def n_jumps(self) -> int:
+        return self.daemon.log().count("the clock jumped")
+
+    def schedule(self) -> dict[str, Any]:
+        [found] = self.dealer.data("schedule.list", {})["schedules"]
+        return dict(found)
+
+    def until_next_run(self) -> timedelta:
+        return datetime.fromisoformat(self.schedule()["next_at"]) - self.clock.now()
+
+    def n_runs(self) -> int:
+        tasks = self.dealer.data("task.list", {"kind": "optimization", "limit": 50})["tasks"]
+        return sum(task["task_id"] != "opt_unfinished" for task in tasks)
+
+    def package_state(self) -> str:
+        return str(self.dealer.data("package.get", {"package_id": PACKAGE_ID})["state"])
+
+
+def test_setting_the_clock_loses_nothing_and_runs_nothing_twice(
+    own_daemon: DaemonProcess, clock: Clock, context: zmq.Context[Any]
+) -> None:
+    with Dealer(context, own_daemon.doors["requests"]) as dealer, context.socket(zmq.SUB) as events:
+        events.setsockopt(zmq.LINGER, 0)
+        events.subscribe("hb/")
+        events.connect(own_daemon.doors["events"])
+        watcher = Watcher(own_daemon, clock, dealer, events)
+        created = dealer.data("schedule.create", DAILY, id="create")
+
+        watcher.move_clock(-DAY)
+        assert timedelta() < watcher.until_next_run() <= DAY
+        assert (watcher.n_runs(), watcher.package_state()) == (0, "in_force")
+
+        watcher.move_clock(7 * DAY)
+        wait_until(lambda: watcher.n_runs() == 1, 30.0, own_daemon.log)
+        wait_until(lambda: watcher.package_state() == "expired", 30.0, own_daemon.log)
+        assert timedelta() < watcher.until_next_run() <= DAY
+
+        watcher.move_clock(timedelta())
+        assert timedelta() < watcher.until_next_run() <= DAY
+        assert (watcher.n_runs(), watcher.package_state()) == (1, "expired")
+        assert not dealer.ask("package.latest", {"symbol": "BTC/USDT"})["ok"]
+
+        assert dealer.data("schedule.create", DAILY, id="create") == created
+        told = dealer.data("events.replay", {"topics": ["pkg/", "task/"], "after": 0})["events"]
+        assert [one["event"]["seq"] for one in told] == list(range(1, len(told) + 1))
+        expired = [one["event"]["data"]["package_id"] for one in told if one["event"]["type"] == "package.expired"]
+        assert expired == [PACKAGE_ID]
+        assert "Traceback" not in json.dumps([line for line in own_daemon.log().splitlines() if "opt_unf" not in line])

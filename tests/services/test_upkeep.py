@@ -1,0 +1,134 @@
+"""What the daemon watches beside its work: backups come when they are due, and a clock that is set is made up for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from tunesmith.config import Backups, Server, Settings
+from tunesmith.services import schedules as scheduling
+from tunesmith.services import upkeep
+from tunesmith.services.condition import condition
+from tunesmith.services.context import Context
+from tunesmith.services.noticed import Noticed
+from tunesmith.storage import backups, schedules
+from tunesmith.storage.clock import milliseconds
+from tunesmith.storage.database import Database
+from tunesmith.storage.opening import Keeping
+from tunesmith.storage.schedules import ScheduleRow
+
+NOW = "2026-01-10T10:00:00.000Z"
+HOUR_S = 3600.0
+
+
+def over(folder: Path, scene: Callable[[Context], Awaitable[None]], **of_backups: float) -> None:
+    """The scene over a fresh database with these settings of backups."""
+    settings = Settings(server=Server(data_dir=str(folder)), backups=Backups(**of_backups))  # type: ignore[arg-type]
+
+    async def no_trouble() -> None:
+        return None
+
+    async def main() -> None:
+        database = await Database.open(folder / "tunesmith.db", keeping=Keeping(settings.backups_dir, 2))
+        parts = SimpleNamespace(
+            settings=settings,
+            database=database,
+            noticed=Noticed(),
+            executor=SimpleNamespace(stats=lambda: SimpleNamespace(alive=1, ready=1, busy=0, queued=0)),
+            cache=SimpleNamespace(trouble=no_trouble),
+            tasks=SimpleNamespace(jobs={}),
+            started=0.0,
+        )
+        try:
+            await scene(cast(Context, parts))
+        finally:
+            await database.close()
+
+    asyncio.run(main())
+
+
+def test_a_backup_comes_when_it_is_due_whatever_the_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elapsed = [0.0]
+    monkeypatch.setattr(upkeep, "elapsed_s", lambda: elapsed[0])
+
+    async def scene(context: Context) -> None:
+        made = []
+        for elapsed[0] in (0.0, 0.9 * HOUR_S, 1.1 * HOUR_S, 24.0 * HOUR_S, 25.2 * HOUR_S, 49.3 * HOUR_S):
+            await upkeep.back_up_when_due(context)
+            made.append(len(backups.listing(context.settings.backups_dir)))
+        assert made == [0, 0, 1, 1, 2, 2]  # an hour after the first start, then every day; two are kept
+        assert backups.listing(context.settings.backups_dir)[-1].number == 3
+        context.noticed.backup_due = None  # the daemon starts again: the newest backup is young
+        await upkeep.back_up_when_due(context)
+        assert backups.listing(context.settings.backups_dir)[-1].number == 3
+
+    over(tmp_path, scene)
+
+
+def test_a_backup_that_fails_is_told_until_one_succeeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(context: Context) -> None:
+        context.noticed.backup_due = 0.0
+        with monkeypatch.context() as patch:
+            patch.setattr(backups, "RESERVE_BYTES", 2**60)
+            await upkeep.back_up_when_due(context)
+        found = await condition(context, {}, draining=False)
+        assert found.reasons == ()
+        assert "the last backup failed: a backup of" in found.degraded[0]
+        context.noticed.backup_due = 0.0
+        await upkeep.back_up_when_due(context)
+        assert (await condition(context, {}, draining=False)).degraded == ()
+
+    over(tmp_path, scene)
+
+
+def test_without_an_interval_there_is_no_backup(tmp_path: Path) -> None:
+    async def scene(context: Context) -> None:
+        context.noticed.backup_due = 0.0
+        await upkeep.back_up_when_due(context)
+        assert backups.listing(context.settings.backups_dir) == []
+
+    over(tmp_path, scene, every_h=0.0)
+
+
+def test_damage_is_a_reason_not_to_be_ready_and_says_what_to_do(tmp_path: Path) -> None:
+    async def scene(context: Context) -> None:
+        await upkeep.watch_disk(context)
+        assert (await condition(context, {}, draining=False)).reasons == ()
+        os.truncate(context.database.path, 4096)
+        await upkeep.watch_disk(context)
+        [reason] = (await condition(context, {}, draining=False)).reasons
+        assert "was truncated" in reason
+        assert "run `tunesmith restore`" in reason
+
+    over(tmp_path, scene)
+
+
+@pytest.mark.parametrize(
+    ("every", "cron", "next_at", "then"),
+    [
+        ("1d", None, "2026-01-11T09:00:00.000Z", "2026-01-11T09:00:00.000Z"),  # as it should be
+        ("1d", None, "2026-01-11T11:00:00.000Z", "2026-01-11T10:00:00.000Z"),  # set back by more than an hour
+        (None, "0 0 * * *", "2026-01-11T00:00:00.000Z", "2026-01-11T00:00:00.000Z"),
+        (None, "0 0 * * *", "2026-01-12T00:00:00.000Z", "2026-01-12T00:00:00.000Z"),  # a day: midnight has been run
+        (None, "0 0 * * *", "2026-01-18T00:00:00.000Z", "2026-01-11T00:00:00.000Z"),  # a week: it is not waited for
+    ],
+)
+def test_a_clock_that_was_set_back_does_not_silence_schedules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: str | None, cron: str | None, next_at: str, then: str
+) -> None:
+    monkeypatch.setattr(scheduling, "_now_ms", lambda: milliseconds(NOW))
+    row = ScheduleRow(id="s", user="ann", every=every, cron=cron, search={}, next_at=next_at, created_at=NOW)
+
+    async def scene(context: Context) -> None:
+        await context.database.write(lambda conn: schedules.put(conn, row))
+        assert await scheduling.set_straight(context) == (next_at != then)
+        [found] = await schedules.listing(context.database)
+        assert found.next_at == then
+
+    over(tmp_path, scene)
