@@ -15,6 +15,7 @@ import pytest
 from cli.command import COMMAND, environment, read, run
 from journeys.daemon import wait_until
 from journeys.edges import SEED
+from tunesmith.app import UNFIT
 from tunesmith.cli import UNREACHABLE
 from tunesmith.cli.commands import ROWS
 from tunesmith.cli.line import running_doors
@@ -33,6 +34,8 @@ ELSEWHERE = {
     "python -m tunesmith.examples.freqtrade_params": "tests/examples/test_bots.py",
     "docker compose": "tests/test_containers.py",
     "tunesmith keys": "tests/cli/test_keys.py",
+    "tunesmith backup": "tests/cli/test_backing.py",
+    "tunesmith restore": "tests/cli/test_backing.py",
     **{f"python {file}": file for file in sorted(set(re.findall(r"python (tests/benchmarks/\w+\.py)", README)))},
     "tunesmith session": "tests/cli/test_sessions.py",
     **{
@@ -97,7 +100,15 @@ def test_every_command_of_the_readme_runs(served: Path, tmp_path: Path) -> None:
 
 
 def test_the_readme_names_every_exit_code() -> None:
-    assert [int(code) for code in re.findall(r"^\| (\d+) \|", USE_IT, re.MULTILINE)] == [0, 1, 2, UNREACHABLE, 4, 130]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", USE_IT, re.MULTILINE)] == [
+        0,
+        1,
+        2,
+        UNREACHABLE,
+        4,
+        UNFIT,
+        130,
+    ]
 
 
 def test_its_commands_are_the_commands_there_are() -> None:
