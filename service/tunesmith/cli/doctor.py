@@ -31,7 +31,7 @@ from tunesmith.cli.checks import (
     check_redis,
     check_strategies,
 )
-from tunesmith.cli.key_checks import check_keys
+from tunesmith.cli.key_checks import check_keys, check_signing
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, Config, DataDir, running_doors
 from tunesmith.cli.tables import make_console
@@ -98,6 +98,7 @@ def _checks(config: Path | None, data_dir: Path | None, *, quick: bool) -> Itera
     yield check_redis(settings)
     yield check_market(folder / "market")
     yield check_keys(settings)
+    yield check_signing(settings)
     yield check_clock()
 
 

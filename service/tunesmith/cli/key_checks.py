@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from tunesmith.cli.checks import Check
 from tunesmith.config import Settings
 from tunesmith.errors import Invalid
+from tunesmith.storage.signing_keys import SigningKeys
+from tunesmith.storage.tokens import TokenFile
 from tunesmith.transport.keyfile import read_client_key
 from tunesmith.transport.keys import COMMAND_LINE, KeyStore
 from tunesmith.transport.security import check_bind, check_http_bind
@@ -31,6 +33,23 @@ def check_keys(settings: Settings) -> Check:
         advice = f"bind to 127.0.0.1, or {_MAKE}; server.insecure_bind inside a private network"
         return Check("keys", "broken", f"{', '.join(exposed)} can be reached from elsewhere without a key", advice)
     return Check("keys", "ok" if keyed else "note", _state(settings, store, keyed=keyed))
+
+
+def check_signing(settings: Settings) -> Check:
+    """Whether packages are signed, and who may write over HTTP."""
+    try:
+        key = SigningKeys(settings.keys_dir / "signing").load()
+        tokens = [token for token in TokenFile(settings.keys_dir / "tokens.json").listing() if token.revoked_at is None]
+    except Invalid as error:
+        return Check(
+            "signing", "broken", error.message, "the daemon does not start with it: correct or delete the file"
+        )
+    except ModuleNotFoundError:
+        return Check("signing", "note", "it cannot be seen here", "pip install 'tunesmith[verify]'")
+    held = f"{len(tokens)} tokens for HTTP" if tokens else "no tokens for HTTP"
+    if key is None:
+        return Check("signing", "note", f"packages are not signed, {held}", "to sign them: tunesmith keys signing new")
+    return Check("signing", "ok", f"packages are signed with {key.keyid}, {held}")
 
 
 def _wrong_files(store: KeyStore) -> Iterator[str]:

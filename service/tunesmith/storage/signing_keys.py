@@ -10,15 +10,18 @@ import base64
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tunesmith.domain.signatures import PublicKey, decode_key, keyid_of
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.storage.clock import now
 from tunesmith.storage.files import write_file
 from tunesmith.storage.secret_files import make_folder, read_secret, write_secret
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +66,8 @@ class SigningKeys:
 
     def new(self) -> KeyFile:
         """Make a key; it signs from now on. Raises `OSError`."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         private = Ed25519PrivateKey.generate()
         public = private.public_key().public_bytes_raw()
         file = KeyFile(keyid=keyid_of(public), public=_base64(public), created_at=now())
@@ -90,6 +95,8 @@ class SigningKeys:
 
     def load(self) -> SigningKey | None:
         """The key that signs, None where there is none. Raises `Invalid` for files that others may read, or no keys."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         able = [file for file in self.listing() if file.retired_at is None]
         if not able:
             return None
