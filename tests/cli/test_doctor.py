@@ -13,8 +13,10 @@ import pytest
 from cli.command import run, said
 from stepped.packages import AVERAGING, install
 from tunesmith.cli import checks
-from tunesmith.cli.key_checks import check_keys
+from tunesmith.cli.key_checks import check_keys, check_signing
 from tunesmith.config import Server, Settings
+from tunesmith.storage.signing_keys import SigningKeys
+from tunesmith.storage.tokens import TokenFile
 
 
 def test_with_a_running_daemon_all_is_well(folder: Path) -> None:
@@ -152,3 +154,18 @@ def test_a_worker_says_which_installed_strategies_it_has(tmp_path: Path, monkeyp
     assert about["strategies"]["verdict"] == "broken"
     assert "no_such_module_anywhere" in about["strategies"]["says"]
     assert about["worker"]["verdict"] == "ok"
+
+
+def test_it_says_who_signs_and_notices_secrets_that_others_may_read(tmp_path: Path) -> None:
+    settings = Settings(server=Server(data_dir=str(tmp_path)))
+    assert check_signing(settings).verdict == "note"
+    key = SigningKeys(tmp_path / "keys" / "signing").new()
+    TokenFile(tmp_path / "keys" / "tokens.json").new("desk", "operator")
+    found = check_signing(settings)
+    assert (found.verdict, found.says) == ("ok", f"packages are signed with {key.keyid}, 1 tokens for HTTP")
+    for name in (f"signing/{key.keyid}.secret", "tokens.json"):
+        file = tmp_path / "keys" / name
+        file.chmod(0o644)
+        found = check_signing(settings)
+        assert (found.verdict, "chmod 600" in found.says) == ("broken", True)
+        file.chmod(0o600)
