@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tunesmith.compute.engines import check_engine
 from tunesmith.compute.execution import Execution
 from tunesmith.compute.kernel_arrays import N_TOTALS
+from tunesmith.compute.memory import Lent
 from tunesmith.compute.metrics import metrics_of
 from tunesmith.compute.paths import evaluate_paths
 from tunesmith.compute.rules.binding import bind, most_row_bytes, row_bytes
@@ -96,24 +97,29 @@ def evaluate_totals(
 ) -> NDArray[np.float64]:
     """Totals float64[n, N_TOTALS] (columns named in `kernel_arrays`) of points that keep every require(…)."""
     totals = np.empty((len(points), N_TOTALS))
+    n = len(points)
+    shared = max(_MIN_BLOCK, -(-n // (_BLOCKS * n_threads)))
     if strategy.kind == "kernel":
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
         walk = walk_of(strategy)
-        fitting = _MAX_CHUNK
 
-        def work(lo: int, hi: int) -> None:
+        def step(lo: int, hi: int) -> None:
             walk(prepared, points[lo:hi], terms, empty_results(totals[lo:hi]))
 
-    else:
-        bound = bind(strategy, prepared.bars, points, n_threads=n_threads)
+        in_blocks(step, n, min(shared, _MAX_CHUNK), n_threads)
+        return totals
+    with Lent() as rows_memory:
+        bound = bind(strategy, prepared.bars, points, n_threads=n_threads, new=rows_memory)
         fitting = max(
             _SIGNAL_BUDGET // bound.bytes_a_point, min(_MIN_BLOCK, 8 * _SIGNAL_BUDGET // bound.bytes_a_point), 1
         )
 
         def work(lo: int, hi: int) -> None:
-            walk_signals(prepared, bound.masks(lo, hi), execution, start, empty_results(totals[lo:hi]))
+            with Lent() as memory:
+                signals = bound.masks(lo, hi, new=memory)
+                walk_signals(prepared, signals, execution, start, empty_results(totals[lo:hi]))
 
-    in_blocks(work, len(points), min(fitting, max(_MIN_BLOCK, -(-len(points) // (_BLOCKS * n_threads)))), n_threads)
+        in_blocks(work, n, min(shared, fitting), n_threads)
     return totals
 
 

@@ -18,7 +18,8 @@ BITS = 64
 
 @intrinsic  # type: ignore[untyped-decorator]
 def less_nb(typing: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
-    """Mask of a[i + k] < b[j + k]; `a` and `b` are float64[n] or a number, whose index is not looked at."""
+    """Mask of a[i + k] < b[j + k]; `a` and `b` are float64[n], or a number, whose index is not looked at, or both are
+    float32[n]."""
     return types.uint64(a, i, b, j), _comparison("<")
 
 
@@ -67,14 +68,15 @@ def n_words_of(n_bars: int) -> int:
 
 def _comparison(operator: str) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vector = ir.VectorType(ir.DoubleType(), BITS)
+        is_single = types.float32 in (getattr(kind, "dtype", None) for kind in signature.args)
+        vector = ir.VectorType(ir.FloatType() if is_single else ir.DoubleType(), BITS)
 
         def values(kind: Any, given: Any, at: Any) -> Any:
             if isinstance(kind, types.Array):
                 array = context.make_array(kind)(context, builder, given)
                 place = builder.bitcast(builder.gep(array.data, [at]), vector.as_pointer())
                 loaded = builder.load(place)
-                loaded.align = 8
+                loaded.align = 4 if is_single else 8
                 return loaded
             one = builder.insert_element(ir.Constant(vector, ir.Undefined), given, ir.Constant(ir.IntType(32), 0))
             zeros = ir.Constant(ir.VectorType(ir.IntType(32), BITS), [0] * BITS)

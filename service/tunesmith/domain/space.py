@@ -109,6 +109,11 @@ def _codes(parameter: Parameter, given: Any, where: str) -> NDArray[np.float64]:
         raise Invalid(f"the values of {parameter.name} must be a flat array, got {values.ndim} dimensions", path=where)
     if values.dtype.kind in "mM":
         raise Invalid(f"{values.dtype} values are no numbers", path=where)
+    if values.dtype.kind in "iu" and values.size and parameter.kind in ("int", "float"):
+        # Bounds are all that whole numbers may break: the least and the greatest tell.
+        edges = (int(values.min()), int(values.max()))
+        if parameter.check(edges[0]) is None and parameter.check(edges[1]) is None:
+            return values.astype(np.float64)
     if values.dtype.kind in "biufU":
         distinct, inverse = np.unique(values, return_inverse=True)
     else:

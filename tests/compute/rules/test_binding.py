@@ -15,6 +15,7 @@ from tunesmith.compute.rules.emit import TILE
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.signals import Level, Signals
 from tunesmith.compute.strategies import builtin
+from tunesmith.domain.bars import Bars
 from tunesmith.errors import Invalid
 
 RICH = HEADER + (
@@ -82,6 +83,38 @@ def test_threads_on_ranges_of_one_bound_rule_do_not_meet() -> None:
         for (lo, hi), found in zip(ranges, pool.map(lambda r: parts(bound.signals(*r)), ranges), strict=True):
             for name, value in found.items():
                 np.testing.assert_array_equal(value, whole[name][lo:hi], name)
+
+
+COMPARED = {
+    "crossed_above(a, b)": lambda a, b, a0, b0: (a > b) & (a0 <= b0),
+    "crossed_below(a, b)": lambda a, b, a0, b0: (a < b) & (a0 >= b0),
+    "a > b or not a >= b": lambda a, b, a0, b0: (a > b) | (a < b),
+    "b <= a and a <= b": lambda a, b, a0, b0: a == b,
+    "a == b or b < a": lambda a, b, a0, b0: (a == b) | (b < a),
+    "not a == b": lambda a, b, a0, b0: (a < b) | (b < a),
+    "a != b and shift(b > a)": lambda a, b, a0, b0: ((a < b) | (a > b)) & (b0 > a0),
+}
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-42, 1e300])
+@pytest.mark.parametrize("step", [1.0, 1e-9])
+def test_rows_that_tie_when_they_are_rounded_are_compared_exactly(step: float, scale: float) -> None:
+    random = np.random.default_rng(6)
+    opened, close = scale * (100.0 + step * random.integers(0, 3, (2, 300)))
+    low, high = np.minimum(opened, close), np.maximum(opened, close)
+    columns = {"open": opened, "high": high, "low": low, "close": close, "volume": np.ones(300)}
+    bars = Bars.from_arrays(np.arange(300) * 3_600_000, columns, symbol="T/U", timeframe="1h")
+    for text, formula in COMPARED.items():
+        code = f"n = Int(5, 2, 9)\na = highest(close, 2)\nb = highest(open, n)\nenter_long({text})\n"
+        # The other way round in the same rule, so that both sides are looked for.
+        strategy = Strategy.parse(code + "exit_long(a < b or b < a)\n")
+        assert strategy.plan.reads_rough
+        bound = bind(strategy, bars, np.array([[2.0], [3.0], [7.0]]))
+        rows = bound.rows[bound.index]
+        before = np.concatenate([np.full((3, 2, 1), np.nan), rows[:, :, :-1]], axis=2)
+        wanted = formula(*rows.swapaxes(0, 1), *before.swapaxes(0, 1))
+        np.testing.assert_array_equal(bound.signals(0, 3).enter_long, wanted, text)
+        assert 5 < wanted.sum() < 3 * 290
 
 
 def test_each_row_is_computed_once_for_each_value() -> None:

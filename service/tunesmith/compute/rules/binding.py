@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.kernel_masks import BITS, n_words_of, unpacked
+from tunesmith.compute.kernel_rough import rough_rows
+from tunesmith.compute.memory import New
 from tunesmith.compute.rules.elementwise import evaluate
+from tunesmith.compute.rules.emit import MARGIN
 from tunesmith.compute.rules.families import Needs
 from tunesmith.compute.rules.generated import Kernel, load_kernel
 from tunesmith.compute.rules.nodes import reachable
@@ -32,8 +35,9 @@ from tunesmith.errors import Invalid
 class Bound:
     """A rule on bars for n points. Read-only: `signals` may be called from several threads at once.
 
-    `rows` float64[R, T] are the middle of `flat`, which the kernel reads; `index` int64[n, L]: which row each leaf of a
-    point is; `values` float64[n, Q]: its scalars;
+    `rows` float64[R, T] are the middle of `flat`, which the kernel reads; `rough` and `known` are the same rounded and
+    where they are defined, when it asks for them; `index` int64[n, L]: which row each leaf of a point is; `values`
+    float64[n, Q]: its scalars;
     `warmup` int64[n]: the first bar at which every indicator that the point uses is defined (T where none is);
     `first_flags` uint8[C, n] and `first_prices` float64[P, n]: what bar 0 says, where the kernel leaves it out.
     """
@@ -42,6 +46,8 @@ class Bound:
     n_bars: int
     rows: NDArray[np.float64]
     flat: NDArray[np.float64]
+    rough: NDArray[np.float32]
+    known: NDArray[np.uint64]
     index: NDArray[np.int64]
     values: NDArray[np.float64]
     warmup: NDArray[np.int64]
@@ -64,14 +70,17 @@ class Bound:
             setattr(signals, name, unpacked(getattr(signals, name), self.n_bars))
         return signals
 
-    def masks(self, lo: int, hi: int, *, everywhere: bool = False) -> Signals:
-        """The same with conditions as masks, and prices at the bars that enter alone; releases the GIL meanwhile."""
+    def masks(self, lo: int, hi: int, *, everywhere: bool = False, new: New = np.empty) -> Signals:
+        """The same with conditions as masks, and prices at the bars that enter alone; releases the GIL meanwhile.
+
+        `new` makes the memory.
+        """
         n = hi - lo
-        words = np.empty((len(self.plan.conditions), n, n_words_of(self.n_bars)), np.uint64)
-        prices = np.empty((len(self.plan.prices), n, self.n_bars), np.float64)
+        words = new((len(self.plan.conditions), n, n_words_of(self.n_bars)), np.uint64)
+        prices = new((len(self.plan.prices), n, self.n_bars), np.float64)
         scratch = np.empty((self.plan.n_scratch, BITS))
         extent = (self.n_bars, lo, hi, int(everywhere))
-        self.kernel(self.flat, self.index, self.values, extent, scratch, words, prices)
+        self.kernel(self.flat, self.rough, self.known, self.index, self.values, extent, scratch, words, prices)
         if self.plan.looks_back:
             words[:, :, 0] = (words[:, :, 0] & ~np.uint64(1)) | self.first_flags[:, lo:hi]
             prices[:, :, 0] = self.first_prices[:, lo:hi]
@@ -86,16 +95,19 @@ class Bound:
         return signals
 
 
-def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64], *, n_threads: int = 1) -> Bound:
+def bind(
+    strategy: Strategy, bars: Bars, points: NDArray[np.float64], *, n_threads: int = 1, new: New = np.empty
+) -> Bound:
     """Compute every indicator of a rule for `points` float64[n, p] on `bars`, each distinct one once.
 
-    Memory is 8 bytes a bar for each distinct row (see `row_bytes`). Raises `Invalid` for a kernel strategy, for points
-    outside the declared ranges, and for a longer timeframe that is no multiple of the bars'.
+    Memory is 8 bytes a bar for each distinct row (see `row_bytes`), 12 where rows are rounded too; `new` makes it.
+    Raises `Invalid` for a kernel strategy, for points outside the declared ranges, and for a longer timeframe that is
+    no multiple of the bars'.
     """
     rule = _rule(strategy)
     check_points(strategy.parameters, points)
     plan = strategy.plan
-    computed = compute_rows(rule.nodes, plan, bars, Needs(points), n_threads)
+    computed = compute_rows(rule.nodes, plan, bars, Needs(points), n_threads, new)
     n = len(points)
     index = np.empty((n, len(plan.leaves)), np.int64)
     warmup = np.zeros(n, np.int64)
@@ -107,6 +119,7 @@ def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64], *, n_threa
         len(bars),
         computed.matrix,
         computed.flat,
+        *rough_rows(computed.flat, computed.matrix if plan.reads_rough else computed.matrix[:0], MARGIN, new),
         index,
         _scalars(rule, plan.scalars, points),
         np.minimum(warmup, len(bars)),
@@ -121,12 +134,16 @@ def bind(strategy: Strategy, bars: Bars, points: NDArray[np.float64], *, n_threa
 def row_bytes(strategy: Strategy, n_bars: int, points: NDArray[np.float64]) -> int:
     """Bytes of rows that `bind` would hold for `points` float64[n, p] on bars of this number: to size chunks by."""
     needs = Needs(points)
-    return sum(8 * n_bars * len(needs.of(family)) for family in strategy.plan.families)
+    return sum(len(needs.of(family)) for family in strategy.plan.families) * n_bars * _value_bytes(strategy)
 
 
 def most_row_bytes(strategy: Strategy, n_bars: int) -> int:
     """What `row_bytes` is at most for each point, known without looking at points."""
-    return sum(8 * n_bars * len(family.members) for family in strategy.plan.families)
+    return sum(len(family.members) for family in strategy.plan.families) * n_bars * _value_bytes(strategy)
+
+
+def _value_bytes(strategy: Strategy) -> int:
+    return 12 if strategy.plan.reads_rough else 8
 
 
 def _rule(strategy: Strategy) -> Rule:

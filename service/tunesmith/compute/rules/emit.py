@@ -2,16 +2,19 @@
 
 The function writes, for the points lo to hi, one bit a bar for each condition and the price levels where they count:
 
-    conditions(rows f8[M + R * T + M], index i8[n, L], values f8[n, Q], (T, lo, hi, everywhere),
-               scratch f8[K, 64], words u8[C, m, W], prices f8[P, m, T])
+    conditions(rows f8[M + R * T + M], rough f4[R * 64 W], known u8[R, W], index i8[n, L], values f8[n, Q],
+               (T, lo, hi, everywhere), scratch f8[K, 64], words u8[C, m, W], prices f8[P, m, T])
 
 m = hi - lo. `index[i]` says which row each leaf of point i is, `values[i]` holds its scalars. Rows stand one after the
 other between margins, so that 64 bars may be read wherever one of them is a bar. Comparisons make words of 64 bars (see
-`kernel_masks`); a condition one bar back is the same word shifted by one. Numbers that are compared and are no row are
-computed 64 at a time into `scratch`. Prices are computed at the bars that enter, where alone they are read, or
-`everywhere`. A rule that reads a number one bar back leaves bar 0 to its caller. Long series are cut into tiles that
-stay in the processor's cache while the block's points pass over them; from the last tile to the first, because a tile
-begins with the word before its own, for what is shifted out of that, and so leaves a word that the next one rewrites.
+`kernel_masks`); a condition one bar back is the same word shifted by one. Two rows of which both are looked for, where
+the one and where the other is below, are compared in half the time as the rounded ones that `rough` holds (see
+`kernel_rough`): what is below when rounded is below, and words with a tie are compared again. Numbers that are compared
+and are no row are computed 64 at a time into `scratch`. Prices are computed at the bars that enter, where alone they
+are read, or `everywhere`. A rule that reads a number one bar back leaves bar 0 to its caller. Long series are cut into
+tiles that stay in the processor's cache while the block's points pass over them; from the last tile to the first,
+because a tile begins with the word before its own, for what is shifted out of that, and so leaves a word that the next
+one rewrites.
 
 A condition is emitted as "known true" or "known false" (three-valued logic resolved here, at no cost): comparisons with
 NaN are neither. Every name in the source is made of node numbers, every constant is the `repr` of a float: nothing of
@@ -23,10 +26,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tunesmith.compute.kernel_masks import BITS
 from tunesmith.compute.rules.nodes import Node
 
 TILE = 4096
-_TILE_WORDS = TILE // 64
+_TILE_WORDS = TILE // BITS
 MARGIN = 128
 
 Part = tuple[int, int, str]
@@ -48,6 +52,16 @@ _MASKS = {
     "eq": ("equal_nb({0}, {1})", "less_nb({0}, {1}) | less_nb({1}, {0})"),
     "ne": ("less_nb({0}, {1}) | less_nb({1}, {0})", "equal_nb({0}, {1})"),
 }
+_BELOW = {
+    "lt": ("{0}", "~{1} & {2}"),
+    "le": ("~{1} & {2}", "{1}"),
+    "gt": ("{1}", "~{0} & {2}"),
+    "ge": ("~{0} & {2}", "{0}"),
+    "eq": ("~{0} & ~{1} & {2}", "{0} | {1}"),
+    "ne": ("{0} | {1}", "~{0} & ~{1} & {2}"),
+}
+"""A comparison as a formula of three masks: the left below, the right below, both defined."""
+
 _NUMBERS = {
     "add": "{0} + {1}",
     "sub": "{0} - {1}",
@@ -78,7 +92,7 @@ ones = np.uint64(2**64 - 1)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def conditions(rows, index, values, extent, scratch, words, prices):
+def conditions(rows, rough, known, index, values, extent, scratch, words, prices):
     n_bars, lo, hi, everywhere = extent
     n_words = (n_bars + 63) // 64
     tail = ones >> np.uint64(64 * n_words - n_bars)
@@ -100,12 +114,14 @@ class Fused(NamedTuple):
 
 
 class Emitted(NamedTuple):
-    """The source; for each leaf how many bars back it is read at most; whether bar 0 is left out; rows of scratch."""
+    """The source; for each leaf how many bars back it is read at most; whether bar 0 is left out; rows of scratch;
+    whether rounded rows are read."""
 
     source: str
     lags: tuple[int, ...]
     looks_back: bool
     n_scratch: int
+    reads_rough: bool
 
 
 def emit(fused: Fused) -> Emitted:
@@ -118,6 +134,10 @@ def emit(fused: Fused) -> Emitted:
     for i, number in enumerate(fused.scalars):
         lines += _indented(3, _scalar(fused.nodes[number], number, i))
     lines += _indented(3, [f"b{n} = np.uint64({MARGIN} + index[point, {i}] * n_bars)" for i, n in _count(fused.leaves)])
+    for i, number in _count(fused.leaves):
+        if number in words.rough:
+            start = f"a{number} = np.uint64({BITS} * index[point, {i}] * n_words)"
+            lines += _indented(3, [start, f"d{number} = known[index[point, {i}]]"])
     lines += _indented(3, [f"{_scratch(part)} = scratch[{i}]" for i, part in _count(words.scratch)])
     lines += _indented(3, [f"c{i} = words[{i}, at]" for i, _ in _count(conditions)])
     lines += _indented(3, [f"p{i} = prices[{i}, at]" for i, _ in _count(prices)])
@@ -128,6 +148,8 @@ def emit(fused: Fused) -> Emitted:
         "                inside = ones if word + 1 < n_words else tail",
     ]
     lines += _indented(4, [f"i{n} = b{n} + first" for n in fused.leaves])
+    lines += _indented(4, [f"j{n} = a{n} + first" for n in fused.leaves if n in words.rough])
+    lines += _indented(4, [line for pair in words.pairs for line in _pair(*pair)])
     if words.scratch:
         lines.append("                for k in range(zero, bits):")
         lines += _indented(5, _values(fused, words.scratch))
@@ -148,11 +170,12 @@ def emit(fused: Fused) -> Emitted:
     read = _needed(fused, [*conditions, *prices])
     lags = tuple(max(back for n, back, _ in read if n == leaf) for leaf in fused.leaves)
     looks_back = words.reads_back or any(back for _, back, _ in _needed(fused, [*words.scratch, *prices]))
-    return Emitted("\n".join(lines) + "\n", lags, looks_back, len(words.scratch))
+    return Emitted("\n".join(lines) + "\n", lags, looks_back, len(words.scratch), bool(words.pairs))
 
 
 class _Words:
-    """Conditions as formulas of words. `lines` says what numbers they need in `scratch` and which masks `shifted`."""
+    """Conditions as formulas of words. `lines` says what numbers they need in `scratch`, which masks `shifted`, and
+    which `pairs` of rows are compared rounded, whose members are `rough`."""
 
     def __init__(self, fused: Fused) -> None:
         self._fused = fused
@@ -161,11 +184,15 @@ class _Words:
         self.shifted: list[str] = []
         self.reads_back = False
         self._told = 0
+        self.pairs: list[tuple[int, int]] = []
+        self.rough: set[int] = set()
 
     def lines(self, targets: Sequence[Part]) -> list[str]:
         """The formulas of all conditions that `targets` are made of, each after what it reads."""
         lines = []
-        for part in _needed(self._fused, targets, is_word=True):
+        parts = _needed(self._fused, targets, is_word=True)
+        self._find_pairs(parts)
+        for part in parts:
             if self._fused.nodes[part[0]].varies:
                 formula = self._formula(part)
                 lines += [f"{mask} = {known}" for known, mask in list(self._masks.items())[self._told :]]
@@ -192,13 +219,34 @@ class _Words:
         shift = min(backs)
         if backs != {shift}:
             shift = 0
-        a, b = (self._values((number, back - shift, "n")) for number, back in operands)
-        mask = self._mask(_MASKS[node.op][form == "f"].format(a, b))
+        numbers = (operands[0][0], operands[1][0])
+        if backs == {operands[0][1]} and {numbers, numbers[::-1]} & set(self.pairs):
+            low, high = sorted(numbers)
+            less, more, both = f"l{low}_{high}", f"g{low}_{high}", f"k{low}_{high}"
+            sides = (less, more) if numbers == (low, high) else (more, less)
+            mask = self._mask(_BELOW[node.op][form == "f"].format(*sides, both))
+        else:
+            a, b = (self._values((number, back - shift, "n")) for number, back in operands)
+            mask = self._mask(_MASKS[node.op][form == "f"].format(a, b))
         if not shift:
             return mask
         if mask not in self.shifted:
             self.shifted.append(mask)
         return f"{mask} << one | h{mask}"
+
+    def _find_pairs(self, parts: Sequence[Part]) -> None:
+        """Find the rows that are compared both ways, at one bar."""
+        found: dict[tuple[int, int], set[int]] = {}
+        for number, back, form in parts:
+            node = self._fused.nodes[number]
+            if node.op in _BELOW:
+                (a, a_back), (b, b_back) = (self._operand(arg, back) for arg in node.args)
+                if a_back == b_back and a != b and {a, b} <= set(self._fused.leaves):
+                    formula = _BELOW[node.op][form == "f"]
+                    sides = {side for side, name in enumerate("01") if f"{{{name}}}" in formula}
+                    found.setdefault((min(a, b), max(a, b)), set()).update(sides if a < b else {1 - x for x in sides})
+        self.pairs = [pair for pair, sides in found.items() if len(sides) == 2]
+        self.rough = {number for pair in self.pairs for number in pair}
 
     def _operand(self, number: int, back: int) -> tuple[int, int]:
         node = self._fused.nodes[number]
@@ -228,6 +276,19 @@ def _count(items: Sequence[Any]) -> list[tuple[int, Any]]:
 
 def _indented(depth: int, lines: Sequence[str]) -> list[str]:
     return [f"{'    ' * depth}{line}" for line in lines]
+
+
+def _pair(low: int, high: int) -> list[str]:
+    """Where row `low` is below, where it is above `high`, and where both are defined."""
+    less, more, both = f"l{low}_{high}", f"g{low}_{high}", f"k{low}_{high}"
+    return [
+        f"{less} = less_nb(rough, j{low}, rough, j{high})",
+        f"{more} = less_nb(rough, j{high}, rough, j{low})",
+        f"{both} = d{low}[word] & d{high}[word]",
+        f"if ~({less} | {more}) & {both} != zero:",
+        f"    {less} = less_nb(rows, i{low}, rows, i{high})",
+        f"    {more} = less_nb(rows, i{high}, rows, i{low})",
+    ]
 
 
 def _scratch(part: Part) -> str:

@@ -22,7 +22,8 @@ class Plan:
     `families` of rows are computed in this order; `leaves` are the rows that the fused conditions read, `lags` how many
     bars back each of them is read at most; `scalars` are the point values that they read. `conditions` and `prices`
     name the outputs of the fused kernel `source`, which takes `n_scratch` rows of scratch; `fractions` are the levels
-    that are known per point. Where the rule `looks_back`, what the kernel says of bar 0 does not count.
+    that are known per point. Where the rule `looks_back`, what the kernel says of bar 0 does not count; where it
+    `reads_rough`, it takes rounded rows too.
     """
 
     families: tuple[Family, ...]
@@ -35,6 +36,7 @@ class Plan:
     source: str
     looks_back: bool
     n_scratch: int
+    reads_rough: bool
 
 
 def make_plan(rule: Rule) -> Plan:
@@ -61,6 +63,7 @@ def make_plan(rule: Rule) -> Plan:
         written.source,
         written.looks_back,
         written.n_scratch,
+        written.reads_rough,
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.memory import New
 from tunesmith.compute.rules.elementwise import Value, evaluate
 from tunesmith.compute.rules.emit import MARGIN
 from tunesmith.compute.rules.families import Family, Needs
@@ -34,13 +35,16 @@ class Computed(NamedTuple):
     warmup: dict[int, NDArray[np.int64]]
 
 
-def compute_rows(nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs, n_threads: int = 1) -> Computed:
-    """All rows of `plan` on `bars` for the points of `needs`; what only rows need is dropped after its last use."""
+def compute_rows(nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs, n_threads: int, new: New) -> Computed:
+    """All rows of `plan` on `bars` for the points of `needs`; what only rows need is dropped after its last use.
+
+    `new` makes the memory of the rows that conditions read.
+    """
     work = _Work(nodes, plan, bars, needs, n_threads)
     kept = [family for family in plan.families if not set(plan.leaves).isdisjoint(family.members)]
     starts = dict(zip(kept, np.cumsum([0, *(len(needs.of(family)) for family in kept)]).tolist(), strict=False))
     shape = (sum(len(needs.of(family)) for family in kept), len(bars))
-    flat = np.empty(shape[0] * shape[1] + 2 * MARGIN)
+    flat = new(shape[0] * shape[1] + 2 * MARGIN)
     matrix = flat[MARGIN : len(flat) - MARGIN].reshape(shape)
     last_use = {work.family[arg]: family for family in plan.families for arg in row_arguments(nodes, family.model)}
     for family in plan.families:
