@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tunesmith.domain.signatures import read_lines
 from tunesmith.errors import Conflict, Invalid, NotFound
+from tunesmith.storage import signing_keys
 from tunesmith.storage.signing_keys import KeyFile, SigningKeys
 
 
@@ -96,3 +97,13 @@ def test_another_keys_secret_is_noticed(keys: SigningKeys, folder: Path) -> None
 def test_a_line_that_is_no_key_is_named(line: str) -> None:
     with pytest.raises(Invalid, match="line 2"):
         read_lines(f"# keys\n{line}")
+
+
+def test_the_last_one_made_signs_though_the_clock_was_set_back(
+    keys: SigningKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs(keys, keys.new())
+    for time in ("2001-01-01T00:00:00.000Z", "2001-01-01T00:00:00.000Z", "2000-01-01T00:00:00.000Z"):
+        monkeypatch.setattr(signing_keys, "now", lambda time=time: time)
+        signs(keys, keys.new())
+    assert len({file.created_at for file in keys.listing()}) == 4

@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -162,3 +163,13 @@ def test_a_file_that_others_may_touch_lets_nobody_in(tokens: TokenFile, tmp_path
     assert (tokens.holder(desk), tokens.required) == (None, True)
     with pytest.raises(Invalid, match="no file of tokens"):
         tokens.listing()
+
+
+def test_tokens_made_at_the_same_time_are_all_kept(tokens: TokenFile, tmp_path: Path) -> None:
+    def make(i: int) -> str:
+        return TokenFile(tmp_path / "keys" / "tokens.json").new(f"bot-{i}", "bot")
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(make, range(24)))
+    held = [tokens.holder(secret) for secret in made]
+    assert [token.name if token else None for token in held] == [f"bot-{i}" for i in range(24)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tunesmith.errors import Invalid
@@ -15,6 +18,18 @@ FOLDER_MODE = 0o700
 def make_folder(folder: Path) -> None:
     """Make a folder that only its owner may enter; one that is there stays as it is."""
     folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Make the folder and keep other processes from changing its files meanwhile. Raises `OSError`."""
+    make_folder(folder)
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def write_secret(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,9 @@ import msgspec
 
 from tunesmith.domain.signatures import PublicKey, decode_key, keyid_of
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.storage.clock import now
+from tunesmith.storage.clock import iso, milliseconds, now
 from tunesmith.storage.files import write_file
-from tunesmith.storage.secret_files import make_folder, read_secret, write_secret
+from tunesmith.storage.secret_files import changing, read_secret, write_secret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -57,7 +58,7 @@ class SigningKeys:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen: int | None = None
+        self._seen: object = None
         self._current: SigningKey | None = None
 
     def listing(self) -> list[KeyFile]:
@@ -70,10 +71,11 @@ class SigningKeys:
 
         private = Ed25519PrivateKey.generate()
         public = private.public_key().public_bytes_raw()
-        file = KeyFile(keyid=keyid_of(public), public=_base64(public), created_at=now())
-        make_folder(self._folder)
-        write_secret(self._secret(file.keyid), _base64(private.private_bytes_raw()) + "\n")
-        self._write(file)
+        with changing(self._folder):
+            newest = max((file.created_at for file in self.listing()), default=None)
+            file = KeyFile(keyid=keyid_of(public), public=_base64(public), created_at=_later_than(newest))
+            write_secret(self._secret(file.keyid), _base64(private.private_bytes_raw()) + "\n")
+            self._write(file)
         return file
 
     def retire(self, keyid: str) -> KeyFile:
@@ -81,7 +83,12 @@ class SigningKeys:
 
         Raises `NotFound`, and `Conflict` for the only key that can sign: make its successor first.
         """
-        files = {file.keyid: file for file in self.listing()}
+        if not self._folder.is_dir():
+            raise NotFound("there are no signing keys; `tunesmith keys signing new` makes one")
+        with changing(self._folder):
+            return self._retire({file.keyid: file for file in self.listing()}, keyid)
+
+    def _retire(self, files: dict[str, KeyFile], keyid: str) -> KeyFile:
         if keyid not in files:
             raise NotFound(f"there is no signing key {keyid!r}")
         if files[keyid].retired_at is not None:
@@ -108,10 +115,7 @@ class SigningKeys:
 
     def current(self) -> SigningKey | None:
         """As `load`, read again only where the folder has changed; what cannot be read leaves the key as it was."""
-        try:
-            changed = self._folder.stat().st_mtime_ns
-        except OSError:
-            changed = -1
+        changed = self._state()
         if changed != self._seen:
             try:
                 self._current = self.load()
@@ -121,6 +125,14 @@ class SigningKeys:
                 logger.info("events are signed with %s", self._current.keyid if self._current else "no key")
             self._seen = changed
         return self._current
+
+    def _state(self) -> object:
+        """Something that differs whenever a file was written, added or taken away."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return sorted((e.name, s.st_ino, s.st_mtime_ns, s.st_mode) for e in entries for s in (e.stat(),))
+        except OSError:
+            return ()
 
     def _secret(self, keyid: str) -> Path:
         return self._folder / f"{keyid}.secret"
@@ -142,6 +154,14 @@ def _read(path: Path) -> KeyFile:
     if file.keyid != path.stem or keyid_of(file.key.public) != file.keyid:
         raise Invalid(f"{path} is not the key that its name says")
     return file
+
+
+def _later_than(newest: str | None) -> str:
+    """Now, or just after the newest key where the clock was set back: the last one made is the one that signs."""
+    time = now()
+    if newest is None or time > newest:
+        return time
+    return iso(milliseconds(newest) + 1)
 
 
 def _base64(key: bytes) -> str:

@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,7 @@ import msgspec
 from tunesmith.domain.messages.envelope import Role
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.storage.clock import now
-from tunesmith.storage.secret_files import make_folder, read_secret, write_secret
+from tunesmith.storage.secret_files import changing, read_secret, write_secret
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +80,10 @@ class TokenFile:
 
     def new(self, name: str, role: Role) -> str:
         """Make a token and say it, this once. Raises `Conflict` for a name in use, `Invalid` for one that is none."""
+        with self._changing():
+            return self._new(name, role)
+
+    def _new(self, name: str, role: Role) -> str:
         tokens = self.listing()
         if any(token.name == name and token.revoked_at is None for token in tokens):
             raise Conflict(f"there is a token {name!r} already; revoke it first, or choose another name")
@@ -94,12 +100,13 @@ class TokenFile:
 
     def revoke(self, name: str) -> Token:
         """Have a token let in nobody any more. Raises `NotFound`."""
-        tokens = self.listing()
-        for i, token in enumerate(tokens):
-            if token.name == name and token.revoked_at is None:
-                tokens[i] = msgspec.structs.replace(token, revoked_at=now())
-                self._write(tokens)
-                return tokens[i]
+        with self._changing():
+            tokens = self.listing()
+            for i, token in enumerate(tokens):
+                if token.name == name and token.revoked_at is None:
+                    tokens[i] = msgspec.structs.replace(token, revoked_at=now())
+                    self._write(tokens)
+                    return tokens[i]
         raise NotFound(f"there is no token {name!r}; `tunesmith keys tokens` lists them")
 
     def _current(self) -> list[Token] | None:
@@ -121,9 +128,16 @@ class TokenFile:
             return None
         return found.st_mtime_ns, found.st_ino, found.st_size, found.st_mode
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with changing(self._path.parent):
+                yield
+        except OSError as error:
+            raise Invalid(f"cannot write {self._path}: {error.strerror}") from error
+
     def _write(self, tokens: list[Token]) -> None:
         try:
-            make_folder(self._path.parent)
             write_secret(self._path, msgspec.json.format(msgspec.json.encode(tokens)).decode() + "\n")
         except OSError as error:
             raise Invalid(f"cannot write {self._path}: {error.strerror}") from error
