@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -96,6 +98,24 @@ def test_without_an_interval_there_is_no_backup(tmp_path: Path) -> None:
     over(tmp_path, scene, every_h=0.0)
 
 
+def test_a_vacuum_is_no_damage(tmp_path: Path) -> None:
+    async def scene(context: Context) -> None:
+        path = context.database.path
+        with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+            conn.execute("CREATE TABLE large AS SELECT randomblob(200000) AS a")
+            conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            await upkeep.watch_disk(context)
+            before = path.stat().st_size
+            conn.execute("DROP TABLE large")
+            conn.execute("VACUUM")
+            conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert path.stat().st_size < before
+        await upkeep.watch_disk(context)
+        assert context.database.damage is None
+
+    over(tmp_path, scene)
+
+
 def test_damage_is_a_reason_not_to_be_ready_and_says_what_to_do(tmp_path: Path) -> None:
     async def scene(context: Context) -> None:
         await upkeep.watch_disk(context)
@@ -103,7 +123,7 @@ def test_damage_is_a_reason_not_to_be_ready_and_says_what_to_do(tmp_path: Path) 
         os.truncate(context.database.path, 4096)
         await upkeep.watch_disk(context)
         [reason] = (await condition(context, {}, draining=False)).reasons
-        assert "was truncated" in reason
+        assert "is damaged" in reason
         assert "run `tunesmith restore`" in reason
 
     over(tmp_path, scene)

@@ -25,6 +25,7 @@ logger = structlog.get_logger(__name__)
 
 _INTERVAL_S = 1.0
 _REMOVAL_INTERVAL_S = 600.0
+_TOLD_S = 60.0
 _DAY_S = 86_400.0
 _SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _STATES = ("pending", "running", "completed", "failed", "cancelled")
@@ -45,12 +46,16 @@ async def keep_house(context: Context) -> None:
 
 
 async def _repeat(context: Context, interval_s: float, *steps: Step) -> None:
+    told: dict[str, tuple[str, float]] = {}
     while True:
         for step in steps:
             try:
                 await step(context)
             except TunesmithError as error:
-                logger.warning("housekeeping failed", step=step.__name__, reason=error.message)
+                reason, until = told.get(step.__name__, ("", 0.0))
+                if reason != error.message or time.monotonic() > until:  # a full disk is not news every second
+                    told[step.__name__] = (error.message, time.monotonic() + _TOLD_S)
+                    logger.warning("housekeeping failed", step=step.__name__, reason=error.message)
             except Exception:  # a fault of ours in one step must not end the others for good
                 logger.exception("housekeeping failed", step=step.__name__)
         await asyncio.sleep(interval_s)

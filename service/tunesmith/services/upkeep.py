@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import threading
 import time
@@ -16,6 +17,7 @@ from tunesmith.services.noticed import elapsed_s
 from tunesmith.services.schedules import set_straight
 from tunesmith.storage import backups, outbox
 from tunesmith.storage.clock import milliseconds
+from tunesmith.storage.faults import Damaged
 from tunesmith.storage.opening import CHECKED_BYTES
 
 logger = structlog.get_logger(__name__)
@@ -35,9 +37,10 @@ async def watch_disk(context: Context) -> None:
     """Look at the database's file and the room beside it; where the disk refused, try whether it writes again."""
     database, noticed = context.database, context.noticed
     was_refused = database.refusal is not None
-    database.look()
-    if not noticed.checked and database.damage is None and database.path.stat().st_size > CHECKED_BYTES:
-        await database.check()
+    shrank = database.look()
+    if database.damage is None and (shrank or (not noticed.checked and database.path.stat().st_size > CHECKED_BYTES)):
+        with contextlib.suppress(Damaged):  # it is noted
+            await database.check()
     noticed.checked = True
     if database.damage is not None and not noticed.told_damage:
         noticed.told_damage = True

@@ -211,22 +211,22 @@ class Database:
             self._note(error)
             raise
 
-    def look(self) -> None:
-        """Notes as damage that the file was removed, replaced or truncated under the daemon.
+    def look(self) -> bool:
+        """Notes as damage that the file was removed or replaced under the daemon; whether it shrank.
 
-        By its names and size alone: opening and closing it here would let go of SQLite's locks.
+        By its name and size alone: opening and closing it here would let go of SQLite's locks. `check` tells whether
+        what shrank was truncated or vacuumed.
         """
         try:
             stat = self.path.stat()
         except OSError as error:
             self._note(Damaged(f"the database file {self.path} is gone: {error.strerror}; restore a backup"))
-            return
+            return False
         device, inode, size = self._seen
         self._seen = (stat.st_dev, stat.st_ino, stat.st_size)
         if inode and (device, inode) != self._seen[:2]:
             self._note(Damaged(f"the database file {self.path} was replaced while it was in use; start again"))
-        elif stat.st_size < size:
-            self._note(Damaged(f"the database file {self.path} was truncated; restore a backup"))
+        return stat.st_size < size
 
     def _note(self, error: TunesmithError | None) -> None:
         """Takes in what a write or a look met; None: the disk took a write."""

@@ -344,7 +344,8 @@ class Tasks:
         try:
             await self.finish(job.row, "failed", error=error.problem(instance=job.id))
         except TunesmithError as refusal:
-            self._later(job.id, refusal)
+            if refusal.retryable:
+                self._later(job.id, refusal)
 
     def _later(self, task_id: str, refusal: TunesmithError) -> None:
         """Drive a task again after a while, from what is stored of it."""
