@@ -50,8 +50,10 @@ def test_a_part_that_has_ended_is_reported(tmp_path: Path) -> None:
             status, body = await asyncio.to_thread(ask, address)
             assert (status, "the publisher has ended" in json.dumps(body)) == (503, True)
             await end("housekeeping")
+            daemon._events.stop()
             _, body = await asyncio.to_thread(ask, address)
             assert "the housekeeping has ended" in json.dumps(body)
+            assert "the events door has ended" in json.dumps(body)
         finally:
             await daemon.stop()
 

@@ -201,6 +201,8 @@ class Daemon:
         housekeeper = asyncio.create_task(keep_house(context), name="housekeeping")
         stack.push_async_callback(_end, housekeeper)
         self._alive["housekeeping"] = lambda: not housekeeper.done()
+        for name, door in (("requests", requests), ("events", self._events), ("inbox", inbox)):
+            self._alive[f"{name} door"] = functools.partial(getattr, door, "alive")
         return {
             "requests": requests.endpoint,
             "events": self._events.endpoint,

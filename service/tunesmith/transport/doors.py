@@ -107,6 +107,11 @@ class Door:
         self._frames: list[bytes] = []
         self._n_frames = 0
 
+    @property
+    def alive(self) -> bool:
+        """Whether the loop reads its socket."""
+        return self._loop is not None and not self._socket.closed
+
     def start(self) -> None:
         """Begin to read, on the running loop."""
         self._loop = asyncio.get_running_loop()

@@ -31,6 +31,7 @@ from tunesmith.transport.gate import audible
 PROGRESS_INTERVAL_S = 0.1
 PACKAGES = "pkg/"
 _UNSUBSCRIBED, _SUBSCRIBED = b"\x00", b"\x01"
+_LATE_S = 10.0
 
 
 class _Numbered(msgspec.Struct):
@@ -79,6 +80,14 @@ class EventsDoor(Door):
         """Begin to take subscriptions and to beat, on the running loop."""
         super().start()
         self._heartbeat(asyncio.get_running_loop().time())
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop reads its socket, and heartbeats leave."""
+        late_s = _LATE_S + self._heartbeat_s
+        return (
+            super().alive and self._beat is not None and self._beat.when() + late_s > asyncio.get_running_loop().time()
+        )
 
     def stop(self) -> None:
         """Stop beating and close."""
