@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tunesmith.domain.private_files import PRIVATE, PRIVATE_FOLDER, check_private
 from tunesmith.errors import Invalid
 from tunesmith.storage.files import write_file
-
-SECRET_MODE = 0o600
-FOLDER_MODE = 0o700
 
 
 def make_folder(folder: Path) -> None:
     """Make a folder that only its owner may enter; one that is there stays as it is."""
-    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -36,7 +34,7 @@ def write_secret(path: Path, text: str) -> None:
     """Put `text` at `path`, whole or not at all, with mode 0600. Raises `OSError`."""
 
     def write(draft: Path) -> None:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_MODE), "w") as stream:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as stream:
             stream.write(text)
 
     write_file(path, write)
@@ -46,13 +44,7 @@ def read_secret(path: Path) -> str:
     """The text of a file that nobody else may read. Raises `Invalid` when others may, or it cannot be read."""
     try:
         with path.open() as stream:
-            check_secret(path, os.fstat(stream.fileno()).st_mode)
+            check_private(os.fstat(stream.fileno()).st_mode, path)
             return stream.read()
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no text'}") from error
-
-
-def check_secret(path: Path, mode: int) -> None:
-    """Refuse a secret whose file others may read or write. Raises `Invalid` that says what to do."""
-    if mode & 0o077:
-        raise Invalid(f"{path} holds a secret and has mode {mode & 0o777:04o}; only 0600 is taken: chmod 600 {path}")

@@ -6,16 +6,15 @@ A secret's file belongs to its owner: one that others may read is refused, with 
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from tunesmith.domain.messages.envelope import Role
+from tunesmith.domain.private_files import check_private
 from tunesmith.errors import Invalid
 
-PRIVATE = 0o600
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(?![\s\S])"
 """What a key may be called: its name is a file's, and a client's in topics and idempotency."""
 
@@ -65,9 +64,3 @@ def read_private(path: Path, kind: type[T]) -> T:
         raise Invalid(f"{path} is no key file: {error}") from None
     except ValueError:
         raise Invalid(f"{path} is no key file: it is not JSON") from None
-
-
-def check_private(mode: int, path: Path) -> None:
-    """Refuse a secret's file that its group or others can read or write; raises `Invalid`."""
-    if os.name == "posix" and mode & 0o077:
-        raise Invalid(f"{path} holds a secret and others may read it (mode {stat.S_IMODE(mode):04o}): chmod 600 {path}")

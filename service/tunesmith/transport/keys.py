@@ -23,8 +23,9 @@ import msgspec
 import zmq
 
 from tunesmith.domain.messages.envelope import Role
+from tunesmith.domain.private_files import PRIVATE, PRIVATE_FOLDER
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.transport.keyfile import NAME, PRIVATE, ClientKey, CurveKey, read_private
+from tunesmith.transport.keyfile import NAME, ClientKey, CurveKey, read_private
 
 COMMAND_LINE = "cli"
 """The operator's key that is made with the server's, for the commands on the daemon's own machine."""
@@ -34,7 +35,6 @@ WITHOUT_KEY = "local"
 
 _RECORD = ".json"
 _PUBLIC = 0o644
-_FOLDER = 0o700
 
 
 Stamp = tuple[int, ...]
@@ -99,7 +99,7 @@ class KeyStore:
     def make_server(self) -> bool:
         """Make the daemon's pair, and the command line's key, unless they are there; whether they were made."""
         for folder in (self.folder, self.clients_folder, self.issued_folder):
-            folder.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         if self.has_server:
             return False
         public, secret = _pair()
