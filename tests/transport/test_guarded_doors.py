@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -226,6 +227,34 @@ def test_a_bot_hears_no_replies_to_others_whatever_it_subscribes(house: House, b
     rep = {"rep/other/1/", "rep/listener2/1/", "rep/listener/1/"}
     got = heard(sub, house.room, [*sorted(rep), "task/x/done/"]) & rep
     assert got == ({"rep/listener/1/"} if "rep/listener/".startswith(subscription) else set())
+
+
+@pytest.mark.parametrize("message", [[b"\x05hello"], [b""], [b"\x05", b"\x05"], [b"\x05", b"\x01task/"]])
+def test_a_bot_that_talks_on_the_events_door_gets_nobodys_subscription(
+    house: House, bot: Bot, message: list[bytes]
+) -> None:
+    for name in ("victim", "thief"):
+        if not house.store.issued(name).exists():
+            house.store.add(name, "bot")
+    keys = {name: read_client_key(house.store.issued(name)) for name in ("victim", "thief")}
+    sockets = []
+    for kind, name in ((zmq.XSUB, "thief"), (zmq.SUB, "victim"), (zmq.XSUB, "thief")):
+        made, outcome = monitored(bot, kind, house.room.events.endpoint, keys[name])
+        assert outcome()[0] == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        sockets.append(made)
+    talker, victim, thief = sockets
+    held = threading.Event()
+    house.room.loop.call_soon_threadsafe(held.wait, 10)  # what is sent meanwhile waits in the order of its coming
+    talker.send_multipart(message)
+    time.sleep(0.1)
+    victim.subscribe(b"rep/victim/")
+    time.sleep(0.1)
+    thief.send(b"\x01task/")
+    time.sleep(0.1)
+    held.set()
+    assert "rep/victim/1/" in heard(victim, house.room, ["task/x/done/", "rep/victim/1/"])
+    while thief.poll(200):
+        assert thief.recv_multipart()[0] == b"task/x/done/"
 
 
 def test_an_operator_hears_everything(house: House, bot: Bot) -> None:

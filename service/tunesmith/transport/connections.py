@@ -26,13 +26,20 @@ class Connections:
     def __init__(self) -> None:
         self._by_descriptor: dict[int, _Connection] = {}
 
-    def note(self, frame: zmq.Frame, key: str) -> None:
-        """A message with this key arrived."""
+    def note(self, frame: zmq.Frame, key: str) -> int:
+        """A message with this key arrived; its connection's descriptor."""
         descriptor = int(frame.get(zmq.SRCFD))
         try:
             self._by_descriptor[descriptor] = _Connection(key, os.fstat(descriptor).st_ino)
         except OSError:  # it has ended meanwhile
             self._by_descriptor.pop(descriptor, None)
+        return descriptor
+
+    def end_one(self, descriptor: int) -> None:
+        """End the connection that a message came from."""
+        connection = self._by_descriptor.pop(descriptor, None)
+        if connection is not None:
+            _shut_down(descriptor, connection.inode)
 
     def end(self, keys: Collection[str]) -> int:
         """End every connection of these keys; how many there were."""

@@ -95,6 +95,7 @@ class Door:
     """
 
     _sure_of_more = False
+    _frame_by_frame = False
 
     def __init__(self, socket: zmq.Socket[bytes], endpoint: str, gate: Gate | None = None) -> None:
         self.endpoint = endpoint
@@ -142,6 +143,7 @@ class Door:
             self._read()
         except zmq.Again:
             emptied = True
+            self._emptied()
         finally:
             self._woken = False
             if not emptied:
@@ -157,12 +159,17 @@ class Door:
             self._n_frames += 1
             if self._n_frames <= KEPT_FRAMES:
                 self._frames.append(frame)
-            if (self._n_frames > 1 or not self._sure_of_more) and not socket.getsockopt(_MORE):
+            if self._frame_by_frame or (
+                (self._n_frames > 1 or not self._sure_of_more) and not socket.getsockopt(_MORE)
+            ):
                 frames, n_frames = self._frames, self._n_frames
                 self._frames, self._n_frames = [], 0
                 if gate is not None:
                     self._who = gate.who(self._key)
                 self._take(frames, n_frames)
+
+    def _emptied(self) -> None:
+        """Nothing is left to read for now."""
 
     def _first(self) -> bytes:
         """The first frame of a message, with the sender's key kept. libzmq's own messages have none."""

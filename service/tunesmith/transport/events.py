@@ -45,8 +45,12 @@ _event_encoder = msgspec.json.Encoder()
 class EventsDoor(Door):
     """XPUB: everybody hears what they subscribed to; the last event of each package topic is kept for the late.
 
+    A subscription is one frame; whatever says that more follow must not swallow the next peer's.
+
     `head` says the newest durable event's seq. `instance` and `epoch` stand in the events made here.
     """
+
+    _frame_by_frame = True
 
     def __init__(
         self,
@@ -67,6 +71,8 @@ class EventsDoor(Door):
         socket.setsockopt(zmq.SNDHWM, events.high_water_mark)
         super().__init__(socket, bind(socket, address, "server.events", entry), entry.gate)
         self._connections = Connections()
+        self._descriptor = -1
+        self._misplaced = False
         self._instance, self._epoch = origin
         self._head = head
         self._package_head = 0
@@ -117,7 +123,8 @@ class EventsDoor(Door):
 
     def _take(self, frames: list[bytes], n_frames: int) -> None:
         kind, prefix = frames[0][:1], frames[0][1:]
-        if n_frames > 1 or kind not in (_SUBSCRIBED, _UNSUBSCRIBED):
+        if kind not in (_SUBSCRIBED, _UNSUBSCRIBED):
+            self._distrust()
             return
         subscribed = kind == _SUBSCRIBED
         granted = [prefix] if self._gate is None else self._grant(prefix, subscribed=subscribed)
@@ -127,6 +134,10 @@ class EventsDoor(Door):
 
     def _grant(self, prefix: bytes, *, subscribed: bool) -> list[bytes]:
         """Take a subscription of the peer that was read last as far as it may go, or its end; the topics it is for."""
+        if self._misplaced:
+            if subscribed:
+                self._connections.end_one(self._descriptor)  # it comes again, and its subscriptions with it
+            return []
         if not subscribed:
             self._socket.setsockopt(zmq.UNSUBSCRIBE, prefix)
             return []
@@ -138,9 +149,23 @@ class EventsDoor(Door):
             self._gate.warn("a subscription was refused", {"user": user, "topics": repr(prefix[:80])})
         return granted
 
+    def _distrust(self) -> None:
+        """A peer sent something else than a subscription.
+
+        libzmq then takes the next ones that wait for those of their followers, and would give one peer what another
+        may hear. None is taken until all that waits is read; who sent it is cut off.
+        """
+        if self._gate is not None:
+            self._misplaced = True
+            self._gate.warn("a subscriber sent a message", {"user": self._who and self._who.user})
+            self._connections.end_one(self._descriptor)
+
+    def _emptied(self) -> None:
+        self._misplaced = False
+
     def _notice(self, frame: zmq.Frame) -> None:
         if self._key is not None:
-            self._connections.note(frame, self._key)
+            self._descriptor = self._connections.note(frame, self._key)
 
     def _cut_off(self, keys: frozenset[str]) -> None:
         self._connections.end(keys)
