@@ -149,9 +149,13 @@ def main() -> int:
     kept = True
     for k, (name, make) in enumerate((("noise", together), ("carried", carried), ("edges", edges))):
         n = getattr(given, name)
-        told = [decide(make(np.random.default_rng([seed, k, i])), seed=i) for i in range(n)]
         if not n:
             continue
+        told = []
+        for i in range(n):
+            told.append(decide(make(np.random.default_rng([seed, k, i])), seed=i))
+            if (i + 1) % 10 == 0:
+                print(f"  {name} {i + 1}: {Counter(each.status for each in told)}", flush=True)
         approved = sum(each.status == "approved" for each in told)
         packages = Counter(symbol for each in told for symbol in each.kept)
         refused = Counter(each.failed for each in told if each.failed)

@@ -32,6 +32,7 @@ _METRICS = {
     "trades": "n_trades",
     "holdout_trades": "n_trades",
     "budget": "n_trades",
+    "apart": "n_trades",
 }
 """As which metric a check's value is written."""
 _ASK_S = 5.0
