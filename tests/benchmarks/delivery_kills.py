@@ -96,11 +96,12 @@ class Market:
                 frames = await socket.recv_multipart()
                 self.heard_live.add(json.loads(frames[1])["data"]["package_id"])
 
-    def stored(self, folder: Path) -> list[str]:
-        """Every package of the market in the database, in order."""
-        with closing(sqlite3.connect(folder / "tunesmith.db")) as conn:
-            rows = conn.execute("SELECT id FROM parameter_packages WHERE symbol = ? ORDER BY seq", (self.symbol,))
-            return [row[0] for row in rows]
+
+def stored(folder: Path, symbol: str) -> list[str]:
+    """Every package of a market in the database, in order."""
+    with closing(sqlite3.connect(folder / "tunesmith.db")) as conn:
+        rows = conn.execute("SELECT id FROM parameter_packages WHERE symbol = ? ORDER BY seq", (symbol,))
+        return [row[0] for row in rows]
 
 
 async def kills(daemon: DaemonProcess, n_kills: int, draw: random.Random) -> None:
@@ -133,16 +134,18 @@ async def play(daemon: DaemonProcess, markets: list[Market], n_kills: int, draw:
             await asyncio.gather(*approving, *listening, return_exceptions=True)
 
 
-def compared(markets: list[Market], folder: Path, n_kills: int, seconds: float) -> Outcome:
-    """The database beside what was acknowledged and heard."""
+def compared(
+    markets: list[Market], folder: Path, n_kills: int, seconds: float, before: dict[str, int] | None = None
+) -> Outcome:
+    """The database beside what was acknowledged and heard; `before`: packages that each market had, two if planted."""
     missing = doubled = incomplete = missed_live = 0
     for market in markets:
-        stored = market.stored(folder)
-        approved = stored[2:]
+        found = stored(folder, market.symbol)
+        approved = found[(before or {}).get(market.symbol, 2) :]
         missing += len(set(market.acknowledged) - set(approved))
         doubled += max(0, len(approved) - market.n_asked)
-        first = stored.index(market.heard[0]) if market.heard else 0
-        incomplete += market.heard != stored[first:]
+        first = found.index(market.heard[0]) if market.heard else 0
+        incomplete += market.heard != found[first:]
         missed_live += len(set(approved) - market.heard_live)
     n = sum(len(market.acknowledged) for market in markets)
     return Outcome(n_kills, n, missing, doubled, incomplete, missed_live, seconds)

@@ -70,6 +70,7 @@ class Flooder:
         self.codes: Counter[str] = Counter()
         self._address, self._n = address, n
         self._type, self._data = KINDS[kind]
+        self._kind = kind.replace(" ", "_")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._flood)
 
@@ -86,11 +87,11 @@ class Flooder:
             socket = context.socket(zmq.DEALER)
             socket.linger, socket.sndhwm, socket.rcvhwm = 0, 0, 0
             socket.connect(self._address)
-            template, ids = body(self._type, self._data, "@").split(b"@", 1), itertools.count()
+            template, ids = body(self._type, self._data, f"{self._kind}-@").split(b"@", 1), itertools.count()
             on_the_wire = 0
             while not self._ended.is_set():
                 while on_the_wire < self._n:
-                    socket.send(template[0] + b"f%d" % next(ids) + template[1])
+                    socket.send(template[0] + b"%d" % next(ids) + template[1])
                     on_the_wire += 1
                 if not socket.poll(100):
                     continue

@@ -1,0 +1,114 @@
+"""The benchmarks of the wire in small, over one daemon: what they claim apart from time holds on any machine."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import zmq
+
+from benchmarks import delivery_kills, fairness, fanout, flood, fuzz_frames, requests_rate, soak
+from benchmarks.approvals import plant
+from benchmarks.loads import read
+from journeys.conftest import import_markets
+from journeys.daemon import DaemonProcess, Dealer
+from storage.redis_server import RedisServer
+
+SESSION = {
+    "symbols": ["BTC/USDT"],
+    "strategies": ["ma_cross_v1.0"],
+    "mode": "random",
+    "size": 200_000,
+    "param_ranges": {"ma_cross_v1.0": {"fast_period": {"min": 2, "max": 60}, "slow_period": {"min": 61, "max": 260}}},
+}
+
+
+class Loaded(NamedTuple):
+    """A running daemon with markets, and the packages in force that a test may supersede."""
+
+    daemon: DaemonProcess
+    redis: RedisServer
+    standing: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    folder = tmp_path_factory.mktemp("loaded")
+    import_markets(folder)
+    standing = plant(folder, 5 + soak.MARKETS)
+    with RedisServer() as redis:
+        environ = {**fuzz_frames.SETTINGS, "TUNESMITH_CACHE__REDIS_URL": redis.url}
+        daemon = DaemonProcess(folder, environ, keeps_doors=True)
+        daemon.start()
+        yield Loaded(daemon, redis, standing)
+        assert daemon.stop() == 0, daemon.log()[-3000:]
+
+
+def test_every_kind_of_request_is_answered_at_any_rate(loaded: Loaded) -> None:
+    daemon = loaded.daemon
+    with zmq.Context() as context, Dealer(context, daemon.doors["requests"]) as dealer:
+        kinds = requests_rate.lookups(dealer, "M000/USDT")
+    ratios = requests_rate.beside_echo(daemon, kinds, 4, 1, 0.1)
+    assert set(ratios) == {"ping", "backtest.status", "strategy.get", "package.latest"}
+    assert all(ratio > 0 for ratio in ratios.values())
+    ack = read("package.ack", {"package_id": loaded.standing["M000/USDT"], "outcome": "applied"})
+    assert requests_rate.durable(daemon, ack, 1, 0.2) > 0
+    assert requests_rate.approve_to_bot(daemon, "M000/USDT", loaded.standing["M000/USDT"], 3)[0] > 0
+    assert requests_rate.judged({"approve": 0.5, "ping, 16 clients": 0.7})
+    assert not requests_rate.judged({"durable": 9.0})
+
+
+def test_every_bot_hears_every_approval_and_who_joins_gets_the_newest(loaded: Loaded) -> None:
+    times, _ = fanout.fan_out(loaded.daemon, ("M001/USDT", loaded.standing["M001/USDT"]), 20, 3)
+    assert len(times) >= 60
+    [joined] = fanout.joins(loaded.daemon, "M001/USDT", 50, 1)
+    assert joined.duplicates >= 0
+
+
+def test_a_flood_of_any_kind_leaves_an_honest_client_its_answers(loaded: Loaded) -> None:
+    found = flood.measure(loaded.daemon, 20, 200)
+    assert all(len(times) == 20 for times, _ in found.values())
+    codes = {kind: set(codes) for kind, (_, codes) in found.items()}
+    assert codes["ping"] <= {"ok"}
+    assert "busy" in codes["refused search"] | codes["waiting"] | codes["broken strategy"]
+    assert all("internal" not in each for each in codes.values())
+
+
+def test_a_single_backtest_gets_its_turn_beside_a_session_and_behind_a_crowd(loaded: Loaded) -> None:
+    with zmq.Context() as context, Dealer(context, loaded.daemon.doors["requests"]) as dealer:
+        alone, beside = fairness.beside_session(loaded.daemon, dealer, SESSION, 1)
+        assert (len(alone), len(beside)) == (1, 1)
+        assert fairness.behind_crowd(loaded.daemon, dealer, 5) > 0
+
+
+def test_everything_at_once_leaves_nothing_undone(loaded: Loaded) -> None:
+    standing = dict(list(loaded.standing.items())[-soak.MARKETS :])
+    found = soak.soaked(soak.Soak(loaded.daemon, loaded.redis, standing, 1, kills=False), 0.03)
+    assert (found["lost"], found["complete"]) == ([], True), found
+    assert found["tasks"] > 0
+
+
+def test_a_kill_under_load_loses_nothing_that_was_acknowledged(loaded: Loaded) -> None:
+    daemon = loaded.daemon
+    symbols = [f"M{number:03d}/USDT" for number in range(2, 5)]
+    before = {symbol: len(delivery_kills.stored(daemon.folder, symbol)) for symbol in symbols}
+    markets = [delivery_kills.Market(daemon, symbol, loaded.standing[symbol]) for symbol in symbols]
+    asyncio.run(delivery_kills.play(daemon, markets, 1, random.Random(7)))
+    found = delivery_kills.compared(markets, daemon.folder, 1, 0.0, before)
+    assert found.is_good, found
+
+
+def test_whatever_comes_in_is_answered_as_the_contract_has_it(loaded: Loaded) -> None:
+    found = fuzz_frames.fuzz(loaded.daemon, 1_500, seed=11)
+    assert (found.malformed, found.n_missing, found.codes["internal"]) == ([], 0, 0), found
+    assert found.codes.total() == 1_500
+    assert {"ok", "bad_json", "invalid", "too_large"} <= set(found.codes)
+
+
+def test_every_answer_over_http_is_one_that_openapi_promises(loaded: Loaded) -> None:
+    pytest.importorskip("schemathesis")
+    assert fuzz_frames.over_http(loaded.daemon.doors["http"], 1, 5, "fuzzing") == 0
