@@ -19,6 +19,7 @@ from tunesmith.services.jobs.tasks import Driver, Job, Tasks
 from tunesmith.services.tasks import insert
 from tunesmith.storage import outbox, tasks
 from tunesmith.storage.database import Database
+from tunesmith.storage.faults import DiskRefused
 
 CALL = Call("x", "1", "ann", "operator", "requests", 0.0, "bot")
 SETTINGS = Settings(workers=Workers(count=1, task_timeout_s=0.5))
@@ -226,3 +227,26 @@ async def test_an_end_that_the_disk_refuses_is_tried_again(database: Database) -
     assert refusals == []
     assert (row.status, row.attempts) == ("failed", 2)
     await house.tasks.close()
+
+
+@in_loop
+async def test_a_disk_that_refuses_in_the_middle_puts_a_task_off_and_does_not_fail_it(database: Database) -> None:
+    refusals = [DiskRefused("the disk is full")] * 3
+
+    async def work(job: Job) -> None:
+        value = await job.run("double", 21)
+        if refusals:
+            raise refusals.pop()
+        await job.complete(lambda conn: _result(value))
+
+    async def _result(value: int) -> dict[str, Any]:
+        return {"value": value}
+
+    house = House(database, {"work": work})
+    house.tasks.retry_s = 0.01
+    await house.submit("t1", "work")
+    row = await house.ended("t1")
+    assert (row.status, row.result, row.error) == ("completed", '{"value":42}', None)
+    await house.tasks.close()
+    lines = [line.message for line in await tasks.logs(database, "t1")]
+    assert sum("goes on when the disk takes writes again" in line for line in lines) == 3

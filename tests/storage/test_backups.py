@@ -175,12 +175,19 @@ def test_a_restore_takes_no_unsound_backup_and_waits_for_nobody(tmp_path: Path) 
     assert not (tmp_path / restoring.MARKER).exists()
 
 
-def test_a_restore_that_is_cut_short_is_said_until_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_restore_that_is_cut_short_is_said_until_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
     path = tmp_path / "t.db"
     make_database(path, "t1")
     made = backups.make(path, tmp_path / "backups", "asked", keep=2)
 
+    set_aside = restoring._set_aside
+
     def cut(database: Path) -> Path | None:
+        if moved:
+            set_aside(database)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
