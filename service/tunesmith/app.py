@@ -79,7 +79,7 @@ class Daemon:
         self._alive: dict[str, Callable[[], bool]] = {}
 
     async def start(self) -> dict[str, str | None]:
-        """Start every part, workers first (they warm up behind it), doors last; the addresses in force.
+        """Start every part: database, workers (they warm up behind it), doors last; the addresses in force.
 
         Raises `TunesmithError` for a data directory in use, an address that cannot be bound, and the like; what was
         started by then is stopped.
@@ -112,12 +112,12 @@ class Daemon:
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
         cached.daemon_version()  # of the sources that are loaded now
-        listeners: list[Callable[[str, str, Any], None]] = []
-        pool = await start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         keeping = Keeping(settings.backups_dir, settings.backups.keep)
         file = settings.data_dir / "tunesmith.db"
         database = await Database.open(file, instance=settings.server.instance, keeping=keeping)
         stack.push_async_callback(database.close)
+        listeners: list[Callable[[str, str, Any], None]] = []
+        pool = await start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         signing_keys = SigningKeys(settings.keys_dir / "signing")
         signing_keys.load()  # what is wrong with them is said now, not at the first event
         database.signing_key = signing_keys.current
