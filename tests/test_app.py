@@ -9,8 +9,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tunesmith import config
 from tunesmith.app import Daemon
+from tunesmith.errors import Invalid
+from tunesmith.storage.signing_keys import SigningKeys
+from tunesmith.storage.tokens import TokenFile
 
 ANY_PORT = "tcp://127.0.0.1:0"
 
@@ -30,6 +35,18 @@ async def end(name: str) -> None:
     (task,) = (task for task in asyncio.all_tasks() if task.get_name() == name)
     task.cancel()
     await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("secret", ["signing", "tokens"])
+def test_a_secret_that_others_may_read_is_said_before_anything_is_begun(tmp_path: Path, secret: str) -> None:
+    keys = SigningKeys(tmp_path / "keys" / "signing")
+    keys.new()
+    TokenFile(tmp_path / "keys" / "tokens.json").new("desk", "operator")
+    [file] = (tmp_path / "keys").glob("signing/*.secret" if secret == "signing" else "tokens.json")
+    file.chmod(0o640)
+    with pytest.raises(Invalid, match=f"{file.name} holds a secret.*mode 0640.*chmod 600"):
+        asyncio.run(Daemon(config.Settings(server=config.Server(data_dir=str(tmp_path)))).start())
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"]
 
 
 def test_a_part_that_has_ended_is_reported(tmp_path: Path) -> None:

@@ -109,6 +109,10 @@ class Daemon:
         settings = self.settings
         check_upstream(settings.sources.upstream, insecure=settings.sources.insecure_upstream)
         gate = open_gate(settings)
+        signing_keys = SigningKeys(settings.keys_dir / "signing")
+        self._tokens = TokenFile(settings.keys_dir / "tokens.json", always=gate is not None)
+        signing_keys.load()  # what is wrong with secrets is said before anything is begun
+        self._tokens.listing()
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
         cached.daemon_version()  # of the sources that are loaded now
@@ -118,8 +122,6 @@ class Daemon:
         stack.push_async_callback(database.close)
         listeners: list[Callable[[str, str, Any], None]] = []
         pool = await start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
-        signing_keys = SigningKeys(settings.keys_dir / "signing")
-        signing_keys.load()  # what is wrong with them is said now, not at the first event
         database.signing_key = signing_keys.current
         await strategies.seed(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -183,15 +185,13 @@ class Daemon:
         if where.http:
             look = functools.partial(health, context, router, self._alive)
             probes = Probes(look, functools.partial(refresh, context, look))
-            tokens = TokenFile(self.settings.keys_dir / "tokens.json", always=entry.gate is not None)
-            tokens.listing()  # what is wrong with them is said now
             http = HttpDoor(
                 where.http,
                 router,
                 limits,
                 probes,
                 insecure_bind=where.insecure_bind,
-                tokens=tokens,
+                tokens=self._tokens,
                 refused=refusals.note_stranger,
             )
             stack.push_async_callback(http.stop)
