@@ -84,8 +84,12 @@ def sma_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, out:
         row = out[j]
         row[: min(n - 1, n_bars)] = np.nan
         size = float(n)
-        for t in range(n_bars - n + 1):
-            total, error = two_sum_nb(high[t + n], -high[t])
-            error += low[t + n] - low[t]
+        if n > n_bars:
+            continue
+        # Over slices from their beginning, which the compiler turns into several bars an instruction.
+        high_to, low_to, bad_to, means = high[n:], low[n:], bad[n:], row[n - 1 :]
+        for t in range(len(means)):
+            total, error = two_sum_nb(high_to[t], -high[t])
+            error += low_to[t] - low[t]
             mean = divided_nb(total, error, size)
-            row[t + n - 1] = mean if bad[t + n] == bad[t] else np.nan
+            means[t] = mean if bad_to[t] == bad[t] else np.nan
