@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 
 import msgspec
 import structlog
@@ -32,6 +33,8 @@ from tunesmith.storage import strategies
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.database import Database
 from tunesmith.storage.strategies import StrategyRow, StrategyText
+
+_PARSED = 64
 
 logger = structlog.get_logger("tunesmith.strategies")
 
@@ -136,8 +139,14 @@ async def load(
 def parse(row: StrategyRow) -> Strategy:
     """The parsed strategy of a stored row; raises `Conflict` for a compiled one that is not installed."""
     if row.kind == "rule":
-        return Strategy.parse(row.code, id=row.id, name=row.name, version=row.version)
+        return _stored_rule(row.code, row.id, row.name, row.version)
     return builtin(row.id) if row.id in BUILTIN_IDS else installed_strategy(row.id, row.code_hash)
+
+
+@functools.lru_cache(maxsize=_PARSED)
+def _stored_rule(code: str, strategy_id: str, name: str, version: str) -> Strategy:
+    """A rule that parsed before it was stored; it is asked for again with every search and backtest."""
+    return Strategy.parse(code, id=strategy_id, name=name, version=version)
 
 
 def parse_ref(ref: StrategyRef) -> Strategy:

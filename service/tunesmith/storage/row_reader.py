@@ -16,7 +16,8 @@ from typing import Any
 from tunesmith.errors import TunesmithError
 from tunesmith.storage.connections import ThreadConnection
 
-_AT_ONCE = 256
+_AT_ONCE = 32
+"""Those who asked go on together when they are told; so many hold the loop up no longer than a few milliseconds."""
 
 Met = Callable[[sqlite3.Error], TunesmithError]
 Reading = Callable[[], AbstractAsyncContextManager[ThreadConnection]]
