@@ -1,8 +1,8 @@
 """Who is let in over HTTP: bearer tokens.
 
-Writes need one as soon as there is any, and always where the door listens beyond loopback; there reads of data need one
-too. Probes, metrics and the descriptions of the API are open: they tell nothing of strategies or packages. Without
-tokens, on loopback, whoever reaches the door is its operator.
+Writes need one as soon as there is any or the other doors ask for keys, and always where the door listens beyond
+loopback; there reads of data need one too. Probes, metrics and the descriptions of the API are open: they tell nothing
+of strategies or packages. Without tokens, on loopback, whoever reaches the door is its operator.
 """
 
 from __future__ import annotations
