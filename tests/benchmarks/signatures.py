@@ -36,10 +36,10 @@ async def appended(folder: Path, n_events: int, keys: SigningKeys | None) -> tup
     return rate, cost
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=5_000)
-    n_events = parser.parse_args().events
+    n_events = parser.parse_args(arguments).events
     with tempfile.TemporaryDirectory() as folder:
         keys = SigningKeys(Path(folder) / "signing")
         line = keys.new().key.line

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from benchmarks import signatures
 from tunesmith.domain.signatures import read_lines
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.storage import signing_keys
@@ -107,3 +108,8 @@ def test_the_last_one_made_signs_though_the_clock_was_set_back(
         monkeypatch.setattr(signing_keys, "now", lambda time=time: time)
         signs(keys, keys.new())
     assert len({file.created_at for file in keys.listing()}) == 4
+
+
+def test_the_benchmark_of_signatures_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    signatures.main(["--events", "200"])
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["append,", "append,", "sign", "check"]
