@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from journeys.daemon import DaemonProcess, Dealer, children, wait_until
 from journeys.test_main_job import next_event, subscriber
 from storage.released import EPOCH, PACKAGE_ID, RELEASED, make_released
 from tunesmith.app import UNFIT
+from tunesmith.client import AsyncClient
 from tunesmith.storage import backups, restoring
 
 SEARCH = {
@@ -70,6 +72,49 @@ def test_the_clients_of_the_older_program_go_on_with_the_newer_one(
     assert (event["seq"], event["epoch"]) == (2, EPOCH)
 
 
+def test_a_damaged_database_keeps_the_daemon_down_and_bots_go_on_with_the_restored_one(
+    own_daemon: DaemonProcess, context: zmq.Context[Any]
+) -> None:
+    file = own_daemon.folder / "tunesmith.db"
+
+    def lose_and_restore() -> restoring.Restored:
+        assert own_daemon.stop() == 0
+        with file.open("r+b") as spoiled:
+            spoiled.seek(4096 * 3)
+            spoiled.write(os.urandom(4096 * 20))
+        with pytest.raises(AssertionError, match=f"the daemon ended with {UNFIT}:"):
+            own_daemon.start()
+        assert "damaged; restore a backup" in json.loads(own_daemon.log().splitlines()[-1])["reason"]
+        done = restoring.restore(file, made.path)
+        own_daemon.doors = doors
+        own_daemon.start()
+        return done
+
+    async def bot() -> restoring.Restored:
+        """Takes the package, hears that it is revoked, and takes it again: the backup knows of no revocation."""
+        doors = own_daemon.doors
+        async with AsyncClient(doors["requests"], doors["events"]) as client:
+            packages = client.packages("BTC/USDT", grades=("criteria",), timeout_s=60.0)
+            assert (await anext(packages))["package_id"] == PACKAGE_ID
+            await client.request("package.revoke", {"package_id": PACKAGE_ID, "reason": "to be forgotten"})
+            done = await asyncio.to_thread(lose_and_restore)
+            assert (await anext(packages))["package_id"] == PACKAGE_ID
+            return done
+
+    made = backups.make(file, own_daemon.folder / "backups", "asked", keep=5)
+    own_daemon.keeps_doors = True
+    doors = own_daemon.doors
+    done = asyncio.run(bot())
+    assert own_daemon.doors["events"] == doors["events"]
+    with Dealer(context, own_daemon.doors["requests"]) as dealer:
+        assert dealer.data("server.info", {})["epoch"] == done.epoch != EPOCH
+        assert dealer.data("package.latest", {"symbol": "BTC/USDT"})["package"]["package_id"] == PACKAGE_ID
+    with subscriber(context, own_daemon, TOPIC) as events:
+        _, event = next_event(events)
+    assert (event["epoch"], event["data"]["package_id"]) == (done.epoch, PACKAGE_ID)
+    assert event["seq"] > done.head
+
+
 def test_a_second_signal_ends_at_once_and_leaves_no_worker(own_daemon: DaemonProcess) -> None:
     assert own_daemon.process is not None
     workers = [pid for server in children(own_daemon.process.pid) for pid in children(server)]
@@ -82,28 +127,3 @@ def test_a_second_signal_ends_at_once_and_leaves_no_worker(own_daemon: DaemonPro
         own_daemon.process.send_signal(signal.SIGINT)
         assert own_daemon.process.wait(timeout=30) == 128 + signal.SIGINT
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 30.0, lambda: str(workers))
-
-
-def test_a_damaged_database_keeps_the_daemon_down_until_a_backup_is_restored(
-    own_daemon: DaemonProcess, context: zmq.Context[Any]
-) -> None:
-    file = own_daemon.folder / "tunesmith.db"
-    made = backups.make(file, own_daemon.folder / "backups", "asked", keep=5)
-    with file.open("r+b") as spoiled:
-        spoiled.seek(4096 * 3)
-        spoiled.write(os.urandom(4096 * 20))
-    with pytest.raises(AssertionError, match=f"the daemon ended with {UNFIT}:"):
-        own_daemon.start()
-    last = json.loads(own_daemon.log().splitlines()[-1])
-    assert "damaged; restore a backup" in last["reason"]
-
-    done = restoring.restore(file, made.path)
-    own_daemon.start()
-    with Dealer(context, own_daemon.doors["requests"]) as dealer:
-        info = dealer.data("server.info", {})
-        assert info["epoch"] == done.epoch != EPOCH
-        assert dealer.data("package.latest", {"symbol": "BTC/USDT"})["package"]["package_id"] == PACKAGE_ID
-    with subscriber(context, own_daemon, TOPIC) as events:
-        _, event = next_event(events)
-    assert (event["epoch"], event["data"]["package_id"]) == (done.epoch, PACKAGE_ID)
-    assert event["seq"] > done.head
