@@ -181,7 +181,7 @@ def held_rules(draw: st.DrawFn) -> str:
     """A long rule that seldom sells: stops, targets and time end its trades, or nothing; it often enters at once."""
     price = st.sampled_from(PRICES)
     p, q = (draw(price).format(w=draw(WINDOWS)) for _ in range(2))
-    lines = [f"enter_long({draw(st.sampled_from((*FREQUENT, *LIVELY[:4]))).format(p=p, q=q)})"]
+    lines = ["x = high + low", f"enter_long({draw(st.sampled_from((*FREQUENT, *LIVELY[:4]))).format(p=p, q=q)})"]
     lines.append(f"exit_long({draw(st.sampled_from(SELDOM))})")
     lines += draw(st.lists(st.sampled_from(BRACKETS), max_size=2, unique_by=lambda line: line.split("(")[0]))
     return HEADER + "\n".join(lines) + "\n"
