@@ -116,9 +116,7 @@ class Daemon:
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
         cached.daemon_version()  # of the sources that are loaded now
-        keeping = Keeping(settings.backups_dir, settings.backups.keep)
-        file = settings.data_dir / "tunesmith.db"
-        database = await Database.open(file, instance=settings.server.instance, keeping=keeping)
+        database = await _open_database(settings)
         stack.push_async_callback(database.close)
         listeners: list[Callable[[str, str, Any], None]] = []
         pool = await start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
@@ -220,6 +218,11 @@ async def refresh(context: Context, look: Callable[[], Awaitable[Health]]) -> No
     """Bring gauges up to date for a scrape."""
     telemetry.READY.set(not (await look()).reasons)
     await set_gauges(context)
+
+
+async def _open_database(settings: Settings) -> Database:
+    keeping = Keeping(settings.backups_dir, settings.backups.keep)
+    return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
 
 
 def _make_cache(settings: Settings) -> Cache:
