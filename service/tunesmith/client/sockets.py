@@ -81,11 +81,10 @@ class Wire:
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+        socket.setsockopt(zmq.RCVHWM, 0)  # input that waits for room and then breaks off makes libzmq abort
         if kind == zmq.DEALER:
             socket.setsockopt(zmq.IMMEDIATE, 1)
             socket.setsockopt(zmq.SNDHWM, 0)  # each request waits for its reply, which bounds them
-        if kind == zmq.SUB:
-            socket.setsockopt(zmq.RCVHWM, 100_000)
         if place.key is not None:
             socket.setsockopt(zmq.CURVE_PUBLICKEY, place.key.public.encode())
             socket.setsockopt(zmq.CURVE_SECRETKEY, place.key.secret.encode())
