@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -48,14 +49,16 @@ def test_a_verdict_that_was_killed_in_the_middle_is_the_same_and_the_same_look(
     with Dealer(context, own.doors["requests"]) as dealer:
         found = searched(dealer)
         request = {"strategy_id": "averages", "optimization_id": found, "approval_criteria": LAX}
-        verdict_id = dealer.data("strategy.approve", request, deadline_ms=200)["verdict_id"]
+        asked = {"v": 1, "type": "strategy.approve", "id": "kill", "deadline_ms": 60_000, "data": request}
+        dealer.socket.send(json.dumps(asked).encode())
 
         def in_the_middle() -> bool:
             return bool(rows(own, "SELECT 1 FROM holdout_looks"))
 
         wait_until(in_the_middle, 60.0, lambda: "it did not begin")
     own.kill()
-    assert rows(own, "SELECT status FROM tasks WHERE kind = 'verdict'") == [("running",)]
+    [(verdict_id, status)] = rows(own, "SELECT id, status FROM tasks WHERE kind = 'verdict'")
+    assert status == "running"
     own.start()
     with Dealer(context, own.doors["requests"]) as dealer:
         verdict = dealer.until_done("verdict.status", {"verdict_id": verdict_id})
