@@ -18,6 +18,8 @@ import msgspec
 from tunesmith.errors import Invalid
 
 PREFIX = "TUNESMITH_"
+WORKERS_PER_CORE = 4
+"""Each takes some 150 MB: hundreds that a message asks for would take the machine's memory."""
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -201,6 +203,11 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def n_workers(self) -> int:
         """Number of worker processes: the setting, or one per usable core."""
         return self.workers.count or len(os.sched_getaffinity(0))
+
+    @property
+    def most_workers(self) -> int:
+        """Number of worker processes that a message may ask for: the setting, or `WORKERS_PER_CORE` a usable core."""
+        return max(self.n_workers, WORKERS_PER_CORE * len(os.sched_getaffinity(0)))
 
 
 def load(

@@ -74,6 +74,7 @@ def body(data: Any, message_type: str = "optimization.start", **more: Any) -> by
         ("strategy.update", {"id": "ma_cross_v1.0", "version": "9"}, "forbidden", "/data/id"),
         ("strategy.approve", {"strategy_id": "ma_cross_v1.0"}, "invalid", "/data"),
         ("package.get", {"package_id": "zz"}, "invalid", "/data/package_id"),
+        ("workers.resize", {"count": 256}, "invalid", "/data/count"),
     ],
 )
 def test_a_wrong_field_is_named(dealer: Dealer, message_type: str, data: Any, code: str, path: str) -> None:

@@ -24,6 +24,7 @@ from tunesmith.domain.messages.server import (
     WorkersReply,
 )
 from tunesmith.domain.metrics import METRICS
+from tunesmith.errors import Invalid
 from tunesmith.services.context import Context
 from tunesmith.services.once import Change
 from tunesmith.storage import outbox
@@ -57,7 +58,11 @@ def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
 
 
 async def resize(context: Context, request: ResizeWorkers, call: Call) -> Change:
-    """Have another number of worker processes."""
+    """Have another number of worker processes. `Invalid` for more than this machine is good for."""
+    most = context.settings.most_workers
+    if request.count > most:
+        detail = f"{request.count} workers are too many here: at most {most}"
+        raise Invalid(detail, path="/data/count")
     await context.executor.resize(request.count)
     stats = context.executor.stats()
     reply = WorkersReply(
