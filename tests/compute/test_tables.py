@@ -14,7 +14,7 @@ from tunesmith.compute import kernel_tables as tables_of
 from tunesmith.compute.kernel_arrays import Conditions
 from tunesmith.compute.kernel_conditions import next_signal_nb
 from tunesmith.compute.kernel_holdings import find_signalled_nb
-from tunesmith.compute.kernel_masks import packed, unpacked
+from tunesmith.compute.masks import packed, unpacked
 from tunesmith.compute.walk import prepare
 
 

@@ -25,7 +25,7 @@ class Market(NamedTuple):
 
 
 class Conditions(NamedTuple):
-    """Signals of n points, uint64[n, W] each: one bit a bar (see `kernel_masks`), W = ceil(T / 64), no bits after T.
+    """Signals of n points, uint64[n, W] each: one bit a bar (see `masks`), W = ceil(T / 64), no bits after T.
 
     A side that is not traded may be uint64[0, 0].
     """

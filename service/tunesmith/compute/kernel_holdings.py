@@ -12,7 +12,8 @@ import numpy as np
 from tunesmith.compute.kernel_arrays import Block, Floats, Market, Tables, Terms, Whole, Words
 from tunesmith.compute.kernel_cache import inlined
 from tunesmith.compute.kernel_conditions import next_signal_nb
-from tunesmith.compute.kernel_masks import BITS, at_most_nb, lowest_bit_nb
+from tunesmith.compute.kernel_masks import at_most_nb, lowest_bit_nb
+from tunesmith.compute.masks import BITS
 
 _ZERO, _ONE, _ONES = np.uint64(0), np.uint64(1), np.uint64(2**64 - 1)
 _LAST = np.uint64(63)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.kernel_arrays import Floats, Words
 from tunesmith.compute.kernel_cache import kernel
-from tunesmith.compute.kernel_masks import BITS, equal_nb, n_words_of
+from tunesmith.compute.kernel_masks import equal_nb
+from tunesmith.compute.masks import BITS, n_words_of
 from tunesmith.compute.memory import New
 
 _LINE = 64

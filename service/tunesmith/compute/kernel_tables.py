@@ -17,7 +17,7 @@ import numpy as np
 
 from tunesmith.compute.kernel_arrays import Floats, Market, Tables
 from tunesmith.compute.kernel_cache import inlined, kernel
-from tunesmith.compute.kernel_masks import BITS
+from tunesmith.compute.masks import BITS
 
 BLOCK = 16
 _LOG_BLOCK = 4

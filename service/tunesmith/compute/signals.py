@@ -24,7 +24,7 @@ class Level:
 class Signals:
     """The orders that n points ask for on T bars, known at each bar's close.
 
-    Conditions are uint8[n, T], 0 or 1, or the same as masks uint64[n, W] (see `kernel_masks`); None where the strategy
+    Conditions are uint8[n, T], 0 or 1, or the same as masks uint64[n, W] (see `masks`); None where the strategy
     has no such order. A condition that reads an undefined value (warm-up, division by zero) is 0. `max_holding`
     int64[n] counts bars; 0 is none.
     """

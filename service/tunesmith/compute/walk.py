@@ -23,9 +23,9 @@ from tunesmith.compute.kernel_arrays import (
     Terms,
     Words,
 )
-from tunesmith.compute.kernel_masks import n_words_of, packed
 from tunesmith.compute.kernel_tables import build_tables
 from tunesmith.compute.kernel_walk import walk_nb
+from tunesmith.compute.masks import n_words_of, packed
 from tunesmith.compute.signals import Level, Signals
 from tunesmith.domain.bars import Bars
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.kernel_masks import BITS, n_words_of, unpacked
 from tunesmith.compute.kernel_rough import rough_rows
+from tunesmith.compute.masks import BITS, n_words_of, unpacked
 from tunesmith.compute.memory import New
 from tunesmith.compute.rules.elementwise import evaluate
 from tunesmith.compute.rules.emit import MARGIN

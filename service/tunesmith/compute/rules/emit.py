@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tunesmith.compute.kernel_masks import BITS
+from tunesmith.compute.masks import BITS
 from tunesmith.compute.rules.nodes import Node
 
 TILE = 4096
