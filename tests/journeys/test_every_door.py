@@ -170,11 +170,9 @@ def test_the_whole_way(daemon: DaemonProcess, context: zmq.Context[Any], name: s
     go(Walk(name, context, daemon, killing=False))
 
 
-@pytest.mark.parametrize("name", ["dealer", "http"])
-def test_the_whole_way_with_a_kill_after_every_step(
-    own_daemon: DaemonProcess, context: zmq.Context[Any], name: str
-) -> None:
-    go(Walk(name, context, own_daemon, killing=True))
+def test_the_whole_way_with_a_kill_after_every_step(own_daemon: DaemonProcess, context: zmq.Context[Any]) -> None:
+    """Over HTTP; over ZeroMQ, test_kill.py and test_sessions.py kill in the middle of each kind of work."""
+    go(Walk("http", context, own_daemon, killing=True))
 
 
 def go(walk: Walk) -> None:

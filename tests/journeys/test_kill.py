@@ -22,7 +22,7 @@ SEARCH = {
     "strategy_id": "ma_cross_v1.0",
     "param_ranges": {
         "fast_period": {"min": 2, "max": 60},
-        "slow_period": {"min": 61, "max": 260},
+        "slow_period": {"min": 61, "max": 160},
         "signal_threshold": 0.0,
     },
     "method": "grid",

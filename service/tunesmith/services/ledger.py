@@ -1,9 +1,9 @@
 """The ledger: who has seen what of a market's hold-out, and which verdict on it this is.
 
 The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling, with every
-other name that the same candles are stored under. A verdict
-that is asked for counts, whatever comes of it; a backtest that looked, and an approval by criteria, use the hold-out
-up. Both are of the past once the whole hold-out is later than they are.
+other name that the same candles are stored under. A verdict that is asked for counts, whatever comes of it; a backtest
+that looked, and an approval by criteria, use the hold-out up. Both are of the past once the whole hold-out is later than
+they are.
 """
 
 from __future__ import annotations
