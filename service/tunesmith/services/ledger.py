@@ -2,8 +2,8 @@
 
 The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling, with every
 other name that the same candles are stored under. A verdict that is asked for counts, whatever comes of it; a backtest
-that looked, and an approval by criteria, use the hold-out up. Both are of the past once the whole hold-out is later than
-they are.
+that looked, and an approval by criteria, use the hold-out up. Both are of the past once the whole hold-out is later
+than they are.
 """
 
 from __future__ import annotations
