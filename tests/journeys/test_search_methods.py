@@ -136,9 +136,8 @@ def test_a_kill_at_any_moment_changes_nothing(own_daemon: DaemonProcess, context
     print(f"seed {seed}")
     draw = random.Random(seed)
     for request in (
-        {"method": "grid", **MANY},
-        {"method": "genetic", "max_iterations": 300, "options": {"population": 20}, **MANY},
         {"method": "grid", **MANY, "stop": {"batch": 20, "patience": 5}},
+        {"method": "genetic", "max_iterations": 300, "options": {"population": 20}, **MANY},
     ):
         with Dealer(context, own_daemon.doors["requests"]) as dealer:
             whole = finished(dealer, request)

@@ -19,7 +19,7 @@ from tunesmith.domain.bars import Bars
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
-    max_examples=30,
+    max_examples=12,
     phases=(Phase.explicit, Phase.generate),
 )
 @given(rules(), st.integers(0, 2**32))

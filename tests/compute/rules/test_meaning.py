@@ -18,7 +18,7 @@ LAW = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
-    max_examples=30,
+    max_examples=12,
     phases=(Phase.explicit, Phase.generate),  # each rule is compiled: shrinking would take hours
 )
 
