@@ -41,7 +41,7 @@ SEARCH = {
 def one(dealer: Dealer, number: int) -> float:
     """Seconds from the request of a backtest to its result."""
     began = time.perf_counter()
-    params = {"fast_period": 5, "slow_period": 20, "signal_threshold": number * 1e-5}
+    params = {"fast_period": 5, "slow_period": 20, "signal_threshold": number * 1e-8}
     task_id = dealer.data("backtest.start", {**BACKTEST, "params": params}, client="bot")["task_id"]
     found = dealer.until_done("backtest.status", {"task_id": task_id})
     assert found["status"] == "completed", found
