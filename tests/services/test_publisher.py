@@ -124,3 +124,28 @@ def test_a_refusal_at_the_end_is_no_failure_and_the_next_start_sends_again(tmp_p
         assert scene.sent == [1, 1]
 
     play(tmp_path, refused)
+
+
+def test_what_is_committed_is_sent_once_and_in_order_whether_handed_over_or_read(tmp_path: Path) -> None:
+    async def scene(scene: Scene) -> None:
+        with structlog.testing.capture_logs():
+            for number in range(300):
+                if number % 50 == 25:
+                    scene.faults = [Internal("not now")]  # what is committed meanwhile waits in the outbox
+                await asyncio.gather(*(scene.append() for _ in range(number % 3 + 1)))
+            n = scene.database.head
+            await scene.until(lambda: len(scene.sent) >= n)
+            await scene.until_all_is_marked()
+        assert scene.sent == list(range(1, n + 1))
+
+    play(tmp_path, scene)
+
+
+def test_an_event_is_sent_before_who_asked_for_it_is_answered(tmp_path: Path) -> None:
+    async def scene(scene: Scene) -> None:
+        await scene.append()
+        await scene.until(lambda: scene.sent == [1])
+        await scene.append()
+        assert scene.sent == [1, 2]
+
+    play(tmp_path, scene)

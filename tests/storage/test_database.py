@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from storage.opened import add_task, over_database
-from tunesmith.errors import Conflict, Draining, Internal, Invalid
+from tunesmith.errors import Conflict, Draining, Internal, Invalid, NotFound
 from tunesmith.storage import outbox, tasks
-from tunesmith.storage.connections import Connection
+from tunesmith.storage.connections import Appended, Connection
 from tunesmith.storage.database import GROUP_WRITES, Database
 
 
@@ -173,13 +173,23 @@ async def test_a_cancelled_reader_gives_its_connection_back(database: Database) 
 
 
 @over_database
-async def test_listeners_hear_of_commits_with_events_alone(database: Database) -> None:
-    heads: list[int] = []
-    database.on_commit(heads.append)
+async def test_listeners_are_handed_what_a_commit_appended_and_no_more(database: Database) -> None:
+    heard: list[list[Appended]] = []
+
+    async def fail(conn: Connection) -> None:
+        await outbox.append(conn, "x/", "x", None, {})
+        raise NotFound("undone, and its event with it")
+
+    database.on_commit(heard.append)
     await database.write(lambda conn: add_task(conn, "t1"))
-    await asyncio.gather(*(database.write(lambda conn: outbox.append(conn, "x/", "x", None, {})) for _ in range(7)))
+    append = [database.write(lambda conn: outbox.append(conn, "x/", "x", None, {})) for _ in range(7)]
+    *made, failed = await asyncio.gather(*append, database.write(fail), return_exceptions=True)
     await asyncio.sleep(0)
-    assert heads == [7]
+    assert isinstance(failed, NotFound)
+    assert heard == [made]
+    assert [event.seq for event in heard[0]] == [1, 2, 3, 4, 5, 6, 7]
+    stored = await outbox.unpublished(database)
+    assert [(row.seq, row.topic, row.frame, row.signature) for row in stored] == heard[0]
     assert database.head == 7
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from tunesmith.errors import TunesmithError
 from tunesmith.storage import outbox
+from tunesmith.storage.connections import Appended
 from tunesmith.storage.database import Database
+from tunesmith.storage.outbox import EventRow
 
 logger = structlog.get_logger(__name__)
 
@@ -27,8 +29,9 @@ Publish = Callable[[str, bytes, bytes | None], None]
 class Publisher:
     """Sends every event that is not marked as published, oldest first, and marks it a little later.
 
-    A crash between the two sends an event twice, never not at all. A database that refuses is asked again, after a
-    pause that doubles; what was sent by then is not sent again.
+    A commit hands its events over, and they leave in the same step of the loop. What a crash left, or could not be
+    sent then, is read from the outbox. A crash between sending and marking sends an event twice, never not at all. A
+    database that refuses is asked again, after a pause that doubles; what was sent by then is not sent again.
     """
 
     def __init__(self, database: Database, publish: Publish) -> None:
@@ -51,7 +54,7 @@ class Publisher:
         for row in kept.events:
             if row.published_at is not None:
                 prime(row.topic, row.frame, row.signature)
-        self._database.on_commit(lambda head: self._wake.set())
+        self._database.on_commit(self._committed)
         self._wake.set()
         self._tasks = [
             asyncio.create_task(self._whenever(self._wake, self._send_all), name="publisher"),
@@ -91,13 +94,33 @@ class Publisher:
             return True
         return False
 
+    def _committed(self, events: Sequence[Appended]) -> None:
+        if not self.alive or events[0].seq != self._sent + 1:  # something before them is not sent yet
+            self._wake.set()
+            return
+        try:
+            for event in events:
+                self._send(event)
+        except Exception:
+            logger.exception("events could not be published")
+            self._wake.set()
+
     async def _send_all(self) -> None:
-        while rows := await outbox.unpublished(self._database, self._sent):
+        while True:
+            head = self._database.head
+            rows = await outbox.unpublished(self._database, self._sent)
             for row in rows:
-                self._publish(row.topic, row.frame, row.signature)
-                self._sent = row.seq
-                self._unmarked.append(row.seq)
-                self._wake_to_mark.set()
+                if row.seq > self._sent:  # a commit may have handed it over while they were read
+                    self._send(row)
+            if not rows:
+                self._sent = max(self._sent, head)
+                return
+
+    def _send(self, event: EventRow | Appended) -> None:
+        self._publish(event.topic, event.frame, event.signature)
+        self._sent = event.seq
+        self._unmarked.append(event.seq)
+        self._wake_to_mark.set()
 
     async def _mark(self) -> None:
         seqs = self._unmarked[:_MARKED_AT_ONCE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiosqlite
 
@@ -80,15 +80,25 @@ class SigningKey(Protocol):
     def sign(self, frame: bytes) -> bytes: ...
 
 
+class Appended(NamedTuple):
+    """A durable event as it was appended: its number and topic, the bytes of its JSON frame, and their signature."""
+
+    seq: int
+    topic: str
+    frame: bytes
+    signature: bytes | None = None
+
+
 class Connection:
     """What a write sees of the writing connection. Its methods are answered at once: a write never waits.
 
-    `signing_key` signs the events that the write appends; None: they are not signed.
+    `signing_key` signs the events that the write appends; None: they are not signed. `appended` are those events.
     """
 
     def __init__(self, conn: sqlite3.Connection, signing_key: SigningKey | None = None) -> None:
         self._conn = conn
         self.signing_key = signing_key
+        self.appended: list[Appended] = []
 
     async def fetch_all(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Every row of a query, or of a change with RETURNING."""

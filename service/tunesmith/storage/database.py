@@ -30,10 +30,10 @@ from typing import Any, TypeVar
 from tunesmith.errors import Draining, Internal, TunesmithError
 from tunesmith.storage import backups
 from tunesmith.storage.backups import Backup
-from tunesmith.storage.connections import Connection, ReadConnection, SigningKey, ThreadConnection, connect
+from tunesmith.storage.connections import Appended, Connection, ReadConnection, SigningKey, ThreadConnection, connect
 from tunesmith.storage.faults import Damaged, DiskRefused, fault
 from tunesmith.storage.lock import DirectoryLock
-from tunesmith.storage.opening import Keeping, claim, head_of, make_new, opening_fault, prepare
+from tunesmith.storage.opening import Keeping, claim, make_new, opening_fault, prepare
 from tunesmith.storage.row_reader import RowReader
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class Database:
     _queue: deque[_Queued] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _idle: asyncio.LifoQueue[ThreadConnection] = field(default_factory=asyncio.LifoQueue)
-    _callbacks: list[Callable[[int], None]] = field(default_factory=list)
+    _callbacks: list[Callable[[list[Appended]], None]] = field(default_factory=list)
     _closing: bool = False
     _task: asyncio.Task[None] | None = None
     _seen: tuple[int, int, int] = (0, 0, 0)
@@ -184,8 +184,8 @@ class Database:
             finally:
                 await conn.rollback()
 
-    def on_commit(self, callback: Callable[[int], None]) -> None:
-        """Has `callback(head)` called on the loop after each commit that appended events."""
+    def on_commit(self, callback: Callable[[list[Appended]], None]) -> None:
+        """Has `callback(events)` called on the loop after each commit that appended events, oldest first."""
         self._callbacks.append(callback)
 
     async def check(self) -> list[str]:
@@ -265,21 +265,25 @@ class Database:
             group: list[_Queued] = []
             try:
                 run = functools.partial(_run_group, queue=self._queue, group=group, signing_key=self.signing_key)
-                head = await self._writer.run(run)
+                appended = await self._writer.run(run)
                 self._note(None)
             except Exception as error:  # the disk's refusal, or a fault of ours: the group's, never the writer's end
                 self.counts.failures += 1
                 self._note(fault(error) if isinstance(error, sqlite3.Error) else None)
-                head = self.head
+                appended = []
                 if not group:  # it could not even begin
                     group.append(self._queue.popleft())
                 for queued in group:
                     queued.error = error
-            self._answer(group, head)
+            self._answer(group, appended)
 
-    def _answer(self, group: list[_Queued], head: int) -> None:
+    def _answer(self, group: list[_Queued], appended: list[Appended]) -> None:
         self.counts.commits += 1
         self.counts.writes += len(group)
+        if appended:
+            self.head = appended[-1].seq
+            for callback in self._callbacks:  # before the answers: bots hear at once, whatever the askers do then
+                asyncio.get_running_loop().call_soon(callback, appended)
         for queued in group:
             if queued.future.done():
                 continue
@@ -291,10 +295,6 @@ class Database:
                 queued.future.set_exception(refused)
             else:
                 queued.future.set_exception(queued.error)
-        if head > self.head:
-            self.head = head
-            for callback in self._callbacks:
-                asyncio.get_running_loop().call_soon(callback, head)
 
 
 async def _close(connections: Iterable[ThreadConnection]) -> None:
@@ -308,8 +308,8 @@ def _run_group(
     queue: deque[_Queued],
     group: list[_Queued],
     signing_key: Callable[[], SigningKey | None],
-) -> int:
-    """Runs queued writes as one transaction, in the connection's thread; the newest event's `seq` after it.
+) -> list[Appended]:
+    """Runs queued writes as one transaction, in the connection's thread; the events that they appended.
 
     What was taken from `queue` stands in `group` with its value or error, also when SQLite refuses and this raises.
     """
@@ -325,16 +325,16 @@ def _run_group(
                 continue
             group.append(queued)
             _run_one(conn, connection, queued)
-        head = head_of(conn)
         conn.execute("COMMIT")
     except sqlite3.Error:
         with suppress(sqlite3.Error):
             conn.rollback()
         raise
-    return head
+    return connection.appended
 
 
 def _run_one(conn: sqlite3.Connection, connection: Connection, queued: _Queued) -> None:
+    n_appended = len(connection.appended)
     conn.execute("SAVEPOINT one")
     try:
         queued.value = queued.run(connection)
@@ -343,6 +343,7 @@ def _run_one(conn: sqlite3.Connection, connection: Connection, queued: _Queued) 
         if isinstance(error, sqlite3.Error) and not conn.in_transaction:
             raise
         queued.error = error
+        del connection.appended[n_appended:]
         conn.execute("ROLLBACK TO one")
     conn.execute("RELEASE one")
 

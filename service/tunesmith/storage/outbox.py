@@ -10,7 +10,7 @@ import msgspec
 from tunesmith.domain.messages.envelope import VERSION
 from tunesmith.errors import Internal
 from tunesmith.storage.clock import now
-from tunesmith.storage.connections import Connection, Source
+from tunesmith.storage.connections import Appended, Connection, Source
 from tunesmith.storage.database import Database
 from tunesmith.storage.restoring import RESTORED
 from tunesmith.storage.rows import Row, select
@@ -37,14 +37,6 @@ class EventRow(Row, frozen=True, kw_only=True):
     def frame(self) -> bytes:
         """The bytes of the JSON frame."""
         return self.event.encode()
-
-
-class Appended(NamedTuple):
-    """What `append` made: the event's number, the bytes of its JSON frame, and their signature where a key signs."""
-
-    seq: int
-    frame: bytes
-    signature: bytes | None = None
 
 
 class Missed(NamedTuple):
@@ -90,7 +82,9 @@ async def append(conn: Connection, topic: str, event_type: str, subject: str | N
         "INSERT INTO events (seq, topic, prev, type, time, subject, event, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (seq, topic, event["prev"], event_type, time, subject, frame.decode(), signature),
     )
-    return Appended(seq, frame, signature)
+    appended = Appended(seq, topic, frame, signature)
+    conn.appended.append(appended)
+    return appended
 
 
 async def tell_again(conn: Connection) -> int:
