@@ -152,10 +152,13 @@ def test_the_reply_to_a_client_that_left_is_dropped_and_counted(room: Room, bot:
     leaver = bot.socket(zmq.DEALER, room.requests.endpoint)
     leaver.send(body("backtest.start", "left", START))
     until(lambda: room.router.in_flight == 1)
-    leaver.close(0)
+    monitor = room.call(room.requests._socket.get_monitor_socket, zmq.EVENT_DISCONNECTED)
+    with monitor:
+        leaver.close(0)
+        assert monitor.poll(10_000), "the leaver did not leave"
+        room.call(room.requests._socket.disable_monitor)
     honest = bot.socket(zmq.REQ, room.requests.endpoint)
-    for _ in range(20):
-        ask(honest, body())
+    ask(honest, body())  # read by the thread that saw the leaver go, so behind its going
     room.call(room.handlers.gate.set)
     until(lambda: room.router.in_flight == 0)
     until(lambda: room.dropped["requests"] == 1)
