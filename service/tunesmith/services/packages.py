@@ -182,10 +182,13 @@ async def roll_back(context: Context, request: RollbackPackage, call: Call) -> C
         fields = {"decided_with": [], **kept, **of_now}
         package = Package(package_id=canonical_hash(fields), **fields)
         await publish(conn, package, verdict_id=before.verdict_id, report_id=before.backtest_id)
-        logger.info("package rolled back", of=row.id, to=before.id, user=call.user, reason=request.reason)
         return await _reply(conn, await _load_from(conn, package.package_id))
 
-    return Change(apply, after=lambda: telemetry.PACKAGES.labels("approved").inc())
+    def after() -> None:
+        telemetry.PACKAGES.labels("approved").inc()
+        logger.info("package rolled back", package_id=request.package_id, user=call.user, reason=request.reason)
+
+    return Change(apply, after)
 
 
 async def acknowledge(context: Context, request: AcknowledgePackage, call: Call) -> Change:
