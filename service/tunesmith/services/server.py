@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Awaitable, Sequence
 
 import msgspec
 
@@ -24,7 +25,8 @@ from tunesmith.domain.messages.server import (
     WorkersReply,
 )
 from tunesmith.domain.metrics import METRICS
-from tunesmith.errors import Invalid
+from tunesmith.domain.topics import audible
+from tunesmith.errors import Forbidden, Invalid
 from tunesmith.services.context import Context
 from tunesmith.services.once import Change
 from tunesmith.storage import outbox
@@ -75,18 +77,34 @@ async def resize(context: Context, request: ResizeWorkers, call: Call) -> Change
     return Change(apply)
 
 
-async def snapshot(context: Context, request: EventsSnapshot, call: Call) -> EventsReply:
-    """The newest event of each topic below the prefixes, and the head."""
-    return _missed(await outbox.snapshot(context.database, request.topics))
+def snapshot(context: Context, request: EventsSnapshot, call: Call) -> Awaitable[EventsReply]:
+    """The newest event of each topic below the prefixes, and the head. Raises as `_heard`."""
+    return _missed(outbox.snapshot(context.database, _heard(request.topics, call)))
 
 
-async def replay(context: Context, request: EventsReplay, call: Call) -> EventsReply:
-    """The events after a `seq` below the prefixes, oldest first, and the head."""
-    return _missed(await outbox.replay(context.database, request.after, request.topics, request.limit))
+def replay(context: Context, request: EventsReplay, call: Call) -> Awaitable[EventsReply]:
+    """The events after a `seq` below the prefixes, oldest first, and the head. Raises as `_heard`."""
+    return _missed(outbox.replay(context.database, request.after, _heard(request.topics, call), request.limit))
 
 
-def _missed(missed: Missed) -> EventsReply:
-    return EventsReply(epoch=missed.epoch, head=missed.head, events=list(map(_record, missed.events)), more=missed.more)
+def _heard(prefixes: Sequence[str], call: Call) -> list[str]:
+    """The parts of the prefixes that the caller may hear on the events door too.
+
+    Raises `Forbidden` for a prefix without any such part; not in a task, so that the router tells of the attempt.
+    """
+    heard: list[str] = []
+    for i, prefix in enumerate(prefixes):
+        parts = audible(call.user, call.role, prefix)
+        if not parts:
+            detail = f"{call.user} is a {call.role} and may hear nothing below {prefix[:80]!r}"
+            raise Forbidden(detail, path=f"/data/topics/{i}")
+        heard += parts
+    return heard
+
+
+async def _missed(looking: Awaitable[Missed]) -> EventsReply:
+    found = await looking
+    return EventsReply(epoch=found.epoch, head=found.head, events=list(map(_record, found.events)), more=found.more)
 
 
 def _record(row: EventRow) -> EventRecord:

@@ -20,6 +20,7 @@ import structlog
 import zmq
 
 from tunesmith.config import Settings
+from tunesmith.domain import topics
 from tunesmith.domain.messages.envelope import Role
 from tunesmith.errors import Invalid
 from tunesmith.transport.keys import WITHOUT_KEY, Client, KeyStore
@@ -28,8 +29,6 @@ DOMAIN = b"tunesmith"
 POLL_S = 0.5
 """How often the key store is looked at: a revocation bites within this time."""
 WARN_INTERVAL_S = 1.0
-
-_PUBLIC_TOPICS = (b"pkg/", b"task/", b"hb/")
 
 log = structlog.get_logger(__name__)
 
@@ -145,16 +144,9 @@ def _nobody_listens(user: str, door: str, what: str) -> None:
 
 
 def audible(who: Identity, prefix: bytes) -> list[bytes]:
-    """The topics below `prefix` that one may hear: itself, the parts of it that are theirs, or none.
-
-    Operators hear everything. To a bot, only the replies to others are closed.
-    """
-    if who.role == "operator":
-        return [prefix]
-    own = (*_PUBLIC_TOPICS, f"rep/{who.user}/".encode())
-    if prefix.startswith(own):
-        return [prefix]
-    return [topic for topic in own if topic.startswith(prefix)]
+    """As `topics.audible`, for the bytes of a subscription, which need not be text."""
+    parts = topics.audible(who.user, who.role, prefix.decode("latin-1"))
+    return [part.encode("latin-1") for part in parts]
 
 
 def open_gate(settings: Settings) -> Gate | None:

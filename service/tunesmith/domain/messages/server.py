@@ -72,7 +72,11 @@ class SchemaReply(Reply, frozen=True, kw_only=True):
 
 
 class EventsSnapshot(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`events.snapshot`: the newest durable event of each topic below the given prefixes, and the head."""
+    """`events.snapshot`: the newest durable event of each topic below the given prefixes, and the head.
+
+    Of a prefix that reaches beyond what one may hear on the events door, the part that one may hear; one without any
+    such part is `forbidden`. The same holds for `events.replay`.
+    """
 
     topics: Annotated[list[Topic], msgspec.Meta(min_length=1, max_length=100)]
 
