@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,21 +73,22 @@ class MarketStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._known: dict[Path, tuple[tuple[int, int, int], Series]] = {}
+        self._known: dict[str, tuple[tuple[int, int, int], Series]] = {}
 
     def list(self, venue: str | None = None, symbol: str | None = None) -> list[Series]:
         """What is stored, by venue, symbol and length of the bars. Raises `Internal` for a damaged manifest."""
-        if not self.root.is_dir():
-            return []
         try:
             check_names(venue or "any", symbol or "any", "1h")
         except Invalid:
             return []
+        quoted = quote_symbol(symbol) if symbol else None
         found = []
-        below = f"{venue or '*'}/{quote_symbol(symbol) if symbol else '*'}/*.json"
-        for manifest in self.root.glob(below):
-            with contextlib.suppress(FileNotFoundError):
-                found.append(self._read(manifest))
+        for of_venue in _below(str(self.root), venue):
+            for of_symbol in _below(of_venue, quoted):
+                for manifest in _below(of_symbol):
+                    if manifest.endswith(".json"):
+                        with contextlib.suppress(FileNotFoundError):
+                            found.append(self._read(manifest))
         return sorted(found, key=lambda s: (s.venue, s.symbol, timeframe_ms(s.timeframe)))
 
     def find(self, symbol: str, timeframe: str | None = None, venue: str | None = None) -> Series:
@@ -301,13 +303,13 @@ class MarketStore:
             raise Internal(f"{path} is damaged (its content has another hash); import the data again with replace")
         return bars
 
-    def _read(self, manifest: Path) -> Series:
+    def _read(self, manifest: str) -> Series:
         """The manifest's series, from memory while the file is the same."""
-        stat = manifest.stat()
+        stat = os.stat(manifest)  # noqa: PTH116 - for every manifest, in every request
         identity = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         known = self._known.get(manifest)
         if known is None or known[0] != identity:
-            known = self._known[manifest] = (identity, read_manifest(manifest))
+            known = self._known[manifest] = (identity, read_manifest(Path(manifest)))
         return known[1]
 
     def _not_found(self, symbol: str, venue: str | None) -> NotFound:
@@ -318,6 +320,16 @@ class MarketStore:
         near = difflib.get_close_matches(symbol[:64], there, 3, 0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(there[:10])}"
         return NotFound(f"there is no market data for {symbol[:40]!r}{where}; {hint}", path="/data/symbol")
+
+
+def _below(folder: str, name: str | None = None) -> list[str]:
+    """Paths of what a folder holds, or of `name` in it; none where there is no such folder."""
+    if name is not None:
+        return [f"{folder}/{name}"]
+    try:
+        return [f"{folder}/{found}" for found in os.listdir(folder)]  # noqa: PTH208 - as above
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _resampled(series: Series, timeframe: str) -> Series | None:
