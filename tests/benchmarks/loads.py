@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def echo() -> Iterator[tuple[str, int]]:
-    """A blocking ROUTER in a process of its own that sends back what it gets: its address and process id."""
-    process = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+def serving(code: str, *arguments: str, before: Sequence[str] = ()) -> Iterator[tuple[str, int]]:
+    """Python code in a process of its own that prints where it listens: its address and process id."""
+    process = subprocess.Popen([*before, sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().strip(), process.pid
@@ -44,6 +44,11 @@ def echo() -> Iterator[tuple[str, int]]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def echo() -> AbstractContextManager[tuple[str, int]]:
+    """A blocking ROUTER in a process of its own that sends back what it gets: its address and process id."""
+    return serving(ECHO)
 
 
 def body(message_type: str, data: Any = None, id: str | None = None, **more: Any) -> bytes:
@@ -105,3 +110,16 @@ def at(times: Sequence[float], share: float) -> float:
     """The quantile of some times, by the nearest rank."""
     ordered = sorted(times)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def fsync_ms(folder: Path, n: int = 50) -> float:
+    """One fsync of some new bytes: the median, milliseconds."""
+    times = []
+    file = os.open(folder / "fsync.bin", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    for _ in range(n):
+        os.write(file, b"x" * 4096)
+        began = time.perf_counter()
+        os.fsync(file)
+        times.append(time.perf_counter() - began)
+    os.close(file)
+    return 1000 * at(times, 0.5)

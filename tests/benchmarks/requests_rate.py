@@ -3,23 +3,19 @@
     python tests/benchmarks/requests_rate.py [--seconds 2] [--rounds 7] [--clients 16 64]
 
 `ping` and cached lookups, with full validation, beside a blocking pyzmq ROUTER that sends back what it gets: the two
-take turns, and the figure is the median of the rounds' ratios (processor time a request beside it). Durable submissions
-by 64 clients beside one commit for each, to the same disk by the same tables. An approval's way to a bot that listens,
-beside one fsync of the same disk. The exit code is 1 when a bound is missed.
+take turns, and the figure is the median of the rounds' ratios (processor time a request beside it). Then an approval's
+way to a bot that listens, beside one fsync of the same disk. The exit code is 1 when a bound is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from benchmarks.approvals import approval, approved, plant  # noqa: E402
-from benchmarks.loads import Make, at, cpu_s, dealers, echo, rate, read  # noqa: E402
+from benchmarks.loads import Make, at, cpu_s, dealers, echo, fsync_ms, rate, read  # noqa: E402
 from journeys.conftest import import_markets  # noqa: E402
 from journeys.daemon import DaemonProcess, Dealer  # noqa: E402
 
-MUST_RATIO, MUST_DURABLE, MUST_APPROVE_MS = 0.6, 10.0, 1.0
+MUST_RATIO, MUST_APPROVE_MS = 0.6, 1.0
 BACKTEST = {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0"}
-SUBMITTING = 64
-SETTINGS = {"TUNESMITH_LIMITS__TASKS_PER_USER": "10000000", "TUNESMITH_EVENTS__HEARTBEAT_S": "5"}
+SETTINGS = {"TUNESMITH_EVENTS__HEARTBEAT_S": "5"}
 
 
 def lookups(dealer: Dealer, symbol: str) -> Mapping[str, Make]:
@@ -79,47 +74,6 @@ def beside_echo(
         for socket in (*plain, *ours):
             socket.close()
     return ratios
-
-
-def commits_a_second(folder: Path, seconds: float) -> float:
-    """Commits of one small row each, with the same durability, one after the other."""
-    with closing(sqlite3.connect(folder / "commits.db", isolation_level=None)) as conn:
-        conn.execute("PRAGMA journal_mode = WAL")
-        conn.execute("PRAGMA synchronous = FULL")
-        conn.execute("CREATE TABLE IF NOT EXISTS submissions (id TEXT PRIMARY KEY, request TEXT, reply TEXT)")
-        n, began = 0, time.perf_counter()
-        while time.perf_counter() - began < seconds:
-            conn.execute("INSERT INTO submissions VALUES (?, ?, ?)", (f"{began} {n}", "x" * 800, "x" * 200))
-            n += 1
-        return n / (time.perf_counter() - began)
-
-
-def fsync_ms(folder: Path, n: int = 50) -> float:
-    """One fsync of some new bytes: the median, milliseconds."""
-    times = []
-    file = os.open(folder / "fsync.bin", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    for _ in range(n):
-        os.write(file, b"x" * 4096)
-        began = time.perf_counter()
-        os.fsync(file)
-        times.append(time.perf_counter() - began)
-    os.close(file)
-    return 1000 * at(times, 0.5)
-
-
-def durable(daemon: DaemonProcess, make: Make, rounds: int, seconds: float) -> float:
-    """How many submissions are answered in the time of one commit: the median of the rounds."""
-    ratios = []
-    with zmq.Context() as context:
-        sockets = dealers(context, daemon.doors["requests"], SUBMITTING)
-        for _ in range(rounds):
-            alone = commits_a_second(daemon.folder, seconds / 2)
-            together = rate(sockets, make, b'"ok":true', seconds)
-            ratios.append(together / alone)
-            print(f"             {together:9,.0f}/s durable  {alone:7,.0f}/s commits one by one", flush=True)
-        for socket in sockets:
-            socket.close()
-    return statistics.median(ratios)
 
 
 def approve_to_bot(daemon: DaemonProcess, symbol: str, standing: str, n: int) -> tuple[float, float]:
@@ -171,11 +125,6 @@ def _measure(
     took, synced = approve_to_bot(daemon, *package, n_approvals)
     print(f"approve to bot p50 {took:.2f} ms, fsync p50 {synced:.2f} ms", flush=True)
     figures["approve"] = took - synced
-    ack = read("package.ack", {"package_id": package[1], "outcome": "applied"})
-    print(f"package.ack, {SUBMITTING} clients", flush=True)
-    figures["durable package.ack"] = durable(daemon, ack, rounds, seconds)
-    print(f"backtest.start, {SUBMITTING} clients, with the work that they ask for going on beside", flush=True)
-    figures["durable backtest.start"] = durable(daemon, read("backtest.start", BACKTEST), rounds, seconds)
     return figures
 
 
@@ -185,7 +134,6 @@ BOUNDS: list[tuple[str, Callable[[float], bool], str]] = [
     ("strategy.get", lambda value: value >= MUST_RATIO, f"at least {MUST_RATIO} of the echo"),
     ("package.latest", lambda value: value >= MUST_RATIO, f"at least {MUST_RATIO} of the echo"),
     ("approve", lambda value: value <= MUST_APPROVE_MS, f"at most {MUST_APPROVE_MS} ms above one fsync"),
-    ("durable", lambda value: value >= MUST_DURABLE, f"at least {MUST_DURABLE:g} commits one by one"),
 ]
 """What a figure's name begins with → whether it is good, and what that means."""
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,19 @@ REPLY_TIMEOUT_S = 40.0
 class DaemonProcess:
     """`python -m tunesmith.app` on a folder. `doors` holds its addresses once it is ready.
 
-    With `keeps_doors` it listens where it did before when it is started again.
+    With `keeps_doors` it listens where it did before when it is started again. `before` is put before its command.
     """
 
-    def __init__(self, folder: Path, environ: dict[str, str] | None = None, *, keeps_doors: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environ: dict[str, str] | None = None,
+        *,
+        keeps_doors: bool = False,
+        before: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
+        self.before = before
         self.keeps_doors = keeps_doors
         self.environ = {"TUNESMITH_WORKERS__COUNT": "2", **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
@@ -36,7 +44,8 @@ class DaemonProcess:
     def start(self, host: str = "127.0.0.1") -> None:
         before = self.doors if self.keeps_doors else {}
         self.doors = {}
-        command = [sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder), "--http", "127.0.0.1:0"]
+        command = [*self.before, sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder)]
+        command += ["--http", "127.0.0.1:0"]
         for door in ("requests", "events", "inbox"):
             command += [f"--{door}", before.get(door, f"tcp://{host}:0")]
         with self.log_file.open("a") as log:
@@ -70,10 +79,14 @@ class DaemonProcess:
             self.process.send_signal(how)
         return self.process.wait(timeout=30)
 
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        assert self.process is not None
+        return [pid for server in children(self.process.pid) for pid in children(server)]
+
     def kill_workers(self) -> int:
         """kill −9 of every worker process; how many there were."""
-        assert self.process is not None
-        workers = [pid for server in children(self.process.pid) for pid in children(server)]
+        workers = self.workers()
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
         return len(workers)

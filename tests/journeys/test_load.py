@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import zmq
 
-from benchmarks import delivery_kills, fairness, fanout, flood, fuzz_frames, requests_rate, soak
+from benchmarks import delivery_kills, fairness, fanout, flood, fuzz_frames, group_commit, requests_rate, soak
 from benchmarks.approvals import plant
-from benchmarks.loads import read
+from benchmarks.loads import dealers, read, serving
 from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, Dealer
 from storage.redis_server import RedisServer
@@ -54,11 +55,20 @@ def test_every_kind_of_request_is_answered_at_any_rate(loaded: Loaded) -> None:
     ratios = requests_rate.beside_echo(daemon, kinds, 4, 1, 0.1)
     assert set(ratios) == {"ping", "backtest.status", "strategy.get", "package.latest"}
     assert all(ratio > 0 for ratio in ratios.values())
-    ack = read("package.ack", {"package_id": loaded.standing["M000/USDT"], "outcome": "applied"})
-    assert requests_rate.durable(daemon, ack, 1, 0.2) > 0
     assert requests_rate.approve_to_bot(daemon, "M000/USDT", loaded.standing["M000/USDT"], 3)[0] > 0
     assert requests_rate.judged({"approve": 0.5, "ping, 16 clients": 0.7})
-    assert not requests_rate.judged({"durable": 9.0})
+    assert not requests_rate.judged({"approve": 1.5})
+
+
+def test_submissions_beside_a_server_that_commits_each(loaded: Loaded, tmp_path: Path) -> None:
+    ack = read("package.ack", {"package_id": loaded.standing["M000/USDT"], "outcome": "applied"})
+    one_by_one = serving(group_commit.ONE_BY_ONE, str(tmp_path / "peer.db"))
+    with zmq.Context() as context, one_by_one as (address, _), group_commit.paused(loaded.daemon):
+        peer, ours = dealers(context, address, 8), dealers(context, loaded.daemon.doors["requests"], 8)
+        together, alone, times = group_commit.ratio(peer, ours, ack, 1, 0.2)
+        assert times == together / alone > 0
+        for socket in (*peer, *ours):
+            socket.close()
 
 
 def test_every_bot_hears_every_approval_and_who_joins_gets_the_newest(loaded: Loaded) -> None:
