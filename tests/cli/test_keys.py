@@ -88,6 +88,11 @@ def test_without_or_with_a_wrong_key_commands_say_what_to_do(daemon: DaemonProce
     assert (refused.returncode, "tunesmith keys new" in said(refused)) == (1, True)
     wrong = run(*at, "--key", tmp_path / "absent")
     assert (wrong.returncode, "cannot read the key file" in said(wrong)) == (1, True)
+    other = KeyStore(tmp_path / "other")
+    other.make_server()
+    for command in (at, ("listen", "BTC/USDT", *at[1:], "--events", here(daemon.doors["events"]))):
+        astray = run(*command, "--key", other.add(f"{command[0]}-bot", "bot"))
+        assert (astray.returncode, "of another daemon" in said(astray)) == (1, True), said(astray)
     named = run(*at, TUNESMITH_KEY=str(KeyStore(daemon.folder / "keys").issued("cli")))
     assert named.returncode == 0, named.stderr
 

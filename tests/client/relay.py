@@ -15,6 +15,8 @@ class Relay:
     def __init__(self, target: str) -> None:
         self.target = target
         self.silent = False
+        self.n_dropped = 0
+        """Connections that it took while nobody listened at the far end."""
         self._ends: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -48,6 +50,7 @@ class Relay:
                 far = socket.create_connection((host, int(port)), timeout=5)
             except OSError:
                 near.close()
+                self.n_dropped += 1
                 continue
             far.settimeout(None)
             self._ends += [near, far]

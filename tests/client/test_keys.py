@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
-from tunesmith.client import AsyncClient, Client
+from client.relay import Relay
+from journeys.daemon import wait_until
+from tunesmith.client import AsyncClient, Client, sockets
+from tunesmith.client.sockets import BREAKS
 from tunesmith.errors import DeadlineExceeded, Invalid, Unauthorized
+from tunesmith.transport import doors
+from tunesmith.transport.gate import Gate
 from tunesmith.transport.keyfile import read_client_key
 from tunesmith.transport.keys import KeyStore
 
@@ -46,6 +53,13 @@ def plain() -> Iterator[FakeDaemon]:
 
 def connect(daemon: FakeDaemon, key: Path | str | None, deadline_s: float = PATIENCE_S, **more: Any) -> Client:
     return Client(daemon.requests, daemon.events, key=key, deadline_s=deadline_s, **more)
+
+
+def astray(folder: Path) -> Path:
+    """The file of a key that another daemon made."""
+    other = KeyStore(folder / "keys")
+    other.make_server()
+    return other.add("astray", "bot")
 
 
 def test_with_its_key_it_asks_and_hears_under_the_keys_name(guarded: FakeDaemon, store: KeyStore) -> None:
@@ -93,16 +107,60 @@ def test_an_unknown_key_is_told_so_every_time(guarded: FakeDaemon, store: KeySto
             next(client.package_events(SYMBOL, timeout_s=PATIENCE_S))
 
 
-def test_another_daemons_key_runs_into_the_deadline_and_says_what_may_be_wrong(
-    guarded: FakeDaemon, tmp_path: Path
-) -> None:
-    other = KeyStore(tmp_path / "keys")
-    other.make_server()
+def test_another_daemons_key_is_told_what_may_be_wrong(guarded: FakeDaemon, tmp_path: Path) -> None:
+    file = astray(tmp_path)
+    with connect(guarded, file) as client:
+        for _ in range(2):
+            with pytest.raises(Unauthorized, match=r"breaks off .* 'astray'.*of another daemon.*tunesmith keys new"):
+                client.ping()
+        with pytest.raises(Unauthorized, match="of another daemon"):
+            next(client.packages(SYMBOL, timeout_s=PATIENCE_S))
     with (
-        connect(guarded, other.add("astray", "bot"), deadline_s=1.0) as client,
+        connect(guarded, file, deadline_s=0.05) as client,
         pytest.raises(DeadlineExceeded, match=r"breaks off the handshake: is the key 'astray' of another daemon"),
     ):
         client.ping()
+
+
+def test_a_daemon_that_comes_back_behind_a_proxy_is_waited_for(store: KeyStore) -> None:
+    """Until then the proxy takes every connection and drops it, as the daemon does with another's key."""
+    daemon = FakeDaemon()
+    daemon.keys = store
+    with (
+        daemon,
+        Relay(daemon.requests) as relay,
+        ThreadPoolExecutor(1) as aside,
+        Client(relay.address, daemon.events, key=store.issued("bot"), deadline_s=PATIENCE_S) as client,
+    ):
+        client.ping()
+        daemon.stop()
+        relay.cut()
+        answer = aside.submit(client.ping)
+        wait_until(lambda: relay.n_dropped > 4 * BREAKS, 20, lambda: f"{relay.n_dropped} dropped")
+        daemon.start()
+        assert answer.result().protocol == 1
+
+
+def test_a_daemon_that_cannot_check_a_key_just_now_is_waited_for(
+    store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing and breaks off late; one without a key would learn that it is there."""
+    admit, tries = Gate.admit, []
+
+    def fail_first(gate: Gate, key: str) -> Any:
+        tries.append(key)
+        if len(tries) <= BREAKS + 1:
+            raise OSError("the keys cannot be read")
+        return admit(gate, key)
+
+    monkeypatch.setattr(Gate, "admit", fail_first)
+    monkeypatch.setattr(doors, "HANDSHAKE_MS", 300)
+    monkeypatch.setattr(sockets, "AT_ONCE_S", 0.1)
+    daemon = FakeDaemon()
+    daemon.keys = store
+    with capture_logs(), daemon, connect(daemon, store.issued("bot")) as client:  # rendering them would take long
+        assert client.ping().protocol == 1
+    assert len(tries) == BREAKS + 2
 
 
 def test_a_key_revoked_on_the_way_ends_requests_and_streams_with_the_reason(

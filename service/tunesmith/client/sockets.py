@@ -21,9 +21,15 @@ HEARTBEAT_TIMEOUT_MS = 6_000
 RECONNECT_MS = 100
 RECONNECT_MAX_MS = 5_000
 MESSAGES_PER_TURN = 256
+BREAKS = 3
+"""So often a daemon that is there and takes keys breaks a handshake off before it counts as its answer."""
+
+AT_ONCE_S = 1.0
+"""A daemon breaks off at once what it cannot decrypt; what takes longer is trouble of its own, and may pass."""
 
 _NOW = int(zmq.NOBLOCK)
 _EVENTS, _CAN_SEND = int(zmq.EVENTS), int(zmq.POLLOUT)
+_REACHED = int(zmq.EVENT_CONNECTED)
 _CONNECTED = int(zmq.EVENT_HANDSHAKE_SUCCEEDED)
 _REFUSED = int(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 _NOT_UNDERSTOOD = int(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
@@ -53,7 +59,9 @@ class Wire:
     Nothing is queued for a connection that does not stand: what was sent into a lost one is sent again by whoever
     still waits for its answer. Opened and closed on one loop, and used there.
 
-    When the daemon shuts the door for good (`refused` is called with why), libzmq tries no more: open another wire.
+    When the daemon shuts the door for good (`refused` is called with why), nothing more is tried: open another wire.
+    To a key of another daemon it says nothing and breaks off, as anything on its way up or down does. So a second wire,
+    without a key, finds out whether a daemon that takes keys is there; it is told apart from one that restarts by that.
     """
 
     def __init__(
@@ -69,8 +77,13 @@ class Wire:
         self._heard = heard
         self._connected = connected
         self._refused = refused
+        self._context = context
         self._place = place
         self._hint = ""
+        self._probe: Wire | None = None
+        self._reached_at = 0.0
+        self._is_there = False
+        self._n_breaks = 0
         self._closed = False
         self._woken = False
         self._socket = socket = context.socket(kind)
@@ -89,7 +102,7 @@ class Wire:
             socket.setsockopt(zmq.CURVE_PUBLICKEY, place.key.public.encode())
             socket.setsockopt(zmq.CURVE_SECRETKEY, place.key.secret.encode())
             socket.setsockopt(zmq.CURVE_SERVERKEY, place.key.server.encode())
-        self._monitor = socket.get_monitor_socket(_CONNECTED | _REFUSED | _NOT_UNDERSTOOD | _BROKEN_OFF)
+        self._monitor = socket.get_monitor_socket(_REACHED | _CONNECTED | _REFUSED | _NOT_UNDERSTOOD | _BROKEN_OFF)
         self._loop.add_reader(self._monitor.fileno(), self._look)
         self._loop.add_reader(socket.fileno(), self._drain)
         socket.connect(place.address)
@@ -124,6 +137,7 @@ class Wire:
         if self._closed:
             return
         self._closed = True
+        self._forget()
         if not self._loop.is_closed():
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_reader(self._monitor.fileno())
@@ -156,8 +170,11 @@ class Wire:
             except zmq.Again:
                 return
             kind = int(event["event"])
-            if kind == _CONNECTED:
+            if kind == _REACHED:
+                self._reached_at = self._loop.time()
+            elif kind == _CONNECTED:
                 self._hint = ""
+                self._forget()
                 self._connected()
             else:
                 self._fail(kind, int(event["value"]))
@@ -167,13 +184,49 @@ class Wire:
         address, key = self._place
         if kind == _REFUSED and value == _FOR_GOOD and key is not None:
             why = "it was revoked, or is none of the keys there"
-            self._refused(Unauthorized(f"the daemon at {address} does not let the key {key.name!r} in: {why}"))
+            self._give_up(f"the daemon at {address} does not let the key {key.name!r} in: {why}")
         elif kind == _NOT_UNDERSTOOD and value == _MISMATCH:
-            self._refused(Unauthorized(_mismatch(address, key)))
+            self._give_up(_mismatch(address, key))
         elif key is not None:
             self._hint = (
                 f"; what answers at {address} breaks off the handshake: is the key {key.name!r} of another daemon?"
             )
+            if self._loop.time() - self._reached_at < AT_ONCE_S:
+                self._count(address, key)
+
+    def _count(self, address: str, key: ClientKey) -> None:
+        """A handshake was broken off at once; where a daemon that takes keys does so again and again, say why."""
+        if self._probe is None:
+            self._probe = Wire(self._context, zmq.DEALER, Place(address), _ignore, _do_nothing, self._find)
+        self._n_breaks += self._is_there
+        if self._n_breaks >= BREAKS:
+            self._give_up(
+                f"the daemon at {address} takes keys and breaks off the handshake with {key.name!r}: most likely the "
+                "key's file is of another daemon, or the daemon's own key was made anew; `tunesmith keys new NAME` on "
+                "its machine makes a file for it"
+            )
+
+    def _find(self, _: TunesmithError) -> None:
+        self._is_there = True
+
+    def _forget(self) -> None:
+        """What was counted no longer counts."""
+        self._is_there, self._n_breaks = False, 0
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
+
+    def _give_up(self, why: str) -> None:
+        self.close()
+        self._refused(Unauthorized(why))
+
+
+def _ignore(_: list[bytes]) -> None:
+    """No message comes before a handshake."""
+
+
+def _do_nothing() -> None:
+    """Where no key is needed, the handshake with one says so itself."""
 
 
 def _mismatch(address: str, key: ClientKey | None) -> str:
