@@ -16,17 +16,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from services.recorder import Recorder
-from services.search_house import House
+from services.search_house import House, housed
 from tunesmith.config import Settings
-from tunesmith.routes import DRIVERS
-from tunesmith.services import strategies
-from tunesmith.services.context import Context
 from tunesmith.services.jobs.inline import InlineExecutor
-from tunesmith.services.jobs.tasks import Tasks
-from tunesmith.services.sources import Upstream
-from tunesmith.storage.cache import MemoryCache
-from tunesmith.storage.database import Database
 from tunesmith.storage.market import MarketStore
 
 RULE = "ma_cross_v1.0"
@@ -58,33 +50,10 @@ async def open_court(folder: Path, n_workers: int = 1, quota: int = 1000, **limi
         "decision": {"min_sharpe": 0.0, "max_drawdown": 1.0, "min_trades": 1, "min_profit_factor": 0.0},
         "statistics": {**_LIMITS, **limits},
     }
-    settings = msgspec.convert(tree, Settings)
-    database = await Database.open(folder / "t.db")
-    await strategies.seed(database)
     executor = InlineExecutor("tunesmith.services.jobs.chunks", n_workers=n_workers)
-    market = MarketStore(folder / "market")
-    tasks = Tasks(settings, database, executor, Recorder())
-    context = Context(
-        settings=settings,
-        database=database,
-        market=market,
-        cache=MemoryCache(2**20),
-        upstream=Upstream(settings, market, executor),
-        executor=executor,
-        tasks=tasks,
-        started=0.0,
-        doors={},
-    )
-    tasks.drivers = {kind: functools.partial(drive, context) for kind, drive in DRIVERS.items()}
-    await tasks.recover()
-    try:
-        house = House(context)
+    async with housed(msgspec.convert(tree, Settings), MarketStore(folder / "market"), executor) as house:
         house._ids = _numbers
         yield house
-    finally:
-        await tasks.close()
-        await context.upstream.close()
-        await database.close()
 
 
 def grow(folder: Path, symbol: str, seed: int, edge: float, bars: tuple[int, int] = (0, N_BARS)) -> None:

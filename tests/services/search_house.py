@@ -94,9 +94,6 @@ class House:
 async def open_house(folder: Path, n_processes: int = 0, **workers: Any) -> AsyncIterator[House]:
     """A house on a data directory; `n_processes` workers of their own, or a thread. `workers` are settings."""
     tree = {"server": {"data_dir": str(folder)}, "workers": {"count": n_processes or 1, **workers}}
-    settings = msgspec.convert(tree, Settings)
-    database = await Database.open(folder / "t.db")
-    await strategies.seed(database)
     executor: Executor
     if n_processes:
         pool = ProcessPool(
@@ -106,7 +103,15 @@ async def open_house(folder: Path, n_processes: int = 0, **workers: Any) -> Asyn
         executor = pool
     else:
         executor = InlineExecutor(_TABLE)
-    market = _market(folder)
+    async with housed(msgspec.convert(tree, Settings), _market(folder), executor) as house:
+        yield house
+
+
+@asynccontextmanager
+async def housed(settings: Settings, market: MarketStore, executor: Executor) -> AsyncIterator[House]:
+    """A house over the database of its data directory, with what was unfinished there going on."""
+    database = await Database.open(settings.data_dir / "t.db")
+    await strategies.seed(database)
     tasks = Tasks(settings, database, executor, Recorder())
     context = Context(
         settings=settings,
