@@ -1,4 +1,4 @@
-"""`tunesmith keys signing` and `tunesmith keys token`: each in this process, on files alone."""
+"""The commands below `tunesmith keys`: each in this process, on files alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tunesmith.cli.commands import ROWS
 from tunesmith.cli.late import commands, load
 from tunesmith.domain.signatures import read_lines
 from tunesmith.errors import Conflict, Invalid, NotFound
+from tunesmith.storage import key_acts
 from tunesmith.storage.tokens import TokenFile
 
 BY_NAME = dict(commands(ROWS))
@@ -72,3 +73,46 @@ def test_a_token_is_shown_once_and_never_again(keys: Keys) -> None:
         ("desk", True),
         ("night-bot", False),
     ]
+
+
+def test_what_was_done_and_nothing_else_is_left_for_the_audit_log(keys: Keys) -> None:
+    keys("init")
+    keys("new", "grid-bot")
+    keys("revoke", "grid-bot")
+    secret = keys("token", "desk", "--role", "operator").strip()
+    keys("token", "desk", "--revoke")
+    first = keys("signing new").split()[0]
+    keys("signing new")
+    keys("signing retire", first)
+    for refused in (("new", "cli"), ("revoke", "nobody"), ("token", "desk", "--revoke"), ("signing retire", first)):
+        with pytest.raises((Conflict, NotFound)):
+            keys(*refused)
+    for looks in ("list", "tokens", "signing list"):
+        keys(looks)
+    found = key_acts.acts(keys.folder / "keys").acts
+    told = [(act.act, act.name, act.role) for act in found]
+    second = told[6][1]
+    assert told == [
+        ("keys.init", "cli", "operator"),
+        ("keys.new", "grid-bot", "bot"),
+        ("keys.revoke", "grid-bot", "bot"),
+        ("token.new", "desk", "operator"),
+        ("token.revoke", "desk", "operator"),
+        ("signing.new", first, ""),
+        ("signing.new", second, ""),
+        ("signing.retire", first, ""),
+    ]
+    assert {act.by for act in found} == {key_acts.account()}
+    assert secret not in (keys.folder / "keys" / key_acts.FILE).read_text()
+
+
+def test_an_act_that_cannot_be_written_down_is_done_and_says_so(keys: Keys, capsys: pytest.CaptureFixture[str]) -> None:
+    keys("init")
+    file = keys.folder / "keys" / key_acts.FILE
+    file.unlink()
+    file.mkdir()
+    command = load(BY_NAME["keys", "new"])
+    command.main(["grid-bot", "--data-dir", str(keys.folder)], standalone_mode=False)
+    printed = capsys.readouterr()
+    assert Path(printed.out.strip()).is_file()
+    assert "the audit log will not say so" in " ".join(printed.err.split())

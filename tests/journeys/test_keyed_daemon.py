@@ -1,4 +1,4 @@
-"""A daemon that asks for keys and tokens: what a bot may read of what others are told."""
+"""A daemon that asks for keys and tokens: what a bot may read, and who made and revoked keys."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import httpx
 import pytest
 
 from journeys.daemon import DaemonProcess, wait_until
+from tunesmith.cli.commands import ROWS
+from tunesmith.cli.late import commands, load
 from tunesmith.client import Client
 from tunesmith.domain.topics import done_topic, package_topic, reply_topic
 from tunesmith.errors import Forbidden, from_problem
-from tunesmith.storage import outbox
+from tunesmith.storage import key_acts, outbox
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.database import Database
 from tunesmith.storage.tokens import TokenFile
 from tunesmith.transport.keys import KeyStore
 
+BY_NAME = dict(commands(ROWS))
 PACKAGE, DONE = package_topic("KEY/USDT", "1h", "s"), done_topic("t")
 MINE, ANOTHERS, NAMESAKES = (reply_topic(name, "r1") for name in ("grid-bot", "other-bot", "grid-bot2"))
 TOPICS = [PACKAGE, DONE, MINE, ANOTHERS, NAMESAKES]
@@ -100,3 +103,29 @@ def test_an_operator_reads_everything_and_that_a_bot_was_refused(house: House) -
         return {entry["door"] for entry in house.ask("audit.list", asked)["entries"]}
 
     wait_until(lambda: "requests" in doors(), 10, lambda: str(doors()))
+
+
+def test_the_audit_log_says_who_made_and_who_revoked_keys_and_tokens(house: House) -> None:
+    def keys(name: str, *arguments: str) -> None:
+        command = load(BY_NAME["keys", name])
+        command.main([*arguments, "--data-dir", str(house.folder)], standalone_mode=False)
+
+    def entries() -> list[tuple[str, str, str, str]]:
+        found = house.ask("audit.list", {"limit": 100})["entries"]
+        return [(e["user"], e["type"], e["target"], e["detail"]) for e in found if e["door"] == "files"][::-1]
+
+    me = key_acts.account()
+    keys("new", "night-bot")
+    keys("token", "desk", "--role", "operator")
+    keys("token", "desk", "--revoke")
+    told = [
+        (me, "keys.new", "night-bot", "role bot"),
+        (me, "token.new", "desk", "role operator"),
+        (me, "token.revoke", "desk", "role operator"),
+    ]
+    wait_until(lambda: entries() == told, 20, lambda: str(entries()))
+    house.daemon.kill()
+    keys("revoke", "night-bot")
+    house.daemon.start()
+    told.append((me, "keys.revoke", "night-bot", "role bot"))
+    wait_until(lambda: entries() == told, 20, lambda: str(entries()))

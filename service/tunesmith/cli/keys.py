@@ -14,6 +14,7 @@ from tunesmith.cli import fit
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, Config, DataDir, running_doors, settings_in_force
 from tunesmith.cli.tables import moment, show_table
+from tunesmith.cli.writing_down import write_down
 from tunesmith.config import Settings
 from tunesmith.errors import Invalid
 from tunesmith.transport.keys import COMMAND_LINE, KeyStore
@@ -61,6 +62,7 @@ def new(
     store = KeyStore(settings.keys_dir)
     _make_server(settings, store)
     file = store.add(name, role.value, out)
+    write_down(store.folder, "keys.new", name, role.value)
     typer.echo(file)
     _say(f"It holds the secret of the {role.value} {name}: move it there, leave its mode at 0600, keep no copy.")
 
@@ -87,7 +89,9 @@ def list_keys(config: Config = None, data_dir: DataDir = None, as_json: AsJson =
 @app.command()
 def revoke(name: Name, config: Config = None, data_dir: DataDir = None) -> None:
     """Shut a key out: its requests are refused and its events stop within a second, on open connections too."""
-    client = KeyStore(_settings(config, data_dir).keys_dir).revoke(name)
+    store = KeyStore(_settings(config, data_dir).keys_dir)
+    client = store.revoke(name)
+    write_down(store.folder, "keys.revoke", name, client.role)
     _say(f"The {client.role} {name} is shut out.")
 
 
@@ -101,6 +105,7 @@ def _make_server(settings: Settings, store: KeyStore) -> bool:
     except OSError as error:
         raise Invalid(f"cannot make keys in {store.folder}: {os.strerror(error.errno or 0)}") from error
     if made:
+        write_down(store.folder, "keys.init", COMMAND_LINE, "operator")
         _say(f"Made the daemon's key {store.server_file} and the operator's key {COMMAND_LINE!r} for commands here.")
         doors = running_doors(settings.data_dir)
         if doors:

@@ -13,10 +13,14 @@ from tunesmith.cli import fit
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, Config, DataDir, settings_in_force
 from tunesmith.cli.tables import moment, show_table
+from tunesmith.cli.writing_down import write_down
 from tunesmith.errors import Invalid
 from tunesmith.storage.signing_keys import KeyFile, SigningKeys
 
 app = new_app()
+
+FOLDER = "signing"
+"""In the folder of the keys."""
 
 KeyId = Annotated[str, typer.Argument(help="The key's id.", metavar="KEYID")]
 
@@ -27,10 +31,12 @@ def new(config: Config = None, data_dir: DataDir = None) -> None:
 
     Prints its line for the bots' file of trusted keys. Older keys stay valid until they are retired.
     """
+    folder = _folder(config, data_dir)
     try:
-        file = _keys(config, data_dir).new()
+        file = SigningKeys(folder / FOLDER).new()
     except OSError as error:
         raise Invalid(f"the key cannot be made: {os.strerror(error.errno or 0)}") from error
+    write_down(folder, "signing.new", file.keyid)
     typer.echo(file.key.line)
     _say("Add that line to the file that TUNESMITH_TRUSTED_KEYS names at each bot. A running daemon signs with it now.")
 
@@ -43,7 +49,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the keys, the oldest first; the newest that is not retired signs."""
-    files = _keys(config, data_dir).listing()
+    files = SigningKeys(_folder(config, data_dir) / FOLDER).listing()
     if trusted:
         typer.echo("\n".join(file.key.line for file in files))
     elif as_json:
@@ -62,14 +68,15 @@ def retire(keyid: KeyId, config: Config = None, data_dir: DataDir = None) -> Non
 
     Renew the bots' files then (`keys signing list --trusted`): what it signed is refused from there on.
     """
-    file = _keys(config, data_dir).retire(keyid)
+    folder = _folder(config, data_dir)
+    file = SigningKeys(folder / FOLDER).retire(keyid)
+    write_down(folder, "signing.retire", keyid)
     typer.echo(file.key.line)
     _say("Put that line in the place of the key's own in the bots' files of trusted keys.")
 
 
-def _keys(config: Path | None, data_dir: Path | None) -> SigningKeys:
-    settings = settings_in_force(config, {"data_dir": None if data_dir is None else str(data_dir)}).settings
-    return SigningKeys(settings.keys_dir / "signing")
+def _folder(config: Path | None, data_dir: Path | None) -> Path:
+    return settings_in_force(config, {"data_dir": None if data_dir is None else str(data_dir)}).settings.keys_dir
 
 
 def _state(file: KeyFile, signing: list[str]) -> str:

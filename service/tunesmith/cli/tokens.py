@@ -13,6 +13,7 @@ from tunesmith.cli import fit
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, Config, DataDir, settings_in_force
 from tunesmith.cli.tables import moment, show_table
+from tunesmith.cli.writing_down import write_down
 from tunesmith.storage.tokens import TokenFile
 
 app = new_app()
@@ -42,19 +43,23 @@ def token(
 
     As soon as there is one, writing over HTTP needs one. A running daemon notices by itself.
     """
-    tokens = _tokens(config, data_dir)
+    folder = _folder(config, data_dir)
+    tokens = TokenFile(folder / FILE)
     if revoke:
         held = tokens.revoke(name)
+        write_down(folder, "token.revoke", name, held.role)
         _say(f"The token of the {held.role} {name} lets nobody in any more.")
         return
-    typer.echo(tokens.new(name, role.value))
+    secret = tokens.new(name, role.value)
+    write_down(folder, "token.new", name, role.value)
+    typer.echo(secret)
     _say("Send it as Authorization: Bearer TOKEN. Only its hash is kept: it cannot be shown again.")
 
 
 @app.command("tokens")
 def list_tokens(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the tokens of the HTTP door with their roles, revoked ones too."""
-    held = _tokens(config, data_dir).listing()
+    held = TokenFile(_folder(config, data_dir) / FILE).listing()
     if as_json:
         shown = [{"name": t.name, "role": t.role, "since": t.created_at, "revoked": t.revoked_at} for t in held]
         typer.echo(json.dumps(shown, indent=2))
@@ -67,9 +72,8 @@ def list_tokens(config: Config = None, data_dir: DataDir = None, as_json: AsJson
         )
 
 
-def _tokens(config: Path | None, data_dir: Path | None) -> TokenFile:
-    settings = settings_in_force(config, {"data_dir": None if data_dir is None else str(data_dir)}).settings
-    return TokenFile(settings.keys_dir / FILE)
+def _folder(config: Path | None, data_dir: Path | None) -> Path:
+    return settings_in_force(config, {"data_dir": None if data_dir is None else str(data_dir)}).settings.keys_dir
 
 
 def _say(text: str) -> None:

@@ -3,7 +3,7 @@
 What changes something and is for operators alone is entered in the transaction that makes the change, or that stores
 the refusal; so is every verdict, with the user who had asked for it. What was refused before a handler saw it is
 entered as well: the first attempt at once, further ones of its kind counted by the second, so that nobody fills the
-disk by asking in vain.
+disk by asking in vain. What commands did to keys and tokens comes from their files (`key_acts`).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import structlog
 from tunesmith import telemetry
 from tunesmith.errors import TunesmithError
 from tunesmith.services.context import Context
+from tunesmith.services.key_acts import KeyActs
 from tunesmith.services.packages import announce_withdrawn
 from tunesmith.services.reissuing import Reissuing
 from tunesmith.services.schedules import run_due
@@ -41,6 +42,7 @@ async def keep_house(context: Context) -> None:
         _repeat(context, _INTERVAL_S, watch_clock, run_due),
         _repeat(context, _INTERVAL_S, back_up_when_due),
         _repeat(context, _INTERVAL_S, Reissuing().reissue_packages),
+        _repeat(context, _INTERVAL_S, KeyActs().enter_key_acts),
         _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies),
     )
 

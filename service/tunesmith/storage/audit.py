@@ -50,3 +50,9 @@ async def listing(
     """`AuditRow`s, newest first; `since` is a time (ISO text)."""
     filters = {"user": user, "type": type, "outcome": outcome, "time >= ?": since}
     return await page(source, AuditRow, filters, order="id DESC", limit=limit, offset=offset)
+
+
+async def request_ids(source: Source, door: str) -> set[str]:
+    """The ids of all requests that came in there; reads the whole log."""
+    rows = await source.fetch_all("SELECT request_id FROM audit WHERE door = ?", (door,))
+    return {row[0] for row in rows}

@@ -25,8 +25,9 @@ class ListAudit(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class AuditEntry(Reply, frozen=True, kw_only=True):
     """One act: `outcome` is ok, an error's code, or what a verdict came to; `target` what it was about.
 
-    `door` is requests, inbox or http, and `task` for what came of a task that `user` had asked for. `n` counts refused
-    attempts of the same kind within a second, which are one entry after the first.
+    `door` is requests, inbox or http; `task` for what came of a task that `user` had asked for; `files` for what a
+    command did to keys or tokens, with the machine's account that ran it as `user`. `n` counts refused attempts of the
+    same kind within a second, which are one entry after the first.
     """
 
     id: int
