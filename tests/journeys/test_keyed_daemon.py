@@ -1,4 +1,4 @@
-"""A daemon that asks for keys and tokens: what a bot may read, and who made and revoked keys."""
+"""A daemon that asks for keys and tokens: what a bot may read, who made and revoked keys, and that it is backed up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tunesmith.cli.late import commands, load
 from tunesmith.client import Client
 from tunesmith.domain.topics import done_topic, package_topic, reply_topic
 from tunesmith.errors import Forbidden, from_problem
-from tunesmith.storage import key_acts, outbox
+from tunesmith.storage import backups, key_acts, outbox
 from tunesmith.storage.connections import Connection
 from tunesmith.storage.database import Database
 from tunesmith.storage.tokens import TokenFile
@@ -38,7 +38,10 @@ class House:
         self.bot = self.store.add("grid-bot", "bot")
         self.token = TokenFile(folder / "keys" / "tokens.json").new("grid-bot", "bot")
         asyncio.run(self._tell())
-        self.daemon = DaemonProcess(folder, {"TUNESMITH_WORKERS__COUNT": "1", "TUNESMITH_SECURITY__CURVE": "on"})
+        often = {"TUNESMITH_BACKUPS__EVERY_H": "0.02"}
+        self.daemon = DaemonProcess(
+            folder, {"TUNESMITH_WORKERS__COUNT": "1", "TUNESMITH_SECURITY__CURVE": "on", **often}
+        )
         self.daemon.start()
 
     async def _tell(self) -> None:
@@ -129,3 +132,9 @@ def test_the_audit_log_says_who_made_and_who_revoked_keys_and_tokens(house: Hous
     house.daemon.start()
     told.append((me, "keys.revoke", "night-bot", "role bot"))
     wait_until(lambda: entries() == told, 20, lambda: str(entries()))
+
+
+def test_the_first_backup_comes_soon_and_holds_what_there_is(house: House) -> None:
+    folder = house.folder / "backups"
+    wait_until(lambda: len(backups.listing(folder)) >= 1, 60, lambda: house.daemon.log()[-2000:])
+    assert backups.examine(backups.listing(folder)[0].path).head == len(TOPICS)

@@ -27,6 +27,7 @@ from tunesmith.storage.schedules import ScheduleRow
 
 NOW = "2026-01-10T10:00:00.000Z"
 HOUR_S = 3600.0
+SCHEDULE = ScheduleRow(id="s", user="ann", every="1d", cron=None, search={}, next_at=NOW, created_at=NOW)
 
 
 def over(folder: Path, scene: Callable[[Context], Awaitable[None]], **of_backups: float) -> None:
@@ -60,15 +61,21 @@ def test_a_backup_comes_when_it_is_due_whatever_the_clock_says(tmp_path: Path, m
     monkeypatch.setattr(upkeep, "elapsed_s", lambda: elapsed[0])
 
     async def scene(context: Context) -> None:
-        made = []
-        for elapsed[0] in (0.0, 0.9 * HOUR_S, 1.1 * HOUR_S, 24.0 * HOUR_S, 25.2 * HOUR_S, 49.3 * HOUR_S):
+        async def newest(at_s: float) -> int:
+            elapsed[0] = at_s
             await upkeep.back_up_when_due(context)
-            made.append(len(backups.listing(context.settings.backups_dir)))
-        assert made == [0, 0, 1, 1, 2, 2]  # an hour after the first start, then every day; two are kept
-        assert backups.listing(context.settings.backups_dir)[-1].number == 3
+            there = backups.listing(context.settings.backups_dir)
+            assert len(there) <= 2
+            return there[-1].number if there else 0
+
+        assert [await newest(at_s) for at_s in (0.0, 5 * HOUR_S, 30 * HOUR_S)] == [0, 0, 0], "there is nothing to keep"
+        await context.database.write(lambda conn: schedules.put(conn, SCHEDULE))
+        start = 31 * HOUR_S
+        assert [await newest(start + at_s) for at_s in (0.0, 59.0, 61.0)] == [0, 0, 1]
         context.noticed.backup_due = None  # the daemon starts again: the newest backup is young
-        await upkeep.back_up_when_due(context)
-        assert backups.listing(context.settings.backups_dir)[-1].number == 3
+        assert [await newest(start + at_h * HOUR_S) for at_h in (0.1, 1.0, 1.2)] == [1, 1, 2]
+        context.noticed.backup_due = None
+        assert [await newest(start + at_h * HOUR_S) for at_h in (1.3, 25.2, 25.4, 49.5)] == [2, 2, 3, 4]
 
     over(tmp_path, scene)
 

@@ -16,6 +16,7 @@ from tunesmith.services.context import Context
 from tunesmith.services.noticed import elapsed_s
 from tunesmith.services.schedules import set_straight
 from tunesmith.storage import backups, outbox
+from tunesmith.storage.backups import Backup
 from tunesmith.storage.clock import milliseconds
 from tunesmith.storage.faults import Damaged
 from tunesmith.storage.opening import CHECKED_BYTES
@@ -28,7 +29,8 @@ LITTLE_ROOM_BYTES = 200 * 2**20
 FULL_BYTES = 2**20
 """Below this the disk counts as full, though a small write may still find its place."""
 
-_FIRST_BACKUP_SHARE = 1 / 24
+_FIRST_BACKUP_S = 60.0
+_SECOND_BACKUP_SHARE = 1 / 24
 _BACKUP_RETRY_S = 600.0
 _JUMP_S = 5.0
 
@@ -67,13 +69,17 @@ async def watch_clock(context: Context) -> None:
 
 
 async def back_up_when_due(context: Context) -> None:
-    """Make a backup when the last one is old enough; a failure is told until one succeeds."""
+    """Make a backup when the last one is old enough; a failure is told until one succeeds.
+
+    The first is made a minute after there is something to keep, the second after a 24th of the interval: what is begun
+    grows fast.
+    """
     every_s, noticed = context.settings.backups.every_h * 3600.0, context.noticed
     if not every_s or context.database.damage is not None:
         return
     if noticed.backup_due is None:
-        noticed.backup_due = elapsed_s() + await asyncio.to_thread(_first_wait_s, context, every_s)
-    if elapsed_s() < noticed.backup_due:
+        noticed.backup_due = await _first_due(context, every_s)
+    if noticed.backup_due is None or elapsed_s() < noticed.backup_due:
         return
     stop = threading.Event()
     try:
@@ -85,7 +91,7 @@ async def back_up_when_due(context: Context) -> None:
         telemetry.BACKUP_FAILING.set(1)
         logger.error("the backup failed", reason=error.message)
     else:
-        noticed.backup_trouble, noticed.backup_due = None, elapsed_s() + every_s
+        noticed.backup_trouble, noticed.backup_due = None, elapsed_s() + _interval_s(made, every_s)
         telemetry.BACKUPS.labels("made").inc()
         telemetry.BACKUP_FAILING.set(0)
         telemetry.BACKUP_TIME.set(milliseconds(made.made_at) / 1000)
@@ -94,11 +100,19 @@ async def back_up_when_due(context: Context) -> None:
         stop.set()
 
 
-def _first_wait_s(context: Context, every_s: float) -> float:
-    """Seconds until the first backup of this run, from the age of the newest one there is."""
-    there = backups.listing(context.settings.backups_dir)
-    if not there:
-        return every_s * _FIRST_BACKUP_SHARE
-    made_s = milliseconds(there[-1].made_at) / 1000
-    telemetry.BACKUP_TIME.set(made_s)
-    return every_s - min(max(time.time() - made_s, 0.0), every_s)
+async def _first_due(context: Context, every_s: float) -> float | None:
+    """When this run's first backup is due, by the age of the newest one; None while there is nothing to keep."""
+    there = await asyncio.to_thread(backups.listing, context.settings.backups_dir)
+    if there:
+        made_s = milliseconds(there[-1].made_at) / 1000
+        telemetry.BACKUP_TIME.set(made_s)
+        wait_s = _interval_s(there[-1], every_s)
+        return elapsed_s() + wait_s - min(max(time.time() - made_s, 0.0), wait_s)
+    if await backups.is_needed(context.database):
+        return elapsed_s() + min(_FIRST_BACKUP_S, every_s * _SECOND_BACKUP_SHARE)
+    return None
+
+
+def _interval_s(newest: Backup, every_s: float) -> float:
+    """Seconds from the newest backup to the next."""
+    return every_s * _SECOND_BACKUP_SHARE if newest.number == 1 else every_s

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from tunesmith.errors import Conflict, Internal
 from tunesmith.storage.clock import now
@@ -23,6 +23,9 @@ from tunesmith.storage.faults import Damaged, DiskRefused, fault, file_fault
 from tunesmith.storage.files import DRAFTS, write_file
 from tunesmith.storage.lock import exclusive
 from tunesmith.storage.schema import APPLICATION_ID, migrations
+
+if TYPE_CHECKING:
+    from tunesmith.storage.connections import Source
 
 Why = Literal["schedule", "asked", "upgrade"]
 """What a backup was made for; each kind is rotated by itself."""
@@ -63,6 +66,14 @@ def listing(folder: Path) -> list[Backup]:
             time = f"{match[2][:4]}-{match[2][4:6]}-{match[2][6:11]}:{match[2][11:13]}:{match[2][13:]}"
             found.append(Backup(path, int(match[1]), time, match[3], path.stat().st_size))
     return sorted(found, key=lambda backup: backup.number)
+
+
+async def is_needed(source: Source) -> bool:
+    """Whether the database holds anything that cannot be had by making a new one: somebody asked for something."""
+    sql = """SELECT EXISTS (SELECT 1 FROM requests) OR EXISTS (SELECT 1 FROM tasks) OR EXISTS (SELECT 1 FROM events)
+                 OR EXISTS (SELECT 1 FROM schedules)"""
+    row = await source.fetch_one(sql)
+    return row is not None and bool(row[0])
 
 
 def make(database: Path, folder: Path, why: Why, *, keep: int, stopped: Callable[[], bool] = lambda: False) -> Backup:
