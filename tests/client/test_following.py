@@ -179,6 +179,36 @@ def test_a_database_that_changes_between_question_and_answer() -> None:
     assert caught_up(follower, new) == [1]
 
 
+def test_an_answer_to_what_was_asked_of_another_database_is_none() -> None:
+    old, new = Log(), Log("e2")
+    follower = Follower(["pkg/A/"])
+    for _ in range(3):
+        old.append(TOPICS[0])
+    caught_up(follower, old)
+    old.append(TOPICS[0])
+    follower.hear(*old.beat())
+    asked = follower.question()
+    for topic in TOPICS:
+        new.append(topic)
+    follower.hear(*new.beat())
+    assert follower.learn(asked, new.answer(asked)) == []
+    assert caught_up(follower, new) == [1, 2, 3]
+
+
+def test_no_page_is_passed_on_before_the_last_one() -> None:
+    """What the first page approves, the second may revoke."""
+    log, follower = Log(page=2), Follower(["pkg/A/"])
+    log.append(TOPICS[0])
+    caught_up(follower, log)
+    for _ in range(3):
+        log.append(TOPICS[0])
+    follower.hear(*log.beat())
+    question = follower.question()
+    assert follower.learn(question, log.answer(question)) == []
+    assert follower.hear(*log.append(TOPICS[0])) == []
+    assert caught_up(follower, log) == [2, 3, 4, 5]
+
+
 def test_more_topics_than_a_snapshot_holds_are_replayed() -> None:
     log, follower = Log(page=2), Follower(["pkg/A/"])
     for i in range(7):

@@ -19,6 +19,7 @@ from tunesmith.domain.messages.server import Pong
 from tunesmith.errors import BadJson, Forbidden
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
+ELSEWHERE = "pkg/ETH/USDT/1h/grid/"
 QUIET_S = 0.4
 
 
@@ -135,6 +136,45 @@ def test_what_is_revoked_or_superseded_is_not_handed_out(daemon: FakeDaemon) -> 
 
     approve(daemon, A)
     revoke(daemon, A)
+    run(daemon, test)
+
+
+def test_what_was_revoked_unheard_while_it_waited_is_not_handed_out(daemon: FakeDaemon) -> None:
+    async def test(client: AsyncClient) -> None:
+        packages = client.packages(SYMBOL, timeout_s=QUIET_S)
+        assert (await anext(packages))["package_id"] == A
+
+        def happen() -> None:
+            daemon.append(topic, "package.revoked", {"package_id": B, "reason": "why not"}, lost=True)
+            daemon.append(ELSEWHERE, "package.revoked", {"package_id": C, "reason": "why not"})
+
+        await asyncio.to_thread(happen)
+        while packages._stream._beat is None or packages._stream._beat.data["package_head"] < len(daemon.log):
+            await asyncio.sleep(0.01)  # the bot is busy elsewhere; a heartbeat tells meanwhile that something came
+        assert [p async for p in packages] == []
+
+    topic = "pkg/BTC/USDT/1h/x/"
+    approve(daemon, A)
+    approve(daemon, B, topic=topic, strategy_id="x")
+    run(daemon, test)
+
+
+def test_of_missed_events_in_many_pages_none_is_believed_before_the_last(daemon: FakeDaemon) -> None:
+    async def test(client: AsyncClient) -> None:
+        packages = client.packages(SYMBOL, timeout_s=5)
+        assert (await anext(packages))["package_id"] == A
+
+        def miss() -> None:
+            approve(daemon, B, lost=True)
+            revoke(daemon, B, lost=True)
+            approve(daemon, C, lost=True)
+            daemon.append(ELSEWHERE, "package.revoked", {"package_id": B, "reason": "why not"})
+
+        await asyncio.to_thread(miss)
+        assert (await anext(packages))["package_id"] == C
+
+    daemon.page = 1
+    approve(daemon, A)
     run(daemon, test)
 
 

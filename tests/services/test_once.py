@@ -142,3 +142,45 @@ def test_the_fingerprint_is_of_the_meaning_not_of_the_text() -> None:
     decode = msgspec.json.Decoder(DeleteStrategy).decode
     assert fingerprint("a", decode(b'{"id":"x"}')) == fingerprint("a", decode(b' { "id" : "\\u0078" } '))
     assert fingerprint("a", REQUEST) != fingerprint("b", REQUEST)
+
+
+def test_a_copy_that_overtakes_gets_the_reply_of_the_first_and_not_a_refusal_of_what_the_first_has_done(
+    tmp_path: Path,
+) -> None:
+    done: list[str] = []
+
+    async def plan(context: Context, request: DeleteStrategy, call: Call) -> Change:
+        if done:
+            raise Conflict("it is done already")
+        done.append(call.id)
+        await asyncio.sleep(0)  # as plans do that look into the database
+        await context.database.fetch_one("SELECT 1")
+
+        async def apply(conn: Any) -> StrategyDeleted:
+            return StrategyDeleted(id=request.id, deleted=True)
+
+        return Change(apply)
+
+    async def scene(context: Context) -> None:
+        handle = once(context, plan)
+        copies = await asyncio.gather(*(handle(REQUEST, call()) for _ in range(3)), return_exceptions=True)
+        assert copies == [StrategyDeleted(id="s1", deleted=True)] * 3
+        with pytest.raises(Conflict, match="done already"):
+            await handle(REQUEST, call("r2"))
+
+    with_database(tmp_path, scene)
+    assert done == ["r1"]
+
+
+def test_copies_of_what_must_be_sent_again_are_tried_one_by_one(tmp_path: Path) -> None:
+    counter = Counter(Busy("later"))
+
+    async def scene(context: Context) -> None:
+        handle = once(context, counter.plan)
+        first, second = handle(REQUEST, call()), handle(REQUEST, call())
+        assert [type(found) for found in await asyncio.gather(first, second, return_exceptions=True)] == [Busy, Busy]
+        counter.refusal = None
+        await handle(REQUEST, call())
+
+    with_database(tmp_path, scene)
+    assert counter.done == 1

@@ -4,6 +4,7 @@
 2. Of each topic, take events in the order of `seq` and drop what was seen.
 3. An event whose `prev` is not the last one seen tells of a loss: hold it and ask `events.replay`.
 4. A heartbeat whose head has moved on may tell of a lost last event: ask as well, but hold nothing for it.
+   Of an answer in several pages nothing is passed on before the last one: what the first approves it may revoke.
 5. Another epoch means another database: begin anew.
 
 `Follower` decides, without sockets and clocks; `AsyncClient` asks.
@@ -58,6 +59,7 @@ class Follower:
         self._last: dict[str, int] = {}
         self._sure = 0
         self._held: list[Numbered] = []
+        self._found: list[Numbered] = []
         self._whole = False
         self.behind = True
         """Something is missing, what comes is held: `question` must be asked."""
@@ -88,6 +90,8 @@ class Follower:
 
     def learn(self, asked: Question, reply: EventsReply) -> list[Numbered]:
         """What can be passed on now that `asked` was answered, oldest first."""
+        if asked != self.question():  # of another database, or of a time when other keys were trusted
+            return []
         if reply.epoch != self._epoch and asked.type == "events.replay" and self._epoch is not None:
             self._forget()
             return []
@@ -95,7 +99,7 @@ class Follower:
             self._whole = True  # more topics than a snapshot holds: replay everything instead
             return []
         self._epoch = reply.epoch
-        found: list[Numbered] = []
+        found = self._found
         for record in reply.events:
             told = self._read(record)
             self._sure = max(self._sure, told.seq)
@@ -104,7 +108,9 @@ class Follower:
                     self._last[told.topic] = told.seq
                 found.append(told)
         if reply.more:
-            return found
+            self.behind = True
+            return []
+        self._found = []
         self._sure = max(self._sure, reply.head)
         self.behind = self.unsure = False
         held, self._held = self._held, []
@@ -143,4 +149,5 @@ class Follower:
 
     def _forget(self) -> None:
         self._epoch, self._last, self._sure, self._whole = None, {}, 0, False
+        self._found = []
         self.behind = True

@@ -131,6 +131,11 @@ class Shelf:
             if self._taken.get(place) != event.package_id:
                 self._waiting[place] = package
 
+    @property
+    def n_waiting(self) -> int:
+        """How many wait to be taken."""
+        return len(self._waiting)
+
     def take(self) -> dict[str, Any] | None:
         """The package that waits longest and has not expired by now; None when there is none."""
         while self._waiting:

@@ -79,6 +79,14 @@ class EventStream:
 
     async def next(self, timeout_s: float | None = None) -> list[Numbered]:
         """All that can be passed on by now, at least one event; empty after `timeout_s` seconds or when closed."""
+        await self._until(lambda: bool(self._ready), timeout_s)
+        return self.arrived()
+
+    async def settled(self, timeout_s: float | None = None) -> bool:
+        """Ask for what is known to be missing, as after a silence; whether all of it is there within `timeout_s`."""
+        return await self._until(self._is_current, timeout_s)
+
+    async def _until(self, reached: Callable[[], bool], timeout_s: float | None) -> bool:
         loop = asyncio.get_running_loop()
         deadline = None if timeout_s is None else loop.time() + timeout_s
         if self._shut and self._refusal is None:
@@ -90,13 +98,17 @@ class EventStream:
                 raise refusal
             if self._must_ask():
                 self._inquiry = asyncio.create_task(self._inquire())
-            if self._ready:
-                break
+            if reached():
+                return True
             if deadline is not None and loop.time() >= deadline:
                 break
             await self._wait(deadline)
             self._renew_if_silent()
-        return self.arrived()
+        return False
+
+    def _is_current(self) -> bool:
+        fresh = asyncio.get_running_loop().time() < self._beat_at + self._patience_s
+        return fresh and not (self._follower.behind or self._follower.unsure)
 
     def arrived(self) -> list[Numbered]:
         """What can be passed on at once, without asking or waiting."""
@@ -222,8 +234,12 @@ class EventStream:
         except TimeoutError:
             return
 
+    @property
+    def _patience_s(self) -> float:
+        return max(SILENCE_S, 5 * self._beat_s)
+
     def _silent_at(self) -> float:
-        return self._heard_at + max(SILENCE_S, 5 * self._beat_s)
+        return self._heard_at + self._patience_s
 
     def _renew_if_silent(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -312,6 +328,13 @@ class Packages(Follow[dict[str, Any]]):
     def __init__(self, stream: EventStream, wanted: Wanted, timeout_s: float | None) -> None:
         super().__init__(stream, wanted, timeout_s)
         self._shelf = Shelf()
+
+    async def __anext__(self) -> dict[str, Any]:
+        self._take_in(self._stream.arrived())
+        waits = self._shelf.n_waiting and not self._stream.closed
+        if waits and not await self._stream.settled(self._timeout_s):  # it may be revoked without our having heard
+            raise StopAsyncIteration
+        return await super().__anext__()
 
     def _push(self, events: Collection[PackageEvent]) -> None:
         self._shelf.put(events)

@@ -2,11 +2,13 @@
 
 The reply is stored in the transaction that makes the change, under the user, the client and the request's id. The same
 id with the same body gets the stored reply; with another body it is a conflict. Refusals that a retry cannot mend are
-stored as well. This survives a restart.
+stored as well. This survives a restart. A copy that comes while the first is under way waits for what is stored of it:
+it must not be refused for what the first has done, let alone have that refusal stored as the reply to both.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
@@ -43,10 +45,20 @@ Planner = Callable[[Context, Any, Call], Awaitable[Change]]
 def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handler:
     """A handler that runs `plan` at most once for each request id; `finish` may complete the reply each time."""
 
+    under_way: dict[tuple[str, str, str], asyncio.Event] = {}
+
     async def handle(request: Request, call: Call) -> Reply:
         print_ = fingerprint(call.type, request)
-        stored = await requests.lookup(context.database, call.user, call.client or "", call.id)
-        reply = _again(stored, call, print_) if stored else await _first(context, plan, request, call, print_)
+        key = (call.user, call.client or "", call.id)
+        while key in under_way:
+            await under_way[key].wait()
+        ended = under_way[key] = asyncio.Event()
+        try:
+            stored = await requests.lookup(context.database, *key)
+            reply = _again(stored, call, print_) if stored else await _first(context, plan, request, call, print_)
+        finally:
+            del under_way[key]
+            ended.set()
         return await finish(context, reply, call) if finish else reply
 
     return handle

@@ -71,7 +71,9 @@ async def cancel_one(
     if row.user != call.user and call.role != "operator":
         raise Forbidden("the task is another user's", path=path)
     if row.status != "cancelled" and not await context.tasks.cancel(row.id):
-        raise Conflict(f"the task has {row.status} already", path=path)
+        ended = await load(context, row.id)  # by itself, or by another who cancelled it at the same time
+        if ended.status != "cancelled":
+            raise Conflict(f"the task has {ended.status} already", path=path)
     for search in await sessions.unfinished_searches(context.database, row.id):
         await context.tasks.cancel(search)
     return await load(context, row.id)
