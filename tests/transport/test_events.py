@@ -186,6 +186,40 @@ def test_what_a_subscriber_sends_otherwise_is_ignored(quick: Room, bot: Bot) -> 
     assert socket.recv_multipart()[0] == b"hb/"
 
 
+@pytest.mark.parametrize(("n", "n_bytes"), [(1, 1_100), (1_500, 600)], ids=["one too long", "without end"])
+def test_a_subscriber_that_would_fill_the_memory_is_cut_off_and_nobody_else(
+    quick: Room, bot: Bot, n: int, n_bytes: int
+) -> None:
+    honest = subscriber(quick, bot, b"task/")
+    ready(honest)
+    greedy = bot.socket(zmq.XSUB, quick.events.endpoint)
+    greedy.send(b"\x01hb/")
+    assert greedy.recv_multipart()[0] == b"hb/"
+    monitor = greedy.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    for i in range(n):
+        greedy.send(b"\x01" + b"%d" % i + b"x" * n_bytes)
+    assert monitor.poll(10_000), "it was not cut off"
+    greedy.disable_monitor()
+    monitor.close(0)
+    greedy.close(0)
+    quick.call(quick.events.publish, "task/1/done/", event(1))
+    assert received(honest, 1) == [[b"task/1/done/", event(1)]]
+
+
+def test_many_honest_subscriptions_stand_over_many_connections(quick: Room, bot: Bot) -> None:
+    topics = [b"pkg/MARKET%05d/USDT/1h/ma_cross_v1.0/" % i for i in range(4_000)]
+    for _ in range(3):  # each connection is counted for itself
+        socket = bot.context.socket(zmq.SUB)
+        socket.sndhwm = socket.rcvhwm = 0  # else libzmq drops what is subscribed beyond 1,000 before it connects
+        socket.connect(quick.events.endpoint)
+        for topic in topics:
+            socket.subscribe(topic)
+        ready(socket)
+        quick.call(quick.events.publish, topics[-1].decode(), event(1))
+        assert received(socket, 1)[0][0] == topics[-1]
+        socket.close(0)
+
+
 class LeapingLoop(asyncio.SelectorEventLoop):
     """A loop that waits for nobody: when it has nothing to do, its clock leaps to the next timer."""
 

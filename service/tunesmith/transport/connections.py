@@ -16,8 +16,9 @@ import zmq
 
 
 class _Connection(NamedTuple):
-    key: str
+    key: str | None
     inode: int
+    n_bytes: int = 0
 
 
 class Connections:
@@ -26,14 +27,29 @@ class Connections:
     def __init__(self) -> None:
         self._by_descriptor: dict[int, _Connection] = {}
 
-    def note(self, frame: zmq.Frame, key: str) -> int:
-        """A message with this key arrived; its connection's descriptor."""
-        descriptor = int(frame.get(zmq.SRCFD))
+    def note(self, frame: zmq.Frame, key: str | None) -> int:
+        """A message with this key arrived; its connection's descriptor, -1 where it has none."""
         try:
-            self._by_descriptor[descriptor] = _Connection(key, os.fstat(descriptor).st_ino)
+            descriptor = int(frame.get(zmq.SRCFD))
+        except zmq.ZMQError:  # libzmq's own message, or one from within this process
+            return -1
+        try:
+            inode = os.fstat(descriptor).st_ino
         except OSError:  # it has ended meanwhile
             self._by_descriptor.pop(descriptor, None)
+            return descriptor
+        known = self._by_descriptor.get(descriptor)
+        if known is None or (known.key, known.inode) != (key, inode):
+            self._by_descriptor[descriptor] = _Connection(key, inode)
         return descriptor
+
+    def count(self, descriptor: int, n_bytes: int) -> int:
+        """Count bytes to the connection that a message came from; how many there are by now."""
+        known = self._by_descriptor.get(descriptor)
+        if known is None:
+            return 0
+        self._by_descriptor[descriptor] = known = known._replace(n_bytes=known.n_bytes + n_bytes)
+        return known.n_bytes
 
     def end_one(self, descriptor: int) -> None:
         """End the connection that a message came from."""

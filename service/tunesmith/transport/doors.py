@@ -30,6 +30,9 @@ HEARTBEAT_TIMEOUT_MS = 6_000
 KEEPALIVE_S, KEEPALIVE_PROBES = 2, 2
 BACKLOG = 4_096
 
+SUBSCRIPTION_BYTES = 1_024
+"""Subscribers send subscriptions alone, of which libzmq keeps some 50 bytes for each byte; no topic is as long."""
+
 _MORE, _NOW, _NOW_MORE = int(zmq.RCVMORE), int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 """Plain ints: pyzmq's flags are enums, whose arithmetic costs more than the call that it is for."""
 
@@ -77,7 +80,8 @@ def listen(
     socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_S)
     socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_PROBES)
     socket.setsockopt(zmq.TCP_MAXRT, HEARTBEAT_TIMEOUT_MS)
-    socket.setsockopt(zmq.MAXMSGSIZE, limits.max_message_bytes)
+    longest = SUBSCRIPTION_BYTES if kind == zmq.XPUB else limits.max_message_bytes
+    socket.setsockopt(zmq.MAXMSGSIZE, min(longest, limits.max_message_bytes))
     socket.setsockopt(zmq.BACKLOG, BACKLOG)
     if entry.gate is not None:
         entry.gate.guard(socket)
@@ -104,12 +108,14 @@ def bind(socket: zmq.Socket[bytes], address: str, setting: str, entry: Entry = O
 class Door:
     """A bound socket read by the event loop; subclasses say what a message means in `_take`.
 
-    `_sure_of_more`: the first frame of a message is never its last, so that it need not be asked.
+    `_sure_of_more`: the first frame of a message is never its last, so that it need not be asked. `_whence`: `_notice`
+    is called also where there is no gate.
     While `_take` runs, `_who` is who sent the message, None for one whose key is not in force any more.
     """
 
     _sure_of_more = False
     _frame_by_frame = False
+    _whence = False
 
     def __init__(self, socket: zmq.Socket[bytes], endpoint: str, gate: Gate | None = None) -> None:
         self.endpoint = endpoint
@@ -166,10 +172,11 @@ class Door:
     def _read(self) -> None:
         """Take in what is there, up to `FRAMES_PER_TURN`; raises `zmq.Again` when nothing is left."""
         socket, gate = self._socket, self._gate
+        noticed = gate is not None or self._whence
         for _ in range(FRAMES_PER_TURN):
             if self._loop is None:
                 return
-            frame = self._first() if gate is not None and not self._n_frames else socket.recv(_NOW)
+            frame = self._first() if noticed and not self._n_frames else socket.recv(_NOW)
             self._n_frames += 1
             if self._n_frames <= KEPT_FRAMES:
                 self._frames.append(frame)

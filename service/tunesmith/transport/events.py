@@ -3,7 +3,8 @@
     out  [topic] [JSON] [Ed25519 signature over the JSON's bytes, where a key is configured]
 
 Behind a gate, a subscription is taken for the topics that its sender may hear (`gate.audible`), and whoever is shut out
-is cut off.
+is cut off. So is, gate or not, who has subscribed to `SUBSCRIBED_BYTES` of topics in one connection: libzmq takes
+subscriptions before it can be asked not to, and a client that never ends would fill the memory and stop the loop.
 
 A subscriber that reads too slowly loses events beyond the high-water mark and finds the gap by `prev`; it slows nobody.
 """
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import structlog
 import zmq
 
 from tunesmith import telemetry
@@ -32,6 +34,12 @@ PROGRESS_INTERVAL_S = 0.1
 PACKAGES = "pkg/"
 _UNSUBSCRIBED, _SUBSCRIBED = b"\x00", b"\x01"
 _LATE_S = 10.0
+_WARN_INTERVAL_S = 1.0
+
+SUBSCRIBED_BYTES = 262_144
+"""Of topics that one connection may subscribe to, counted since it came: some 8,000 packages' topics."""
+
+log = structlog.get_logger(__name__)
 
 
 class _Numbered(msgspec.Struct):
@@ -51,6 +59,7 @@ class EventsDoor(Door):
     """
 
     _frame_by_frame = True
+    _whence = True
 
     def __init__(
         self,
@@ -73,6 +82,7 @@ class EventsDoor(Door):
         self._connections = Connections()
         self._descriptor = -1
         self._misplaced = False
+        self._warned_at = -_WARN_INTERVAL_S
         self._instance, self._epoch = origin
         self._head = head
         self._package_head = 0
@@ -127,6 +137,10 @@ class EventsDoor(Door):
             self._distrust()
             return
         subscribed = kind == _SUBSCRIBED
+        if subscribed and self._connections.count(self._descriptor, len(prefix)) > SUBSCRIBED_BYTES:
+            self._connections.end_one(self._descriptor)
+            self._warn("a subscriber that subscribes without end was cut off")
+            return
         granted = [prefix] if self._gate is None else self._grant(prefix, subscribed=subscribed)
         if subscribed:
             for topics in granted:
@@ -163,9 +177,16 @@ class EventsDoor(Door):
     def _emptied(self) -> None:
         self._misplaced = False
 
+    def _warn(self, what: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._gate is not None:
+            self._gate.warn(what, {"user": self._who and self._who.user})
+        elif now - self._warned_at >= _WARN_INTERVAL_S:  # nobody fills the disk by trying
+            self._warned_at = now
+            log.warning(what)
+
     def _notice(self, frame: zmq.Frame) -> None:
-        if self._key is not None:
-            self._descriptor = self._connections.note(frame, self._key)
+        self._descriptor = self._connections.note(frame, self._key)
 
     def _cut_off(self, keys: frozenset[str]) -> None:
         self._connections.end(keys)
