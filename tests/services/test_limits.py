@@ -107,6 +107,19 @@ async def test_a_full_queue_is_said_before_anything_else(house: House) -> None:
         assert busy.value.retry_after_ms
 
 
+@in_house
+async def test_requests_that_come_together_do_not_overfill_the_queue(house: House) -> None:
+    allow(house, tasks_per_user=2)
+    search = {**SEARCH, "method": "random", "max_iterations": 100_000}
+    asked = await asyncio.gather(*(house.ask("optimization.start", **search) for _ in range(8)), return_exceptions=True)
+    begun = [found["optimization_id"] for found in asked if isinstance(found, dict)]
+    assert len(begun) == 2
+    assert all(isinstance(found, dict | Busy) for found in asked)
+    for task_id in begun:  # several at once: it was cancelled for each of them
+        replies = await asyncio.gather(*(house.ask("optimization.cancel", optimization_id=task_id) for _ in range(3)))
+        assert [reply["status"] for reply in replies] == ["cancelled"] * 3
+
+
 def test_tokens_come_back_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(rates.time, "monotonic", lambda: clock[0])

@@ -64,6 +64,7 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> BacktestStarted:
+        await tasks.check_quota(context, call, conn)
         stored.append(await tasks.insert(conn, call, task_id, KIND, task))
         if request.use_holdout:
             span = (window.start_ms, window.end_ms)

@@ -65,6 +65,7 @@ async def start(context: Context, request: StartOptimization, call: Call) -> Cha
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> OptimizationStarted:
+        await tasks.check_quota(context, call, conn)
         stored.append(await insert_search(conn, call.user, call.client, task_id, made))
         return OptimizationStarted(
             optimization_id=task_id,
@@ -140,6 +141,7 @@ async def resume(context: Context, request: ResumeOptimization, call: Call) -> C
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> OptimizationStatusReply:
+        await tasks.check_quota(context, call, conn)
         if request.retry_failed:
             await trials.delete_failed(conn, row.id)
         again = await task_rows.restart(conn, row.id, forget="ended")

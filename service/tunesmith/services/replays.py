@@ -60,6 +60,7 @@ async def start(context: Context, request: ReplayVerdict, call: Call) -> Change:
 
     async def apply(conn: Connection) -> ReplayReply:
         task = ReplayTask(verdict_id=verdict_id)
+        await tasks.check_quota(context, call, conn)
         stored.append(await tasks.insert(conn, call, tasks.new_id("re"), KIND, task))
         return _reply(context, stored[-1])
 

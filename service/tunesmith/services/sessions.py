@@ -140,6 +140,7 @@ async def execute(context: Context, request: ExecuteSession, call: Call) -> Chan
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> SessionReply:
+        await tasks.check_quota(context, call, conn)
         stored.append(await begin(conn, session, task))
         for state in states:
             await reopen(conn, state, task.parallel, retry_failed=request.retry_failed)

@@ -32,10 +32,14 @@ def new_id(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(8)}"
 
 
-async def check_quota(context: Context, call: Call) -> None:
-    """Raises `Busy` when the user has as many unfinished tasks as the settings allow."""
+async def check_quota(context: Context, call: Call, conn: Connection | None = None) -> None:
+    """Raises `Busy` when the user has as many unfinished tasks as the settings allow.
+
+    To be asked before any work, and again within the write that stores another task (`conn`): several requests may have
+    been told that there is room for one.
+    """
     limit = context.settings.limits.tasks_per_user
-    if await tasks.count_unfinished(context.database, call.user) >= limit:
+    if await tasks.count_unfinished(conn or context.database, call.user) >= limit:
         raise Busy(f"{limit} of your tasks are unfinished, which is the limit", retry_after_ms=1000)
 
 

@@ -75,6 +75,7 @@ async def approve(context: Context, request: ApproveStrategy, call: Call) -> Cha
     async def apply(conn: Connection) -> VerdictReply:
         row = await shared(conn, task)
         if row is None:
+            await tasks.check_quota(context, call, conn)
             row = await tasks.insert(conn, call, tasks.new_id("vd"), KIND, task)
             stored.append(row)
         return _pending(row, task)

@@ -70,6 +70,7 @@ async def start(context: Context, request: StartWalkForward, call: Call) -> Chan
     stored: list[TaskRow] = []
 
     async def apply(conn: Connection) -> WalkForwardReply:
+        await tasks.check_quota(context, call, conn)
         stored.append(await tasks.insert(conn, call, tasks.new_id("wf"), KIND, task, request.priority))
         return _reply(context, stored[-1])
 
