@@ -51,6 +51,22 @@ def code_of(reply: httpx.Response) -> tuple[int, str]:
     return reply.status_code, reply.json().get("code", "ok")
 
 
+def test_limits_are_a_tokens_not_a_connections(tokens: TokenFile) -> None:
+    desk, other = bearer(tokens.new("desk", "bot")), bearer(tokens.new("other", "bot"))
+    start = {"symbol": "BTC/USDT", "strategy_id": "s"}
+    with Room(Limits(in_flight_per_user=2), with_http=True, tokens=tokens) as room, ThreadPoolExecutor(3) as pool:
+        url = f"http://{room.http.endpoint}/api/backtest/start"
+        waiting = [pool.submit(httpx.post, url, json=start, headers=desk, timeout=10) for _ in range(2)]
+        while room.router.in_flight < 2:
+            assert not any(each.done() for each in waiting)
+        assert code_of(httpx.post(url, json=start, headers=desk, timeout=10)) == (429, "busy")
+        waiting.append(pool.submit(httpx.post, url, json=start, headers=other, timeout=10))
+        while room.router.in_flight < 3:
+            assert not waiting[-1].done()
+        room.call(room.handlers.gate.set)
+        assert [each.result().status_code for each in waiting] == [200] * 3
+
+
 def test_roles_are_asked_for_from_the_first_token_on_and_until_a_token_is_revoked(
     room: Room, web: httpx.Client, tokens: TokenFile
 ) -> None:

@@ -15,7 +15,7 @@ from transport.rooms import Room
 from tunesmith.config import Limits
 from tunesmith.domain.messages.tasks import LogLine
 from tunesmith.errors import Invalid
-from tunesmith.transport.http import Health, HttpDoor, Probes
+from tunesmith.transport.http import Health, HttpDoor, Probes, patience
 from tunesmith.transport.http.routes import ROUTES
 
 START = {"symbol": "BTC/USDT", "strategy_id": "s"}
@@ -51,6 +51,47 @@ def test_the_body_is_the_data_and_the_answer_the_replys_data(room: Room, web: ht
     web.delete("/api/strategies/s1", headers=headers)
     call = room.handlers.seen[-1]
     assert (call.id, call.client, call.door, call.user) == ("key-1", "desk", "http", "local")
+
+
+_HALF_A_BODY = (
+    b"POST /api/messages/ping HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 100\r\n\r\n{"
+)
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [(b"", b""), (b"GET /livez HTTP/1.1\r\nHost: 127", b""), (_HALF_A_BODY, b"HTTP/1.1 408 ")],
+    ids=["nothing", "half a head", "half a body"],
+)
+def test_who_does_not_finish_a_request_is_not_waited_for(
+    room: Room, monkeypatch: pytest.MonkeyPatch, sent: bytes, answer: bytes
+) -> None:
+    monkeypatch.setattr(patience, "HEAD_S", 0.2)
+    monkeypatch.setattr(patience, "BODY_S", 0.2)
+    with socket.create_connection(room.http.endpoint.split(":"), timeout=10) as idle:
+        idle.sendall(sent)
+        assert idle.recv(65_536)[: len("HTTP/1.1 408 ")] == answer
+
+
+def test_who_takes_his_time_between_requests_and_for_an_answer_is_waited_for(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "HEAD_S", 0.2)
+    with httpx.Client(base_url=f"http://{room.http.endpoint}", timeout=10) as web:
+        threading.Timer(0.5, room.call, [room.handlers.gate.set]).start()
+        assert web.post("/api/backtest/start", json=START).status_code == 200
+        assert web.get("/livez").status_code == 200
+
+
+def test_nonsense_is_logged_once_a_second(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    began = time.monotonic()
+    for _ in range(30):
+        with socket.create_connection(room.http.endpoint.split(":"), timeout=10) as talker:
+            talker.sendall(b"\x00nonsense\r\n\r\n")
+            assert b" 400 " in talker.recv(65_536)
+    lines = [line for line in caplog.messages if "Invalid HTTP" in line]
+    assert 1 <= len(lines) <= 2 + (time.monotonic() - began)
 
 
 def test_without_a_key_each_request_has_an_id_of_its_own(room: Room, web: httpx.Client) -> None:

@@ -21,12 +21,13 @@ from tunesmith import __version__
 from tunesmith.config import Limits
 from tunesmith.errors import BadJson, Invalid, TooLarge, TunesmithError
 from tunesmith.transport.codec import convert_query, decode_at, encode, is_id, message_type
+from tunesmith.transport.http import patience
 from tunesmith.transport.http.bearer import BearerGate
 from tunesmith.transport.http.fence import Fence
 from tunesmith.transport.http.logs import stream_logs
 from tunesmith.transport.http.openapi import openapi
 from tunesmith.transport.http.probes import Probes, add_probes
-from tunesmith.transport.http.problems import problem_response, refuse
+from tunesmith.transport.http.problems import HttpInvalid, problem_response, refuse
 from tunesmith.transport.http.routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
 from tunesmith.transport.router import Peer, Router
 from tunesmith.transport.schema import asyncapi
@@ -94,15 +95,18 @@ def request_id(request: Request) -> str:
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """The body, up to the limit; raises `TooLarge` as soon as it is over."""
+    """The body, up to the limit; raises `TooLarge` as soon as it is over, and `HttpInvalid` when it is late."""
     limit = limits.max_body_bytes
     chunks, size = [], 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise TooLarge(f"the body is over the limit of {limit} bytes")
-            chunks.append(chunk)
+        async with asyncio.timeout(patience.BODY_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"the body is over the limit of {limit} bytes")
+                chunks.append(chunk)
+    except TimeoutError:
+        raise HttpInvalid(f"the body did not come within {patience.BODY_S:g} s", 408) from None
     except ClientDisconnect:
         raise BadJson("the client left before the body's end") from None
     return b"".join(chunks)

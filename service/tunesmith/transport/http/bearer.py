@@ -66,7 +66,7 @@ class BearerGate:
         self._refused = refused
 
     def admit(self, request: Request) -> Peer:
-        """Who asks; each connection has a lane of its own. Raises `Unauthorized`."""
+        """Who asks; each connection without a token has a lane of its own. Raises `Unauthorized`."""
         host, port = request.client or ("", 0)
         lane = f"{host}:{port}"
         given = request.headers.get("authorization")
@@ -74,7 +74,7 @@ class BearerGate:
             holder = self._holder(given)
             if holder is None:
                 raise self._refusal(request, "the token is unknown or revoked", invalid=True)
-            return Peer(holder.name, holder.role, "http", lane)
+            return Peer(holder.name, holder.role, "http")
         if request.method in _READS:
             if not self._local:
                 raise self._refusal(request, "beyond this machine, data needs a token")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,7 @@ from tunesmith.config import Limits
 from tunesmith.errors import Invalid
 from tunesmith.transport.http.application import make_app
 from tunesmith.transport.http.bearer import BearerGate, NoTokens, Tokens, ignore
+from tunesmith.transport.http.patience import TERSE, PatientProtocol
 from tunesmith.transport.http.probes import Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.security import check_http_bind, is_loopback
@@ -64,10 +66,11 @@ class HttpDoor:
         local = is_loopback(host)
         gate = BearerGate(tokens or NoTokens(), local=local, refused=refused)
         app = make_app(router, limits, probes, self._stopping, gate, local=local)
+        logging.getLogger("uvicorn.error").addFilter(TERSE)
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=PatientProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
