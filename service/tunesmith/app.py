@@ -93,7 +93,7 @@ class Daemon:
             file = self.settings.data_dir / DOORS_FILE
             text = json.dumps({"pid": os.getpid(), "curve": self._entry.gate is not None, **doors})
             write_file(file, lambda draft: _write_text(draft, text))
-            stack.callback(file.unlink, missing_ok=True)
+            stack.callback(_remove, file)
             logger.info("ready", version=__version__, tasks_resumed=n_resumed, **doors)
             self._stack = stack.pop_all()
         return doors
@@ -233,6 +233,13 @@ def _make_cache(settings: Settings) -> Cache:
 
 def _write_text(file: Path, text: str) -> None:
     file.write_text(text)
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:  # the disk is read-only by now: what has to end ends all the same
+        logger.warning("the file of the doors stays behind", reason=str(error))
 
 
 async def _end(task: asyncio.Task[None]) -> None:

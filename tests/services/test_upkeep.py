@@ -14,6 +14,7 @@ from typing import cast
 import pytest
 
 from tunesmith.config import Backups, Server, Settings
+from tunesmith.errors import Internal
 from tunesmith.services import schedules as scheduling
 from tunesmith.services import upkeep
 from tunesmith.services.condition import condition
@@ -103,6 +104,37 @@ def test_without_an_interval_there_is_no_backup(tmp_path: Path) -> None:
         assert backups.listing(context.settings.backups_dir) == []
 
     over(tmp_path, scene, every_h=0.0)
+
+
+def test_a_disk_that_turns_read_only_is_noticed_though_nobody_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elapsed = [1000.0]
+    monkeypatch.setattr(upkeep, "elapsed_s", lambda: elapsed[0])
+
+    async def scene(context: Context) -> None:
+        database = context.database
+
+        async def n_written(at_s: float) -> int:
+            elapsed[0] = 1000.0 + at_s
+            before = database.counts.writes
+            await upkeep.watch_disk(context)
+            return database.counts.writes - before
+
+        await database.try_to_write()
+        assert [await n_written(at_s) for at_s in (0.0, 9.0, 10.0, 11.0, 20.0, 22.0)] == [0, 0, 1, 0, 0, 1]
+        await database._writer.run(lambda conn: conn.execute("PRAGMA query_only = ON"))
+        assert await n_written(24.0) == 0
+        assert (await condition(context, {}, draining=False)).reasons == ()
+        with pytest.raises(Internal):
+            await n_written(40.0)
+        [reason] = (await condition(context, {}, draining=False)).reasons
+        assert "the database takes no writes: the database is read-only" in reason
+        await database._writer.run(lambda conn: conn.execute("PRAGMA query_only = OFF"))
+        assert await n_written(41.0) == 1
+        assert (await condition(context, {}, draining=False)).reasons == ()
+
+    over(tmp_path, scene)
 
 
 def test_a_vacuum_is_no_damage(tmp_path: Path) -> None:

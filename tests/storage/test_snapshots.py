@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -125,3 +126,18 @@ def test_pruning_keeps_what_is_named_and_what_is_young(store: Snapshots) -> None
     assert store.read(again).data_hash == again
     assert store.prune([], older_than_s=-1) == 3
     assert Snapshots(store.root / "nowhere").prune([]) == 0
+
+
+def test_what_is_on_a_read_only_disk_is_there_and_what_is_not_is_not(
+    store: Snapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = store.write(make())
+
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.keep(name)
+    assert store.write(make()) == name
+    (store.root / f"{name}.npy").unlink()
+    assert not store.keep(name)

@@ -18,6 +18,8 @@ class Noticed:
     checked: bool = False
     told_damage: bool = False
     n_failures: int = 0
+    n_commits: int = 0
+    written: float = field(default_factory=lambda: elapsed_s())
     offset_s: float = field(default_factory=lambda: time.time() - elapsed_s())
     jumped_at: float | None = None
 

@@ -33,10 +33,15 @@ _FIRST_BACKUP_S = 60.0
 _SECOND_BACKUP_SHARE = 1 / 24
 _BACKUP_RETRY_S = 600.0
 _JUMP_S = 5.0
+_IDLE_S = 10.0
 
 
 async def watch_disk(context: Context) -> None:
-    """Look at the database's file and the room beside it; where the disk refused, try whether it writes again."""
+    """Look at the database's file and the room beside it, and try whether the disk takes writes.
+
+    It is tried again where the disk refused, and every ten seconds where nobody writes: that a disk has turned
+    read-only cannot be seen in any other way, and who asks for readiness shall know it before the first who is refused.
+    """
     database, noticed = context.database, context.noticed
     was_refused = database.refusal is not None
     shrank = database.look()
@@ -50,9 +55,13 @@ async def watch_disk(context: Context) -> None:
     noticed.free_bytes = shutil.disk_usage(database.path.parent).free
     telemetry.DISK_FREE.set(noticed.free_bytes)
     telemetry.EVENTS_UNPUBLISHED.set(await outbox.n_unpublished(database))
-    if was_refused and database.damage is None and noticed.free_bytes >= FULL_BYTES:
+    if database.counts.commits != noticed.n_commits:
+        noticed.n_commits, noticed.written = database.counts.commits, elapsed_s()
+    due = was_refused or elapsed_s() - noticed.written >= _IDLE_S
+    if due and database.damage is None and noticed.free_bytes >= FULL_BYTES:
         await database.try_to_write()
-        logger.info("the database takes writes again")
+        if was_refused:
+            logger.info("the database takes writes again")
 
 
 async def watch_clock(context: Context) -> None:

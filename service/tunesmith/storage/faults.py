@@ -20,7 +20,7 @@ _RETRY_AFTER_MS = 200
 _DISK_RETRY_AFTER_MS = 1_000
 _REFUSALS = {
     sqlite3.SQLITE_FULL: "the disk is full; nothing of this was stored",
-    sqlite3.SQLITE_IOERR: "the disk refused to write or read; nothing of this was stored (is it full?)",
+    sqlite3.SQLITE_IOERR: "the disk refused to write or read; nothing of this was stored (is it full or read-only?)",
     sqlite3.SQLITE_READONLY: "the database is read-only",
     sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
 }

@@ -70,11 +70,15 @@ class Snapshots:
         if not _NAME.fullmatch(name):
             return False
         label = self.root / f"{name}.json"
-        with contextlib.suppress(FileNotFoundError):
-            for file in (label.with_suffix(".npy"), label):
+        for file in (label.with_suffix(".npy"), label):
+            try:
                 os.utime(file)
-            return True
-        return False
+            except FileNotFoundError:
+                return False
+            except OSError:  # on a read-only disk it can be read all the same, and nothing is removed
+                if not file.is_file():
+                    return False
+        return True
 
     def read(self, name: str) -> Bars:
         """The bars of a hash, mapped from the file: read when touched, writable without changing it.
