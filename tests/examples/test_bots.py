@@ -110,6 +110,9 @@ def test_the_plain_bot_asks_for_what_it_missed(tmp_path: Path) -> None:
                 4,
                 5,
             ]
+            restored = event(2, 0) | {"epoch": "of a restored database"}
+            events.send_multipart([topic.encode(), json.dumps(restored).encode()])
+            bot.says('{"n": 2}')
         finally:
             bot.end()
 

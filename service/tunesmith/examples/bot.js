@@ -19,11 +19,17 @@ async function main(
   hearing.connect(events);
   hearing.subscribe(`pkg/${symbol}/`);
   const last = new Map(); // the newest `seq` by topic
+  let epoch; // of the database: one that was restored counts anew
   for await (const [topicFrame, frame, signature] of hearing) {
     const topic = topicFrame.toString();
     let news = [[frame, signature]];
+    const heard = JSON.parse(frame.toString());
+    if (heard.epoch !== epoch && (keys === undefined || isSigned(frame, signature, keys))) {
+      epoch = heard.epoch;
+      last.clear();
+    }
     const seen = last.get(topic);
-    if (seen !== undefined && JSON.parse(frame.toString()).prev > seen) { // some were lost on the way: ask for them
+    if (seen !== undefined && heard.prev > seen) { // some were lost on the way: ask for them
       const data = { topics: [topic], after: seen };
       await asking.send(JSON.stringify({ v: 1, type: "events.replay", id: `after-${seen}`, data }));
       const [body] = await asking.receive();

@@ -31,10 +31,14 @@ def main(requests: str = REQUESTS, events: str = EVENTS, symbol: str = "BTC/USDT
     hearing.connect(events)
     hearing.subscribe(f"pkg/{symbol}/")
     last: dict[str, int] = {}  # the newest `seq` by topic
+    epoch = None  # of the database: one that was restored counts anew
     while True:
         topic_frame, frame, *signatures = hearing.recv_multipart()
         topic, news = topic_frame.decode(), [(frame, signatures[0] if signatures else b"")]
-        if topic in last and json.loads(frame)["prev"] > last[topic]:  # some were lost on the way: ask for them
+        heard = json.loads(frame)
+        if heard.get("epoch") != epoch and (keys is None or is_signed(*news[0], keys)):
+            epoch, last = heard.get("epoch"), {}
+        if topic in last and heard["prev"] > last[topic]:  # some were lost on the way: ask for them
             data = {"topics": [topic], "after": last[topic]}
             asking.send_json({"v": 1, "type": "events.replay", "id": f"after-{last[topic]}", "data": data})
             news = [replayed(record) for record in json.loads(asking.recv())["data"]["events"]]
