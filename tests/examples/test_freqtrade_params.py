@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from client.daemon import FakeDaemon, package
 from tunesmith.compute.strategies import builtin
 from tunesmith.examples import freqtrade_params
-from tunesmith.examples.freqtrade_params import compose, main, read_strategy
+from tunesmith.examples.freqtrade_params import Keeper, compose, main, read_strategy
 
 EXAMPLE = Path(freqtrade_params.__file__).with_name("freqtrade_ma_cross.py")
 PARAMS = {"fast_period": 4, "slow_period": 20, "signal_threshold": 0.0}
@@ -70,3 +76,47 @@ def test_what_is_no_strategy_is_refused(text: str | None, tmp_path: Path, capsys
         file.write_text(text)
     assert main([str(file), "--symbol", "A/B", "--timeframe", "1h", "--strategy", "x"]) == 1
     assert capsys.readouterr().err.startswith("freqtrade_params: ")
+
+
+@pytest.fixture
+def strategy(tmp_path: Path) -> Path:
+    return shutil.copy(EXAMPLE, tmp_path / "freqtrade_ma_cross.py")
+
+
+def in_force(strategy: Path) -> bool:
+    found: bool = json.loads(strategy.with_suffix(".json").read_text())["params"]["buy"]["package_in_force"]
+    return found
+
+
+def test_a_package_is_out_when_its_time_is_over_whether_the_daemon_is_there_or_not(strategy: Path) -> None:
+    keeper = Keeper(read_strategy(strategy), None)
+    until = (datetime.now(UTC) + timedelta(seconds=0.2)).isoformat()
+    assert keeper.keep(package(params=PARAMS, valid_until=until), "approved")
+    while in_force(strategy):
+        time.sleep(0.02)
+    assert datetime.now(UTC).isoformat() >= until
+    keeper.keep(package(params=PARAMS), "approved")
+    assert in_force(strategy)
+    keeper.stop()
+
+
+def test_a_package_that_is_revoked_when_nobody_can_be_asked_what_stands_is_out(
+    strategy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = "pkg/BTC/USDT/1h/ma_cross_v1.0/"
+    with FakeDaemon() as daemon:  # it knows no package.list, and refuses it
+        offered = package(strategy_id="ma_cross_v1.0", params=PARAMS)
+        daemon.append(topic, "package.approved", offered)
+        options = ["--symbol", "BTC/USDT", "--timeframe", "1h", "--strategy", "ma_cross_v1.0", "--count", "2"]
+        doors = ["--requests", daemon.requests, "--events", daemon.events]
+        following = threading.Thread(target=main, args=[[str(strategy), *options, *doors]])
+        following.start()
+        while not strategy.with_suffix(".json").exists():
+            assert following.is_alive()
+            time.sleep(0.02)
+        assert in_force(strategy)
+        daemon.append(topic, "package.revoked", {"package_id": offered["package_id"], "reason": "a trial"})
+        following.join(20)
+    assert not following.is_alive()
+    assert "without a package meanwhile" in capsys.readouterr().err
+    assert not in_force(strategy)

@@ -4,7 +4,8 @@ python -m tunesmith.examples.freqtrade_params STRATEGY_FILE --symbol BTC/USDT --
 
 writes STRATEGY_FILE's name with .json, atomically, for every package that comes into force; the sections that are not
 the package's (roi, stoploss, trailing, max_open_trades, …) stay as they are in the file. Where the strategy has the
-parameter `package_in_force`, it is true with a package and false when it was revoked, has expired, or was superseded.
+parameter `package_in_force`, it is true with a package and false when it was revoked, has expired, or was superseded,
+also when the daemon is away as the package's time ends, or goes before it can say whether another one stands.
 freqtrade reads the file when it starts and on `reload_config`; --run names a command to call after each change.
 
     {"strategy_name": "…", "params": {"buy": {"fast_period": 4, …}, "sell": {…}, "roi": {…}, …},
@@ -24,15 +25,18 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunesmith.client import Client
+from tunesmith.errors import TunesmithError
 
 IN_FORCE = "package_in_force"
 SPACES = ("buy", "sell", "protection")
+_LONGEST_S = threading.TIMEOUT_MAX
 
 
 class Target(NamedTuple):
@@ -114,23 +118,57 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     wanted = (options.symbol, options.timeframe, options.strategy)
     grades = tuple(options.grade or ("proven",))
-    n_changes = 0
+    keeper, n_changes = Keeper(target, options.run), 0
     with Client(options.requests, options.events, name="freqtrade", trusted=options.trusted) as client:
         for event in client.package_events(*wanted, grades=grades):
             try:
                 # another venue's may stand, whatever the last event was about
                 package = event.package or next(iter(client.packages_in_force(*wanted, grades=grades)), None)
-                file = write(target, package)
-            except ValueError as error:
-                print(f"freqtrade_params: {error}; nothing was written", file=sys.stderr)  # noqa: T201
-                continue
-            print(f"{event.kind} {event.package_id[:12]}: {file}", flush=True)  # noqa: T201
-            if options.run:
-                subprocess.run(shlex.split(options.run), check=False)  # noqa: S603 - the operator's own command
-            n_changes += 1
+            except TunesmithError as error:
+                print(f"freqtrade_params: {error.message}; without a package meanwhile", file=sys.stderr)  # noqa: T201
+                package = None
+            if keeper.keep(package, f"{event.kind} {event.package_id[:12]}"):
+                n_changes += 1
             if n_changes == options.count:
                 break
+    keeper.stop()
     return 0
+
+
+class Keeper:
+    """Keeps the file up to a package, and takes it out when its time is over, whether the daemon is there or not."""
+
+    def __init__(self, target: Target, command: str | None) -> None:
+        self._target = target
+        self._command = shlex.split(command or "")
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def keep(self, package: Mapping[str, Any] | None, why: str) -> bool:
+        """Write the package, or that there is none; False where the strategy has no place for it."""
+        with self._lock:
+            self.stop()
+            try:
+                file = write(self._target, package)
+            except ValueError as error:
+                print(f"freqtrade_params: {error}; nothing was written", file=sys.stderr)  # noqa: T201
+                return False
+            if package is not None:
+                left_s = (datetime.fromisoformat(package["valid_until"]) - datetime.now(UTC)).total_seconds()
+                ends = f"ended {package['package_id'][:12]}"
+                self._timer = threading.Timer(min(max(0.0, left_s), _LONGEST_S), self.keep, (None, ends))
+                self._timer.daemon = True
+                self._timer.start()
+            print(f"{why}: {file}", flush=True)  # noqa: T201
+            if self._command:
+                subprocess.run(self._command, check=False)  # noqa: S603 - the operator's own command
+            return True
+
+    def stop(self) -> None:
+        """Write nothing more by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _parameter(node: ast.stmt) -> tuple[str, tuple[str, str]] | None:
