@@ -39,7 +39,7 @@ MAY_IMPORT = {
         "routes",
     },
     "client": {"errors", "domain", "transport"},
-    "examples": {"client"},
+    "examples": {"client", "errors"},
     "cli": {"errors", "config", "masking", "domain", "storage", "client", "transport"},
     "__init__": {"errors", "domain", "compute", "client"},
 }
