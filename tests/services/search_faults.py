@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tunesmith.compute import replay
 from tunesmith.services.jobs import chunks
 from tunesmith.services.jobs.payloads import Search
 
@@ -56,10 +55,6 @@ def _do(fault: str) -> None:
         time.sleep(0.01)
 
 
-def warm_up() -> None:
-    """As the daemon's, without vectorbt, which takes seconds of each new worker."""
-    replay.warm_up = lambda: None
-    chunks.warm_up()
-
+load_kernels = chunks.load_kernels
 
 CHUNKS = {**chunks.CHUNKS, "search": search}

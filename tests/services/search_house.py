@@ -22,6 +22,7 @@ from tunesmith.services.context import Context
 from tunesmith.services.jobs.executor import Executor
 from tunesmith.services.jobs.inline import InlineExecutor
 from tunesmith.services.jobs.pool import Limits, ProcessPool
+from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.tasks import Tasks
 from tunesmith.services.jobs.worker import Program
 from tunesmith.services.sources import Upstream
@@ -94,17 +95,19 @@ class House:
 async def open_house(folder: Path, n_processes: int = 0, **workers: Any) -> AsyncIterator[House]:
     """A house on a data directory; `n_processes` workers of their own, or a thread. `workers` are settings."""
     tree = {"server": {"data_dir": str(folder)}, "workers": {"count": n_processes or 1, **workers}}
-    executor: Executor
-    if n_processes:
-        pool = ProcessPool(
-            n_processes, Program(table=_TABLE, warm_up="warm_up", preload=(_TABLE,)), limits=Limits(attempts=2)
-        )
-        await pool.start()
-        executor = pool
-    else:
-        executor = InlineExecutor(_TABLE)
-    async with housed(msgspec.convert(tree, Settings), _market(folder), executor) as house:
-        yield house
+    settings = msgspec.convert(tree, Settings)
+    if not n_processes:
+        async with housed(settings, _market(folder), InlineExecutor(_TABLE)) as house:
+            yield house
+        return
+    server = ForkServer(Program(table=_TABLE, preload=(_TABLE,)))
+    pool = ProcessPool(n_processes, server, warm_up="load_kernels", limits=Limits(attempts=2))
+    await pool.start()
+    try:
+        async with housed(settings, _market(folder), pool) as house:
+            yield house
+    finally:
+        await server.close()
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from tunesmith.services.jobs.executor import (
 )
 from tunesmith.services.jobs.inline import InlineExecutor
 from tunesmith.services.jobs.pool import ProcessPool
+from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.worker import Program
 
 Open = Callable[..., AbstractAsyncContextManager[Executor]]
@@ -40,11 +41,13 @@ async def inline(n_workers: int = 1, on_message: OnMessage | None = None) -> Asy
 
 @asynccontextmanager
 async def processes(n_workers: int = 1, on_message: OnMessage | None = None) -> AsyncIterator[Executor]:
-    pool = ProcessPool(n_workers, Program(table="services.pool_chunks"), on_message=on_message)
+    server = ForkServer(Program(table="services.pool_chunks"))
+    pool = ProcessPool(n_workers, server, on_message=on_message)
     await pool.start()
     await pool.wait_ready()
     yield pool
     await pool.close()
+    await server.close()
 
 
 @pytest.fixture(params=[inline, processes])

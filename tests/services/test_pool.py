@@ -23,6 +23,7 @@ from services.pool_scenes import Hold, is_gone, on_loop, until, wait_until
 from tunesmith.errors import Draining, Invalid
 from tunesmith.services.jobs.executor import Chunk, ChunkFailed, ChunkTimeout, MemoryExceeded, WorkerDied
 from tunesmith.services.jobs.pool import Limits, ProcessPool
+from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.worker import Program
 
 PROGRAM = Program(table="services.pool_chunks")
@@ -30,9 +31,15 @@ PROGRAM = Program(table="services.pool_chunks")
 
 @asynccontextmanager
 async def opened(
-    n_workers: int = 1, program: Program = PROGRAM, limits: Limits | None = None, *, wait: bool = True
+    n_workers: int = 1,
+    program: Program = PROGRAM,
+    limits: Limits | None = None,
+    *,
+    warm_up: str = "",
+    wait: bool = True,
 ) -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(n_workers, program, limits=limits)
+    server = ForkServer(program)
+    pool = ProcessPool(n_workers, server, warm_up=warm_up, limits=limits)
     await pool.start()
     try:
         if wait:
@@ -41,6 +48,7 @@ async def opened(
         pids = pool.pids()
     finally:
         await pool.close()
+        await server.close()
     assert pids
     assert all(is_gone(pid) for pid in pids)
     assert pool.stats()[1:4] == (0, 0, 0)
@@ -177,7 +185,7 @@ async def test_workers_are_recycled_before_compiled_rules_fill_their_memory() ->
 
 @on_loop
 async def test_workers_warm_up_before_their_first_chunk() -> None:
-    async with opened(program=Program(table="services.pool_chunks", warm_up="warm_up"), wait=False) as pool:
+    async with opened(warm_up="warm_up", wait=False) as pool:
         assert pool.stats().ready == 0
         assert await pool.run(Chunk("warm", None)) is True
         assert pool.stats().ready == 1
@@ -191,11 +199,40 @@ async def test_what_is_preloaded_is_imported_before_the_fork() -> None:
 
 
 @on_loop
+async def test_what_is_prepared_is_there_in_every_pool_of_the_server_and_leaves_no_thread() -> None:
+    server = ForkServer(Program(table="services.pool_chunks", prepare="warm_up"))
+    pools = [ProcessPool(1, server), ProcessPool(2, server)]
+    try:
+        for pool in pools:
+            await pool.start()
+        for pool in pools:
+            await pool.wait_ready()
+            assert await pool.run(Chunk("warm", None)) is True
+        one, other = (pool.pids() for pool in pools)
+        assert (one[0], len({*one, *other})) == (other[0], 4)
+        assert len(list(Path(f"/proc/{server.pid}/task").iterdir())) == 1
+        await pools[0].close()
+        assert await pools[1].run(Chunk("echo", 1)) == 1, "the other pool goes on"
+    finally:
+        for pool in pools:
+            await pool.close()
+        await server.close()
+    assert all(is_gone(pid) for pid in (*one, *other))
+
+
+@on_loop
+async def test_what_cannot_be_prepared_is_left_to_the_workers(capfd: pytest.CaptureFixture[str]) -> None:
+    async with opened(program=Program(table="services.pool_chunks", prepare="broken_warm_up")) as pool:
+        assert await pool.run(Chunk("echo", 1)) == 1
+    assert "RuntimeError: no such kernel" in capfd.readouterr().err
+
+
+@on_loop
 async def test_a_start_that_fails_backs_off_says_why_and_recovers(tmp_path: Path, monkeypatch: Any) -> None:
     allowed = tmp_path / "allowed"
     monkeypatch.setenv("POOL_TEST_FOLDER", str(tmp_path))
-    program = Program(table="services.pool_chunks", warm_up="warm_up_when_allowed")
-    async with opened(2, program, Limits(first_backoff_s=0.1, longest_backoff_s=0.3), wait=False) as pool:
+    limits = Limits(first_backoff_s=0.1, longest_backoff_s=0.3)
+    async with opened(2, limits=limits, warm_up="warm_up_when_allowed", wait=False) as pool:
         began = time.monotonic()
         await until(lambda: pool.stats().start_failures >= 4)
         assert time.monotonic() - began >= 0.1 + 0.2 + 0.3
@@ -211,8 +248,7 @@ async def test_a_start_that_fails_backs_off_says_why_and_recovers(tmp_path: Path
 
 @on_loop
 async def test_a_warm_up_that_raises_is_named() -> None:
-    program = Program(table="services.pool_chunks", warm_up="broken_warm_up")
-    async with opened(1, program, Limits(first_backoff_s=0.01), wait=False) as pool:
+    async with opened(limits=Limits(first_backoff_s=0.01), warm_up="broken_warm_up", wait=False) as pool:
         await until(lambda: pool.stats().last_failure == "RuntimeError: no such kernel")
 
 
@@ -332,11 +368,13 @@ DAEMON = """
 import asyncio, signal, sys
 from services.pool_scenes import Hold
 from tunesmith.services.jobs.pool import ProcessPool
+from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.worker import Program
 from pathlib import Path
 
 async def main(folder):
-    pool = ProcessPool(2, Program(table="services.pool_chunks"))
+    server = ForkServer(Program(table="services.pool_chunks"))
+    pool = ProcessPool(2, server)
     await pool.start()
     await pool.wait_ready()
     calls = [Hold(pool, folder / name, name) for name in sys.argv[2:]]
@@ -347,6 +385,7 @@ async def main(folder):
         await asyncio.Event().wait()
     finally:
         await pool.close(20)
+        await server.close()
         print(*[await call.task for call in calls], pool.stats().restarts, flush=True)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored

@@ -11,6 +11,7 @@ from services.recorder import Recorder
 from tunesmith.config import Settings, Workers
 from tunesmith.domain.messages.catalog import Call
 from tunesmith.services.jobs.pool import Limits, ProcessPool
+from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.tasks import Driver, Job, Tasks
 from tunesmith.services.jobs.worker import Program
 from tunesmith.services.tasks import insert
@@ -35,7 +36,8 @@ async def test_a_task_says_what_its_workers_died_of_and_others_go_on(tmp_path: P
         return {}
 
     drivers: dict[str, Driver] = {"eat": eat, "hold": hold}
-    pool = ProcessPool(2, Program(table=TABLE, preload=(TABLE,)), limits=Limits(attempts=2))
+    server = ForkServer(Program(table=TABLE, preload=(TABLE,)))
+    pool = ProcessPool(2, server, limits=Limits(attempts=2))
     await pool.start()
     database = await Database.open(tmp_path / "t.db")
     running = Tasks(Settings(workers=Workers(memory_mb=100)), database, pool, Recorder())
@@ -65,4 +67,5 @@ async def test_a_task_says_what_its_workers_died_of_and_others_go_on(tmp_path: P
         assert await ended("other") == ("completed", "")
     finally:
         await running.close()
+        await server.close()
         await database.close()

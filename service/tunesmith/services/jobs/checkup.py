@@ -17,6 +17,7 @@ from typing import Any
 from tunesmith.config import Log
 from tunesmith.services.jobs.executor import Chunk
 from tunesmith.services.jobs.pool import ProcessPool
+from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.worker import Program
 
 TIMEOUT_S = 180.0
@@ -25,8 +26,8 @@ _POLL_S = 0.05
 
 async def check(packages: list[str]) -> dict[str, Any]:
     """What one worker process with the daemon's chunks found."""
-    program = Program(table="tunesmith.services.jobs.checkup_chunks", warm_up="warm_up", log=Log(level="error"))
-    pool = ProcessPool(1, program)
+    server = ForkServer(Program(table="tunesmith.services.jobs.checkup_chunks", log=Log(level="error")))
+    pool = ProcessPool(1, server, warm_up="warm_up")
     began = time.monotonic()
     await pool.start()
     try:
@@ -40,6 +41,7 @@ async def check(packages: list[str]) -> dict[str, Any]:
         return {"ready_s": ready_s, **found}
     finally:
         await pool.close()
+        await server.close()
 
 
 if __name__ == "__main__":

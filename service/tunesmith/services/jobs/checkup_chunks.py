@@ -18,7 +18,7 @@ def warm_up() -> None:
     folder = cache_folder()
     n_before = _n_kernels()
     began = time.monotonic()
-    chunks.warm_up()
+    chunks.load_kernels()
     _warm_up.update(
         folder=str(folder),
         n_cached=n_before,

@@ -6,7 +6,6 @@ of a market, cuts the window that a task may see and writes it there, so that wh
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -210,14 +209,13 @@ CHUNKS: dict[str, Callable[[Any], Timed]] = {
 """Chunk function by name."""
 
 
-def warm_up_keeper() -> None:
-    """Load vectorbt behind the keeper's first chunk, which only reads bars; kernels come when they are needed."""
-    threading.Thread(target=replay.warm_up, name="vectorbt", daemon=True).start()
+def load_vectorbt() -> None:
+    """Load what replays and reports need: more than a second and 250 MB, once for all workers."""
+    replay.warm_up()
 
 
-def warm_up() -> None:
-    """Load kernels before the first chunk, and behind it vectorbt, which takes longer and only reports need."""
-    threading.Thread(target=replay.warm_up, name="vectorbt", daemon=True).start()
+def load_kernels() -> None:
+    """Load what searches need, before the first one; in a new kernel cache this compiles for a while."""
     n = 64
     stamps = np.arange(n, dtype=np.int64) * 3_600_000
     close = 100.0 + np.sin(np.arange(n) / 3.0)

@@ -1,8 +1,9 @@
 """The process that workers are forked from: `python -P -m tunesmith.services.jobs.fork_server FD PROGRAM`.
 
-It is a fresh interpreter with one thread, none of the daemon's sockets, and the modules that all workers need.
+It is a fresh interpreter with one thread, none of the daemon's sockets, and what all workers need.
 
-    daemon → server    "<number>", with a socket for the new worker       the end of the stream: kill all and exit
+    daemon → server    "<number> <warm-up>", with a socket for the new worker
+                       the end of the stream: kill all and exit
     server → daemon    "started <number> <pid>"      "exited <number> <exit code> <peak memory in kB>"
 
 Each is one packet of a SEQPACKET socket. Since workers are its children, it kills them at once when the daemon is gone,
@@ -19,6 +20,7 @@ import selectors
 import signal
 import socket
 import sys
+import traceback
 
 import msgspec
 
@@ -35,11 +37,21 @@ def main(fd: int, program: worker.Program) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED_SIGNALS)
     for module in program.preload:
         importlib.import_module(module)
+    if program.prepare:
+        _prepare(program)
     gc.freeze()
     with socket.socket(fileno=fd) as control:
-        sock = _Server(control).serve()
-    if sock is not None:
-        worker.main(sock, program)
+        forked = _Server(control).serve()
+    if forked is not None:
+        worker.main(*forked, program)
+
+
+def _prepare(program: worker.Program) -> None:
+    """What fails here fails again, and is told, in the worker that needs it."""
+    try:
+        getattr(importlib.import_module(program.table), program.prepare)()
+    except Exception:
+        traceback.print_exc()
 
 
 class _Server:
@@ -48,8 +60,8 @@ class _Server:
         self._children: dict[int, str] = {}
         self._woken, self._waker = socket.socketpair()
 
-    def serve(self) -> socket.socket | None:
-        """None when the daemon is gone; in a forked child, the worker's socket."""
+    def serve(self) -> tuple[socket.socket, str] | None:
+        """None when the daemon is gone; in a forked child, the worker's socket and the name of its warm-up."""
         self._woken.setblocking(False)
         self._waker.setblocking(False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
@@ -62,18 +74,19 @@ class _Server:
                 if self._woken in ready:
                     self._reap()
                 if self._control in ready:
-                    number, fds = self._next_order()
+                    order, fds = self._next_order()
                     if not fds:
                         break
+                    number, _, warm_up = order.partition(" ")
                     sock = self._fork(number, fds[0])
                     if sock is not None:
-                        return sock
+                        return sock, warm_up
         self._end_children()
         return None
 
     def _next_order(self) -> tuple[str, list[int]]:
         try:
-            data, fds, _, _ = socket.recv_fds(self._control, 64, 1)
+            data, fds, _, _ = socket.recv_fds(self._control, 256, 1)
         except ConnectionError:
             return "", []
         return data.decode(), fds

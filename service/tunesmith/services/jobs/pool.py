@@ -40,7 +40,6 @@ from tunesmith.services.jobs.executor import (
 )
 from tunesmith.services.jobs.processes import Exit, ForkServer, State, WorkerProcess
 from tunesmith.services.jobs.turns import Place, Turns
-from tunesmith.services.jobs.worker import Program
 
 logger = structlog.get_logger(__name__)
 
@@ -81,15 +80,26 @@ class _Job:
 
 
 class ProcessPool:
-    """An `Executor` over worker processes that run `program`; `on_message` gets what chunks say while they run."""
+    """An `Executor` over worker processes that `server` forks; it may serve several pools, and is closed after them.
+
+    `warm_up` names a function of the program's table module that each calls before its first chunk. `on_message` gets
+    what chunks say while they run.
+    """
 
     def __init__(
-        self, n_workers: int, program: Program, *, limits: Limits | None = None, on_message: OnMessage | None = None
+        self,
+        n_workers: int,
+        server: ForkServer,
+        *,
+        warm_up: str = "",
+        limits: Limits | None = None,
+        on_message: OnMessage | None = None,
     ) -> None:
         self._target = n_workers
         self._limits = limits or Limits()
         self._on_message = on_message
-        self._server = ForkServer(program)
+        self._server = server
+        self._warm_up = warm_up
         self._queue: Turns[_Job] = Turns()
         self._workers: dict[WorkerProcess, asyncio.TimerHandle | None] = {}  # with the timer that will kill it
         self._jobs: dict[WorkerProcess, _Job] = {}
@@ -157,7 +167,7 @@ class ProcessPool:
                     self._stop(worker)
 
     async def close(self, drain_s: float = 0.0) -> None:
-        """See `Executor.close`. When it returns, no process is left."""
+        """See `Executor.close`. When it returns, no worker is left."""
         if self._closed is not None:
             await asyncio.shield(self._closed)
             return
@@ -294,9 +304,9 @@ class ProcessPool:
         if self._start_failures:  # try one, before all of them fail again
             missing = min(missing, 0 if any(worker.state is State.STARTING for worker in active) else 1)
         for _ in range(missing):
-            worker = WorkerProcess(next(self._numbers), self._received, self._lost)
+            worker = WorkerProcess(self._received, self._lost)
             self._workers[worker] = None
-            self._spawn(worker.connect(self._server))
+            self._spawn(worker.connect(self._server, self._warm_up))
 
     def _retry_start(self) -> None:
         self._retry = None
@@ -389,7 +399,6 @@ class ProcessPool:
         workers = list(self._workers)
         for worker in workers:
             worker.abandon()
-        await self._server.close()
         while self._tasks:
             await asyncio.gather(*self._tasks)
         await asyncio.gather(*(worker.ended() for worker in workers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import select
 import signal
@@ -34,6 +35,9 @@ ONE_THREAD = dict.fromkeys(
 )
 """Workers are the parallelism; libraries that add threads of their own only get in each other's way."""
 
+FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""pyarrow's allocator would begin a thread in the process that workers are forked from."""
+
 _EXIT_WAIT_S = 5.0
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -59,6 +63,7 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._workers: dict[int, WorkerProcess] = {}
+        self._numbers = itertools.count(1)
 
     @property
     def pid(self) -> int | None:
@@ -69,11 +74,12 @@ class ForkServer:
         if self._control is None:
             self._launch()
 
-    def fork(self, worker: WorkerProcess, sock: socket.socket) -> None:
+    def fork(self, worker: WorkerProcess, sock: socket.socket, warm_up: str) -> None:
         """Ask for a process for `worker`, whose end of the socket is `sock`. `OSError` when that cannot be asked."""
         control = self._control or self._launch()
-        socket.send_fds(control, [str(worker.number).encode()], [sock.fileno()])
-        self._workers[worker.number] = worker
+        number = next(self._numbers)
+        socket.send_fds(control, [f"{number} {warm_up}".encode()], [sock.fileno()])
+        self._workers[number] = worker
 
     async def close(self) -> None:
         """End the process and with it all of its workers, and wait until they are gone."""
@@ -92,7 +98,7 @@ class ForkServer:
                 [sys.executable, "-P", "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=os.environ | ONE_THREAD | {"PYTHONPATH": search_path},
+                env=os.environ | ONE_THREAD | FORKABLE | {"PYTHONPATH": search_path},
             )
         except OSError:
             ours.close()
@@ -149,11 +155,9 @@ class WorkerProcess(asyncio.Protocol):
 
     def __init__(
         self,
-        number: int,
         on_message: Callable[[WorkerProcess, Any], None],
         on_lost: Callable[[WorkerProcess], None],
     ) -> None:
-        self.number = number
         self.state = State.STARTING
         self.pid: int | None = None
         self.done = 0
@@ -167,13 +171,13 @@ class WorkerProcess(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.doomed = False
 
-    async def connect(self, server: ForkServer) -> None:
-        """Have the process made. When that fails, `on_lost` is called as for one that died."""
+    async def connect(self, server: ForkServer, warm_up: str) -> None:
+        """Have the process made, to begin with `warm_up`. When that fails, `on_lost` is called as for one that died."""
         try:
             ours, theirs = socket.socketpair()
             with theirs:
                 await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
-                server.fork(self, theirs)
+                server.fork(self, theirs, warm_up)
         except OSError as error:
             self.failure = f"cannot start a process: {error}"
             self.exited(Exit())

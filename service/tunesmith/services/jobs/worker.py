@@ -46,16 +46,17 @@ Table = Mapping[str, Callable[[Any], Any]]
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """What worker processes run.
 
-    `table` names a module whose `CHUNKS` maps names to chunk functions, `warm_up` a function in that module to call
-    before the first chunk. `preload` modules are imported once, by the process that workers are forked from; they
-    must not start threads. `log` is how workers write log lines of libraries to standard error. `nice` lets workers
-    give way: with three busy ones on two cores the daemon's loop woke up to 3.8 ms late (99th percentile), beside
-    workers of nice 10 0.2 ms; but on a machine that others keep busy, such workers get next to nothing.
+    `table` names a module whose `CHUNKS` maps names to chunk functions. The process that workers are forked from
+    imports the `preload` modules, then calls `prepare`, a function of the table's module, so that workers share what
+    that loads; neither may leave a thread behind. `log` is how workers write log lines of libraries to standard error.
+    `nice` lets workers give way: with three busy ones on two cores the daemon's loop woke up to 3.8 ms late (99th
+    percentile), beside workers of nice 10 0.2 ms; but on a machine that others keep busy, such workers get next to
+    nothing.
     """
 
     table: str
-    warm_up: str | None = None
     preload: tuple[str, ...] = ()
+    prepare: str = ""
     log: Log = Log()
     nice: int = 0
 
@@ -142,10 +143,11 @@ def foreign(message: str) -> ChunkFailed:
     return failed
 
 
-def main(sock: socket.socket, program: Program) -> NoReturn:
+def main(sock: socket.socket, warm_up: str, program: Program) -> NoReturn:
     """Serve chunks that come over `sock` until told to stop or the other end is gone. Ends the process.
 
-    When the machine's memory runs out, the kernel is told to take workers before the daemon.
+    `warm_up` names a function of the table's module to call first, if any. When the machine's memory runs out, the
+    kernel is told to take workers before the daemon.
     """
     faulthandler.enable()
     os.nice(program.nice)
@@ -155,8 +157,8 @@ def main(sock: socket.socket, program: Program) -> NoReturn:
     threading.Thread(target=worker.listen, name="listen", daemon=True).start()
     try:
         module = importlib.import_module(program.table)
-        if program.warm_up is not None:
-            getattr(module, program.warm_up)()
+        if warm_up:
+            getattr(module, warm_up)()
         table = load_table(program.table)
     except (Exception, SystemExit):
         worker.send("broken", traceback.format_exc())
