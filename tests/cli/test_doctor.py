@@ -55,7 +55,8 @@ def test_what_is_broken_is_named_with_what_to_do(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        config.write_text(f'[server]\nrequests = "tcp://127.0.0.1:{port}"\nevents = "tcp://0.0.0.0:0"\n')
+        doors = f'requests = "tcp://127.0.0.1:{port}"\nevents = "tcp://0.0.0.0:0"\ninbox = "tcp://127.0.0.1:0"\n'
+        config.write_text(f'[server]\n{doors}http = "127.0.0.1:0"\n')
         done = run("doctor", "--quick", "--config", config, "--data-dir", tmp_path)
     assert done.returncode == 1
     lines = [line for line in done.stdout.splitlines() if line.startswith("broken")]

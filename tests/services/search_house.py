@@ -19,9 +19,9 @@ from tunesmith.domain.messages.catalog import MESSAGES, Call
 from tunesmith.routes import DRIVERS, handlers
 from tunesmith.services import strategies
 from tunesmith.services.context import Context
-from tunesmith.services.jobs.executor import Executor
+from tunesmith.services.jobs.executor import Executor, Limits
 from tunesmith.services.jobs.inline import InlineExecutor
-from tunesmith.services.jobs.pool import Limits, ProcessPool
+from tunesmith.services.jobs.pool import ProcessPool
 from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.tasks import Tasks
 from tunesmith.services.jobs.worker import Program

@@ -21,8 +21,8 @@ import pytest
 from services.pool_chunks import BIG
 from services.pool_scenes import Hold, is_gone, on_loop, until, wait_until
 from tunesmith.errors import Draining, Invalid
-from tunesmith.services.jobs.executor import Chunk, ChunkFailed, ChunkTimeout, MemoryExceeded, WorkerDied
-from tunesmith.services.jobs.pool import Limits, ProcessPool
+from tunesmith.services.jobs.executor import Chunk, ChunkFailed, ChunkTimeout, Limits, MemoryExceeded, WorkerDied
+from tunesmith.services.jobs.pool import ProcessPool
 from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.worker import Program
 

@@ -10,7 +10,8 @@ from services.pool_scenes import on_loop, until
 from services.recorder import Recorder
 from tunesmith.config import Settings, Workers
 from tunesmith.domain.messages.catalog import Call
-from tunesmith.services.jobs.pool import Limits, ProcessPool
+from tunesmith.services.jobs.executor import Limits
+from tunesmith.services.jobs.pool import ProcessPool
 from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.tasks import Driver, Job, Tasks
 from tunesmith.services.jobs.worker import Program

@@ -92,6 +92,23 @@ class Executor(Protocol):
     def stats(self) -> Stats: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a pool of processes allows.
+
+    A worker is replaced after `recycle_chunks` chunks, `recycle_mb` MB above its start, or `recycle_rules` compiled
+    rules, which stay in its memory for good.
+    """
+
+    attempts: int = 3
+    cancel_grace_s: float = 0.5
+    recycle_chunks: int | None = None
+    recycle_mb: int | None = 1024
+    recycle_rules: int | None = None
+    first_backoff_s: float = 0.1
+    longest_backoff_s: float = 10.0
+
+
 class ChunkFailed(Internal):
     """A chunk function raised an exception of no kind of ours; `traceback` is for the log, not for clients."""
 

@@ -33,6 +33,7 @@ from tunesmith.services.jobs.executor import (
     Chunk,
     ChunkFailed,
     ChunkTimeout,
+    Limits,
     MemoryExceeded,
     OnMessage,
     Stats,
@@ -46,20 +47,6 @@ logger = structlog.get_logger(__name__)
 _WATCH_INTERVAL_S = 0.2
 _EXIT_WAIT_S = 1.0
 _STOP_WAIT_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a pool allows. A worker is replaced after `recycle_chunks` chunks, `recycle_mb` MB above its start, or
-    `recycle_rules` compiled rules, which stay in its memory for good."""
-
-    attempts: int = 3
-    cancel_grace_s: float = 0.5
-    recycle_chunks: int | None = None
-    recycle_mb: int | None = 1024
-    recycle_rules: int | None = None
-    first_backoff_s: float = 0.1
-    longest_backoff_s: float = 10.0
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from tunesmith.config import Settings
+from tunesmith.services.jobs.executor import Limits
 from tunesmith.services.jobs.lanes import Lanes
-from tunesmith.services.jobs.pool import Limits, ProcessPool
+from tunesmith.services.jobs.pool import ProcessPool
 from tunesmith.services.jobs.processes import ForkServer
 from tunesmith.services.jobs.worker import Program
 
