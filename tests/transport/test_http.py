@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -222,6 +223,23 @@ def test_a_log_is_streamed_until_the_task_ends(room: Room, web: httpx.Client) ->
             if len(got) == 3000:
                 room.handlers.status = "completed"
     assert got == list(range(1, 3001))
+
+
+def test_one_who_follows_too_many_logs_is_told_so_until_he_leaves_one() -> None:
+    path = "/api/tasks/t1/logs"
+    with Room(Limits(in_flight_per_user=2), with_http=True) as room, ExitStack() as kept:
+        url = f"http://{room.http.endpoint}"
+        room.handlers.lines = [line(1)]
+        followers = [kept.enter_context(httpx.stream("GET", url + path, timeout=10)) for _ in range(2)]
+        lines = [follower.iter_lines() for follower in followers]  # one that is dropped closes its stream
+        assert all(map(next, lines))
+        refused = httpx.get(url + path)
+        assert (problem(refused)["code"], refused.headers["retry-after"]) == ("busy", "1")
+        assert httpx.get(url + "/api/packages").status_code == 200
+        followers[0].close()
+        while httpx.get(url + path + "?follow=0").status_code == 429:
+            time.sleep(0.01)
+        room.handlers.status = "completed"
 
 
 def test_a_log_may_be_had_as_it_is(room: Room, web: httpx.Client) -> None:

@@ -24,7 +24,7 @@ from tunesmith.transport.codec import convert_query, decode_at, encode, is_id, m
 from tunesmith.transport.http import patience
 from tunesmith.transport.http.bearer import BearerGate
 from tunesmith.transport.http.fence import Fence
-from tunesmith.transport.http.logs import stream_logs
+from tunesmith.transport.http.logs import Streams, stream_logs
 from tunesmith.transport.http.openapi import openapi
 from tunesmith.transport.http.probes import Probes, add_probes
 from tunesmith.transport.http.problems import HttpInvalid, problem_response, refuse
@@ -49,6 +49,7 @@ def make_app(
     """The application; streams end when `stopping` is set. `local`: it listens on loopback alone."""
     app = FastAPI(title="Tunesmith", version=__version__, docs_url=None, redoc_url=None)
     app.openapi = openapi  # type: ignore[method-assign]
+    streams = Streams(limits.in_flight_per_user)
 
     def add(method: str, path: str, endpoint: Endpoint) -> None:
         async def answered(request: Request) -> Response:
@@ -69,7 +70,7 @@ def make_app(
         return await _dispatch(router, request, request.path_params["type"], id, await read_body(request, limits))
 
     async def task_logs(request: Request, id: str) -> Response:
-        return await stream_logs(router, stopping, request, functools.partial(gate.admit, request), id)
+        return await stream_logs(router, streams, stopping, request, functools.partial(gate.admit, request), id)
 
     async def describe(request: Request) -> Response:
         return Response(encode(asyncapi()), media_type=JSON)

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tunesmith.domain.messages.tasks import LogLine, TaskLogs, TaskLogsReply
-from tunesmith.errors import Draining, Invalid, NotFound, Unauthorized
+from tunesmith.errors import Busy, Draining, Invalid, NotFound, Unauthorized
 from tunesmith.transport.codec import decode_at, encode
 from tunesmith.transport.http.problems import problem_response
 from tunesmith.transport.router import Outcome, Peer, Router
@@ -20,6 +21,42 @@ PAGE = 1000
 UNFINISHED = ("pending", "running")
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
+_RETRY_MS = 1_000
+
+
+class Streams:
+    """Who follows how many logs: each stream asks again and again for as long as its client likes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._n: dict[str, int] = {}
+
+    def enter(self, user: str) -> None:
+        """One more; raises `Busy` where there are as many as one user may have."""
+        n = self._n.get(user, 0)
+        if n >= self._most:
+            raise Busy(f"you follow {n} logs already", retry_after_ms=_RETRY_MS)
+        self._n[user] = n + 1
+
+    def leave(self, user: str) -> None:
+        """One less."""
+        self._n[user] -= 1
+        if not self._n[user]:
+            del self._n[user]
+
+
+class _Counted(StreamingResponse):
+    """A stream that says when it has ended, however it does."""
+
+    def __init__(self, body: AsyncIterator[bytes], media_type: str, ended: Callable[[], None]) -> None:
+        super().__init__(body, media_type=media_type)
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
 
 
 class Follow(NamedTuple):
@@ -31,16 +68,17 @@ class Follow(NamedTuple):
 
 
 async def stream_logs(
-    router: Router, stopping: asyncio.Event, request: Request, admit: Callable[[], Peer], id: str
+    router: Router, streams: Streams, stopping: asyncio.Event, request: Request, admit: Callable[[], Peer], id: str
 ) -> Response:
     """The log as NDJSON, or as text where the client asks for that: `?after=` skips lines, `?follow=0` ends at once.
 
-    `admit` says for each page who asks; the stream ends where it refuses.
+    `admit` says for each page who asks; the stream ends where it refuses. Raises `Busy` for one too many.
     """
-    follow = _follow(request)
-    first = await _ask(router, admit(), id, follow.task_id, follow.after)
+    follow, peer = _follow(request), admit()
+    first = await _ask(router, peer, id, follow.task_id, follow.after)
     if first.error is not None:
         return problem_response(first.error, id)
+    streams.enter(peer.user)
     as_text = TEXT in request.headers.get("accept", "")
     write = _text_line if as_text else _json_line
 
@@ -49,7 +87,7 @@ async def stream_logs(
 
     lines = _lines(first, follow, page, stopping)
     body = (write(line) async for line in lines)
-    return StreamingResponse(body, media_type=TEXT if as_text else NDJSON)
+    return _Counted(body, TEXT if as_text else NDJSON, lambda: streams.leave(peer.user))
 
 
 async def _lines(
