@@ -1,11 +1,13 @@
 """What keys cost: the daemon's CPU a request with CURVE on, beside the same load without, in one run.
 
-    python tests/benchmarks/curve_cost.py [--seconds 20] [--rate 2000] [--clients 16] [--window 8]
+    python tests/benchmarks/curve_cost.py [--seconds 40] [--rate 2000] [--clients 16] [--window 8]
 
 Two daemons, one with keys and one without, get the same requests in turns of half a second each. Their CPU (every
-thread, from /proc) is read around each turn. Paced: `rate` requests a second over `clients` DEALER connections,
-the same on both sides. Full: every connection keeps `window` requests on the way, as fast as the daemon answers; then
-the numbers of requests differ, and what the sides share of each wake-up with them.
+thread, from /proc) is read around each turn; the ratio is the median over the pairs of turns. Paced: `rate` requests a
+second over `clients` DEALER connections, the same on both sides. Full: every connection keeps `window` requests on the
+way, as fast as the daemon answers; then the numbers of requests differ, and what the sides share of each wake-up with
+them. A blocking ROUTER that answers each request with the daemon's own reply takes its turns too, with and without
+keys: what libzmq's encryption alone costs. The exit code is 1 when a load's ratio is above 1.20.
 """
 
 from __future__ import annotations
@@ -14,51 +16,50 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import msgspec
 import zmq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.loads import GUARDED, Triple, body, make_keys, serving, settle
 from journeys.daemon import DaemonProcess
-from tunesmith.transport.keyfile import ClientKey, read_client_key
-from tunesmith.transport.keys import KeyStore
 
+MUST_RATIO = 1.20
 TURN_S = 0.5
 LOADS: dict[str, dict[str, Any]] = {"ping": {}, "strategy.get": {"id": "ma_cross_v1.0"}, "data.list": {}}
+SETTINGS = {"TUNESMITH_WORKERS__COUNT": "1", "TUNESMITH_LOG__LEVEL": "warning"}
+
+BARE = (
+    GUARDED
+    + """
+socket, reply = listen(zmq.ROUTER, sys.argv[1]), b""
+tell(socket)
+while True:
+    client, body = socket.recv_multipart()
+    if body[:1] == b"=":
+        reply = body[1:]
+    socket.send_multipart([client, reply])
+"""
+)
+"""The peer: answers everything with what stood last behind a `=`."""
 
 
 class Cost(NamedTuple):
-    """The daemon's CPU a request, microseconds, in the turns of one load."""
+    """CPU a request, microseconds, in the turns of one load: the daemon's and the bare peer's."""
 
     plain_us: list[float]
     keyed_us: list[float]
+    bare_us: list[float]
+    bare_keyed_us: list[float]
 
     @property
     def ratio(self) -> float:
-        """Keyed over plain, each the median of its turns."""
-        return median(self.keyed_us) / median(self.plain_us)
-
-
-@contextmanager
-def served(folder: Path, n_keys: int) -> Iterator[tuple[DaemonProcess, list[ClientKey]]]:
-    """A daemon, and the keys to come in with, one a connection, where it asks for them."""
-    folder.mkdir()
-    store, keys = KeyStore(folder / "keys"), []
-    if n_keys:
-        store.make_server()
-        keys = [read_client_key(store.add(f"load-{i}", "bot")) for i in range(n_keys)]
-    daemon = DaemonProcess(folder, {"TUNESMITH_WORKERS__COUNT": "1", "TUNESMITH_LOG__LEVEL": "warning"})
-    daemon.start()
-    try:
-        yield daemon, keys
-    finally:
-        daemon.stop()
+        """The daemon's keyed over plain, the median of the turns beside each other."""
+        return median(keyed / plain for plain, keyed in zip(self.plain_us, self.keyed_us, strict=True))
 
 
 def cpu_s(pid: int) -> float:
@@ -67,88 +68,146 @@ def cpu_s(pid: int) -> float:
 
 
 class Load:
-    """Connections that keep a number of requests on the way each."""
+    """Connections that keep a number of requests on the way each to the process `pid`."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], address: str, keys: list[ClientKey], n: int, window: int
+        self, context: zmq.Context[zmq.Socket[bytes]], address: str, pid: int, keys: list[Triple], n: int, window: int
     ) -> None:
+        self.pid = pid
         self._window = window
         self._dealers = []
         self._poller = zmq.Poller()
         for i in range(n):
             dealer = context.socket(zmq.DEALER)
             dealer.linger = 0
-            for key in keys[i : i + 1]:
-                dealer.curve_publickey, dealer.curve_secretkey = key.public.encode(), key.secret.encode()
-                dealer.curve_serverkey = key.server.encode()
+            for triple in keys[i : i + 1]:
+                dealer.curve_publickey, dealer.curve_secretkey, dealer.curve_serverkey = map(str.encode, triple)
             dealer.connect(address)
             self._dealers.append(dealer)
             self._poller.register(dealer, zmq.POLLIN)
 
-    def run(self, type: str, seconds: float, rate: float | None) -> int:
+    def ask(self, request: bytes) -> bytes:
+        """The reply to one request."""
+        self._dealers[0].send(request)
+        if not self._dealers[0].poll(30_000):
+            raise SystemExit("no reply")
+        return self._dealers[0].recv()
+
+    def run(self, request: bytes, seconds: float, rate: float | None) -> int:
         """Send for so many seconds, at a rate or as fast as answers come; how many were answered, which is all."""
-        body = msgspec.json.encode({"v": 1, "type": type, "id": "load", "data": LOADS[type]})
         began = time.monotonic()
         n_sent = n_answered = 0
         if rate is None:
             for dealer in self._dealers * self._window:
-                dealer.send(body)
+                dealer.send(request)
                 n_sent += 1
         while (running := time.monotonic() < began + seconds) or n_answered < n_sent:
             if rate is not None and running:
                 due = int((time.monotonic() - began) * rate)
                 for i in range(n_sent, due):
-                    self._dealers[i % len(self._dealers)].send(body)
+                    self._dealers[i % len(self._dealers)].send(request)
                 n_sent = max(n_sent, due)
             for dealer, _ in self._poller.poll(1 if running else 10_000):
                 while dealer.getsockopt(zmq.EVENTS) & zmq.POLLIN:
                     reply = dealer.recv()
                     if b'"ok":true' not in reply[:200]:
-                        raise SystemExit(f"the daemon refused: {reply[:300]!r}")
+                        raise SystemExit(f"the request was refused: {reply[:300]!r}")
                     n_answered += 1
                     if rate is None and time.monotonic() < began + seconds:
-                        dealer.send(body)
+                        dealer.send(request)
                         n_sent += 1
         return n_answered
 
+    def cost_us(self, request: bytes, seconds: float, rate: float | None) -> float:
+        """The CPU a request that the process took, microseconds."""
+        before = cpu_s(self.pid)
+        n = self.run(request, seconds, rate)
+        return (cpu_s(self.pid) - before) / max(1, n) * 1e6
 
-def measure(seconds: float, rate: float, clients: int, window: int, types: list[str]) -> dict[str, Cost]:
-    """The cost of each load, in turns of plain and keyed; `seconds` each."""
-    costs = {f"{type} {pace}": Cost([], []) for type in types for pace in ("paced", "full")}
+
+def measure(
+    plain: DaemonProcess,
+    keyed: DaemonProcess,
+    keys: tuple[list[Triple], str],
+    *,
+    rounds: int,
+    turn_s: float,
+    rate: float,
+    window: int,
+    types: list[str],
+) -> dict[str, Cost]:
+    """The cost of each load, in so many rounds of a turn for each side; one connection for each of the keys."""
+    clients, secret = keys
+    costs: dict[str, Cost] = {}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="curve-cost-")))
         context = stack.enter_context(zmq.Context())
         sides = []
-        for name, n_keys in (("plain", 0), ("keyed", clients)):
-            daemon, keys = stack.enter_context(served(folder / name, n_keys))
+        for daemon, triples in ((plain, []), (keyed, clients)):
             assert daemon.process is not None
-            load = Load(context, daemon.doors["requests"], keys, clients, window)
-            load.run("ping", 0.2, None)
-            sides.append((daemon.process.pid, load))
+            sides.append((daemon.doors["requests"], daemon.process.pid, triples))
+        for server_secret, triples in (("", []), (secret, clients)):
+            sides.append((*stack.enter_context(serving(BARE, server_secret)), triples))
+        loads = [Load(context, address, pid, triples, len(clients), window) for address, pid, triples in sides]
         stack.callback(context.destroy, linger=0)
-        for name, cost in costs.items():
-            type, pace = name.split()
-            for _ in range(max(1, round(seconds / TURN_S / 2))):
-                for (pid, load), times in zip(sides, cost, strict=True):
-                    before = cpu_s(pid)
-                    n = load.run(type, TURN_S, rate if pace == "paced" else None)
-                    times.append((cpu_s(pid) - before) / n * 1e6)
+        for type in types:
+            request = body(type, LOADS[type], "load")
+            reply = loads[0].ask(request)
+            for bare in loads[2:]:
+                bare.ask(b"=" + reply)
+            for load in loads:
+                load.run(request, turn_s / 2, None)
+            for pace, asked in (("paced", rate), ("full", None)):
+                cost = costs[f"{type} {pace}"] = Cost([], [], [], [])
+                for number in range(rounds):
+                    order = list(zip(loads, cost, strict=True))
+                    for load, times in order if number % 2 else reversed(order):
+                        times.append(load.cost_us(request, turn_s, asked))
     return costs
 
 
-def main() -> None:
+def judged(costs: dict[str, Cost]) -> bool:
+    """Print each load with its ratio; whether all are kept."""
+    for name, cost in costs.items():
+        plain, keyed, bare, bare_keyed = (median(times) for times in cost)
+        print(
+            f"{name:<18} {plain:6.1f} us plain  {keyed:6.1f} us with keys  ratio {cost.ratio:.3f}"
+            f"   bare {bare:6.1f} us and {bare_keyed:6.1f} us   {'yes' if cost.ratio <= MUST_RATIO else 'NO'}"
+        )
+    return all(cost.ratio <= MUST_RATIO for cost in costs.values())
+
+
+def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20.0, help="for each load, both sides together")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=40.0, help="for each load, all four sides together")
     parser.add_argument("--rate", type=float, default=2000.0, help="requests a second of the paced load")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--window", type=int, default=8)
     options = parser.parse_args()
-    costs = measure(options.seconds, options.rate, options.clients, options.window, list(LOADS))
-    for type, cost in costs.items():
-        plain, keyed = median(cost.plain_us), median(cost.keyed_us)
-        print(f"{type:<18} {plain:7.1f} us plain   {keyed:7.1f} us with keys   ratio {cost.ratio:.3f}")
+    with tempfile.TemporaryDirectory(prefix="curve-cost-") as name, ExitStack() as stack:
+        daemons = []
+        for folder in (Path(name, "plain"), Path(name, "keyed")):
+            folder.mkdir()
+            daemons.append(DaemonProcess(folder, SETTINGS))
+        keys = make_keys(daemons[1].folder, options.clients)
+        for daemon in daemons:
+            daemon.start()
+            stack.callback(daemon.stop)
+        for daemon in daemons:
+            assert daemon.process is not None
+            settle(daemon.process.pid)
+        costs = measure(
+            daemons[0],
+            daemons[1],
+            keys,
+            rounds=max(1, round(options.seconds / TURN_S / 4)),
+            turn_s=TURN_S,
+            rate=options.rate,
+            window=options.window,
+            types=list(LOADS),
+        )
+    return 0 if judged(costs) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

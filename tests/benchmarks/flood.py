@@ -1,11 +1,12 @@
 """What an honest client notices of one that floods: its pings' times while 5,000 requests of another are in flight.
 
-    python tests/benchmarks/flood.py [--pings 5000] [--flood 5000]
+    python tests/benchmarks/flood.py [--pings 5000] [--flood 5000] [--rounds 5]
 
 The flooder keeps FLOOD requests on the wire at all times, of each kind in turn: pings, lookups, searches that are
 refused, work that waits, strategy code that does not parse, bodies of a megabyte. The honest client asks one ping after
-the other from a process of its own. The bound is for the kind that the limits are about, work in flight (`waiting`);
-the others are shown. The exit code is 1 when its p99 is 10 ms or more.
+the other from a process of its own. Beside the daemon, a blocking ROUTER that sends back what it gets takes its turns
+under the same flood: what two processes that never rest cost on this machine, and libzmq's queues. The exit code is 1
+when the daemon's p99 is 10 ms or more under any kind.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import sys
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import zmq
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from benchmarks.loads import at, body  # noqa: E402
+from benchmarks.loads import at, body, echo, settle  # noqa: E402
 from journeys.conftest import import_markets  # noqa: E402
 from journeys.daemon import DaemonProcess  # noqa: E402
 
@@ -40,7 +42,7 @@ socket.setsockopt(zmq.RCVTIMEO, 60_000)
 for number in range(n):
     began = time.perf_counter()
     socket.send(b'{"v":1,"type":"ping","id":"h%d"}' % number)
-    assert b'"ok":true' in socket.recv()
+    assert b'"id":"h%d"' % number in socket.recv()
     print(time.perf_counter() - began)
 """
 """The honest client: plain pyzmq, in a process of its own, so that the flooder's work is not in its times."""
@@ -95,10 +97,17 @@ class Flooder:
                     on_the_wire += 1
                 if not socket.poll(100):
                     continue
-                reply = json.loads(socket.recv())
-                self.codes["ok" if reply["ok"] else reply["error"]["code"]] += 1
+                self.codes[code_of(socket.recv())] += 1
                 on_the_wire -= 1
             socket.close()
+
+
+def code_of(reply: bytes) -> str:
+    """What became of a request: `ok`, an error's code, or that it was merely sent back."""
+    if b'"ok":' not in reply[:200]:
+        return "echo"
+    read = json.loads(reply)
+    return "ok" if read["ok"] else str(read["error"]["code"])
 
 
 def honest(address: str, n: int) -> list[float]:
@@ -107,35 +116,60 @@ def honest(address: str, n: int) -> list[float]:
     return [1000 * float(line) for line in subprocess.check_output(command, text=True).splitlines()]
 
 
-def measure(daemon: DaemonProcess, n_pings: int, n_flood: int) -> dict[str, tuple[list[float], Counter[str]]]:
-    """Kind of flood → milliseconds of the honest pings, and what became of the flooder's requests."""
-    address = daemon.doors["requests"]
-    found = {"": (honest(address, n_pings), Counter[str]())}
-    for kind in KINDS:
-        n = n_flood if kind != "megabyte" else max(1, n_flood // 50)
-        with Flooder(address, kind, n) as flooder:
-            found[kind] = honest(address, n_pings), flooder.codes
+class Found(NamedTuple):
+    """Milliseconds of the honest pings to the daemon and to the echo, and the daemon's answers to the flooder."""
+
+    times: list[float]
+    beside: list[float]
+    codes: Counter[str]
+
+
+def measure(daemon: DaemonProcess, n_pings: int, n_flood: int, rounds: int = 1) -> dict[str, Found]:
+    """Kind of flood → what was found; each round has its share of the pings."""
+    ours, share = daemon.doors["requests"], max(1, n_pings // rounds)
+    found = {kind: Found([], [], Counter()) for kind in KINDS}
+    with echo() as (plain, _):
+        for kind, (times, beside, codes) in found.items():
+            n = n_flood if kind != "megabyte" else max(1, n_flood // 50)
+            for _ in range(rounds):
+                with Flooder(plain, kind, n):
+                    beside += honest(plain, share)
+                with Flooder(ours, kind, n) as flooder:
+                    times += honest(ours, share)
+                codes.update(flooder.codes)
     return found
+
+
+def judged(found: Mapping[str, Found]) -> bool:
+    """Print each kind with its figures; whether the bound is kept under all of them."""
+    print(f"{'flood of':16} {'p50':>7} {'p99':>7} {'most':>7}   {'p50':>7} {'p99':>7} {'most':>7}  of the bare echo")
+    for kind, (times, beside, codes) in found.items():
+        ours, plain = (
+            " ".join(f"{value:7.2f}" for value in (at(side, 0.5), at(side, 0.99), max(side)))
+            for side in (times, beside)
+        )
+        kept = "yes" if at(times, 0.99) < MUST_MS else "NO"
+        print(f"{kind:16} {ours}   {plain}  ms of an honest ping  {kept:3}  {dict(codes)}")
+    return all(at(each.times, 0.99) < MUST_MS for each in found.values())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pings", type=int, default=5_000)
     parser.add_argument("--flood", type=int, default=5_000)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         import_markets(Path(name))
         daemon = DaemonProcess(Path(name))
         daemon.start()
+        assert daemon.process is not None
+        settle(daemon.process.pid)
         try:
-            found = measure(daemon, options.pings, options.flood)
+            found = measure(daemon, options.pings, options.flood, options.rounds)
         finally:
             daemon.stop()
-    print(f"{'flood of':16} {'p50':>8} {'p99':>8} {'most':>8}  milliseconds of an honest ping; the flooder's answers")
-    for kind, (times, codes) in found.items():
-        figures = " ".join(f"{value:8.2f}" for value in (at(times, 0.5), at(times, 0.99), max(times)))
-        print(f"{kind or '(nothing)':16} {figures}  {dict(codes)}")
-    return 0 if at(found["waiting"][0], 0.99) < MUST_MS else 1
+    return 0 if judged(found) else 1
 
 
 if __name__ == "__main__":

@@ -8,12 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import zmq
+
+from journeys.daemon import children
+from tunesmith.transport.keyfile import read_client_key
+from tunesmith.transport.keys import KeyStore
 
 ECHO = """
 import sys, zmq
@@ -25,9 +29,39 @@ while True:
 """
 """The peer that a daemon's rate is held against: pyzmq at its plainest, which reads nothing of what it repeats."""
 
+GUARDED = """
+import sys, threading, zmq
+
+context = zmq.Context()
+context.set(zmq.MAX_SOCKETS, 10_000)
+
+def let_in(zap):
+    while True:
+        version, number = zap.recv_multipart()[:2]
+        zap.send_multipart([version, number, b"200", b"OK", b"", b""])
+
+def listen(kind, secret):
+    socket = context.socket(kind)
+    if secret:
+        zap = context.socket(zmq.REP)
+        zap.bind("inproc://zeromq.zap.01")
+        threading.Thread(target=let_in, args=[zap], daemon=True).start()
+        socket.curve_server, socket.curve_secretkey, socket.zap_domain = 1, secret.encode(), b"bare"
+    socket.backlog = 4_096
+    socket.bind("tcp://127.0.0.1:0")
+    return socket
+
+def tell(socket):
+    print(socket.get_string(zmq.LAST_ENDPOINT), flush=True)
+"""
+"""How a plain peer begins: with a secret key it is a CURVE server that lets in whoever holds any key."""
+
 REPLY_TIMEOUT_MS = 60_000
 Make = Callable[[str], bytes]
 """From a request's id to its body."""
+
+Triple = tuple[str, str, str]
+"""What a client comes in with: its public and secret key, and the server's public one."""
 
 _numbers = itertools.count(1)
 
@@ -49,6 +83,14 @@ def serving(code: str, *arguments: str, before: Sequence[str] = ()) -> Iterator[
 def echo() -> AbstractContextManager[tuple[str, int]]:
     """A blocking ROUTER in a process of its own that sends back what it gets: its address and process id."""
     return serving(ECHO)
+
+
+def make_keys(folder: Path, n: int) -> tuple[list[Triple], str]:
+    """Let a daemon's folder ask for keys: those of `n` clients, and the server's secret."""
+    store = KeyStore(folder / "keys")
+    store.make_server()
+    made = [read_client_key(store.add(f"load-{i}", "bot")) for i in range(n)]
+    return [(key.public, key.secret, key.server) for key in made], store.server().secret
 
 
 def body(message_type: str, data: Any = None, id: str | None = None, **more: Any) -> bytes:
@@ -93,6 +135,22 @@ def cpu_s(pid: int) -> float:
     """Processor time that a process has taken, seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def settle(pid: int, timeout_s: float = 60.0) -> None:
+    """Wait until a process and all that it started have next to nothing to do: a daemon's workers have warmed up."""
+    end, before = time.monotonic() + timeout_s, -1.0
+    while time.monotonic() < end:
+        spent, left = 0.0, [pid]
+        while left:
+            one = left.pop()
+            with suppress(OSError):  # it may have ended
+                spent += cpu_s(one)
+                left += children(one)
+        if 0 <= spent - before < 0.03:
+            return
+        before = spent
+        time.sleep(0.5)
 
 
 def memory_mb(pid: int) -> float:

@@ -11,7 +11,17 @@ from typing import NamedTuple
 import pytest
 import zmq
 
-from benchmarks import delivery_kills, fairness, fanout, flood, fuzz_frames, group_commit, requests_rate, soak
+from benchmarks import (
+    curve_cost,
+    delivery_kills,
+    fairness,
+    fanout,
+    flood,
+    fuzz_frames,
+    group_commit,
+    requests_rate,
+    soak,
+)
 from benchmarks.approvals import plant
 from benchmarks.loads import dealers, read, serving
 from journeys.conftest import import_markets
@@ -37,6 +47,7 @@ class Loaded(NamedTuple):
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    fanout.QUIET_MS = 200
     folder = tmp_path_factory.mktemp("loaded")
     import_markets(folder)
     standing = plant(folder, 5 + soak.MARKETS)
@@ -74,14 +85,31 @@ def test_submissions_beside_a_server_that_commits_each(loaded: Loaded, tmp_path:
 def test_every_bot_hears_every_approval_and_who_joins_gets_the_newest(loaded: Loaded) -> None:
     times, _ = fanout.fan_out(loaded.daemon, ("M001/USDT", loaded.standing["M001/USDT"]), 20, 3)
     assert len(times) >= 60
-    [joined] = fanout.joins(loaded.daemon, "M001/USDT", 50, 1)
+    house = fanout.Planted(loaded.daemon, ("M001/USDT", loaded.standing["M001/USDT"]), [], "")
+    [joined], [beside] = fanout.joins(house, 50, 1)
     assert joined.duplicates >= 0
+    assert beside.seconds > 0
+
+
+def test_keys_cost_what_they_cost_and_let_every_bot_in(loaded: Loaded) -> None:
+    with fanout.planted(4) as house:
+        [joined], _ = fanout.joins(house, 20, 1)
+        assert joined.seconds > 0
+        keys = house.keys, house.secret
+        costs = curve_cost.measure(
+            loaded.daemon, house.daemon, keys, rounds=1, turn_s=0.1, rate=500.0, window=2, types=["ping"]
+        )
+    assert {name: len(cost.keyed_us) for name, cost in costs.items()} == {"ping paced": 1, "ping full": 1}
+    assert all(min(*cost.plain_us, *cost.keyed_us, *cost.bare_us, *cost.bare_keyed_us) > 0 for cost in costs.values())
+    good = curve_cost.Cost([10.0, 30.0, 10.0], [12.0, 12.0, 12.0], [1.0], [1.0])
+    assert curve_cost.judged({"ping full": good})
+    assert not curve_cost.judged({"ping full": good._replace(plain_us=[9.0, 9.0, 10.0])})
 
 
 def test_a_flood_of_any_kind_leaves_an_honest_client_its_answers(loaded: Loaded) -> None:
     found = flood.measure(loaded.daemon, 20, 200)
-    assert all(len(times) == 20 for times, _ in found.values())
-    codes = {kind: set(codes) for kind, (_, codes) in found.items()}
+    assert all(len(each.times) == len(each.beside) == 20 for each in found.values())
+    codes = {kind: set(each.codes) for kind, each in found.items()}
     assert codes["ping"] <= {"ok"}
     assert "busy" in codes["refused search"] | codes["waiting"] | codes["broken strategy"]
     assert all("internal" not in each for each in codes.values())

@@ -265,8 +265,12 @@ class TestLastValues:
         assert min(at for at, _ in sent) >= 0.02
 
     def test_a_stream_of_bots_does_not_wait_for_ever(self) -> None:
-        sent = self.run([(i / 100, b"pkg/b/") for i in range(60)], 1.0)
-        assert [at for at, _ in sent] == pytest.approx([0.3, 0.61])
+        sent = self.run([(i / 100, b"pkg/b/") for i in range(150)], 2.0)
+        assert [at for at, _ in sent] == pytest.approx([1.0, 1.51])
+
+    def test_a_crowd_may_pause_longer(self) -> None:
+        assert len(self.run([(0.0, b"pkg/b/")] * 250 + [(0.05, b"pkg/b/")], 0.2)) == 1
+        assert len(self.run([(0.0, b"pkg/b/")] * 99 + [(0.05, b"pkg/b/")], 0.2)) == 2
 
     def test_a_later_bot_gets_its_own(self) -> None:
         assert len(self.run([(0.0, b"pkg/b/"), (0.2, b"pkg/b/")], 0.4)) == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -12,7 +13,7 @@ import zmq
 from transport.rooms import Bot, Room, body
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
-from tunesmith.transport.doors import Entry
+from tunesmith.transport.doors import FRAMES_PER_TURN, Door, Entry, bind, listen
 from tunesmith.transport.router import Router
 from tunesmith.transport.sockets import RequestsDoor
 
@@ -132,6 +133,41 @@ def test_a_flooder_gets_busy_while_an_honest_ping_is_answered(bot: Bot) -> None:
         room.call(room.handlers.gate.set)
         assert {code(flooder.recv()) for _ in range(32)} == {"ok"}
         assert sorted(waits)[100] < 0.1
+
+
+def test_who_comes_while_another_floods_waits_for_no_more_than_a_turn() -> None:
+    taken: list[bytes] = []
+
+    class Listening(Door):
+        _sure_of_more = True
+
+        def _take(self, frames: list[bytes], n_frames: int) -> None:
+            taken.append(frames[-1])
+            if len(taken) == 10:
+                honest.send(b"honest")
+
+    async def main() -> None:
+        door.start()
+        try:
+            async with asyncio.timeout(10):
+                while b"honest" not in taken:
+                    await asyncio.sleep(0)
+        finally:
+            door.stop()
+
+    with zmq.Context() as context:
+        socket = listen(context, zmq.ROUTER, Limits())
+        door = Listening(socket, bind(socket, "inproc://flooded", "server.requests"))
+        flooder, honest = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
+        for client in (flooder, honest):
+            client.linger = 0
+            client.connect("inproc://flooded")
+        for _ in range(400):
+            flooder.send(b"flood")
+        asyncio.run(main())
+        flooder.close()
+        honest.close()
+    assert taken.index(b"honest") - 10 <= FRAMES_PER_TURN // 2
 
 
 def test_a_client_that_never_reads_costs_only_its_own_replies(room: Room, bot: Bot) -> None:

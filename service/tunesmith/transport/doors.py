@@ -4,6 +4,9 @@ libzmq's file descriptor is edge-triggered: it signals once, and a send may swal
 nothing is left, and looks again after every send. It takes at most `FRAMES_PER_TURN` frames before it lets the loop
 breathe: fewer requests than one user may have in flight, so that requests answered in one step never pile up to the
 limit. What is sent while it reads needs no second look: it goes on to read until nothing is left.
+
+A turn that leaves something ends with a look for newcomers. libzmq itself, while it has something to hand out, looks
+for others who sent something at every hundredth frame only; so nobody waits behind more than a turn of one who floods.
 """
 
 from __future__ import annotations
@@ -33,8 +36,10 @@ BACKLOG = 4_096
 SUBSCRIPTION_BYTES = 1_024
 """Subscribers send subscriptions alone, of which libzmq keeps some 50 bytes for each byte; no topic is as long."""
 
-_MORE, _NOW, _NOW_MORE = int(zmq.RCVMORE), int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
+_EVENTS, _NOW, _NOW_MORE = int(zmq.EVENTS), int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 """Plain ints: pyzmq's flags are enums, whose arithmetic costs more than the call that it is for."""
+
+_USER_ID = b"User-Id"
 
 _send_bare = zmq.backend.Socket.send
 """Without the checks of options that no door uses; two of these go out for each reply."""
@@ -108,8 +113,8 @@ def bind(socket: zmq.Socket[bytes], address: str, setting: str, entry: Entry = O
 class Door:
     """A bound socket read by the event loop; subclasses say what a message means in `_take`.
 
-    `_sure_of_more`: the first frame of a message is never its last, so that it need not be asked. `_whence`: `_notice`
-    is called also where there is no gate.
+    `_sure_of_more`: the first frame of a message is never its last, so that it need not be asked. `_whence`:
+    `_identify` is called also where there is no gate.
     While `_take` runs, `_who` is who sent the message, None for one whose key is not in force any more.
     """
 
@@ -171,43 +176,42 @@ class Door:
 
     def _read(self) -> None:
         """Take in what is there, up to `FRAMES_PER_TURN`; raises `zmq.Again` when nothing is left."""
-        socket, gate = self._socket, self._gate
-        noticed = gate is not None or self._whence
+        socket, sure_of_more = self._socket, self._sure_of_more
+        noticed = self._gate is not None or self._whence
         for _ in range(FRAMES_PER_TURN):
             if self._loop is None:
                 return
-            frame = self._first() if noticed and not self._n_frames else socket.recv(_NOW)
+            if sure_of_more and not self._n_frames:
+                self._frames, self._n_frames = [socket.recv(_NOW)], 1
+                continue
+            frame = socket.recv(_NOW, copy=False)  # it knows whether it is the last, for less than the socket asks
             self._n_frames += 1
             if self._n_frames <= KEPT_FRAMES:
-                self._frames.append(frame)
-            if self._frame_by_frame or (
-                (self._n_frames > 1 or not self._sure_of_more) and not socket.getsockopt(_MORE)
-            ):
+                self._frames.append(frame.bytes)
+            if self._frame_by_frame or not frame.more:
                 frames, n_frames = self._frames, self._n_frames
                 self._frames, self._n_frames = [], 0
-                if gate is not None:
-                    self._who = gate.who(self._key)
+                if noticed:
+                    self._identify(frame)
                 self._take(frames, n_frames)
+        if self._loop is not None:
+            socket.getsockopt(_EVENTS)
 
     def _emptied(self) -> None:
         """Nothing is left to read for now."""
 
-    def _first(self) -> bytes:
-        """The first frame of a message, with the sender's key kept. libzmq's own messages have none."""
-        frame = self._socket.recv(_NOW, copy=False)
+    def _identify(self, frame: zmq.Frame) -> None:
+        """Who sent the message that ends with this frame. libzmq's own messages have no sender."""
         try:
-            self._key = str(frame.get("User-Id"))
+            self._key = frame.get(_USER_ID)
         except zmq.ZMQError:
             self._key = None
-        self._notice(frame)
-        return frame.bytes
+        if self._gate is not None:
+            self._who = self._gate.who(self._key)
 
     def _tell_refused(self, door: str, why: str) -> None:
         if self._gate is not None:
             self._gate.refuse(self._key, door, why)
-
-    def _notice(self, frame: zmq.Frame) -> None:
-        """The first frame of a message arrived at a guarded door."""
 
     def _send(self, frames: list[bytes]) -> bool:
         """Send without waiting; False when the peer is gone or does not read."""

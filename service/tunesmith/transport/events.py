@@ -185,7 +185,8 @@ class EventsDoor(Door):
             self._warned_at = now
             log.warning(what)
 
-    def _notice(self, frame: zmq.Frame) -> None:
+    def _identify(self, frame: zmq.Frame) -> None:
+        super()._identify(frame)
         self._descriptor = self._connections.note(frame, self._key)
 
     def _cut_off(self, keys: frozenset[str]) -> None:
@@ -233,10 +234,13 @@ class LastValues:
     """The last frames of each topic, sent again for whoever subscribes: once a topic for all who come together.
 
     The first subscription opens a window of `window_s` seconds; while more arrive it stays open, up to `STRETCH`
-    windows. Then each topic that a subscription of the window matches is sent once.
+    windows. Then each topic that a subscription of the window matches is sent once. A crowd comes with pauses, when its
+    handshakes or the machine hold it up: for each `CROWD` subscriptions one window more without any is waited for, up
+    to `PATIENCE`.
     """
 
-    STRETCH = 15
+    STRETCH = 50
+    CROWD, PATIENCE = 100, 4
 
     def __init__(self, window_s: float, send: Callable[[list[bytes]], None]) -> None:
         self._window_s = window_s
@@ -245,6 +249,7 @@ class LastValues:
         self._topics: list[bytes] = []
         self._wanted: set[bytes] = set()
         self._opened = self._latest = 0.0
+        self._n_wanted = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def keep(self, topic: bytes, frames: list[bytes]) -> None:
@@ -258,6 +263,7 @@ class LastValues:
         loop = asyncio.get_running_loop()
         self._latest = loop.time()
         self._wanted.add(prefix)
+        self._n_wanted += 1
         if self._timer is None:
             self._opened = self._latest
             self._timer = loop.call_at(self._latest + self._window_s, self._flush)
@@ -270,12 +276,13 @@ class LastValues:
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
-        due = min(self._latest, self._opened + (self.STRETCH - 1) * self._window_s) + self._window_s
+        quiet_s = (1 + min(self._n_wanted // self.CROWD, self.PATIENCE)) * self._window_s
+        due = min(self._latest + quiet_s, self._opened + self.STRETCH * self._window_s)
         if due > loop.time():
             self._timer = loop.call_at(due, self._flush)
             return
         self._timer = None
-        wanted, self._wanted = self._wanted, set()
+        wanted, self._wanted, self._n_wanted = self._wanted, set(), 0
         for topic in sorted({topic for prefix in wanted for topic in self._below(prefix)}):
             self._send(self._frames[topic])
 
