@@ -143,6 +143,23 @@ async def test_the_time_limit_counts_the_work_of_all_chunks_and_not_the_waiting(
 
 
 @in_loop
+async def test_whoever_waits_is_told_also_when_another_saw_the_end_first(database: Database) -> None:
+    async def forever(job: Job) -> None:
+        await asyncio.Event().wait()
+
+    house = House(database, {"forever": forever})
+    await house.submit("t1", "forever")
+    waiting = [asyncio.create_task(house.tasks.wait("t1", 30.0)) for _ in range(2)]
+    while house.tasks._finished.get("t1") is None or not house.tasks._finished["t1"]._waiters:
+        await asyncio.sleep(0)
+    await database.write(lambda conn: tasks.finish(conn, "t1", "cancelled"))  # stored, and not told yet
+    assert await house.tasks.wait("t1", 30.0)
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*waiting) == [True, True]
+    await house.tasks.close()
+
+
+@in_loop
 async def test_a_cancelled_task_stays_cancelled_and_keeps_nothing_of_its_end(database: Database) -> None:
     reached, go_on = asyncio.Event(), asyncio.Event()
 

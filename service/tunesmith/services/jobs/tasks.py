@@ -235,7 +235,7 @@ class Tasks:
         event = self._finished.setdefault(task_id, asyncio.Event())
         row = await tasks.get(self.database, task_id)
         if row is None or row.is_finished:
-            self._finished.pop(task_id, None)
+            self._finished.pop(task_id, event).set()  # `finish` finds nobody to tell any more
             return True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(event.wait(), timeout_s)
