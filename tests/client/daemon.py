@@ -15,9 +15,11 @@ import zmq
 from tunesmith.config import Events, Limits
 from tunesmith.domain.messages.backtests import BacktestStarted, StartBacktest
 from tunesmith.domain.messages.catalog import Call
+from tunesmith.domain.messages.envelope import TaskStatus
 from tunesmith.domain.messages.optimizations import OptimizationStarted, StartOptimization
 from tunesmith.domain.messages.packages import AcknowledgePackage, PackageAck
 from tunesmith.domain.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot, Ping, Pong
+from tunesmith.domain.messages.tasks import TaskLogs, TaskLogsReply
 from tunesmith.domain.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
 from tunesmith.errors import Busy, TunesmithError
 from tunesmith.storage.connections import SigningKey
@@ -49,6 +51,7 @@ class FakeDaemon:
         self.old_heartbeats = False
         self.key: SigningKey | None = None
         self.keys: KeyStore | None = None
+        self.resumed: set[str] = set()
         self.signatures: dict[int, bytes] = {}
         self._thread: threading.Thread | None = None
 
@@ -153,6 +156,11 @@ class FakeDaemon:
             verdict_id=request.verdict_id, status="completed", progress=1.0, approved=True, verdict="approved"
         )
 
+    async def logs(self, request: TaskLogs, call: Call) -> TaskLogsReply:
+        status: TaskStatus = "running" if request.task_id in self.resumed else "completed"
+        self.asked["task.logs"] += 1
+        return TaskLogsReply(task_id=request.task_id, status=status, lines=[])
+
     async def snapshot(self, request: EventsSnapshot, call: Call) -> EventsReply:
         self.asked["events.snapshot"] += 1
         newest: dict[str, dict[str, Any]] = {}
@@ -196,6 +204,7 @@ class FakeDaemon:
             "strategy.approve": self.approve,
             "verdict.get": self.verdict,
             "package.ack": self.acknowledge,
+            "task.logs": self.logs,
             "events.snapshot": self.snapshot,
             "events.replay": self.replay,
         }

@@ -201,6 +201,20 @@ def test_a_tasks_end_is_waited_for_whether_it_is_past_or_to_come(daemon: FakeDae
     run(daemon, test)
 
 
+def test_the_end_before_a_task_was_resumed_is_not_waited_for(daemon: FakeDaemon) -> None:
+    async def test(client: AsyncClient) -> None:
+        daemon.resumed.add("t")
+        waiting = asyncio.create_task(client.wait("t"))
+        await until(lambda: daemon.asked["task.logs"] == 1)
+        daemon.resumed.clear()
+        await asyncio.to_thread(daemon.append, "task/t/done/", "task.completed", data | {"status": "completed"})
+        assert (await waiting).status == "completed"
+
+    data = {"task_id": "t", "kind": "optimization", "status": "cancelled"}
+    daemon.append("task/t/done/", "task.cancelled", data)
+    run(daemon, test)
+
+
 def test_approve_waits_for_the_verdict(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         data = {"task_id": "vd-1", "kind": "verdict", "status": "completed"}

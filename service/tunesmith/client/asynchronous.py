@@ -26,11 +26,12 @@ from tunesmith.domain.messages.packages import Package, PackageAck, PackageList,
 from tunesmith.domain.messages.server import EventsReplay, EventsReply, Pong
 from tunesmith.domain.messages.verdicts import VerdictReply
 from tunesmith.domain.topics import done_topic, package_topic
-from tunesmith.errors import DeadlineExceeded, Forbidden
+from tunesmith.errors import DeadlineExceeded, Forbidden, TunesmithError
 
 REQUESTS = "tcp://127.0.0.1:5555"
 EVENTS = "tcp://127.0.0.1:5556"
 DEADLINE_S = 10.0
+_UNFINISHED = ("pending", "running")
 
 log = logging.getLogger("tunesmith.client")
 
@@ -115,15 +116,26 @@ class AsyncClient:
         return _typed(OptimizationStarted, await self.request("optimization.start", data, id=id))
 
     async def wait(self, task_id: str, timeout_s: float | None = None) -> TaskDone:
-        """The end of a task, of any kind; raises `DeadlineExceeded` when it has none within `timeout_s` seconds."""
+        """The end of a task, of any kind; raises `DeadlineExceeded` when it has none within `timeout_s` seconds.
+
+        The end that a task had before it was resumed is none.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout_s is None else loop.time() + timeout_s
         stream = self._stream([done_topic(task_id)])
         try:
-            found = await stream.next(timeout_s)
+            while found := await stream.next(None if deadline is None else deadline - loop.time()):
+                if not await self._goes_on(task_id):
+                    return _typed(TaskDone, found[-1].event.data)
         finally:
             self._drop(stream)
-        if not found:
-            raise DeadlineExceeded(f"the task {task_id} did not end within {timeout_s} s")
-        return _typed(TaskDone, found[-1].event.data)
+        raise DeadlineExceeded(f"the task {task_id} did not end within {timeout_s} s")
+
+    async def _goes_on(self, task_id: str) -> bool:
+        try:
+            return (await self.request("task.logs", {"task_id": task_id, "limit": 1}))["status"] in _UNFINISHED
+        except TunesmithError:  # it was deleted, or nobody says: it had ended when it was announced
+            return False
 
     async def approve(
         self,
