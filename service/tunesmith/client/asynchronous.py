@@ -221,7 +221,8 @@ class AsyncClient:
 
         Refused are those that are revoked, expired, superseded, on a wrong topic, or of a grade that is not in
         `grades`, and with `trusted` keys those that none of them signed. Ends when nothing came for `timeout_s`
-        seconds.
+        seconds. What waits to be taken is held back while events are known to be missing, or nothing is heard of the
+        daemon: it may have been revoked.
         """
         wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades))
         return Packages(self._stream([wanted.prefix], self._trust), wanted, timeout_s)
