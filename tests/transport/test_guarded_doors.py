@@ -187,6 +187,41 @@ def test_a_revoked_key_is_refused_on_connections_that_stand_and_on_new_ones(hous
     assert all(keys["leaver"].public in refusal[2] for refusal in told)
 
 
+def test_nobody_gets_the_reply_to_another_by_taking_his_routing_id(house: House, bot: Bot) -> None:
+    def named(key: ClientKey) -> zmq.Socket[bytes]:
+        made = bot.context.socket(zmq.DEALER)
+        made.linger, made.routing_id, made.rcvtimeo = 0, b"bot-7", 5_000
+        made.curve_publickey, made.curve_secretkey = key.public.encode(), key.secret.encode()
+        made.curve_serverkey = key.server.encode()
+        bot._kept.append(made)
+        made.connect(house.room.requests.endpoint)
+        return made
+
+    start = {"symbol": "BTC/USDT", "strategy_id": "s"}
+    house.room.handlers.gate.clear()
+    owner, thief = house.key("owner"), house.key("impostor")
+    asking = named(owner)
+    asking.send_multipart([b"", body("ping", "here")])
+    assert json.loads(asking.recv_multipart()[-1])["ok"]
+    asking.send_multipart([b"", body("backtest.start", "mine", start)])
+    until(lambda: house.room.router.in_flight == 1)
+    asking.close()
+    waiting = named(thief)
+    while not _answers(waiting):  # refused while the owner's connection stands
+        waiting.close()
+        waiting = named(thief)
+    house.room.call(house.room.handlers.gate.set)
+    until(lambda: house.room.router.in_flight == 0)
+    waiting.send_multipart([b"", body("ping", "after")])
+    assert json.loads(waiting.recv_multipart()[-1])["id"] == "after"
+    house.room.call(house.room.handlers.gate.clear)
+
+
+def _answers(socket: zmq.Socket[bytes]) -> bool:
+    socket.send_multipart([b"", body("ping", "there")])
+    return bool(socket.poll(500)) and json.loads(socket.recv_multipart()[-1])["id"] == "there"
+
+
 def test_a_new_key_of_the_same_name_does_not_revive_the_old_one(house: House, bot: Bot) -> None:
     old = house.key("phoenix")
     dealer = bot.socket(zmq.DEALER, house.room.requests.endpoint, key=old)

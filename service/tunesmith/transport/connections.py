@@ -21,6 +21,30 @@ class _Connection(NamedTuple):
     n_bytes: int = 0
 
 
+class Origin(NamedTuple):
+    """The connection that a message came from."""
+
+    descriptor: int
+    inode: int
+
+    @property
+    def stands(self) -> bool:
+        """Whether that connection is still there."""
+        try:
+            return os.fstat(self.descriptor).st_ino == self.inode
+        except OSError:
+            return False
+
+
+def origin_of(frame: zmq.Frame) -> Origin:
+    """Where a frame came from; one that does not stand where that cannot be told."""
+    try:
+        descriptor = int(frame.get(zmq.SRCFD))
+        return Origin(descriptor, os.fstat(descriptor).st_ino)
+    except (zmq.ZMQError, OSError):
+        return Origin(-1, 0)
+
+
 class Connections:
     """Which descriptor is whose. A number is used again after its connection has ended; the inode tells them apart."""
 

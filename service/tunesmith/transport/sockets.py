@@ -16,6 +16,7 @@ from tunesmith.config import Limits
 from tunesmith.domain.topics import reply_topic
 from tunesmith.errors import Forbidden, Unauthorized
 from tunesmith.transport.codec import addressee
+from tunesmith.transport.connections import origin_of
 from tunesmith.transport.doors import KEPT_FRAMES, OPEN, Door, Entry, bind, listen
 from tunesmith.transport.router import Peer, Router
 
@@ -24,6 +25,9 @@ NO_ID = "-"
 
 UNREAD_REPLIES = 10_000
 """Replies that may wait for one client; a client may well send thousands of requests before it reads."""
+
+_GIVEN = b"\0"
+"""What routing ids begin with that libzmq gives, and that no client may choose."""
 
 REVOKED = "the key of this connection was revoked or replaced"
 
@@ -36,7 +40,11 @@ def _ignore(door: str) -> None:
 
 
 class RequestsDoor(Door):
-    """ROUTER: any number of REQ and DEALER clients, each reply to its own."""
+    """ROUTER: any number of REQ and DEALER clients, each reply to its own.
+
+    A client may choose its routing id, and when it has gone, another may come with the same. Behind a gate that may be
+    another user, so what was asked under a chosen id is answered on the connection that it came by, or not at all.
+    """
 
     _sure_of_more = True
 
@@ -56,16 +64,22 @@ class RequestsDoor(Door):
         super().__init__(socket, bind(socket, address, "server.requests", entry), entry.gate)
         self._router = router
         self._dropped = dropped
+        self._last_frame: zmq.Frame | None = None
+
+    def _identify(self, frame: zmq.Frame) -> None:
+        super()._identify(frame)
+        self._last_frame = frame
 
     def _take(self, frames: list[bytes], n_frames: int) -> None:
-        identity = frames[0]
+        identity, frame = frames[0], self._last_frame
+        origin = None if frame is None or identity[:1] == _GIVEN else origin_of(frame)
         if n_frames <= KEPT_FRAMES:
             route, body = frames[:-1], frames[-1]
         else:
             route, body = _to_delimiter(frames), b""
 
         def answer(reply: bytes) -> None:
-            if not self._send([*route, reply]):
+            if (origin is not None and not origin.stands) or not self._send([*route, reply]):
                 self._dropped("requests")
 
         who = self._who
