@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import zmq
 from transport.rooms import Bot, Room, body
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
-from tunesmith.transport.doors import FRAMES_PER_TURN, Door, Entry, bind, listen
+from tunesmith.transport.doors import FRAMES_PER_TURN, TURN_S, Door, Entry, bind, listen
 from tunesmith.transport.router import Router
 from tunesmith.transport.sockets import RequestsDoor
 
@@ -135,39 +135,64 @@ def test_a_flooder_gets_busy_while_an_honest_ping_is_answered(bot: Bot) -> None:
         assert sorted(waits)[100] < 0.1
 
 
-def test_who_comes_while_another_floods_waits_for_no_more_than_a_turn() -> None:
-    taken: list[bytes] = []
+class Flooded:
+    """A door with a flooder and an honest client, that calls `then` with the number of messages taken so far."""
 
-    class Listening(Door):
-        _sure_of_more = True
+    def __init__(self, context: zmq.Context[Any], then: Callable[[int], None]) -> None:
+        taken: list[bytes] = []
+        self.taken = taken
 
-        def _take(self, frames: list[bytes], n_frames: int) -> None:
-            taken.append(frames[-1])
-            if len(taken) == 10:
-                honest.send(b"honest")
+        class Listening(Door):
+            _sure_of_more = True
 
-    async def main() -> None:
-        door.start()
-        try:
-            async with asyncio.timeout(10):
-                while b"honest" not in taken:
-                    await asyncio.sleep(0)
-        finally:
-            door.stop()
+            def _take(self, frames: list[bytes], n_frames: int) -> None:
+                taken.append(frames[-1])
+                then(len(taken))
 
-    with zmq.Context() as context:
         socket = listen(context, zmq.ROUTER, Limits())
-        door = Listening(socket, bind(socket, "inproc://flooded", "server.requests"))
-        flooder, honest = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
-        for client in (flooder, honest):
+        self.door = Listening(socket, bind(socket, "inproc://flooded", "server.requests"))
+        self.flooder, self.honest = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
+        for client in (self.flooder, self.honest):
             client.linger = 0
             client.connect("inproc://flooded")
         for _ in range(400):
-            flooder.send(b"flood")
-        asyncio.run(main())
-        flooder.close()
-        honest.close()
-    assert taken.index(b"honest") - 10 <= FRAMES_PER_TURN // 2
+            self.flooder.send(b"flood")
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def opened() -> None:
+            self.door.start()
+            try:
+                async with asyncio.timeout(20):
+                    await main()
+            finally:
+                self.door.stop()
+
+        asyncio.run(opened())
+        self.flooder.close()
+        self.honest.close()
+
+
+def test_who_comes_while_another_floods_waits_for_no_more_than_a_turn() -> None:
+    async def until_heard() -> None:
+        while b"honest" not in flooded.taken:
+            await asyncio.sleep(0)
+
+    with zmq.Context() as context:
+        flooded = Flooded(context, lambda n: flooded.honest.send(b"honest") if n == 10 else None)
+        flooded.run(until_heard)
+    assert flooded.taken.index(b"honest") - 10 <= FRAMES_PER_TURN // 2
+
+
+def test_requests_that_take_long_let_the_loop_breathe_between_them() -> None:
+    async def beside() -> None:
+        for turn in range(10):
+            assert len(flooded.taken) <= 2 * turn + 2
+            await asyncio.sleep(0)
+        assert len(flooded.taken) >= 5
+
+    with zmq.Context() as context:
+        flooded = Flooded(context, lambda n: time.sleep(2 * TURN_S))
+        flooded.run(beside)
 
 
 def test_a_client_that_never_reads_costs_only_its_own_replies(room: Room, bot: Bot) -> None:

@@ -3,7 +3,8 @@
 libzmq's file descriptor is edge-triggered: it signals once, and a send may swallow the signal. So a door reads until
 nothing is left, and looks again after every send. It takes at most `FRAMES_PER_TURN` frames before it lets the loop
 breathe: fewer requests than one user may have in flight, so that requests answered in one step never pile up to the
-limit. What is sent while it reads needs no second look: it goes on to read until nothing is left.
+limit. A turn of requests that take their time, such as bodies of a megabyte, ends after `TURN_S`. What is sent while it
+reads needs no second look: it goes on to read until nothing is left.
 
 A turn that leaves something ends with a look for newcomers. libzmq itself, while it has something to hand out, looks
 for others who sent something at every hundredth frame only; so nobody waits behind more than a turn of one who floods.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from typing import NamedTuple
 
 import zmq
@@ -24,6 +26,7 @@ from tunesmith.transport.gate import Gate, Identity
 from tunesmith.transport.security import check_bind
 
 FRAMES_PER_TURN = 48
+TURN_S = 0.002
 KEPT_FRAMES = 16
 
 LINGER_MS = 500
@@ -175,9 +178,10 @@ class Door:
                 self._wake()
 
     def _read(self) -> None:
-        """Take in what is there, up to `FRAMES_PER_TURN`; raises `zmq.Again` when nothing is left."""
+        """Take in what is there, up to a turn of it; raises `zmq.Again` when nothing is left."""
         socket, sure_of_more = self._socket, self._sure_of_more
         noticed = self._gate is not None or self._whence
+        end = time.monotonic() + TURN_S
         for _ in range(FRAMES_PER_TURN):
             if self._loop is None:
                 return
@@ -194,6 +198,8 @@ class Door:
                 if noticed:
                     self._identify(frame)
                 self._take(frames, n_frames)
+                if time.monotonic() > end:
+                    break
         if self._loop is not None:
             socket.getsockopt(_EVENTS)
 
