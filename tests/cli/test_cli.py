@@ -65,7 +65,7 @@ def test_unsound_candles_are_refused_with_every_problem(tmp_path: Path) -> None:
         (("data", "import", SAMPLE, "--symbol", "../..", "--timeframe", "1h"), 1, "is no symbol"),
         (("data", "import", SAMPLE, "--symbol", "BTC/USDT", "--timeframe", "5m"), 1, "5m"),
         (("serve", "--config", "absent.toml"), 2, "cannot read the configuration file"),
-        (("serve", "--requests", "tcp://0.0.0.0:5555"), 1, "insecure_bind"),
+        (("serve", "--requests", "tcp://0.0.0.0:0", *FREE), 1, "insecure_bind"),
         (("optimise",), 2, "No such command"),
     ],
 )

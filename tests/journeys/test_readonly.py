@@ -116,5 +116,5 @@ def test_a_disk_that_failed_and_is_mounted_anew(tmp_path: Path, context: zmq.Con
         disk.mount()
         with running(folder, log) as daemon, Dealer(context, daemon.doors["requests"]) as dealer:
             all_is_there(dealer, folder / "tunesmith.db")
-            assert stored(dealer, search) >= n_stored
+            # fewer may be stored than were read: such an ext4 says to the last fsync that it was done
             wait_until(lambda: stored(dealer, search) > n_stored, 60.0, lambda: "the search does not go on")
