@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 SAMPLE = Path(__file__).resolve().parents[2] / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
+FREE = ("--events", "tcp://127.0.0.1:0", "--inbox", "tcp://127.0.0.1:0", "--http", "127.0.0.1:0")
 
 
 def tunesmith(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -71,7 +71,7 @@ async def await_replay(context: Context, reply: Reply, call: Call) -> Reply:
     """What the replay came to when it is there before the deadline, else the reply that it is under way."""
     if not isinstance(reply, ReplayReply):
         return reply
-    await context.tasks.wait(reply.task_id, call.remaining() * 0.9)
+    await context.tasks.wait(reply.task_id, call.remaining() * tasks.PATIENCE)
     return _reply(context, await tasks.load(context, reply.task_id))
 
 

@@ -26,6 +26,9 @@ from tunesmith.storage.tasks import TaskRow
 
 T = TypeVar("T")
 
+PATIENCE = 0.8
+"""Share of the time until a deadline for which a reply waits for its task to end: a busy machine needs the rest."""
+
 
 def new_id(prefix: str) -> str:
     """A task id that tells its kind: bt-…, opt-…, vd-…."""

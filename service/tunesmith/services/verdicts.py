@@ -87,7 +87,7 @@ async def await_verdict(context: Context, reply: Reply, call: Call) -> Reply:
     """The verdict itself when it is there before the deadline, else the reply that it is under way."""
     if not isinstance(reply, VerdictReply):
         return reply
-    await context.tasks.wait(reply.verdict_id, call.remaining() * _WAITED)
+    await context.tasks.wait(reply.verdict_id, call.remaining() * tasks.PATIENCE)
     return await _reply(context, await tasks.load(context, reply.verdict_id))
 
 
