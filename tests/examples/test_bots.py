@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import zmq
 
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.edges import RULE, kept, plant
+from storage.opened import add_package
 from tunesmith.examples import freqtrade_params
+from tunesmith.storage.database import Database
 from tunesmith.storage.signing_keys import SigningKeys
+from tunesmith.transport.keys import KeyStore
 
 EXAMPLES = Path(freqtrade_params.__file__).parent
 SYMBOL = "PLANTED/USDT"
@@ -49,10 +54,11 @@ def package(dealer: Dealer) -> dict[str, Any]:
 class Bot:
     """A running example; what it has printed so far."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(self, command: list[str], folder: Path, key: Path | None = None) -> None:
         self.output = folder / "output.txt"
+        environ = {**os.environ, "TUNESMITH_KEY": str(key or "")}
         with self.output.open("w") as stream:
-            self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=folder)
+            self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, env=environ)
 
     def says(self, text: str) -> None:
         wait_until(lambda: text in self.output.read_text(), 30, lambda: f"no {text!r} in {self.output.read_text()!r}")
@@ -117,7 +123,8 @@ def test_the_plain_bot_asks_for_what_it_missed(tmp_path: Path) -> None:
             bot.end()
 
 
-def test_the_plain_bot_heeds_what_a_trusted_key_signed_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_a_plain_bot_heeds_what_a_trusted_key_signed_alone(language: str, tmp_path: Path) -> None:
     """Doors of our own: unsigned, altered and signed events, and a replay that brings a signed and an altered one."""
     topic = f"pkg/{SYMBOL}/1d/{RULE}/"
     trusted, sign = keys_of(tmp_path)
@@ -125,6 +132,9 @@ def test_the_plain_bot_heeds_what_a_trusted_key_signed_alone(tmp_path: Path) -> 
     def frame(seq: int, prev: int) -> bytes:
         event = {"type": f"package.n{seq}", "seq": seq, "prev": prev, "keyid": trusted.split()[0], "data": {"n": seq}}
         return json.dumps(event).encode()
+
+    def shown(n: int) -> str:
+        return json.dumps({"n": n}, separators=(",", ":" if language == "node" else ": "))
 
     def record(text: bytes, signature: bytes) -> dict[str, Any]:
         encoded = base64.b64encode(signature).decode()
@@ -138,7 +148,7 @@ def test_the_plain_bot_heeds_what_a_trusted_key_signed_alone(tmp_path: Path) -> 
             wire.bind("tcp://127.0.0.1:*")
             wire.setsockopt(zmq.RCVTIMEO, 20_000)
         addresses = [wire.getsockopt_string(zmq.LAST_ENDPOINT) for wire in (requests, events)]
-        bot = Bot([sys.executable, str(EXAMPLES / "bot_plain.py"), *addresses, SYMBOL, str(file)], tmp_path)
+        bot = Bot([*bot_command(language, tmp_path), *addresses, SYMBOL, str(file)], tmp_path)
         try:
             assert events.recv() == b"\x01pkg/PLANTED/USDT/"
             first = frame(1, 0)
@@ -150,13 +160,13 @@ def test_the_plain_bot_heeds_what_a_trusted_key_signed_alone(tmp_path: Path) -> 
             signed, altered = frame(3, 1), frame(4, 3).replace(b'"n": 4', b'"n": 7')
             records = [record(signed, sign(signed)), record(altered, sign(frame(4, 3)))]
             requests.send_json({"v": 1, "ok": True, "data": {"events": records}})
-            bot.says("package.n3")
             bot.says("refused package.n4")
+            bot.says("package.n3")
             assert bot.output.read_text().splitlines() == [
                 *["refused package.n1"] * 3,
-                'package.n1 {"n": 1}',
-                'package.n3 {"n": 3}',
+                f"package.n1 {shown(1)}",
                 "refused package.n4",
+                f"package.n3 {shown(3)}",
             ]
         finally:
             bot.end()
@@ -199,16 +209,87 @@ def test_the_bot_with_the_client(
     run_through(bot, dealer, package, stopped="stop: revoked")
 
 
-def test_the_bot_in_node(daemon: DaemonProcess, dealer: Dealer, package: dict[str, Any], tmp_path: Path) -> None:
+def bot_command(language: str, folder: Path) -> list[str]:
+    """How a bot in plain ZeroMQ is started."""
+    if language == "python":
+        return [sys.executable, str(EXAMPLES / "bot_plain.py")]
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
-    trial = subprocess.run([node, "-e", "require('zeromq')"], capture_output=True, check=False, cwd=tmp_path)
+    trial = subprocess.run([node, "-e", "require('zeromq')"], capture_output=True, check=False, cwd=folder)
     if trial.returncode:
         pytest.skip("node has no package zeromq (a folder that has it can be named in NODE_PATH)")
+    return [node, str(EXAMPLES / "bot.js")]
+
+
+def test_the_bot_in_node(daemon: DaemonProcess, dealer: Dealer, package: dict[str, Any], tmp_path: Path) -> None:
     addresses = [daemon.doors["requests"], daemon.doors["events"], SYMBOL]
-    bot = Bot([node, str(EXAMPLES / "bot.js"), *addresses], tmp_path)
+    bot = Bot([*bot_command("node", tmp_path), *addresses], tmp_path)
     run_through(bot, dealer, package, stopped="package.revoked")
+
+
+class Guarded(NamedTuple):
+    """A daemon that asks for keys and signs, with a package in force."""
+
+    daemon: DaemonProcess
+    store: KeyStore
+    trusted: str
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    store = KeyStore(folder / "keys")
+    store.make_server()
+    trusted = SigningKeys(folder / "keys" / "signing").new().key.line
+    asyncio.run(put_in_force(folder))
+    running = DaemonProcess(folder, {"TUNESMITH_WORKERS__COUNT": "1", "TUNESMITH_SECURITY__CURVE": "on"})
+    running.start()
+    yield Guarded(running, store, trusted)
+    assert running.stop() == 0, running.log()[-3000:]
+
+
+async def put_in_force(folder: Path) -> None:
+    database = await Database.open(folder / "tunesmith.db")
+    try:
+        await database.write(lambda conn: add_package(conn, "ab" * 32))
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_a_plain_bot_with_key_and_trusted_keys(guarded: Guarded, language: str, tmp_path: Path) -> None:
+    """It takes what the daemon signed, refuses what a stranger would have to sign, and says why it is not let in."""
+    doors = guarded.daemon.doors
+    command = [*bot_command(language, tmp_path), doors["requests"], doors["events"], "BTC/USDT"]
+    key, trusted, other = (
+        guarded.store.add(f"{language}-bot", "bot"),
+        tmp_path / "trusted.keys",
+        tmp_path / "other.keys",
+    )
+    trusted.write_text(f"{guarded.trusted}\n")
+    other.write_text(keys_of(tmp_path)[0])
+    for name in ("believes", "doubts", "keyless"):
+        (tmp_path / name).mkdir()
+    bots = [Bot([*command, str(trusted)], tmp_path / "believes", key)]
+    bots += [Bot([*command, str(other)], tmp_path / "doubts", key), Bot([*command], tmp_path / "keyless")]
+    believes, doubts, keyless = bots
+    try:
+        believes.says("package.approved {")
+        doubts.says("refused package.approved")
+        keyless.says("the daemon asks for a key")
+        assert keyless.process.wait(20) == 1
+        guarded.store.revoke(f"{language}-bot")
+        for bot in (believes, doubts):
+            bot.says("the key is revoked or unknown")
+            assert bot.process.wait(20) == 1
+        assert (
+            believes.output.read_text().count("package.approved {") == 1
+        )  # the one from before there was a key is not
+        assert "package.approved {" not in doubts.output.read_text()
+    finally:
+        for bot in bots:
+            bot.end()
 
 
 def test_freqtrade_gets_parameters_and_loses_them_with_the_package(

@@ -14,8 +14,12 @@ function readKeys(file) {
 
 // Whether a trusted key has signed exactly these bytes.
 function isSigned(frame, signature, keys) {
-  const key = keys.get(JSON.parse(frame.toString()).keyid);
-  return key !== undefined && signature !== undefined && crypto.verify(null, frame, key, signature);
+  try {
+    const key = keys.get(JSON.parse(frame.toString()).keyid);
+    return key !== undefined && signature !== undefined && crypto.verify(null, frame, key, signature);
+  } catch { // it is no JSON, or no object
+    return false;
+  }
 }
 
 module.exports = { readKeys, isSigned };
