@@ -37,9 +37,11 @@ from journeys.conftest import import_markets  # noqa: E402
 from journeys.daemon import DaemonProcess  # noqa: E402
 from reference.hostile import HOSTILE, kinds  # noqa: E402
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin  # noqa: E402
+from tunesmith.config import Limits  # noqa: E402
 from tunesmith.domain.messages.catalog import MESSAGES  # noqa: E402
 from tunesmith.errors import BY_CODE  # noqa: E402
 
+LONGEST = Limits().max_message_bytes
 CLIENTS = 8
 ON_THE_WIRE = 24
 UNANSWERED_S = 120.0
@@ -123,12 +125,14 @@ class Fuzzer:
         self._n = 0
 
     def frames(self) -> Frames:
-        """The frames of one message; every one of them is to be answered."""
+        """The frames of one message; every one of them is to be answered, as longer ones are not: they cut off."""
         draw = self._draw
         body = draw.choices(
             (self._mutated, self._exchanged, self._random, self._code, self._whole), (35, 35, 12, 3, 15)
         )
         made = body[0]()
+        while len(made) > LONGEST:
+            made = body[0]()
         n_before = draw.choices((0, 1, 2, 3, 8, 39), (60, 25, 5, 5, 3, 2))[0]
         before = [b"" if draw.random() < 0.5 else draw.randbytes(draw.randint(0, 40)) for _ in range(n_before)]
         return [*before, made]
