@@ -36,7 +36,10 @@ def test_precedence_is_file_then_environment_then_command_line(tmp_path: Path) -
 def test_it_tells_where_each_setting_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "t.toml"
     file.write_text('[server]\nhttp = ""\ninstance = "file"\n[workers]\ncount = 2\n')
-    explained = config.explain(file, {"TUNESMITH_SERVER__INSTANCE": "here"}, {"workers.count": "4"})
+    environ = {"TUNESMITH_CONFIG": str(file), "TUNESMITH_SERVER__INSTANCE": "here"}
+    explained = config.explain(None, environ, {"workers.count": "4"})
+    assert explained.file == file
+    assert config.explain(DEFAULT, environ).file == DEFAULT
     assert explained.sources == {
         "server.http": "file",
         "server.instance": "environment",

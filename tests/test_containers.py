@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -75,9 +77,16 @@ def test_the_image_runs_without_root_from_hashes_and_is_looked_after() -> None:
     assert minor[0] == ("3", "12")
 
 
+def test_what_the_image_compiles_is_there_to_compile() -> None:
+    [code] = re.findall(r'^RUN python -c "(.*)"$', DOCKERFILE, re.MULTILINE)
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_settings_in_the_image_and_the_compose_file_exist() -> None:
     in_image = dict(re.findall(r"(TUNESMITH_[A-Z]+__[A-Z_]+)=(\S+)", DOCKERFILE))
     environ = {**in_image, **COMPOSE["services"]["daemon"]["environment"]}
+    mounted = [text for text in COMPOSE["services"]["daemon"]["volumes"] if text.startswith("./configs/compose.toml:")]
+    assert mounted == [f"./configs/compose.toml:{environ.pop('TUNESMITH_CONFIG')}:ro"]
     settings = config.load(ROOT / "configs" / "compose.toml", environ)
     assert settings.server.insecure_bind
     assert settings.server.data_dir == "/data"

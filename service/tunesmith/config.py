@@ -18,6 +18,7 @@ import msgspec
 from tunesmith.errors import Invalid
 
 PREFIX = "TUNESMITH_"
+FILE = "TUNESMITH_CONFIG"
 WORKERS_PER_CORE = 4
 """Each takes some 150 MB: hundreds that a message asks for would take the machine's memory."""
 
@@ -217,6 +218,8 @@ def load(
 ) -> Settings:
     """Settings from `file`, `environ` (default: the process's) and `overrides` ("section.name" → value, None skipped).
 
+    Without `file`, the environment's TUNESMITH_CONFIG may name one.
+
     Raises `Invalid`, naming the setting and the nearest right name, for unknown keys and values out of bounds.
     """
     return explain(file, environ, overrides).settings
@@ -227,6 +230,7 @@ class Explained(NamedTuple):
 
     settings: Settings
     sources: dict[str, str]
+    file: Path | None
 
 
 def explain(
@@ -236,6 +240,9 @@ def explain(
 ) -> Explained:
     """As `load`, with the source of every setting that is not the default."""
     tree: dict[str, Any] = {}
+    environ = os.environ if environ is None else environ
+    if file is None and environ.get(FILE):
+        file = Path(environ[FILE])
     if file is not None:
         try:
             tree = tomllib.loads(file.read_text("utf-8"))
@@ -244,7 +251,7 @@ def explain(
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Invalid(f"{file} is not TOML: {error}") from error
     sources = {f"{section}.{name}": "file" for section, table in tree.items() for name in _names(table)}
-    for variable, text in (os.environ if environ is None else environ).items():
+    for variable, text in environ.items():
         if variable.startswith(PREFIX) and "__" in variable:
             section, _, name = variable.removeprefix(PREFIX).lower().partition("__")
             _put(tree, section, name, text)
@@ -256,7 +263,7 @@ def explain(
             sources[key] = "option"
     _refuse_unknown(tree)
     try:
-        return Explained(msgspec.convert(tree, Settings, strict=False), sources)
+        return Explained(msgspec.convert(tree, Settings, strict=False), sources, file)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         raise Invalid(f"setting {where.strip('`$.') or '?'}: {what}") from error

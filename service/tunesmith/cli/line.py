@@ -28,7 +28,7 @@ _DEADLINE_S = 15.0
 _CONNECT_S = 2.0
 _ANYWHERE = {"*", "0.0.0.0", "::", "[::]"}  # noqa: S104 - where a daemon binds; it is reached on loopback
 
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings; also TUNESMITH_CONFIG.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of database and market data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Requests = Annotated[str | None, typer.Option("--requests", help="Address of the requests door.", metavar="ADDR")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,18 +31,18 @@ def show(
 ) -> None:
     """Show every setting that is in force here and where it comes from; secrets are masked.
 
-    Lowest first: default, file (--config), environment (TUNESMITH_SECTION__NAME), option.
+    Lowest first: default, file (--config or TUNESMITH_CONFIG), environment (TUNESMITH_SECTION__NAME), option.
     """
     folder = None if data_dir is None else str(data_dir)
     explained = settings_in_force(config, {"data_dir": folder, "requests": requests, "events": events})
-    rows = in_force(explained, config)
+    rows = in_force(explained)
     if as_json:
         typer.echo(json.dumps({name: {"value": value, "from": source} for name, value, source in rows}, indent=2))
         return
     show_table(("setting", "value", "from"), [(name, _text(value), source) for name, value, source in rows])
 
 
-def in_force(explained: Explained, file: Path | None) -> list[tuple[str, Any, str]]:
+def in_force(explained: Explained) -> list[tuple[str, Any, str]]:
     """(section.name, value with secrets masked, source) of every setting."""
     rows = []
     for section, table in msgspec.to_builtins(explained.settings).items():
@@ -53,7 +52,7 @@ def in_force(explained: Explained, file: Path | None) -> list[tuple[str, Any, st
             if source == "environment":
                 source = f"{PREFIX}{section}__{name}".upper()
             elif source == "file":
-                source = str(file)
+                source = str(explained.file)
             rows.append((full, masked(name, value), source))
     return rows
 
