@@ -5,8 +5,9 @@
 64 clients with one request in flight each. The peer is a blocking pyzmq ROUTER that stores every request with its reply
 in SQLite (WAL, synchronous=FULL) and answers after the COMMIT; the two take turns on the same disk, and the figure is
 the median of the rounds' ratios. How much shared commits help is the disk's to say, so both are also run with every
-fsync held up by so many milliseconds, which takes strace. `backtest.start` is measured with the workers paused: the
-submissions, not the work. The exit code is 1 when `package.ack` is below its bound on a disk held up by 2 ms or more.
+fsync held up by so many milliseconds, which takes a C compiler. `backtest.start` is measured with the workers paused:
+the submissions, not the work. The exit code is 1 when `package.ack` is below its bound on a disk held up by 2 ms or
+more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from benchmarks.approvals import plant  # noqa: E402
 from benchmarks.loads import Make, dealers, fsync_ms, rate, read, serving  # noqa: E402
 from journeys.conftest import import_markets  # noqa: E402
-from journeys.daemon import DaemonProcess  # noqa: E402
+from journeys.daemon import START_TIMEOUT_S, DaemonProcess, wait_until  # noqa: E402
 
 MUST, FROM_MS = 10.0, 2.0
 CLIENTS = 64
@@ -56,18 +58,37 @@ while True:
 """The peer. Without a BEGIN every INSERT is a transaction of its own."""
 
 
-def held_up(fsync_ms: float) -> tuple[str, ...]:
-    """What to put before a command so that each fsync of its threads takes so much longer."""
+SLOWER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+static int late(const char *name, int fd) {
+    struct timespec wait = {0, atol(getenv("FSYNC_LATE_NS"))};
+    nanosleep(&wait, 0);
+    return ((int (*)(int))dlsym(RTLD_NEXT, name))(fd);
+}
+int fsync(int fd) { return late("fsync", fd); }
+int fdatasync(int fd) { return late("fdatasync", fd); }
+"""
+"""Stands between a process and the C library, and holds up every fsync."""
+
+
+def held_up(fsync_ms: float, folder: Path) -> dict[str, str]:
+    """The environment of a process each of whose fsyncs takes so much longer."""
     if not fsync_ms:
-        return ()
-    inject = f"inject=fsync,fdatasync:delay_enter={round(1000 * fsync_ms)}"
-    traced = ("-e", "trace=fsync,fdatasync", "-e", inject)
-    return ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", "signal=none", "-o", os.devnull, *traced)
+        return {}
+    library = folder / "slower.so"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library), "-ldl"]
+    subprocess.run(command, input=SLOWER, text=True, check=True)
+    return {"LD_PRELOAD": str(library), "FSYNC_LATE_NS": str(round(1e6 * fsync_ms))}
 
 
 @contextmanager
 def paused(daemon: DaemonProcess) -> Iterator[None]:
-    """The daemon's workers do nothing meanwhile."""
+    """The daemon's workers, those that search and the keeper, do nothing meanwhile."""
+    n = int(daemon.environ["TUNESMITH_WORKERS__COUNT"]) + 1
+    wait_until(lambda: len(daemon.workers()) == n, START_TIMEOUT_S, lambda: "the workers did not start")
     workers = daemon.workers()
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
@@ -93,7 +114,7 @@ def ratio(
 
 def measure(slower_ms: float, rounds: int, seconds: float) -> dict[str, float]:
     """Message type → how many submissions are answered in the time of one that is committed by itself."""
-    before, found = held_up(slower_ms), {}
+    found = {}
     with tempfile.TemporaryDirectory() as name, zmq.Context() as context:
         folder = Path(name)
         import_markets(folder)
@@ -102,10 +123,11 @@ def measure(slower_ms: float, rounds: int, seconds: float) -> dict[str, float]:
             "package.ack": read("package.ack", {"package_id": standing, "outcome": "applied"}),
             "backtest.start": read("backtest.start", BACKTEST),
         }
-        daemon = DaemonProcess(folder, SETTINGS, before=before)
+        environ = held_up(slower_ms, folder)
+        daemon = DaemonProcess(folder, SETTINGS | environ)
         daemon.start()
         try:
-            with serving(ONE_BY_ONE, str(folder / "peer.db"), before=before) as (address, _), paused(daemon):
+            with serving(ONE_BY_ONE, str(folder / "peer.db"), environ=environ) as (address, _), paused(daemon):
                 peer, ours = dealers(context, address, CLIENTS), dealers(context, daemon.doors["requests"], CLIENTS)
                 disk = f"{fsync_ms(folder) + slower_ms:5.2f} ms a commit's fsync"
                 for kind, make in kinds.items():
@@ -129,8 +151,8 @@ def main() -> int:
     options = parser.parse_args()
     good = True
     for slower_ms in options.fsync_ms:
-        if slower_ms and shutil.which("strace") is None:
-            print(f"{slower_ms:g} ms a commit's fsync: strace is not installed, so not measured")
+        if slower_ms and shutil.which("cc") is None:
+            print(f"{slower_ms:g} ms a commit's fsync: there is no C compiler here, so not measured")
             continue
         found = measure(slower_ms, options.rounds, options.seconds)
         good = good and (slower_ms < FROM_MS or found["package.ack"] >= MUST)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,10 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def serving(code: str, *arguments: str, before: Sequence[str] = ()) -> Iterator[tuple[str, int]]:
+def serving(code: str, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
     """Python code in a process of its own that prints where it listens: its address and process id."""
-    process = subprocess.Popen([*before, sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environ or {})})
     try:
         assert process.stdout is not None
         yield process.stdout.readline().strip(), process.pid

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ REPLY_TIMEOUT_S = 40.0
 class DaemonProcess:
     """`python -m tunesmith.app` on a folder. `doors` holds its addresses once it is ready.
 
-    With `keeps_doors` it listens where it did before when it is started again. `before` is put before its command.
+    With `keeps_doors` it listens where it did before when it is started again.
     """
 
     def __init__(
@@ -31,10 +31,8 @@ class DaemonProcess:
         environ: dict[str, str] | None = None,
         *,
         keeps_doors: bool = False,
-        before: Sequence[str] = (),
     ) -> None:
         self.folder = folder
-        self.before = before
         self.keeps_doors = keeps_doors
         self.environ = {"TUNESMITH_WORKERS__COUNT": "2", **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
@@ -44,7 +42,7 @@ class DaemonProcess:
     def start(self, host: str = "127.0.0.1") -> None:
         before = self.doors if self.keeps_doors else {}
         self.doors = {}
-        command = [*self.before, sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder)]
+        command = [sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder)]
         command += ["--http", "127.0.0.1:0"]
         for door in ("requests", "events", "inbox"):
             command += [f"--{door}", before.get(door, f"tcp://{host}:0")]

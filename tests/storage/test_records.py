@@ -102,9 +102,12 @@ async def test_verdicts(database: Database) -> None:
 @over_database
 async def test_a_reply_is_stored_once(database: Database) -> None:
     assert await requests.lookup(database, *KEY) is None
-    first = await database.write(lambda conn: requests.store(conn, *KEY, "backtest.start", "hash", '{"a":1}'))
-    again = await database.write(lambda conn: requests.store(conn, *KEY, "backtest.start", "other", '{"a":2}'))
-    assert again == first == await requests.lookup(database, *KEY)
+    await database.write(lambda conn: requests.store(conn, *KEY, "backtest.start", "hash", '{"a":1}'))
+    first = await requests.lookup(database, *KEY)
+    assert first is not None
+    assert (first.type, first.body_hash, first.reply) == ("backtest.start", "hash", '{"a":1}')
+    await database.write(lambda conn: requests.store(conn, *KEY, "backtest.start", "other", '{"a":2}'))
+    assert await requests.lookup(database, *KEY) == first
     assert await requests.lookup(database, "bob", "bot", "req-1") is None
     assert await requests.lookup(database, "ann", "", "req-1") is None
 

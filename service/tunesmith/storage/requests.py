@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from tunesmith.storage.clock import now
 from tunesmith.storage.connections import Connection, Source
-from tunesmith.storage.rows import Row, insert, select_one
+from tunesmith.storage.rows import Row, select_one
 
 
 class StoredReply(Row, frozen=True, kw_only=True):
@@ -34,22 +34,11 @@ lookup = find
 
 async def store(
     conn: Connection, user: str, client: str, request_id: str, message_type: str, body_hash: str, reply: str
-) -> StoredReply:
-    """Stores a reply; the one that was stored first stays, and is what this answers (compare its `body_hash`)."""
-    stored = await find(conn, user, client, request_id)
-    if stored is not None:
-        return stored
-    row = StoredReply(
-        user=user,
-        client=client,
-        id=request_id,
-        type=message_type,
-        body_hash=body_hash,
-        reply=reply,
-        created_at=now(),
-    )
-    await insert(conn, row)
-    return row
+) -> None:
+    """Stores a reply; where one is stored already, that one stays."""
+    sql = """INSERT INTO requests (user, client, id, type, body_hash, reply, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (user, client, id) DO NOTHING"""
+    await conn.execute(sql, (user, client, request_id, message_type, body_hash, reply, now()))
 
 
 async def forget(conn: Connection, before: str, limit: int = 5_000) -> int:
