@@ -121,6 +121,33 @@ def test_a_refusal_is_kept_unless_a_retry_can_mend_it(
     with_database(tmp_path, scene)
 
 
+def test_what_looks_at_nothing_first_is_done_refused_and_audited_once_as_well(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def plan(context: Context, request: DeleteStrategy, call: Call) -> Change:
+        async def apply(conn: Any) -> StrategyDeleted:
+            if request.id == "gone":
+                raise NotFound("gone", path="/data/id")
+            done.append(call.id)
+            return StrategyDeleted(id=request.id, deleted=True)
+
+        return Change(apply, after=lambda: done.append("after"))
+
+    async def scene(context: Context) -> None:
+        handle = once(context, plan)
+        for _ in range(3):
+            assert await handle(REQUEST, call()) == StrategyDeleted(id="s1", deleted=True)
+            with pytest.raises(NotFound, match="gone"):
+                await handle(DeleteStrategy(id="gone"), call("r2"))
+        with pytest.raises(Conflict, match="used before"):
+            await handle(DeleteStrategy(id="gone"), call())
+        entries = await context.database.fetch_all("SELECT request_id, outcome FROM audit ORDER BY id")
+        assert [tuple(entry) for entry in entries] == [("r1", "ok"), ("r2", "not_found")]
+
+    with_database(tmp_path, scene)
+    assert done == ["r1", "after"]
+
+
 def test_the_reply_is_finished_each_time(tmp_path: Path) -> None:
     counter = Counter()
     finished: list[str] = []

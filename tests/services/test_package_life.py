@@ -17,7 +17,6 @@ from tunesmith.domain.messages.catalog import MESSAGES, Call
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.services import packages
 from tunesmith.services.context import Context
-from tunesmith.services.once import Change
 from tunesmith.storage import outbox
 from tunesmith.storage.database import Database
 
@@ -41,7 +40,7 @@ class Shop:
         plans["package.revoke"] = packages.revoke
         request = msgspec.convert(data, MESSAGES[message_type].request)
         call = Call(message_type, "r1", user, "operator", "requests", 0.0, client)
-        change: Change = await plans[message_type](self.context, request, call)
+        change = plans[message_type](self.context, request, call)
         return cast(dict[str, Any], msgspec.to_builtins(await self.context.database.write(change.apply)))
 
     async def listed(self) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -39,13 +40,15 @@ class Change:
     after: Callable[[], None] | None = None
 
 
-Planner = Callable[[Context, Any, Call], Awaitable[Change]]
+Planner = Callable[[Context, Any, Call], Awaitable[Change] | Change]
+"""Decides what to do. A plain function has looked at nothing, and refuses nothing: all that is left to `apply`."""
 
 
 def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handler:
     """A handler that runs `plan` at most once for each request id; `finish` may complete the reply each time."""
 
     under_way: dict[tuple[str, str, str], asyncio.Event] = {}
+    looks = inspect.iscoroutinefunction(plan)
 
     async def handle(request: Request, call: Call) -> Reply:
         print_ = fingerprint(call.type, request)
@@ -54,7 +57,7 @@ def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handl
             await under_way[key].wait()
         ended = under_way[key] = asyncio.Event()
         try:
-            stored = await requests.lookup(context.database, *key)
+            stored = await requests.lookup(context.database, *key) if looks else None
             reply = _again(stored, call, print_) if stored else await _first(context, plan, request, call, print_)
         finally:
             del under_way[key]
@@ -74,27 +77,30 @@ async def _first(context: Context, plan: Planner, request: Request, call: Call, 
     key = (call.user, call.client or "", call.id)
     changes: list[Change] = []
 
-    async def write(conn: Connection) -> tuple[Reply, bool]:
+    async def write(conn: Connection) -> Reply | StoredReply:
         stored = await requests.find(conn, *key)
         if stored:
-            return _again(stored, call, print_), False
+            return stored
         reply = await changes[0].apply(conn)
         await audit.enter_change(conn, call, request, reply)
         text = msgspec.json.encode({"data": reply}).decode()
         await requests.store(conn, *key, call.type, print_, text)
-        return reply, True
+        return reply
 
     try:
-        changes.append(await plan(context, request, call))
-        reply, fresh = await context.database.write(write)
+        planned = plan(context, request, call)
+        changes.append(planned if isinstance(planned, Change) else await planned)
+        made = await context.database.write(write)
     except TunesmithError as error:
         if not error.retryable and error.path != ID_PATH:
             await context.database.write(functools.partial(_refuse, error, request, call, print_))
         raise
+    if isinstance(made, StoredReply):
+        return _again(made, call, print_)
     after = changes[0].after
-    if fresh and after:
+    if after:
         after()
-    return reply
+    return made
 
 
 async def _refuse(error: TunesmithError, request: Request, call: Call, print_: str, conn: Connection) -> None:

@@ -153,11 +153,11 @@ async def list_all(context: Context, request: ListPackages, call: Call) -> Packa
     return PackageList(packages=await _replies(context.database, rows), total=total)
 
 
-async def revoke(context: Context, request: RevokePackage, call: Call) -> Change:
+def revoke(context: Context, request: RevokePackage, call: Call) -> Change:
     """Take a package out of force, for every bot at once. `not_found`, `conflict` when it was revoked before."""
-    row = await _load(context, request.package_id)
 
     async def apply(conn: Connection) -> PackageReply:
+        row = await _load_from(conn, request.package_id)
         changed = await packages.revoke(conn, row.id, call.user, request.reason)
         if changed is None:
             raise Conflict("the package is revoked already", path="/data/package_id")
@@ -167,7 +167,7 @@ async def revoke(context: Context, request: RevokePackage, call: Call) -> Change
     return Change(apply, after=lambda: telemetry.PACKAGES.labels("revoked").inc())
 
 
-async def roll_back(context: Context, request: RollbackPackage, call: Call) -> Change:
+def roll_back(context: Context, request: RollbackPackage, call: Call) -> Change:
     """Put the package before into force again, as a new one that supersedes this and is valid as long as it was.
 
     `not_found`, `conflict` when another one is in force by now, or the one before is revoked, over or not there.
@@ -191,23 +191,23 @@ async def roll_back(context: Context, request: RollbackPackage, call: Call) -> C
     return Change(apply, after)
 
 
-async def acknowledge(context: Context, request: AcknowledgePackage, call: Call) -> Change:
+def acknowledge(context: Context, request: AcknowledgePackage, call: Call) -> Change:
     """Keep what a bot did with a package, whatever the package's state. `not_found`."""
-    package = await _load(context, request.package_id)
-    ack = AckRow(
-        package_id=package.id,
-        venue=package.venue,
-        symbol=package.symbol,
-        timeframe=package.timeframe,
-        strategy_id=package.strategy_id,
-        user=call.user,
-        client=call.client or "",
-        outcome=request.outcome,
-        reason=request.reason,
-        time=now(),
-    )
 
     async def apply(conn: Connection) -> PackageAck:
+        package = await _load_from(conn, request.package_id)
+        ack = AckRow(
+            package_id=package.id,
+            venue=package.venue,
+            symbol=package.symbol,
+            timeframe=package.timeframe,
+            strategy_id=package.strategy_id,
+            user=call.user,
+            client=call.client or "",
+            outcome=request.outcome,
+            reason=request.reason,
+            time=now(),
+        )
         await acks.create(conn, ack)
         fields = {name: getattr(ack, name) for name in PackageAck.__struct_fields__ if name != "runs"}
         return PackageAck(**fields, runs=ack.outcome == "applied")
