@@ -7,6 +7,9 @@ import json
 import math
 from typing import Any
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+"""A string as JSON; json.dumps would make an encoder for each."""
+
 
 def canonical_json(value: Any) -> str:
     """`value` (None, bool, numbers, text, lists, dicts) as RFC 8785 text; undefined numbers become null.
@@ -14,12 +17,12 @@ def canonical_json(value: Any) -> str:
     Members are sorted by their UTF-16 code units (section 3.2.3), numbers are written as ECMAScript does (3.2.2.3).
     """
     if isinstance(value, dict):
-        members = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return "{" + ",".join(f"{canonical_json(name)}:{canonical_json(member)}" for name, member in members) + "}"
+        members = sorted(value.items(), key=_by_code_units)
+        return "{" + ",".join([f"{_quoted(name)}:{canonical_json(member)}" for name, member in members]) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical_json, value)) + "]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return _quoted(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return _number(float(value))
@@ -28,6 +31,10 @@ def canonical_json(value: Any) -> str:
 def canonical_hash(value: Any) -> str:
     """sha256 of the canonical JSON in UTF-8, in hexadecimal."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def _by_code_units(member: tuple[str, Any]) -> bytes:
+    return member[0].encode("utf-16-be")
 
 
 def _number(value: float) -> str:
