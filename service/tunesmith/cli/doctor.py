@@ -35,7 +35,7 @@ from tunesmith.cli.key_checks import check_keys, check_signing
 from tunesmith.cli.late import new_app
 from tunesmith.cli.line import AsJson, Config, DataDir, running_doors
 from tunesmith.cli.tables import make_console
-from tunesmith.config import load
+from tunesmith.config import explain
 from tunesmith.errors import Invalid
 
 app = new_app()
@@ -82,11 +82,12 @@ def _checks(config: Path | None, data_dir: Path | None, *, quick: bool) -> Itera
     else:
         yield Check("packages", "note", f"the bots' client alone; the daemon needs: {_INSTALL}")
     try:
-        settings = load(config, overrides={"server.data_dir": None if data_dir is None else str(data_dir)})
+        explained = explain(config, overrides={"server.data_dir": None if data_dir is None else str(data_dir)})
     except Invalid as error:
         yield Check("settings", "broken", error.message, "correct it; `tunesmith config show` shows what is in force")
         return
-    yield Check("settings", "ok", f"{config or 'defaults and environment'}")
+    settings = explained.settings
+    yield Check("settings", "ok", f"{explained.file or 'defaults and environment'}")
     folder = settings.data_dir
     doors = running_doors(folder)
     yield check_data_dir(folder)
