@@ -42,21 +42,15 @@ def _number(value: float) -> str:
         return "null"
     if value == 0:
         return "0"
+    text = repr(value)
+    if "e" not in text:  # from 1e-4 up to 1e16 Python writes what ECMAScript does, but for the end of whole numbers
+        return text.removesuffix(".0")
     sign = "-" if value < 0 else ""
-    mantissa, _, exponent = f"{abs(value)!r}".partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    point = len(whole) + int(exponent or 0) if whole != "0" else int(exponent or 0) - _leading_zeros(fraction)
-    digits = digits.rstrip("0")
-    if len(digits) <= point <= 21:
-        return sign + digits + "0" * (point - len(digits))
+    mantissa, _, exponent = text.removeprefix("-").partition("e")
+    digits, point = mantissa.replace(".", ""), int(exponent) + 1
     if 0 < point <= 21:
-        return f"{sign}{digits[:point]}.{digits[point:]}"
+        return sign + digits + "0" * (point - len(digits))
     if -6 < point <= 0:
         return f"{sign}0.{'0' * -point}{digits}"
     tail = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{tail}e{point - 1:+d}"
-
-
-def _leading_zeros(text: str) -> int:
-    return len(text) - len(text.lstrip("0"))

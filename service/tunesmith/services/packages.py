@@ -113,11 +113,11 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
     return Package(package_id=canonical_hash(fields), **fields)
 
 
-async def publish(conn: Connection, package: Package, *, verdict_id: str | None, report_id: str) -> None:
+async def publish(conn: Connection, package: Package, *, verdict_id: str | None, report_id: str) -> PackageRow:
     """Store a package and its event, in the transaction that stored its verdict; it goes out after the commit."""
     topic = package_topic(package.symbol, package.timeframe, package.strategy_id)
     event = await outbox.append(conn, topic, "package.approved", package.symbol, msgspec.to_builtins(package))
-    await packages.create(conn, package, seq=event.seq, backtest_id=report_id, verdict_id=verdict_id)
+    return await packages.create(conn, package, seq=event.seq, backtest_id=report_id, verdict_id=verdict_id)
 
 
 async def latest(context: Context, request: LatestPackage, call: Call) -> PackageReply:
@@ -181,8 +181,8 @@ def roll_back(context: Context, request: RollbackPackage, call: Call) -> Change:
         of_now = {"valid_from": created, "created_at": created, "supersedes": row.id}
         fields = {"decided_with": [], **kept, **of_now}
         package = Package(package_id=canonical_hash(fields), **fields)
-        await publish(conn, package, verdict_id=before.verdict_id, report_id=before.backtest_id)
-        return await _reply(conn, await _load_from(conn, package.package_id))
+        made = await publish(conn, package, verdict_id=before.verdict_id, report_id=before.backtest_id)
+        return _of_row(made, [])
 
     def after() -> None:
         telemetry.PACKAGES.labels("approved").inc()
@@ -269,17 +269,18 @@ async def _replies(source: Source, rows: Sequence[PackageRow]) -> list[PackageRe
     said: dict[str, list[PackageAck]] = {row.id: [] for row in rows}
     for ack in await acks.of_packages(source, list(said)):
         said[ack.package_id].append(_told(ack))
-    return [
-        PackageReply(
-            package=msgspec.convert(row.doc, Package),
-            state=row.state(),
-            verdict_id=row.verdict_id,
-            seq=row.seq,
-            revoked_reason=row.revoked_reason,
-            acks=said[row.id],
-        )
-        for row in rows
-    ]
+    return [_of_row(row, said[row.id]) for row in rows]
+
+
+def _of_row(row: PackageRow, said: list[PackageAck]) -> PackageReply:
+    return PackageReply(
+        package=msgspec.convert(row.doc, Package),
+        state=row.state(),
+        verdict_id=row.verdict_id,
+        seq=row.seq,
+        revoked_reason=row.revoked_reason,
+        acks=said,
+    )
 
 
 def _told(ack: LastAck) -> PackageAck:
