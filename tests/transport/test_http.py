@@ -54,6 +54,13 @@ def test_the_body_is_the_data_and_the_answer_the_replys_data(room: Room, web: ht
     assert (call.id, call.client, call.door, call.user) == ("key-1", "desk", "http", "local")
 
 
+def test_answers_leave_at_once_on_a_connection_that_is_kept(room: Room, web: httpx.Client) -> None:
+    web.get("/livez")
+    [connection] = room.http._server.server_state.connections
+    accepted = connection.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 _HALF_A_BODY = (
     b"POST /api/messages/ping HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: 100\r\n\r\n{"
