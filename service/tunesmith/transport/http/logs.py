@@ -21,6 +21,8 @@ PAGE = 1000
 UNFINISHED = ("pending", "running")
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain"
+FOLLOW = ("0", "1", "false", "true")
+"""What the parameter may be."""
 _RETRY_MS = 1_000
 
 
@@ -139,8 +141,8 @@ def _follow(request: Request) -> Follow:
     if values:
         unknown = next(iter(values))
         raise Invalid(f"unknown parameter {unknown[:64]!r}; there are after and follow", path=f"/{unknown[:64]}")
-    if on not in ("0", "1", "false", "true"):
-        raise Invalid("follow must be 0 or 1", path="/follow")
+    if on not in FOLLOW:
+        raise Invalid(f"follow must be {' or '.join(FOLLOW)}", path="/follow")
     if not (after.isascii() and after.isdigit() and len(after) <= 12):
         raise Invalid("after must be a whole number", path="/after")
     return Follow(request.path_params["task_id"], int(after), on in ("1", "true"))

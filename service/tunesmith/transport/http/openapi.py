@@ -11,6 +11,7 @@ from tunesmith import __version__
 from tunesmith.domain.messages.catalog import MESSAGES
 from tunesmith.domain.messages.envelope import Problem
 from tunesmith.domain.messages.tasks import LogLine
+from tunesmith.transport.http.logs import FOLLOW
 from tunesmith.transport.http.problems import PROBLEM
 from tunesmith.transport.http.routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
 from tunesmith.transport.schema import COMPONENTS, struct_schemas, summary_of
@@ -86,7 +87,7 @@ def _logs_operation() -> dict[str, Any]:
         "parameters": [
             _parameter("path", "task_id", "", {"type": "string"}),
             _parameter("query", "after", "Skip lines up to this number.", {"type": "integer", "minimum": 0}),
-            _parameter("query", "follow", "0 ends with the last line that is there.", {"enum": ["0", "1"]}),
+            _parameter("query", "follow", "0 ends with the last line that is there.", {"enum": list(FOLLOW)}),
         ],
         "responses": {
             "200": {
