@@ -8,18 +8,16 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.pool_chunks import BIG
-from services.pool_scenes import Hold, is_gone, on_loop, until, wait_until
+from services.pool_scenes import Hold, is_gone, on_loop, until
 from tunesmith.errors import Draining, Invalid
 from tunesmith.services.jobs.executor import Chunk, ChunkFailed, ChunkTimeout, Limits, MemoryExceeded, WorkerDied
 from tunesmith.services.jobs.pool import ProcessPool
@@ -362,87 +360,6 @@ async def test_close_kills_what_is_not_done_in_time(tmp_path: Path) -> None:
 async def test_close_while_workers_start_leaves_none() -> None:
     async with opened(4, wait=False) as pool:
         await until(lambda: len(pool.pids()) > 1)
-
-
-DAEMON = """
-import asyncio, signal, sys
-from services.pool_scenes import Hold
-from tunesmith.services.jobs.pool import ProcessPool
-from tunesmith.services.jobs.processes import ForkServer
-from tunesmith.services.jobs.worker import Program
-from pathlib import Path
-
-async def main(folder):
-    server = ForkServer(Program(table="services.pool_chunks"))
-    pool = ProcessPool(2, server)
-    await pool.start()
-    await pool.wait_ready()
-    calls = [Hold(pool, folder / name, name) for name in sys.argv[2:]]
-    for call in calls:
-        await call.running()
-    print(*pool.pids(), flush=True)
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await pool.close(20)
-        await server.close()
-        print(*[await call.task for call in calls], pool.stats().restarts, flush=True)
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
-try:
-    asyncio.run(main(Path(sys.argv[1])))
-except KeyboardInterrupt:
-    print("interrupted")
-"""
-
-
-@contextmanager
-def daemon(folder: Path, *functions: str) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """A process of its own group with a pool of two at work on `functions`, and the pids of the pool's processes."""
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", DAEMON, str(folder), *functions],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield process, [int(pid) for pid in process.stdout.readline().split()]
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def test_no_process_outlives_a_killed_daemon(tmp_path: Path) -> None:
-    with daemon(tmp_path, "stick", "hold") as (process, pids):
-        assert len(pids) == 3
-        process.kill()
-        wait_until(lambda: all(is_gone(pid) for pid in pids))
-
-
-@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSEGV])
-def test_no_worker_outlives_a_daemon_without_its_fork_server(tmp_path: Path, death: signal.Signals) -> None:
-    with daemon(tmp_path, "hold") as (process, pids):
-        os.kill(pids[0], death)
-        process.kill()
-        wait_until(lambda: all(is_gone(pid) for pid in pids))
-
-
-def test_ctrl_c_in_the_terminal_lets_running_chunks_finish(tmp_path: Path) -> None:
-    with daemon(tmp_path, "hold") as (process, pids):
-        os.killpg(process.pid, signal.SIGINT)
-        for pid in pids:
-            os.kill(pid, signal.SIGTERM)
-        (tmp_path / "hold" / "let_go").touch()
-        assert process.communicate(timeout=20) == ("let go 0\ninterrupted\n", "")
-        assert all(is_gone(pid) for pid in pids)
-
-
-def test_the_daemon_does_not_import_what_its_workers_need() -> None:
-    code = "import sys, tunesmith.services.jobs.pool; print({'numpy', 'numba', 'pandas'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def refuse(*_: Any) -> Any:
