@@ -66,6 +66,3 @@ class Terse(logging.Filter):
             record.msg, record.args = f"{record.getMessage()} ({self._n_unsaid} more before)", None
         self._warned_at, self._n_unsaid = now, 0
         return True
-
-
-TERSE = Terse()

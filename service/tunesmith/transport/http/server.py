@@ -14,7 +14,7 @@ from tunesmith.config import Limits
 from tunesmith.errors import Invalid
 from tunesmith.transport.http.application import make_app
 from tunesmith.transport.http.bearer import BearerGate, NoTokens, Tokens, ignore
-from tunesmith.transport.http.patience import TERSE, PatientProtocol
+from tunesmith.transport.http.patience import PatientProtocol, Terse
 from tunesmith.transport.http.probes import Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.security import check_http_bind, is_loopback
@@ -22,6 +22,8 @@ from tunesmith.transport.security import check_http_bind, is_loopback
 SETTING = "server.http"
 STOP_TIMEOUT_S = 2.0
 BACKLOG = 512
+
+_logger = logging.getLogger("uvicorn.error")
 
 
 class _Server(uvicorn.Server):
@@ -66,7 +68,7 @@ class HttpDoor:
         local = is_loopback(host)
         gate = BearerGate(tokens or NoTokens(), local=local, refused=refused)
         app = make_app(router, limits, probes, self._stopping, gate, local=local)
-        logging.getLogger("uvicorn.error").addFilter(TERSE)
+        self._terse = Terse()
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -84,6 +86,7 @@ class HttpDoor:
 
     async def start(self) -> None:
         """Serve, on the running loop; returns when connections are accepted."""
+        _logger.addFilter(self._terse)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
         up = asyncio.create_task(self._server.up.wait())
         await asyncio.wait((up, self._task), return_when=asyncio.FIRST_COMPLETED)
@@ -101,6 +104,7 @@ class HttpDoor:
                 self._server.force_exit = True
                 self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        _logger.removeFilter(self._terse)
         self._socket.close()
 
 
