@@ -14,8 +14,8 @@ import pytest
 from tunesmith import config
 from tunesmith.app import Daemon
 from tunesmith.errors import Invalid
-from tunesmith.storage.signing_keys import SigningKeys
-from tunesmith.storage.tokens import TokenFile
+from tunesmith.storage.secrets.signing_keys import SigningKeys
+from tunesmith.storage.secrets.tokens import TokenFile
 
 ANY_PORT = "tcp://127.0.0.1:0"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.domain.messages.catalog import MESSAGES
+from tunesmith.protocol.catalog import MESSAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "service" / "tunesmith"
@@ -47,11 +47,11 @@ MAY_IMPORT = {
 
 CLIENT_MAY_IMPORT = (
     "tunesmith.errors",
-    "tunesmith.domain.messages",
-    "tunesmith.domain.signatures",
-    "tunesmith.domain.topics",
-    "tunesmith.transport.codec",
-    "tunesmith.transport.keyfile",
+    "tunesmith.protocol.messages",
+    "tunesmith.protocol.signatures",
+    "tunesmith.protocol.topics",
+    "tunesmith.protocol.codec",
+    "tunesmith.protocol.keyfile",
 )
 
 MAX_FILE_LINES = 400
@@ -59,8 +59,8 @@ MAX_FUNCTION_LINES = 60
 MAX_KERNEL_LINES = 120
 MAX_PARAMETERS = 7
 PARAMETERS_MAY_EXCEED = {
-    "compute/library.py": "a contract of names for notebooks, all of them keywords with defaults",
-    "compute/study.py": "a contract of names for notebooks, all of them keywords with defaults",
+    "notebook/library.py": "a contract of names for notebooks, all of them keywords with defaults",
+    "notebook/study.py": "a contract of names for notebooks, all of them keywords with defaults",
     "cli": "a command's options are its parameters",
 }
 """Where more parameters than the guide's are right, and why. Kernels take their arrays one by one as well."""
@@ -69,10 +69,10 @@ MAY_IMPORT_LATER = {
     "__init__.py": "`import tunesmith` stays light: the package's face loads names on first use",
     "cli/__init__.py": "it must be able to say that the packages of the command line are missing",
     "cli/late.py": "a command's module is imported to run it: help and the bots' install go without the others'",
-    "services/jobs/fork_server.py": "the daemon names what the process that workers are forked from loads",
-    "cli/doctor.py": "it looks whether other packages can be imported, and says so where they cannot",
-    "services/jobs/checkup_chunks.py": "it looks the same up in a worker",
-    "services/jobs/worker.py": "the chunk table is named by the program that the daemon starts workers with",
+    "workers/fork_server.py": "the daemon names what the process that workers are forked from loads",
+    "cli/daemon/doctor.py": "it looks whether other packages can be imported, and says so where they cannot",
+    "workers/chunks/checkup_chunks.py": "it looks the same up in a worker",
+    "workers/worker.py": "the chunk table is named by the program that the daemon starts workers with",
 }
 """Where modules are imported inside functions, and why; nowhere else."""
 

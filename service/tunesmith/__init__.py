@@ -14,16 +14,16 @@ __version__ = "0.1.0"
 _FACE = {
     "AsyncClient": "tunesmith.client",
     "Client": "tunesmith.client",
-    "Bars": "tunesmith.domain.bars",
+    "Bars": "tunesmith.domain.market.bars",
     "Costs": "tunesmith.domain.trading",
     "Strategy": "tunesmith.compute.rules.strategy",
     "TunesmithError": "tunesmith.errors",
-    "analyze": "tunesmith.compute.study",
-    "backtest": "tunesmith.compute.library",
-    "evaluate": "tunesmith.compute.library",
-    "judge": "tunesmith.compute.proof.local",
-    "optimize": "tunesmith.compute.study",
-    "strategy": "tunesmith.compute.library",
+    "analyze": "tunesmith.notebook.study",
+    "backtest": "tunesmith.notebook.library",
+    "evaluate": "tunesmith.notebook.library",
+    "judge": "tunesmith.notebook.local",
+    "optimize": "tunesmith.notebook.study",
+    "strategy": "tunesmith.notebook.library",
 }
 
 __all__ = [
@@ -44,13 +44,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from tunesmith.client import AsyncClient, Client
-    from tunesmith.compute.library import backtest, evaluate, strategy
-    from tunesmith.compute.proof.local import judge
     from tunesmith.compute.rules.strategy import Strategy
-    from tunesmith.compute.study import analyze, optimize
-    from tunesmith.domain.bars import Bars
+    from tunesmith.domain.market.bars import Bars
     from tunesmith.domain.trading import Costs
     from tunesmith.errors import TunesmithError
+    from tunesmith.notebook.library import backtest, evaluate, strategy
+    from tunesmith.notebook.local import judge
+    from tunesmith.notebook.study import analyze, optimize
 
 
 def __getattr__(name: str) -> Any:

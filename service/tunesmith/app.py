@@ -29,32 +29,34 @@ from tunesmith.config import Settings, load
 from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.masking import hide_credentials
 from tunesmith.routes import DRIVERS, handlers
-from tunesmith.services import cached, schedules, strategies
-from tunesmith.services.audit import Refusals
-from tunesmith.services.condition import condition
-from tunesmith.services.context import Context
-from tunesmith.services.housekeeping import keep_house, set_gauges
-from tunesmith.services.jobs.pools import start_pools
-from tunesmith.services.jobs.tasks import Tasks
-from tunesmith.services.publisher import Publisher
-from tunesmith.services.sources import Upstream
-from tunesmith.storage.cache import Cache, LayeredCache, MemoryCache
-from tunesmith.storage.database import Database
+from tunesmith.services.daemon.condition import condition
+from tunesmith.services.daemon.housekeeping import keep_house, set_gauges
+from tunesmith.services.packages.publisher import Publisher
+from tunesmith.services.requests import cached
+from tunesmith.services.requests.audit import Refusals
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.sources import Upstream
+from tunesmith.services.runtime.task_runner import Tasks
+from tunesmith.services.schedules import schedules
+from tunesmith.services.strategies import strategies
+from tunesmith.storage.cache.cache import Cache, LayeredCache, MemoryCache
+from tunesmith.storage.cache.redis_cache import RedisCache
 from tunesmith.storage.faults import Damaged, WrongVersion
 from tunesmith.storage.files import write_file
-from tunesmith.storage.market import MarketStore
-from tunesmith.storage.opening import Keeping
-from tunesmith.storage.redis_cache import RedisCache
-from tunesmith.storage.signing_keys import SigningKeys
-from tunesmith.storage.tokens import TokenFile
-from tunesmith.transport.doors import Entry
-from tunesmith.transport.events import EventsDoor
-from tunesmith.transport.gate import open_gate
+from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.secrets.signing_keys import SigningKeys
+from tunesmith.storage.secrets.tokens import TokenFile
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.sqlite.opening import Keeping
+from tunesmith.transport.access.gate import open_gate
+from tunesmith.transport.access.security import check_upstream
 from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.router import Router
-from tunesmith.transport.security import check_upstream
-from tunesmith.transport.sockets import InboxDoor, RequestsDoor
-from tunesmith.transport.zap import ZapDoor
+from tunesmith.transport.zmq.doors import Entry
+from tunesmith.transport.zmq.events import EventsDoor
+from tunesmith.transport.zmq.sockets import InboxDoor, RequestsDoor
+from tunesmith.transport.zmq.zap import ZapDoor
+from tunesmith.workers.pools import start_pools
 
 logger = structlog.get_logger("tunesmith.app")
 

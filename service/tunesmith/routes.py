@@ -6,34 +6,24 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tunesmith.domain.messages.catalog import MESSAGES, Call, Handler
-from tunesmith.domain.messages.server import GetSchema, SchemaReply
-from tunesmith.services import (
-    analysis,
-    answers,
-    audit,
-    backtests,
-    data,
-    optimizations,
-    packages,
-    replays,
-    reports,
-    schedules,
-    search_tasks,
-    server,
-    session_plans,
-    session_runs,
-    sessions,
-    strategies,
-    tasks,
-    verdict_tasks,
-    verdicts,
-    walkforwards,
-)
-from tunesmith.services.context import Context
-from tunesmith.services.lookups import looked_up
-from tunesmith.services.once import Finish, once
-from tunesmith.transport.schema import message_schemas
+from tunesmith.protocol.catalog import MESSAGES, Call, Handler
+from tunesmith.protocol.messages.server import GetSchema, SchemaReply
+from tunesmith.protocol.schema import message_schemas
+from tunesmith.services.backtests import answers, backtests, reports
+from tunesmith.services.daemon import server
+from tunesmith.services.market import data
+from tunesmith.services.packages import packages
+from tunesmith.services.requests import audit
+from tunesmith.services.requests.lookups import looked_up
+from tunesmith.services.requests.once import Finish, once
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.schedules import schedules
+from tunesmith.services.searches import analysis, optimizations, search_tasks
+from tunesmith.services.sessions import session_plans, session_runs, sessions
+from tunesmith.services.strategies import strategies
+from tunesmith.services.tasks import tasks
+from tunesmith.services.verdicts import replays, verdict_tasks, verdicts
+from tunesmith.services.walkforwards import walkforwards
 
 
 def schema(context: Context, request: GetSchema, call: Call) -> SchemaReply:

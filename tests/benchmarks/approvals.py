@@ -13,13 +13,13 @@ from typing import Any
 
 from benchmarks.loads import body
 from storage.opened import MA, add_report
-from tunesmith.domain.canonical import canonical_hash
-from tunesmith.domain.messages.packages import Package
-from tunesmith.services.packages import publish
-from tunesmith.services.strategies import seed
+from tunesmith.protocol.canonical import canonical_hash
+from tunesmith.protocol.messages.packages import Package
+from tunesmith.services.packages.packages import publish
+from tunesmith.services.strategies.strategies import seed
 from tunesmith.storage.clock import now
-from tunesmith.storage.connections import Connection
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
 
 FAR = "2999-01-01T00:00:00.000Z"
 

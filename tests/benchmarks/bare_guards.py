@@ -13,17 +13,17 @@ import numpy as np
 
 from benchmarks.made_markets import FAMILIES, LENGTHS, NOISE, Family
 from benchmarks.marathon import Row, stream
-from tunesmith.compute.block_sums import evaluate_blocks
-from tunesmith.compute.library import segment_metrics
-from tunesmith.compute.proof import work
-from tunesmith.compute.proof.report import report_of
-from tunesmith.compute.proof.work import Subject
-from tunesmith.compute.search import Market, run_whole
-from tunesmith.compute.statistics.permutation import TIE
-from tunesmith.compute.statistics.sharpe_ratio import deflated_sharpe, moments, probabilistic_sharpe
-from tunesmith.compute.study import Study
-from tunesmith.compute.trace import trace
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.decision import work
+from tunesmith.compute.decision.report import report_of
+from tunesmith.compute.decision.statistics.permutation import TIE
+from tunesmith.compute.decision.statistics.sharpe_ratio import deflated_sharpe, moments, probabilistic_sharpe
+from tunesmith.compute.decision.work import Subject
+from tunesmith.compute.engines.trace import trace
+from tunesmith.compute.measures.block_sums import evaluate_blocks
+from tunesmith.compute.search.search import Market, run_whole
+from tunesmith.domain.market.bars import Bars
+from tunesmith.notebook.library import segment_metrics
+from tunesmith.notebook.study import Study
 
 GUARDS = {
     "profitable": "the best set is profitable in sample",

@@ -24,19 +24,19 @@ import numpy as np
 from scipy.stats import binom
 
 from benchmarks.made_markets import FAMILIES, moved, regimes
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.proof import work
-from tunesmith.compute.proof.case import Ask, Case, Proof
-from tunesmith.compute.proof.plan import prove
-from tunesmith.compute.proof.work import Draws, Subject
-from tunesmith.compute.search import Market, Search, run_whole
-from tunesmith.compute.statistics.permutation import Sequential, p_value
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.decision import work
+from tunesmith.compute.decision.case import Ask, Case, Proof
+from tunesmith.compute.decision.plan import prove
+from tunesmith.compute.decision.statistics.permutation import Sequential, p_value
+from tunesmith.compute.decision.work import Draws, Subject
+from tunesmith.compute.search.search import Market, Search, run_whole
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.criteria import Bound
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
-from tunesmith.domain.search_plan import SearchPlan
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Costs
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 SYMBOLS = ("A", "B", "C")
 N_BARS, N_IN_SAMPLE = 2000, 1400

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tunesmith.compute.block_sums import evaluate_blocks
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.measures.block_sums import evaluate_blocks
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs
 
 SAMPLE = Path(__file__).resolve().parents[2] / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"

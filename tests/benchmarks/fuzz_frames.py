@@ -38,8 +38,8 @@ from journeys.daemon import DaemonProcess  # noqa: E402
 from reference.hostile import HOSTILE, kinds  # noqa: E402
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin  # noqa: E402
 from tunesmith.config import Limits  # noqa: E402
-from tunesmith.domain.messages.catalog import MESSAGES  # noqa: E402
 from tunesmith.errors import BY_CODE  # noqa: E402
+from tunesmith.protocol.catalog import MESSAGES  # noqa: E402
 
 LONGEST = Limits().max_message_bytes
 CLIENTS = 8

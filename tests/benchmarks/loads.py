@@ -16,8 +16,8 @@ import msgspec
 import zmq
 
 from journeys.daemon import children
-from tunesmith.transport.keyfile import read_client_key
-from tunesmith.transport.keys import KeyStore
+from tunesmith.protocol.keyfile import read_client_key
+from tunesmith.transport.access.keys import KeyStore
 
 ECHO = """
 import sys, zmq

@@ -20,10 +20,10 @@ from scipy.signal import lfilter
 
 import tunesmith as ts
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.study import Study
-from tunesmith.domain.bars import Bars
-from tunesmith.domain.timeframes import timeframe_ms
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.trading import Direction
+from tunesmith.notebook.study import Study
 
 Rng = np.random.Generator
 Floats = NDArray[np.float64]

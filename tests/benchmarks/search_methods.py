@@ -29,16 +29,16 @@ from typing import Any
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from tunesmith.compute.conditions import required
-from tunesmith.compute.evaluate import Execution, evaluate_points
-from tunesmith.compute.region import Region
-from tunesmith.compute.samplers import SAMPLERS, make_sampler
-from tunesmith.compute.samplers.sampler import Problem, Sampler
+from tunesmith.compute.engines.evaluate import Execution, evaluate_points
+from tunesmith.compute.rules.conditions import required
+from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.samplers import SAMPLERS, make_sampler
+from tunesmith.compute.search.samplers.sampler import Problem, Sampler
 from tunesmith.compute.strategies import builtin
-from tunesmith.domain.bars import Bars
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.parameters import Range
-from tunesmith.domain.space import build_space
+from tunesmith.domain.search.methods import MethodOptions
+from tunesmith.domain.space.space import build_space
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 AT = (50, 100, 200, 500)

@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 
 from tunesmith.client.trust import Trust
-from tunesmith.storage import outbox
-from tunesmith.storage.database import Database
-from tunesmith.storage.signing_keys import SigningKeys
+from tunesmith.storage.secrets.signing_keys import SigningKeys
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox
 
 DATA = {"package_id": "a" * 64, "params": {f"p{i}": i for i in range(20)}, "checks": ["x" * 200] * 10}
 """About as long as a package."""

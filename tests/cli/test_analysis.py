@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from cli.command import WIDTH, read, run, said
-from tunesmith.cli.next_search import command_of, range_text
 from tunesmith.cli.pictures import bar, curve, shades
 from tunesmith.cli.ranges import parse_range
+from tunesmith.cli.search.next_search import command_of, range_text
 
 RULE = "ma_cross_v1.0"
 EDGE = ("-r", "fast_period=2:20", "-r", "slow_period=10:60:5", "-r", "signal_threshold=0.0", "--method", "grid")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cli.command import read, run, said
-from tunesmith.cli import checks
+from tunesmith.cli.daemon import checks
 from tunesmith.config import Server, Settings
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.database import Database
 
 
 def test_beside_a_daemon_a_backup_is_made_and_a_restore_refused(folder: Path) -> None:

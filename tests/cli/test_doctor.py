@@ -12,11 +12,11 @@ import pytest
 
 from cli.command import run, said
 from stepped.packages import AVERAGING, install
-from tunesmith.cli import checks
-from tunesmith.cli.key_checks import check_keys, check_signing
+from tunesmith.cli.daemon import checks
+from tunesmith.cli.daemon.key_checks import check_keys, check_signing
 from tunesmith.config import Server, Settings
-from tunesmith.storage.signing_keys import SigningKeys
-from tunesmith.storage.tokens import TokenFile
+from tunesmith.storage.secrets.signing_keys import SigningKeys
+from tunesmith.storage.secrets.tokens import TokenFile
 
 
 def test_with_a_running_daemon_all_is_well(folder: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from tunesmith.cli.commands import ROWS
 from tunesmith.cli.late import commands, load
-from tunesmith.domain.signatures import read_lines
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.storage import key_acts
-from tunesmith.storage.tokens import TokenFile
+from tunesmith.protocol.signatures import read_lines
+from tunesmith.storage.secrets import key_acts
+from tunesmith.storage.secrets.tokens import TokenFile
 
 BY_NAME = dict(commands(ROWS))
 

@@ -17,14 +17,14 @@ import zmq
 from cli.command import read, run, said
 from journeys.daemon import DaemonProcess, Dealer
 from tunesmith.app import Daemon
-from tunesmith.cli.checks import check_daemon
-from tunesmith.cli.key_checks import check_keys
+from tunesmith.cli.daemon.checks import check_daemon
+from tunesmith.cli.daemon.key_checks import check_keys
 from tunesmith.cli.line import running_doors
 from tunesmith.client import Client
 from tunesmith.config import Security, Server, Settings
 from tunesmith.errors import Forbidden, Invalid, Unauthorized
-from tunesmith.transport.keyfile import read_client_key
-from tunesmith.transport.keys import KeyStore
+from tunesmith.protocol.keyfile import read_client_key
+from tunesmith.transport.access.keys import KeyStore
 
 
 @pytest.fixture(scope="module")

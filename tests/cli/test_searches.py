@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.command import read, run, said
-from tunesmith.cli.planted import planted_market
+from tunesmith.cli.demo.planted import planted_market
 
 RULE = "ma_cross_v1.0"
 SMALL = ("-r", "fast_period=2:20", "-r", "slow_period=25:60:5", "-r", "signal_threshold=0")

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 import typer
 
-from tunesmith.cli.session_files import read_session, session_request, words
+from tunesmith.cli.search.session_files import read_session, session_request, words
 from tunesmith.compute.strategies import builtin
-from tunesmith.domain.messages.sessions import GenerateSession
 from tunesmith.domain.parameters import RangeSpec
-from tunesmith.domain.space import build_space
+from tunesmith.domain.space.space import build_space
 from tunesmith.errors import Invalid
+from tunesmith.protocol.messages.sessions import GenerateSession
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "configs" / "session_436800.toml"
 TWO = {"symbols": ["BTC/USDT"], "strategies": ["ma_cross_v1.0", "macd"]}

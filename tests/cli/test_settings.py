@@ -9,7 +9,7 @@ import pytest
 
 from cli.command import read, run, said
 from tunesmith import config
-from tunesmith.cli.settings import masked
+from tunesmith.cli.daemon.settings import masked
 from tunesmith.masking import MASK
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.toml"))

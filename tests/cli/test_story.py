@@ -10,8 +10,8 @@ import pytest
 
 from services.decision_house import RULE, decided, grow, open_court, searched
 from services.search_house import House
-from tunesmith.cli.story import QUESTIONS, question_of, tell
-from tunesmith.compute.proof import checks
+from tunesmith.cli.decide.story import QUESTIONS, question_of, tell
+from tunesmith.compute.decision import checks
 
 WIDTH = 80
 

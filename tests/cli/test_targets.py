@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from tunesmith.cli.targets import is_minimized, names_of, parse_settings, parse_targets, read_stages
+from tunesmith.cli.search.targets import is_minimized, names_of, parse_settings, parse_targets, read_stages
 from tunesmith.errors import Invalid
 
 NAMES = ("population", "acquisition", "shrink")

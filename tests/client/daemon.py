@@ -13,23 +13,23 @@ import msgspec
 import zmq
 
 from tunesmith.config import Events, Limits
-from tunesmith.domain.messages.backtests import BacktestStarted, StartBacktest
-from tunesmith.domain.messages.catalog import Call
-from tunesmith.domain.messages.envelope import TaskStatus
-from tunesmith.domain.messages.optimizations import OptimizationStarted, StartOptimization
-from tunesmith.domain.messages.packages import AcknowledgePackage, PackageAck
-from tunesmith.domain.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot, Ping, Pong
-from tunesmith.domain.messages.tasks import TaskLogs, TaskLogsReply
-from tunesmith.domain.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
 from tunesmith.errors import Busy, TunesmithError
-from tunesmith.storage.connections import SigningKey
-from tunesmith.transport.doors import Entry
-from tunesmith.transport.events import EventsDoor
-from tunesmith.transport.gate import Gate
-from tunesmith.transport.keys import KeyStore
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.envelope import TaskStatus
+from tunesmith.protocol.messages.backtests import BacktestStarted, StartBacktest
+from tunesmith.protocol.messages.optimizations import OptimizationStarted, StartOptimization
+from tunesmith.protocol.messages.packages import AcknowledgePackage, PackageAck
+from tunesmith.protocol.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot, Ping, Pong
+from tunesmith.protocol.messages.tasks import TaskLogs, TaskLogsReply
+from tunesmith.protocol.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
+from tunesmith.storage.sqlite.connections import SigningKey
+from tunesmith.transport.access.gate import Gate
+from tunesmith.transport.access.keys import KeyStore
 from tunesmith.transport.router import Router
-from tunesmith.transport.sockets import RequestsDoor
-from tunesmith.transport.zap import ZapDoor
+from tunesmith.transport.zmq.doors import Entry
+from tunesmith.transport.zmq.events import EventsDoor
+from tunesmith.transport.zmq.sockets import RequestsDoor
+from tunesmith.transport.zmq.zap import ZapDoor
 
 T = TypeVar("T")
 SYMBOL = "BTC/USDT"

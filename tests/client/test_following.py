@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.client.following import Follower, Numbered, Question
-from tunesmith.domain.messages.envelope import Event
-from tunesmith.domain.messages.server import EventRecord, EventsReplay, EventsReply
+from tunesmith.protocol.envelope import Event
+from tunesmith.protocol.messages.server import EventRecord, EventsReplay, EventsReply
 
 TOPICS = ("pkg/A/1h/s/", "pkg/A/1d/s/", "pkg/A/1h/t/")
 

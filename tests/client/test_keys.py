@@ -19,10 +19,10 @@ from journeys.daemon import wait_until
 from tunesmith.client import AsyncClient, Client, sockets
 from tunesmith.client.sockets import BREAKS
 from tunesmith.errors import DeadlineExceeded, Invalid, Unauthorized
-from tunesmith.transport import doors
-from tunesmith.transport.gate import Gate
-from tunesmith.transport.keyfile import read_client_key
-from tunesmith.transport.keys import KeyStore
+from tunesmith.protocol.keyfile import read_client_key
+from tunesmith.transport.access.gate import Gate
+from tunesmith.transport.access.keys import KeyStore
+from tunesmith.transport.zmq import doors
 
 PATIENCE_S = 20.0
 """Far above what a refusal takes, so that one which comes by the deadline is seen to be none."""

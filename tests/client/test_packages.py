@@ -14,9 +14,9 @@ from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, Client, streams
 from tunesmith.client.following import Numbered
 from tunesmith.client.packages import Wanted
-from tunesmith.domain.messages.envelope import Event
-from tunesmith.domain.messages.server import Pong
 from tunesmith.errors import BadJson, Forbidden
+from tunesmith.protocol.envelope import Event
+from tunesmith.protocol.messages.server import Pong
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 ELSEWHERE = "pkg/ETH/USDT/1h/grid/"

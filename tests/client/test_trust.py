@@ -15,7 +15,7 @@ from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, PackageEvent, streams
 from tunesmith.client.streams import PackageEvents
 from tunesmith.errors import Invalid
-from tunesmith.storage.signing_keys import SigningKeys
+from tunesmith.storage.secrets.signing_keys import SigningKeys
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 QUIET_S = 0.4

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from reference.cases import random_bars
-from tunesmith.compute import block_sums
-from tunesmith.compute.block_sums import BlockSums, evaluate_blocks
-from tunesmith.compute.execution import Execution
+from tunesmith.compute.engines.trace import trace
+from tunesmith.compute.measures import block_sums
+from tunesmith.compute.measures.block_sums import BlockSums, evaluate_blocks
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin
-from tunesmith.compute.trace import trace
-from tunesmith.domain.bars import Bars
-from tunesmith.domain.space import build_space, encode_points
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.space.space import build_space, encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 

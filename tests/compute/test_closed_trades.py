@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.compute.closed_trades import closed_trades_of
-from tunesmith.compute.execution import Execution
+from tunesmith.compute.engines.trace import trace
+from tunesmith.compute.measures.closed_trades import closed_trades_of
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin
-from tunesmith.compute.trace import trace
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 

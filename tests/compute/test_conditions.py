@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.compute.conditions import read_conditions, required
+from tunesmith.compute.rules.conditions import read_conditions, required
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import builtin
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space import encode_points
+from tunesmith.domain.space.space import encode_points
 from tunesmith.errors import Invalid
 
 PARAMETERS = (

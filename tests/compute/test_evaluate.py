@@ -9,17 +9,17 @@ import pytest
 
 from reference.cases import Case, random_bars, slow_run
 from reference.metrics import slow_metrics
-from tunesmith.compute import evaluate
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_walk import walk_nb
+from tunesmith.compute.engines import evaluate
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.kernel_walk import walk_nb
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
-from tunesmith.compute.trace import trace
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS
-from tunesmith.domain.space import encode_points
+from tunesmith.domain.space.space import encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 

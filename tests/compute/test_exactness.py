@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from reference.rule_cases import Findings, RuleCase, examine, rule_cases, smallest
-from tunesmith.compute.execution import Execution
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.market.bars import Bars
 
 SAMPLE = Path(__file__).resolve().parents[2] / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
 MARKET = Bars.read(SAMPLE, symbol="BTC/USDT", timeframe="1h")

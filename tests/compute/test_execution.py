@@ -8,10 +8,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from tunesmith.compute.execution import Execution
-from tunesmith.domain.messages.markets import MarketRequest
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.trading import Costs, Direction, Fill
 from tunesmith.errors import Invalid
+from tunesmith.protocol.messages.markets import MarketRequest
 
 
 @pytest.mark.parametrize(

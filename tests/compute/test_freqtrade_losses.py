@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reference.freqtrade_losses import expected_losses, frame_of
-from tunesmith.compute.freqtrade_losses import LOSSES, drawdown, loss_of
+from tunesmith.compute.search.objective.freqtrade_losses import LOSSES, drawdown, loss_of
 from tunesmith.domain.closed_trades import ClosedTrades
 
 DAY = 86_400_000

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from reference.cases import candles_of, random_bars, slow_terms
 from reference.grid import simulate_grid
 from reference.metrics import slow_metrics
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import N_AMBIGUOUS, N_ORDERS, N_TOTALS, REASONS
-from tunesmith.compute.metrics import metrics_of
+from tunesmith.compute.measures.metrics import metrics_of
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.kernel_arrays import N_AMBIGUOUS, N_ORDERS, N_TOTALS, REASONS
+from tunesmith.compute.simulation.walk import empty_results, prepare, terms_of
 from tunesmith.compute.strategies.grid import walk_grids
-from tunesmith.compute.walk import empty_results, prepare, terms_of
 from tunesmith.domain.trading import Costs
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tunesmith.compute.judgement import Answer, Decision, Segments, criteria_checks, decide
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.compute.decision.judgement import Answer, Decision, Segments, criteria_checks, decide
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 GOOD: dict[str, float | None] = {
     "total_return": 0.4,

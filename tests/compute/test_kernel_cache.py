@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.compute import kernel_cache
+from tunesmith.compute.kernels import kernel_cache
 
 SCRIPT = """
 import numpy as np
-from tunesmith.compute.kernel_arrays import Market
-from tunesmith.compute.kernel_cache import cache_folder
-from tunesmith.compute.kernel_tables import build_tables, build_tables_nb
+from tunesmith.compute.simulation.kernel_arrays import Market
+from tunesmith.compute.kernels.kernel_cache import cache_folder
+from tunesmith.compute.simulation.kernel_tables import build_tables, build_tables_nb
 prices = np.ones(20)
 build_tables(Market(prices, prices, prices, prices))
 print(cache_folder())
@@ -72,8 +72,8 @@ def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.M
 FULL = """
 import resource
 import numpy as np
-from tunesmith.compute.kernel_arrays import Market
-from tunesmith.compute.kernel_tables import build_tables
+from tunesmith.compute.simulation.kernel_arrays import Market
+from tunesmith.compute.simulation.kernel_tables import build_tables
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 prices = np.ones(20)
 build_tables(Market(prices, prices, prices, prices))

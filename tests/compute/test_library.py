@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import tunesmith as ts
-from tunesmith.compute.library import Report, Table
-from tunesmith.compute.proof.local import Verdict
-from tunesmith.compute.study import MAX_POINTS, Study
 from tunesmith.config import Settings
 from tunesmith.domain.criteria import bounds
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, PATH_METRICS
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Invalid
+from tunesmith.notebook.library import Report, Table
+from tunesmith.notebook.local import Verdict
+from tunesmith.notebook.study import MAX_POINTS, Study
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 CODE = """
 n = Int(5, 2, 40)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tunesmith.compute.memory import Lent
+from tunesmith.compute.kernels.memory import Lent
 
 
 def test_what_is_lent_is_free_again_when_the_block_ends() -> None:

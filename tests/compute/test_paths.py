@@ -15,19 +15,19 @@ from scipy import stats
 from reference.cases import Case, cases, random_bars, slow_run
 from reference.metrics import SlowTrade, slow_path_metrics
 from reference.simulator import Run
-from tunesmith.compute import paths
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import N_ORDER_FIELDS, N_ORDERS, N_TOTALS
-from tunesmith.compute.kernel_path import N_PATH, path_nb
-from tunesmith.compute.paths import PathReader, path_metrics
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.engines.trace import trace
+from tunesmith.compute.measures import paths
+from tunesmith.compute.measures.kernel_path import N_PATH, path_nb
+from tunesmith.compute.measures.paths import PathReader, path_metrics
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.kernel_arrays import N_ORDER_FIELDS, N_ORDERS, N_TOTALS
+from tunesmith.compute.simulation.walk import empty_results, prepare
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
-from tunesmith.compute.trace import trace
-from tunesmith.compute.walk import empty_results, prepare
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, PATH_METRICS
-from tunesmith.domain.space import encode_points
+from tunesmith.domain.space.space import encode_points
 from tunesmith.domain.trading import Costs
 
 CASH = 10_000.0

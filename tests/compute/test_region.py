@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from compute.samplers.search import region_of
-from tunesmith.compute.region import Region, Size
+from tunesmith.compute.search.region import Region, Size
 from tunesmith.domain.parameters import Parameter
 from tunesmith.errors import Invalid
 

@@ -12,18 +12,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reference.cases import Case, cases, random_bars, random_signals
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import N_TOTALS
-from tunesmith.compute.metrics import metrics_of
-from tunesmith.compute.paths import path_metrics
-from tunesmith.compute.replay import confirm, full_report, replay
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.engines.replay import confirm, full_report, replay
+from tunesmith.compute.engines.trace import Trace, read_trace, trace
+from tunesmith.compute.measures.metrics import metrics_of
+from tunesmith.compute.measures.paths import path_metrics
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.kernel_arrays import N_TOTALS
+from tunesmith.compute.simulation.walk import empty_results, prepare, walk_signals
 from tunesmith.compute.strategies import builtin
-from tunesmith.compute.trace import Trace, read_trace, trace
-from tunesmith.compute.walk import empty_results, prepare, walk_signals
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.space import encode_points
+from tunesmith.domain.space.space import encode_points
 from tunesmith.domain.trading import Costs
 
 vbt = pytest.importorskip("vectorbt")

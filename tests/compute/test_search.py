@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compute.test_library import BARS, FREE, RANGES, RULE, wave
-from tunesmith.compute.evaluate import Execution
-from tunesmith.compute.search import Found, Market, Outcome, Search, joined, run_whole
-from tunesmith.compute.stopping import Watch
+from tunesmith.compute.engines.evaluate import Execution
+from tunesmith.compute.search.search import Found, Market, Outcome, Search, joined, run_whole
+from tunesmith.compute.search.stopping import Watch
 from tunesmith.domain.criteria import parse_constraints
-from tunesmith.domain.methods import LEARNING, MethodOptions
-from tunesmith.domain.search_plan import SearchPlan
-from tunesmith.domain.stop_rules import StopRules
+from tunesmith.domain.search.methods import LEARNING, MethodOptions
+from tunesmith.domain.search.search_plan import SearchPlan
+from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.errors import Invalid
 
 EXECUTION = Execution(FREE, "next_open", "long")

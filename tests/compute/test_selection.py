@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.compute.pareto import non_dominated
-from tunesmith.compute.selection import (
+from tunesmith.compute.search.pareto import non_dominated
+from tunesmith.compute.search.selection import (
     aggregate,
     best_of,
     best_trial,
@@ -21,8 +21,8 @@ from tunesmith.compute.selection import (
     target_metric,
 )
 from tunesmith.domain.criteria import parse_constraints
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.errors import Invalid
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 NAN = float("nan")
 METRICS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.compute.split import default_boundary, split_at
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.search.split import default_boundary, split_at
+from tunesmith.domain.market.bars import Bars
 
 HOUR = 3_600_000
 

@@ -19,18 +19,18 @@ from reference.cases import candles_of, random_bars, slow_terms
 from reference.metrics import slow_metrics
 from reference.stepping import simulate_steps
 from stepped import anything, averaging, colours
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.replay import confirm
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.engines.replay import confirm
+from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.stepping import Sizing, Stepped
 from tunesmith.compute.strategies.installed import as_strategy
 from tunesmith.compute.strategies.stepped_walk import is_ready
-from tunesmith.compute.trace import trace
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space import encode_points
+from tunesmith.domain.space.space import encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Internal, Invalid
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.compute.pareto import non_dominated
-from tunesmith.compute.stopping import EarlyStop, FrontProgress, Stop
-from tunesmith.domain.stop_rules import StopRules
+from tunesmith.compute.search.pareto import non_dominated
+from tunesmith.compute.search.stopping import EarlyStop, FrontProgress, Stop
+from tunesmith.domain.search.stop_rules import StopRules
 
 NAN = float("nan")
 

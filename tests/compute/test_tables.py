@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.cases import random_bars
-from tunesmith.compute import kernel_tables as tables_of
-from tunesmith.compute.kernel_arrays import Conditions
-from tunesmith.compute.kernel_conditions import next_signal_nb
-from tunesmith.compute.kernel_holdings import find_signalled_nb
-from tunesmith.compute.masks import packed, unpacked
-from tunesmith.compute.walk import prepare
+from tunesmith.compute.kernels.masks import packed, unpacked
+from tunesmith.compute.simulation import kernel_tables as tables_of
+from tunesmith.compute.simulation.kernel_arrays import Conditions
+from tunesmith.compute.simulation.kernel_conditions import next_signal_nb
+from tunesmith.compute.simulation.kernel_holdings import find_signalled_nb
+from tunesmith.compute.simulation.walk import prepare
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 200), data=st.data())

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tunesmith.compute.threads import in_blocks
+from tunesmith.compute.kernels.threads import in_blocks
 
 
 @pytest.mark.parametrize("n", [0, 1, 10, 97])

@@ -12,15 +12,15 @@ import pytest
 import tunesmith as ts
 from reference.cases import random_bars
 from stepped import colours
-from tunesmith.compute.engines import check_engine, share_left
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
+from tunesmith.compute.engines.engines import check_engine, share_left
+from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.strategies.installed import as_strategy
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.space import build_space
+from tunesmith.domain.space.space import build_space
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 
@@ -100,7 +100,7 @@ def test_chunks_are_bounded_and_one_point_is_a_chunk_too(monkeypatch: pytest.Mon
     rule = builtin("ma_cross_v1.0")
     points = np.array(list(itertools.product([2.0, 3.0, 5.0], [8.0, 13.0, 21.0], [0.0])))
     assert compared(rule, bars, points, Execution(), 0) == 9
-    monkeypatch.setattr("tunesmith.compute.vectorbt_engine._BUDGET", 1)
+    monkeypatch.setattr("tunesmith.compute.engines.vectorbt_engine._BUDGET", 1)
     assert compared(rule, bars, points, Execution(), 50) == 9
 
 

@@ -7,7 +7,7 @@ import importlib
 import numpy as np
 from vectorbt.records import nb
 
-from tunesmith.compute.vectorbt_loading import load_vectorbt
+from tunesmith.compute.engines.vectorbt_loading import load_vectorbt
 
 
 def test_reducing_functions_run_as_python_and_give_what_compiled_ones_give() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from reference.cases import Case, cases, random_bars, random_signals, slow_run
 from reference.metrics import slow_metrics
 from reference.simulator import Run
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.kernel_arrays import (
+from tunesmith.compute.measures.metrics import metrics_of
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.kernel_arrays import (
     N_AMBIGUOUS,
     N_ORDERS,
     N_TOTALS,
@@ -23,10 +24,9 @@ from tunesmith.compute.kernel_arrays import (
     REASONS,
     Results,
 )
-from tunesmith.compute.kernel_walk import walk_nb
-from tunesmith.compute.metrics import metrics_of
-from tunesmith.compute.signals import Level, Signals
-from tunesmith.compute.walk import empty_results, prepare, walk_signals
+from tunesmith.compute.simulation.kernel_walk import walk_nb
+from tunesmith.compute.simulation.signals import Level, Signals
+from tunesmith.compute.simulation.walk import empty_results, prepare, walk_signals
 from tunesmith.domain.trading import Costs, Fill
 
 

@@ -9,12 +9,12 @@ import pytest
 
 import tunesmith as ts
 from reference.cases import random_bars
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.search import Market
-from tunesmith.compute.walk_forward import stitch, walk_part
-from tunesmith.compute.windows import Part, parts_of
+from tunesmith.compute.search.search import Market
+from tunesmith.compute.search.walk_forward.walk_forward import stitch, walk_part
+from tunesmith.compute.search.walk_forward.windows import Part, parts_of
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.criteria import Bound
-from tunesmith.domain.search_plan import SearchPlan
+from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.errors import Invalid
 
 RULE = ts.strategy("ma_cross_v1.0")

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from storage.redis_server import RedisServer
-from tunesmith.storage.cache import Cache, LayeredCache, MemoryCache
-from tunesmith.storage.redis_cache import RedisCache
+from tunesmith.storage.cache.cache import Cache, LayeredCache, MemoryCache
+from tunesmith.storage.cache.redis_cache import RedisCache
 
 Walk = Callable[[Cache], Awaitable[None]]
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from compute.samplers.search import problem_of, region_of, run, search, smooth
-from tunesmith.compute.region import Region
-from tunesmith.compute.samplers import OPTIONS, SAMPLERS, make_sampler
-from tunesmith.compute.samplers.sampler import Problem
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.samplers import OPTIONS, SAMPLERS, make_sampler
+from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space import build_space, decode_point
+from tunesmith.domain.search.methods import MethodOptions
+from tunesmith.domain.space.space import build_space, decode_point
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=30)

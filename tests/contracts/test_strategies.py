@@ -12,10 +12,10 @@ from reference.random_rules import random_bars
 from reference.rules import read
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.signals import Signals
+from tunesmith.compute.simulation.signals import Signals
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
-from tunesmith.domain.bars import Bars
-from tunesmith.domain.space import build_space, decode_point, encode_points
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.space.space import build_space, decode_point, encode_points
 from tunesmith.errors import NotFound
 
 RULES = [id for id in BUILTIN_IDS if builtin(id).kind == "rule"]

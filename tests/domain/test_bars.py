@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.domain.bars import COLUMNS, Bars, annual_bars, find_problems
+from tunesmith.domain.market.bars import COLUMNS, Bars, annual_bars, find_problems
 from tunesmith.errors import Invalid
 
 HOUR = 3_600_000

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.domain.canonical import canonical_hash, canonical_json
+from tunesmith.protocol.canonical import canonical_hash, canonical_json
 
 RFC_8785_APPENDIX_B = {
     "0000000000000000": "0",

@@ -21,8 +21,8 @@ from tunesmith.domain.criteria import (
     parse_constraints,
     search_floor,
 )
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.errors import Invalid
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 
 def test_the_settings_have_the_same_defaults() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.domain.bars import Bars
-from tunesmith.domain.daily_closes import DailyCloses, daily_closes, same_candles
-from tunesmith.domain.resample import resample
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes, same_candles
+from tunesmith.domain.market.resample import resample
 
 HOUR = 3_600_000
 BEGIN = 1_704_067_200_000

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tunesmith.domain.frames import COLUMNS, columns_of_frame, read_frame
+from tunesmith.domain.market.frames import COLUMNS, columns_of_frame, read_frame
 from tunesmith.errors import Invalid
 
 START = 1_704_067_200_000

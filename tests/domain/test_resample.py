@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.domain.bars import COLUMNS, Bars
-from tunesmith.domain.resample import can_resample, resample
-from tunesmith.domain.timeframes import timeframe_ms
+from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.domain.market.resample import can_resample, resample
+from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 
 PANDAS_RULES = {"15m": "15min", "1h": "1h", "4h": "4h", "1d": "1D", "3d": "3D", "1w": "W-MON"}

@@ -20,9 +20,9 @@ from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.edges import RULE, kept, plant
 from storage.opened import add_package
 from tunesmith.examples import freqtrade_params
-from tunesmith.storage.database import Database
-from tunesmith.storage.signing_keys import SigningKeys
-from tunesmith.transport.keys import KeyStore
+from tunesmith.storage.secrets.signing_keys import SigningKeys
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.transport.access.keys import KeyStore
 
 EXAMPLES = Path(freqtrade_params.__file__).parent
 SYMBOL = "PLANTED/USDT"

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from scipy.stats import spearmanr
 
 from journeys.daemon import DaemonProcess, Dealer, wait_until
-from tunesmith.domain.messages.analysis import PIECE_BYTES
+from tunesmith.protocol.messages.analysis import PIECE_BYTES
 
 MARKET = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0"}
 ALL_PARTS = ("ranking", "importance", "correlations", "marginals", "convergence", "recommendation")

@@ -19,8 +19,8 @@ from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.small_disk import SmallDisk, small_disk
 from tunesmith.errors import Internal
-from tunesmith.storage import backups
-from tunesmith.storage.market import MarketStore
+from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.sqlite import backups
 
 RULE = "n = Int(5, 2, 100)\nenter_long(close > sma(close, n))\nexit_long(close < sma(close, n))\n"
 SEARCH = {

@@ -21,7 +21,7 @@ from journeys.test_main_job import next_event, subscriber
 from storage.released import EPOCH, PACKAGE_ID, RELEASED, make_released
 from tunesmith.app import UNFIT
 from tunesmith.client import AsyncClient
-from tunesmith.storage import backups, restoring
+from tunesmith.storage.sqlite import backups, restoring
 
 SEARCH = {
     "symbol": "BTC/USDT",

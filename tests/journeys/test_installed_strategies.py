@@ -16,7 +16,7 @@ from journeys.conftest import SAMPLE, import_markets
 from journeys.daemon import DaemonProcess, Dealer
 from stepped import averaging
 from stepped.packages import AVERAGING, install, uninstall
-from tunesmith.compute.split import default_boundary, split_at
+from tunesmith.compute.search.split import default_boundary, split_at
 from tunesmith.compute.strategies.installed import as_strategy
 from tunesmith.domain.metrics import METRICS
 

@@ -14,13 +14,15 @@ from journeys.daemon import DaemonProcess, wait_until
 from tunesmith.cli.commands import ROWS
 from tunesmith.cli.late import commands, load
 from tunesmith.client import Client
-from tunesmith.domain.topics import done_topic, package_topic, reply_topic
 from tunesmith.errors import Forbidden, from_problem
-from tunesmith.storage import backups, key_acts, outbox
-from tunesmith.storage.connections import Connection
-from tunesmith.storage.database import Database
-from tunesmith.storage.tokens import TokenFile
-from tunesmith.transport.keys import KeyStore
+from tunesmith.protocol.topics import done_topic, package_topic, reply_topic
+from tunesmith.storage.secrets import key_acts
+from tunesmith.storage.secrets.tokens import TokenFile
+from tunesmith.storage.sqlite import backups
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox
+from tunesmith.transport.access.keys import KeyStore
 
 BY_NAME = dict(commands(ROWS))
 PACKAGE, DONE = package_topic("KEY/USDT", "1h", "s"), done_topic("t")

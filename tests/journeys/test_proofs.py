@@ -16,7 +16,7 @@ import zmq
 from benchmarks.made_markets import AVERAGES
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from services.verdict_house import EDGE, LAX, RANGES, edge, rows_of
-from tunesmith.storage.market import MarketStore
+from tunesmith.storage.market.market import MarketStore
 
 SEARCH = {"symbol": EDGE, "strategy_id": "averages", "param_ranges": RANGES, "method": "grid", "direction": "both"}
 

@@ -16,8 +16,8 @@ from reference.cases import candles_of, slow_terms
 from reference.metrics import slow_metrics
 from reference.rules import read
 from reference.simulator import Level, Run, Signal, simulate
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.split import default_boundary, split_at
+from tunesmith.compute.search.split import default_boundary, split_at
+from tunesmith.compute.simulation.execution import Execution
 
 PARAMS = {
     "ma_cross_v1.0": [

@@ -20,9 +20,9 @@ from journeys.daemon import DaemonProcess, Dealer, wait_until
 from storage.opened import MA, add_package
 from tunesmith.client import AsyncClient
 from tunesmith.errors import Forbidden
-from tunesmith.storage.database import Database
-from tunesmith.storage.signing_keys import SigningKeys
-from tunesmith.storage.tokens import TokenFile
+from tunesmith.storage.secrets.signing_keys import SigningKeys
+from tunesmith.storage.secrets.tokens import TokenFile
+from tunesmith.storage.sqlite.database import Database
 
 SYMBOL, TIMEFRAME, RULE = "BTC/USDT", "1h", MA.id
 TOPIC = f"pkg/{SYMBOL}/{TIMEFRAME}/{RULE}/"

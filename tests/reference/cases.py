@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from reference.simulator import Candle, Run, Signal, Terms, simulate
 from reference.simulator import Level as SlowLevel
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.signals import Level, Signals
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.signals import Level, Signals
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs
 
 LEVELS = ("stop_loss", "take_profit", "trailing_stop")

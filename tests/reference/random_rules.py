@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 
 HOUR_MS = 3_600_000
 

@@ -21,16 +21,16 @@ from reference.metrics import SlowTrade, slow_metrics, slow_path_metrics
 from reference.random_rules import HEADER, held_rules, points, random_bars, rules
 from reference.rules import NearTie, read
 from reference.simulator import Run
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.replay import confirm, replay
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.engines.replay import confirm, replay
+from tunesmith.compute.engines.trace import Trace, trace
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.signals import Level, Signals
-from tunesmith.compute.trace import Trace, trace
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.signals import Level, Signals
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.space import decode_point
+from tunesmith.domain.space.space import decode_point
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 

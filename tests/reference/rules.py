@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reference import indicators as ta
-from tunesmith.domain.bars import COLUMNS, Bars
-from tunesmith.domain.timeframes import UNIT_MS, timeframe_ms
+from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
 
 NAN = math.nan
 DECLARED = ("Int", "Float", "Choice", "Bool")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tunesmith.services.jobs.payloads import Timed
+from tunesmith.workers.chunks.payloads import Timed
 
 GO_ON = threading.Event()
 """Lets a stalled chunk go."""

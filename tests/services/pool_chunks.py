@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from tunesmith.errors import Invalid
-from tunesmith.services.jobs import worker
+from tunesmith.workers import worker
 
 BIG = 50_000_000
 

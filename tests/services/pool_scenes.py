@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from tunesmith.services.jobs.executor import Chunk, Executor
+from tunesmith.workers.executor import Chunk, Executor
 
 LIMIT_S = 30.0
 

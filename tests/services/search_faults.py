@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tunesmith.services.jobs import chunks
-from tunesmith.services.jobs.payloads import Search
+from tunesmith.workers.chunks import chunks
+from tunesmith.workers.chunks.payloads import Search
 
 FAULTS = "faults.json"
 TRIED = "tried.txt"

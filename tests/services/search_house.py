@@ -15,21 +15,21 @@ import numpy as np
 
 from services.recorder import Recorder
 from tunesmith.config import Settings
-from tunesmith.domain.messages.catalog import MESSAGES, Call
+from tunesmith.protocol.catalog import MESSAGES, Call
 from tunesmith.routes import DRIVERS, handlers
-from tunesmith.services import strategies
-from tunesmith.services.context import Context
-from tunesmith.services.jobs.executor import Executor, Limits
-from tunesmith.services.jobs.inline import InlineExecutor
-from tunesmith.services.jobs.pool import ProcessPool
-from tunesmith.services.jobs.processes import ForkServer
-from tunesmith.services.jobs.tasks import Tasks
-from tunesmith.services.jobs.worker import Program
-from tunesmith.services.sources import Upstream
-from tunesmith.storage import trials
-from tunesmith.storage.cache import MemoryCache
-from tunesmith.storage.database import Database
-from tunesmith.storage.market import MarketStore
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.sources import Upstream
+from tunesmith.services.runtime.task_runner import Tasks
+from tunesmith.services.strategies import strategies
+from tunesmith.storage.cache.cache import MemoryCache
+from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import trials
+from tunesmith.workers.executor import Executor, Limits
+from tunesmith.workers.inline import InlineExecutor
+from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.processes import ForkServer
+from tunesmith.workers.worker import Program
 
 SYMBOLS = ("A/USDT", "B/USDT")
 _HOUR_MS = 3_600_000

@@ -12,17 +12,17 @@ from typing import Any, cast, get_type_hints
 import pytest
 
 from tunesmith.config import Settings
-from tunesmith.domain.analysis import Comparison, Summary
-from tunesmith.domain.messages.analysis import ComparedSearch, CompareOptimizations, ComparisonReply
-from tunesmith.domain.messages.backtests import BacktestStatus, BacktestStatusReply
-from tunesmith.domain.messages.catalog import MESSAGES, Call
-from tunesmith.domain.messages.optimizations import OptimizationResults, OptimizationResultsReply
+from tunesmith.domain.search.analysis import Comparison, Summary
 from tunesmith.errors import Internal, NotFound
-from tunesmith.services import answers
-from tunesmith.services.context import Context
-from tunesmith.storage import tasks
-from tunesmith.storage.cache import Cache, MemoryCache
-from tunesmith.storage.database import Database
+from tunesmith.protocol.catalog import MESSAGES, Call
+from tunesmith.protocol.messages.analysis import ComparedSearch, CompareOptimizations, ComparisonReply
+from tunesmith.protocol.messages.backtests import BacktestStatus, BacktestStatusReply
+from tunesmith.protocol.messages.optimizations import OptimizationResults, OptimizationResultsReply
+from tunesmith.services.backtests import answers
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.cache.cache import Cache, MemoryCache
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import tasks
 
 Scene = Callable[["House"], Awaitable[None]]
 

@@ -16,10 +16,10 @@ from compute.analysis.searches import PARAMETERS, RANGES, SPACE, search
 from storage.opened import add_optimization
 from tunesmith.compute.analysis.trials import Trials
 from tunesmith.domain.parameters import Parameter
-from tunesmith.services.jobs.analysis_chunks import analyze, export_trials, load
-from tunesmith.services.jobs.analysis_payloads import Analyze, Export, Format, StoredSearch
-from tunesmith.storage import trials
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import trials
+from tunesmith.workers.chunks.analysis_chunks import analyze, export_trials, load
+from tunesmith.workers.chunks.analysis_payloads import Analyze, Export, Format, StoredSearch
 
 
 def store(folder: Path, of: Trials, texts: list[str] | None = None) -> Path:

@@ -15,13 +15,14 @@ import pytest
 from tunesmith.config import Server, Settings
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Conflict, Internal
-from tunesmith.services import answers, windows
-from tunesmith.services.context import Context
-from tunesmith.services.jobs.payloads import Prepared, StrategyRef
-from tunesmith.services.jobs.tasks import Job
-from tunesmith.services.markets import Window
-from tunesmith.services.work import Assignment
-from tunesmith.storage.cache import MemoryCache
+from tunesmith.services.backtests import answers
+from tunesmith.services.market import windows
+from tunesmith.services.market.markets import Window
+from tunesmith.services.market.work import Assignment
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.storage.cache.cache import MemoryCache
+from tunesmith.workers.chunks.payloads import Prepared, StrategyRef
 
 HOUR = 3_600_000
 WINDOW = Window(

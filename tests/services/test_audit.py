@@ -11,17 +11,17 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from tunesmith.domain.messages.audit import AuditEntry, ListAudit
-from tunesmith.domain.messages.backtests import BacktestStarted, StartBacktest
-from tunesmith.domain.messages.catalog import Call
-from tunesmith.domain.messages.packages import RevokePackage
-from tunesmith.domain.messages.strategies import DeleteStrategy, StrategyDeleted
 from tunesmith.errors import Busy, Forbidden, Internal, Invalid, NotFound, TunesmithError
-from tunesmith.services import audit
-from tunesmith.services.audit import Refusals
-from tunesmith.services.context import Context
-from tunesmith.services.once import Change, once
-from tunesmith.storage.database import Database
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.audit import AuditEntry, ListAudit
+from tunesmith.protocol.messages.backtests import BacktestStarted, StartBacktest
+from tunesmith.protocol.messages.packages import RevokePackage
+from tunesmith.protocol.messages.strategies import DeleteStrategy, StrategyDeleted
+from tunesmith.services.requests import audit
+from tunesmith.services.requests.audit import Refusals
+from tunesmith.services.requests.once import Change, once
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.sqlite.database import Database
 
 
 class House:

@@ -14,18 +14,19 @@ import structlog
 
 from storage.opened import add_task
 from tunesmith.config import Server, Settings, Statistics
-from tunesmith.domain.messages.catalog import Call
-from tunesmith.domain.messages.markets import ListData, MarketRequest
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
-from tunesmith.services import data, ledger
-from tunesmith.services.context import Context
-from tunesmith.services.jobs.tasks import Job
-from tunesmith.services.markets import Window, boundary_of, on_newest_holdout, window_of
-from tunesmith.storage import holdouts
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.markets import ListData, MarketRequest
+from tunesmith.services.market import data
+from tunesmith.services.market.markets import Window, boundary_of, on_newest_holdout, window_of
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.services.verdicts import ledger
 from tunesmith.storage.clock import iso
-from tunesmith.storage.database import Database
-from tunesmith.storage.market import MarketStore
+from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import holdouts
 
 HOUR_MS = 3_600_000
 BEGIN_MS = 1_704_067_200_000

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from tunesmith.config import Settings
-from tunesmith.services import cached
-from tunesmith.services.cached import key_of, recall, remember
-from tunesmith.services.context import Context
-from tunesmith.storage.cache import MemoryCache
+from tunesmith.services.requests import cached
+from tunesmith.services.requests.cached import key_of, recall, remember
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.cache.cache import MemoryCache
 
 
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,10 +43,10 @@ def test_keys_are_of_the_meaning_and_of_the_kind() -> None:
 @pytest.mark.parametrize(
     ("source", "versions"),
     [
-        ("compute/walk.py", ("engine_version", "daemon_version")),
+        ("compute/simulation/walk.py", ("engine_version", "daemon_version")),
         ("compute/strategies/mine.rule", ("engine_version", "daemon_version")),
-        ("domain/messages/tasks.py", ("daemon_version",)),
-        ("storage/reports.py", ("daemon_version",)),
+        ("protocol/messages/tasks.py", ("daemon_version",)),
+        ("storage/tables/reports.py", ("daemon_version",)),
     ],
 )
 def test_versions_follow_their_sources(

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs
-from tunesmith.services.jobs import worker
-from tunesmith.services.jobs.chunks import CHUNKS
-from tunesmith.services.jobs.payloads import OnePoint, StrategyRef, Work
-from tunesmith.storage.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.workers import worker
+from tunesmith.workers.chunks.chunks import CHUNKS
+from tunesmith.workers.chunks.payloads import OnePoint, StrategyRef, Work
 
 
 def work_on(folder: Path, code: str) -> Work:

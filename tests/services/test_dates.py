@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tunesmith.errors import Invalid
-from tunesmith.services.dates import parse_date
+from tunesmith.services.runtime.dates import parse_date
 
 DAY_MS = 86_400_000
 JANUARY_31 = 1_706_659_200_000

@@ -14,20 +14,12 @@ import structlog
 
 from services.pool_scenes import Hold, on_loop, until
 from tunesmith.errors import DeadlineExceeded, Draining, Internal, Invalid
-from tunesmith.services.jobs import worker
-from tunesmith.services.jobs.executor import (
-    Chunk,
-    ChunkFailed,
-    ChunkTimeout,
-    Executor,
-    LogLine,
-    MemoryExceeded,
-    OnMessage,
-)
-from tunesmith.services.jobs.inline import InlineExecutor
-from tunesmith.services.jobs.pool import ProcessPool
-from tunesmith.services.jobs.processes import ForkServer
-from tunesmith.services.jobs.worker import Program
+from tunesmith.workers import worker
+from tunesmith.workers.executor import Chunk, ChunkFailed, ChunkTimeout, Executor, LogLine, MemoryExceeded, OnMessage
+from tunesmith.workers.inline import InlineExecutor
+from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.processes import ForkServer
+from tunesmith.workers.worker import Program
 
 Open = Callable[..., AbstractAsyncContextManager[Executor]]
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.services.jobs import frames
+from tunesmith.workers import frames
 
 VALUES = st.recursive(
     st.none() | st.integers() | st.text() | st.binary(),

@@ -18,16 +18,16 @@ import structlog
 
 from storage.opened import MA, add_package, add_task
 from tunesmith.config import Retention, Server, Settings
-from tunesmith.domain.bars import COLUMNS, Bars
+from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.errors import Internal
-from tunesmith.services import housekeeping
-from tunesmith.services.context import Context
-from tunesmith.services.housekeeping import expire_packages, forget_replies, keep_house, remove_snapshots
-from tunesmith.services.noticed import Noticed
-from tunesmith.storage import outbox, packages, requests, tasks
+from tunesmith.services.daemon import housekeeping
+from tunesmith.services.daemon.housekeeping import expire_packages, forget_replies, keep_house, remove_snapshots
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.noticed import Noticed
 from tunesmith.storage.clock import iso
-from tunesmith.storage.database import Database
-from tunesmith.storage.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox, packages, requests, tasks
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 TOPIC = f"pkg/BTC/USDT/1h/{MA.id}/"

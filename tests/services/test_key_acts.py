@@ -13,10 +13,11 @@ import pytest
 
 from tunesmith.config import Server, Settings
 from tunesmith.errors import Internal
-from tunesmith.services.context import Context
-from tunesmith.services.key_acts import KeyActs
-from tunesmith.storage import audit, key_acts
-from tunesmith.storage.database import Database
+from tunesmith.services.daemon.key_acts import KeyActs
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.secrets import key_acts
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import audit
 
 Scene = Callable[[Context], Awaitable[None]]
 

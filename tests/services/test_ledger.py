@@ -13,11 +13,11 @@ from services.search_house import House
 from services.verdict_house import LAX, NOISE, decided, evidence, look_of, noise, open_court, rows_of, searched
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
-from tunesmith.services.jobs.tasks import Job
-from tunesmith.services.ledger import Asked, enter
-from tunesmith.services.verdict_tasks import VerdictTask
-from tunesmith.storage import holdouts
-from tunesmith.storage import tasks as task_rows
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.services.verdicts.ledger import Asked, enter
+from tunesmith.services.verdicts.verdict_tasks import VerdictTask
+from tunesmith.storage.tables import holdouts
+from tunesmith.storage.tables import tasks as task_rows
 
 
 async def kinds(house: House) -> list[str]:

@@ -12,10 +12,10 @@ import pytest
 
 from services.search_house import SYMBOLS, House, open_house
 from tunesmith.errors import Busy, Invalid
-from tunesmith.services import rates
-from tunesmith.services.jobs.payloads import StrategyRef
-from tunesmith.services.rates import Rate
-from tunesmith.services.speeds import ASSUMED_NS, Speeds
+from tunesmith.services.runtime import rates
+from tunesmith.services.runtime.rates import Rate
+from tunesmith.services.runtime.speeds import ASSUMED_NS, Speeds
+from tunesmith.workers.chunks.payloads import StrategyRef
 
 SEARCH: dict[str, Any] = {
     "symbol": SYMBOLS[0],

@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 from services.decision_house import N_BARS, RULE, decided, grow, open_court, searched
-from tunesmith.domain.bars import Bars
-from tunesmith.domain.resample import resample
-from tunesmith.services.lineages import lineage_of
-from tunesmith.services.markets import boundary_of
-from tunesmith.storage import holdouts
-from tunesmith.storage.market import MarketStore
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.resample import resample
+from tunesmith.services.market.lineages import lineage_of
+from tunesmith.services.market.markets import boundary_of
+from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.tables import holdouts
 
 ONE, COPY, OTHER = "ONE/USDT", "COPY/USDT", "OTHER/USDT"
 

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tunesmith.domain.messages.catalog import Call
-from tunesmith.domain.messages.strategies import GetStrategy, StrategyDeleted
-from tunesmith.services.lookups import Lookups, looked_up
-from tunesmith.storage.database import Database
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.strategies import GetStrategy, StrategyDeleted
+from tunesmith.services.requests.lookups import Lookups, looked_up
+from tunesmith.storage.sqlite.database import Database
 
 CALL = Call("strategy.get", "r1", "local", "bot", "requests", 0.0)
 

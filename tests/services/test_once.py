@@ -11,12 +11,12 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from tunesmith.domain.messages.catalog import Call
-from tunesmith.domain.messages.strategies import DeleteStrategy, StrategyDeleted
 from tunesmith.errors import Busy, Conflict, NotFound, TunesmithError
-from tunesmith.services.context import Context
-from tunesmith.services.once import Change, fingerprint, once
-from tunesmith.storage.database import Database
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.strategies import DeleteStrategy, StrategyDeleted
+from tunesmith.services.requests.once import Change, fingerprint, once
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.sqlite.database import Database
 
 REQUEST = DeleteStrategy(id="s1")
 

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from storage.opened import MA, add_package
-from tunesmith.domain.canonical import canonical_hash
-from tunesmith.domain.messages.catalog import MESSAGES, Call
 from tunesmith.errors import Conflict, NotFound
-from tunesmith.services import packages
-from tunesmith.services.context import Context
-from tunesmith.storage import outbox
-from tunesmith.storage.database import Database
+from tunesmith.protocol.canonical import canonical_hash
+from tunesmith.protocol.catalog import MESSAGES, Call
+from tunesmith.services.packages import packages
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox
 
 A, B, C, D = "a" * 64, "b" * 64, "c" * 64, "d" * 64
 TOPIC = f"pkg/BTC/USDT/1h/{MA.id}/"

@@ -19,10 +19,10 @@ import pytest
 from services.pool_chunks import BIG
 from services.pool_scenes import Hold, is_gone, on_loop, until
 from tunesmith.errors import Draining, Invalid
-from tunesmith.services.jobs.executor import Chunk, ChunkFailed, ChunkTimeout, Limits, MemoryExceeded, WorkerDied
-from tunesmith.services.jobs.pool import ProcessPool
-from tunesmith.services.jobs.processes import ForkServer
-from tunesmith.services.jobs.worker import Program
+from tunesmith.workers.executor import Chunk, ChunkFailed, ChunkTimeout, Limits, MemoryExceeded, WorkerDied
+from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.processes import ForkServer
+from tunesmith.workers.worker import Program
 
 PROGRAM = Program(table="services.pool_chunks")
 

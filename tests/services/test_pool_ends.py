@@ -17,9 +17,9 @@ from services.pool_scenes import is_gone, wait_until
 DAEMON = """
 import asyncio, signal, sys
 from services.pool_scenes import Hold
-from tunesmith.services.jobs.pool import ProcessPool
-from tunesmith.services.jobs.processes import ForkServer
-from tunesmith.services.jobs.worker import Program
+from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.processes import ForkServer
+from tunesmith.workers.worker import Program
 from pathlib import Path
 
 async def main(folder):
@@ -91,5 +91,5 @@ def test_ctrl_c_in_the_terminal_lets_running_chunks_finish(tmp_path: Path) -> No
 
 
 def test_the_daemon_does_not_import_what_its_workers_need() -> None:
-    code = "import sys, tunesmith.services.jobs.pool; print({'numpy', 'numba', 'pandas'} & set(sys.modules))"
+    code = "import sys, tunesmith.workers.pool; print({'numpy', 'numba', 'pandas'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -14,16 +14,16 @@ from benchmarks.made_markets import AVERAGES
 from services import search_house
 from services.search_house import House
 from services.verdict_house import EDGE, LAX, NOISE, RANGES, decided, evidence, open_court, searched
-from tunesmith.compute.proof.local import prove_study
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, merge
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
-from tunesmith.services.jobs.executor import Chunk
-from tunesmith.services.jobs.inline import InlineExecutor
-from tunesmith.services.jobs.lanes import KEEPERS, Lanes
-from tunesmith.services.proofs import seed_of
-from tunesmith.storage import holdouts
-from tunesmith.storage.snapshots import Snapshots
+from tunesmith.notebook.local import prove_study
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
+from tunesmith.services.verdicts.proofs import seed_of
+from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.tables import holdouts
+from tunesmith.workers.executor import Chunk
+from tunesmith.workers.inline import InlineExecutor
+from tunesmith.workers.lanes import KEEPERS, Lanes
 
 CRITERIA = merge(msgspec.convert(LAX, ApprovalCriteria), DEFAULT_CRITERIA)
 

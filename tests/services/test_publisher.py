@@ -12,10 +12,10 @@ import pytest
 import structlog
 
 from tunesmith.errors import Internal
-from tunesmith.services import publisher as publishing
-from tunesmith.services.publisher import Publisher
-from tunesmith.storage import outbox
-from tunesmith.storage.database import Database
+from tunesmith.services.packages import publisher as publishing
+from tunesmith.services.packages.publisher import Publisher
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox
 
 TOPIC = "pkg/BTC/USDT/1h/x/"
 REFUSE = "CREATE TRIGGER refused BEFORE UPDATE OF published_at ON events BEGIN SELECT RAISE(FAIL, 'no'); END"

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from services.decision_house import N_BARS, RULE, decided, grow, open_court, searched
-from tunesmith.services.markets import boundary_of
+from tunesmith.services.market.markets import boundary_of
 from tunesmith.storage.clock import iso
 
 SYMBOL = "M/USDT"

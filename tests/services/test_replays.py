@@ -12,8 +12,8 @@ import pytest
 from services.decision_house import decided, grow, open_court, searched
 from services.search_house import House
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.services import evidence, replays
-from tunesmith.storage import holdouts, verdicts
+from tunesmith.services.verdicts import evidence, replays
+from tunesmith.storage.tables import holdouts, verdicts
 
 
 async def replayed(house: House, **which: str) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import cast
 
 import pytest
 
-from tunesmith.domain.messages.catalog import Call
-from tunesmith.domain.messages.optimizations import StartOptimization
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.errors import Forbidden
-from tunesmith.services import optimizations
-from tunesmith.services.context import Context
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.optimizations import StartOptimization
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.searches import optimizations
 
 
 def test_a_bot_cannot_approve_by_way_of_a_search() -> None:

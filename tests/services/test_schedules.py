@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.errors import Invalid
-from tunesmith.services.schedules import next_run
+from tunesmith.services.schedules.schedules import next_run
 from tunesmith.storage.clock import iso, milliseconds
 
 NOON = milliseconds("2026-01-01T12:00:00.000Z")

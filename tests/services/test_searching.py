@@ -13,8 +13,8 @@ import pytest
 from services.search_faults import misbehave, tried
 from services.search_house import House, open_house
 from tunesmith.errors import Conflict, Forbidden
-from tunesmith.services.searching import missing_ranges
-from tunesmith.storage import tasks, trials
+from tunesmith.services.searches.searching import missing_ranges
+from tunesmith.storage.tables import tasks, trials
 
 GRID: dict[str, Any] = {
     "symbol": "A/USDT",

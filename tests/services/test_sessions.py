@@ -10,10 +10,10 @@ import pytest
 
 from services.search_house import House
 from services.test_searching import GRID, in_house
-from tunesmith.domain.messages.sessions import SessionRequest
 from tunesmith.errors import Busy, Conflict, Forbidden, NotFound
-from tunesmith.services import sessions as use_cases
-from tunesmith.storage import tasks
+from tunesmith.protocol.messages.sessions import SessionRequest
+from tunesmith.services.sessions import sessions as use_cases
+from tunesmith.storage.tables import tasks
 
 RANGES = GRID["param_ranges"]
 SESSION: dict[str, Any] = {

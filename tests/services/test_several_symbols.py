@@ -10,10 +10,10 @@ import pytest
 
 from services.decision_house import N_BARS, RANGES, RULE, decided, grow, open_court, searched
 from services.search_house import House
-from tunesmith.cli.story import tell
-from tunesmith.domain.canonical import canonical_hash
+from tunesmith.cli.decide.story import tell
 from tunesmith.errors import Busy, Invalid
-from tunesmith.services.markets import boundary_of
+from tunesmith.protocol.canonical import canonical_hash
+from tunesmith.services.market.markets import boundary_of
 from tunesmith.storage.clock import iso
 
 A, B, LONG = "A/USDT", "B/USDT", "LONG/USDT"

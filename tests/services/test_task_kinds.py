@@ -20,24 +20,24 @@ import pytest
 import tunesmith
 from services.recorder import Recorder
 from services.test_tasks import CALL, in_loop
-from tunesmith.cli.doctor import _MODULES
+from tunesmith.cli.daemon.doctor import _MODULES
 from tunesmith.config import Settings, Workers
-from tunesmith.domain.messages.catalog import MESSAGES
+from tunesmith.protocol.catalog import MESSAGES
 from tunesmith.routes import DRIVERS, ROUTES
-from tunesmith.services.jobs import checkup
-from tunesmith.services.jobs.chunks import CHUNKS
-from tunesmith.services.jobs.inline import InlineExecutor
-from tunesmith.services.jobs.tasks import Job, Tasks
-from tunesmith.services.tasks import insert
-from tunesmith.storage import tasks
-from tunesmith.storage.database import Database
+from tunesmith.services.runtime.task_runner import Job, Tasks
+from tunesmith.services.tasks.tasks import insert
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import tasks
+from tunesmith.workers import checkup
+from tunesmith.workers.chunks.chunks import CHUNKS
+from tunesmith.workers.inline import InlineExecutor
 
 PACKAGE = Path(tunesmith.__file__).parent
 SERVICES = sorted((PACKAGE / "services").rglob("*.py"))
 OPTIONAL = {"optuna": "optuna", "scikit-learn": "sklearn", "deap": "deap", "scipy": "scipy", "vectorbt": "vectorbt"}
 """Distributions that only some methods or reports need, and what they are imported as."""
 
-OWN_LOOPS = {"app.py", "services/jobs/checkup.py"}
+OWN_LOOPS = {"app.py", "workers/checkup.py"}
 """Programs of their own, which begin a loop where there is none."""
 
 STARTS = ["backtest.start", "optimization.start", "session.generate", "session.execute", "strategy.approve"]

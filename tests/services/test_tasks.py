@@ -12,14 +12,14 @@ import msgspec
 from services import doubling as doubling_chunks
 from services.recorder import Recorder
 from tunesmith.config import Settings, Workers
-from tunesmith.domain.messages.catalog import Call
 from tunesmith.errors import Internal, Invalid
-from tunesmith.services.jobs.inline import InlineExecutor
-from tunesmith.services.jobs.tasks import Driver, Job, Tasks
-from tunesmith.services.tasks import insert
-from tunesmith.storage import outbox, tasks
-from tunesmith.storage.database import Database
+from tunesmith.protocol.catalog import Call
+from tunesmith.services.runtime.task_runner import Driver, Job, Tasks
+from tunesmith.services.tasks.tasks import insert
 from tunesmith.storage.faults import DiskRefused
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox, tasks
+from tunesmith.workers.inline import InlineExecutor
 
 CALL = Call("x", "1", "ann", "operator", "requests", 0.0, "bot")
 SETTINGS = Settings(workers=Workers(count=1, task_timeout_s=0.5))

@@ -9,15 +9,15 @@ from pathlib import Path
 from services.pool_scenes import on_loop, until
 from services.recorder import Recorder
 from tunesmith.config import Settings, Workers
-from tunesmith.domain.messages.catalog import Call
-from tunesmith.services.jobs.executor import Limits
-from tunesmith.services.jobs.pool import ProcessPool
-from tunesmith.services.jobs.processes import ForkServer
-from tunesmith.services.jobs.tasks import Driver, Job, Tasks
-from tunesmith.services.jobs.worker import Program
-from tunesmith.services.tasks import insert
-from tunesmith.storage import tasks
-from tunesmith.storage.database import Database
+from tunesmith.protocol.catalog import Call
+from tunesmith.services.runtime.task_runner import Driver, Job, Tasks
+from tunesmith.services.tasks.tasks import insert
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import tasks
+from tunesmith.workers.executor import Limits
+from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.processes import ForkServer
+from tunesmith.workers.worker import Program
 
 CALL = Call("x", "1", "ann", "operator", "requests", 0.0, "bot")
 TABLE = "services.pool_chunks"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.services.jobs.turns import Place, Turns
+from tunesmith.workers.turns import Place, Turns
 
 PLACES = st.builds(Place, st.integers(0, 2), st.sampled_from("ab"), st.sampled_from(["t1", "t2", None]))
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tunesmith.errors import NotFound
-from tunesmith.services.under_way import UnderWay
+from tunesmith.services.requests.under_way import UnderWay
 
 
 class Maker:

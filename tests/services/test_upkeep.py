@@ -15,16 +15,17 @@ import pytest
 
 from tunesmith.config import Backups, Server, Settings
 from tunesmith.errors import Internal
-from tunesmith.services import schedules as scheduling
-from tunesmith.services import upkeep
-from tunesmith.services.condition import condition
-from tunesmith.services.context import Context
-from tunesmith.services.noticed import Noticed
-from tunesmith.storage import backups, schedules
+from tunesmith.services.daemon import upkeep
+from tunesmith.services.daemon.condition import condition
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.noticed import Noticed
+from tunesmith.services.schedules import schedules as scheduling
 from tunesmith.storage.clock import milliseconds
-from tunesmith.storage.database import Database
-from tunesmith.storage.opening import Keeping
-from tunesmith.storage.schedules import ScheduleRow
+from tunesmith.storage.sqlite import backups
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.sqlite.opening import Keeping
+from tunesmith.storage.tables import schedules
+from tunesmith.storage.tables.schedules import ScheduleRow
 
 NOW = "2026-01-10T10:00:00.000Z"
 HOUR_S = 3600.0

@@ -14,18 +14,18 @@ import numpy as np
 import pytest
 
 from tunesmith.config import Server, Settings
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Conflict
-from tunesmith.services import windows
-from tunesmith.services.context import Context
-from tunesmith.services.jobs.payloads import Prepared
-from tunesmith.services.jobs.tasks import Job
-from tunesmith.services.markets import Window
-from tunesmith.services.windows import cut_window, known_window
-from tunesmith.services.work import prepared
-from tunesmith.storage.cache import MemoryCache
-from tunesmith.storage.snapshots import Snapshots
+from tunesmith.services.market import windows
+from tunesmith.services.market.markets import Window
+from tunesmith.services.market.windows import cut_window, known_window
+from tunesmith.services.market.work import prepared
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.storage.cache.cache import MemoryCache
+from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.workers.chunks.payloads import Prepared
 
 HOUR = 3_600_000
 WINDOW = Window(

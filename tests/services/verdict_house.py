@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.made_markets import AVERAGES, regimes, walk
 from services.search_house import House, open_house
-from tunesmith.domain.bars import Bars
-from tunesmith.storage import verdicts
+from tunesmith.domain.market.bars import Bars
+from tunesmith.storage.tables import verdicts
 
 EDGE, NOISE = "EDGE/USDT", "NOISE/USDT"
 RANGES = {"fast": [5, 10, 20], "slow": [40, 60]}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tunesmith.domain.messages.markets import ImportReport
-from tunesmith.storage.market import MarketStore
+from tunesmith.protocol.messages.markets import ImportReport
+from tunesmith.storage.market.market import MarketStore
 
 HOUR = 3_600_000
 START = 1_704_067_200_000

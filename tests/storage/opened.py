@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.domain.messages.packages import Package
-from tunesmith.storage import optimizations, outbox, packages, reports, strategies, tasks, trials, verdicts
+from tunesmith.protocol.messages.packages import Package
 from tunesmith.storage.clock import now
-from tunesmith.storage.connections import Connection
-from tunesmith.storage.database import Database
-from tunesmith.storage.strategies import StrategyText
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import optimizations, outbox, packages, reports, strategies, tasks, trials, verdicts
+from tunesmith.storage.tables.strategies import StrategyText
 
 MA = StrategyText(
     id="ma_cross_v1.0",

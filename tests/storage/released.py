@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunesmith.storage import schema
+from tunesmith.storage.sqlite import schema
 
 RELEASED = 6
 """The schema version of that program."""

@@ -14,10 +14,11 @@ import pytest
 
 from storage.opened import add_package, add_task, over_database
 from tunesmith.errors import Conflict, Internal
-from tunesmith.storage import backups, outbox, restoring, tasks
-from tunesmith.storage.connections import Connection
-from tunesmith.storage.database import Database
 from tunesmith.storage.faults import Damaged, DiskRefused
+from tunesmith.storage.sqlite import backups, restoring
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox, tasks
 
 
 def make_database(path: Path, *task_ids: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.storage.cache import MemoryCache
+from tunesmith.storage.cache.cache import MemoryCache
 
 KEYS = ["a", "b", "c", "dd"]
 actions = st.lists(st.tuples(st.sampled_from(["get", "set", "delete"]), st.sampled_from(KEYS), st.integers(0, 12)))

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.storage import outbox, tasks
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox, tasks
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
 from tunesmith.storage import outbox, tasks
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.database import Database
 
 async def write(database, k):
     i = 0
@@ -44,7 +44,7 @@ import asyncio, resource, sys
 from pathlib import Path
 from tunesmith.errors import Internal
 from tunesmith.storage import tasks
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.database import Database
 
 async def main():
     database = await Database.open(Path(sys.argv[1]))
@@ -74,7 +74,7 @@ READ_ONLY = """
 import asyncio, os, sys
 from pathlib import Path
 from tunesmith.errors import Internal
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.database import Database
 
 if os.getuid() == 0:
     os.setgid(65534); os.setuid(65534)

@@ -12,9 +12,9 @@ import pytest
 
 from storage.opened import add_task, over_database
 from tunesmith.errors import Conflict, Draining, Internal, Invalid, NotFound
-from tunesmith.storage import outbox, tasks
-from tunesmith.storage.connections import Appended, Connection
-from tunesmith.storage.database import GROUP_WRITES, Database
+from tunesmith.storage.sqlite.connections import Appended, Connection
+from tunesmith.storage.sqlite.database import GROUP_WRITES, Database
+from tunesmith.storage.tables import outbox, tasks
 
 
 async def count_tasks(database: Database) -> int:

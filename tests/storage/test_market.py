@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from storage.candle_tables import HOUR, NAMES, START, bring, table, without, write
-from tunesmith.domain.bars import COLUMNS, Bars
+from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.errors import Conflict, Invalid
-from tunesmith.storage.market import MarketStore
+from tunesmith.storage.market.market import MarketStore
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 

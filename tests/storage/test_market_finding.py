@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from storage.candle_tables import HOUR, NAMES, START, bring, table, write
-from tunesmith.domain.bars import COLUMNS, Bars
+from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.errors import Internal, Invalid, NotFound, TunesmithError
-from tunesmith.storage import market
-from tunesmith.storage.market import MarketStore
+from tunesmith.storage.market import market
+from tunesmith.storage.market.market import MarketStore
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_imports_at_the_same_time_lose_nothing(store: MarketStore, tmp_path: Pat
     code = """
 import sys
 from pathlib import Path
-from tunesmith.storage.market import MarketStore
+from tunesmith.storage.market.market import MarketStore
 print("ready", flush=True)
 sys.stdin.readline()
 for file in sys.argv[2:]:
@@ -252,7 +252,7 @@ def test_listing_and_finding_need_no_pandas(full: MarketStore) -> None:
     code = """
 import sys
 from pathlib import Path
-from tunesmith.storage.market import MarketStore
+from tunesmith.storage.market.market import MarketStore
 store = MarketStore(Path(sys.argv[1]))
 assert len(store.list()) == 5
 assert store.find("SOL/USDT", "4h").n_bars == 12

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from storage.opened import add_package, over_database
 from tunesmith.errors import Internal, Invalid
-from tunesmith.storage import outbox, packages
-from tunesmith.storage.connections import Connection
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox, packages
 
 TOPICS = ["pkg/BTC/USD/1h/a/", "pkg/BTC/USDT/1h/a/", "pkg/BTC/USDT/1h/a_b/", "pkg/ÄTH/USDT/5m/a/", "task/1/done/"]
 PREFIXES = ["pkg/", "pkg/BTC/USD", "pkg/BTC/USD/", "pkg/BTC/USDT/", "pkg/BTC/USDT/1h/a/", "pkg/Ä", "task/", "x/", ""]

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 from storage.opened import MA, add_package, over_database
-from tunesmith.domain.messages.packages import Package
 from tunesmith.errors import Internal
-from tunesmith.storage import packages, strategies
-from tunesmith.storage.connections import Connection
-from tunesmith.storage.database import Database
-from tunesmith.storage.packages import PackageRow
+from tunesmith.protocol.messages.packages import Package
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import packages, strategies
+from tunesmith.storage.tables.packages import PackageRow
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from storage.opened import add_optimization, add_report, add_task, add_verdict, over_database
 from tunesmith.errors import Internal, NotFound
-from tunesmith.storage import holdouts, optimizations, reports, requests, verdicts
 from tunesmith.storage.clock import iso, now
-from tunesmith.storage.database import Database
-from tunesmith.storage.optimizations import Best
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import holdouts, optimizations, reports, requests, verdicts
+from tunesmith.storage.tables.optimizations import Best
 
 KEY = ("ann", "bot", "req-1")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from storage.redis_server import RedisServer, free_port
 from tunesmith.errors import Invalid
-from tunesmith.storage.redis_cache import FAILURES, TIMEOUT_S, RedisCache, seal, unseal
+from tunesmith.storage.cache.redis_cache import FAILURES, TIMEOUT_S, RedisCache, seal, unseal
 
 PATIENCE_S = 0.3
 """A call may take TIMEOUT_S; a busy machine may add to it."""

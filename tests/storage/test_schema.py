@@ -14,12 +14,13 @@ import pytest
 
 from storage.opened import add_optimization, batch, over_database
 from tunesmith.domain.criteria import bounds
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
 from tunesmith.domain.metrics import METRICS, Metric
-from tunesmith.domain.search_plan import SearchPlan
-from tunesmith.services.search_tasks import OptimizationTask
-from tunesmith.storage import schema, trials
-from tunesmith.storage.database import Database
+from tunesmith.domain.search.search_plan import SearchPlan
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
+from tunesmith.services.searches.search_tasks import OptimizationTask
+from tunesmith.storage.sqlite import schema
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import trials
 
 USER_COLUMNS = {
     "strategies": "id name version code default_params created_at updated_at",

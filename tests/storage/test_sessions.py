@@ -9,10 +9,10 @@ import pytest
 
 from storage.opened import add_optimization, add_task, batch, over_database
 from tunesmith.errors import Invalid
-from tunesmith.storage import optimizations, sessions, tasks, trials
-from tunesmith.storage.connections import Connection
-from tunesmith.storage.database import Database
-from tunesmith.storage.sessions import ItemRow, SessionRow
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import optimizations, sessions, tasks, trials
+from tunesmith.storage.tables.sessions import ItemRow, SessionRow
 
 EARLY, LATE = "2020-01-01T00:00:00.000Z", "9999-01-01T00:00:00.000Z"
 

@@ -8,10 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from benchmarks import signatures
-from tunesmith.domain.signatures import read_lines
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.storage import signing_keys
-from tunesmith.storage.signing_keys import KeyFile, SigningKeys
+from tunesmith.protocol.signatures import read_lines
+from tunesmith.storage.secrets import signing_keys
+from tunesmith.storage.secrets.signing_keys import KeyFile, SigningKeys
 
 
 @pytest.fixture

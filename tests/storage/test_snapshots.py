@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.domain.bars import COLUMNS, Bars
+from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.errors import Internal, NotFound
-from tunesmith.storage import snapshots
-from tunesmith.storage.snapshots import Snapshots
+from tunesmith.storage.market import snapshots
+from tunesmith.storage.market.snapshots import Snapshots
 
 HOUR = 3_600_000
 

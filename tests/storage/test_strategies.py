@@ -7,9 +7,9 @@ import pytest
 
 from storage.opened import MA, add_report, over_database
 from tunesmith.errors import Conflict, NotFound
-from tunesmith.storage import reports, strategies
-from tunesmith.storage.database import Database
-from tunesmith.storage.strategies import StrategyRow, StrategyText
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import reports, strategies
+from tunesmith.storage.tables.strategies import StrategyRow, StrategyText
 
 GRID = StrategyText(
     id="grid_v1.2",

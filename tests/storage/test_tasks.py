@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from storage.opened import add_optimization, add_task, over_database
 from tunesmith.errors import Internal
-from tunesmith.storage import optimizations, tasks
-from tunesmith.storage.connections import Connection
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import optimizations, tasks
 
 ENDS = ["completed", "failed", "cancelled"]
 

@@ -12,9 +12,9 @@ import pytest
 
 from storage.opened import add_optimization, batch, over_database
 from tunesmith.errors import Internal, Invalid
-from tunesmith.storage import trial_columns, trials
-from tunesmith.storage.database import Database
-from tunesmith.storage.trial_columns import Columns, read_columns
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import trial_columns, trials
+from tunesmith.storage.tables.trial_columns import Columns, read_columns
 
 
 async def insert(database: Database, start: int, scores: list[float], **more: Any) -> None:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from storage.opened import add_optimization, batch, over_database
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Internal, Invalid
-from tunesmith.storage import optimizations, trials
-from tunesmith.storage.database import Database
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import optimizations, trials
 
 numbers = st.one_of(st.integers(-3, 3).map(float), st.sampled_from([math.nan, math.inf, -math.inf]))
 rows = st.lists(st.tuples(numbers, numbers, st.booleans()), min_size=1, max_size=12)

@@ -12,9 +12,10 @@ import pytest
 
 from storage.released import PACKAGE_ID, RELEASED, make_released
 from tunesmith.errors import Internal
-from tunesmith.storage import backups, outbox, packages, restoring, schedules, schema, tasks
-from tunesmith.storage.database import Database
 from tunesmith.storage.faults import DiskRefused, WrongVersion
+from tunesmith.storage.sqlite import backups, restoring, schema
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox, packages, schedules, tasks
 
 
 def version(path: Path) -> int:

@@ -12,26 +12,26 @@ import msgspec
 import zmq
 
 from tunesmith.config import Events, Limits
-from tunesmith.domain.messages.backtests import BacktestStarted, StartBacktest
-from tunesmith.domain.messages.catalog import Call
-from tunesmith.domain.messages.envelope import TaskStatus
-from tunesmith.domain.messages.optimizations import OptimizationStarted, StartOptimization
-from tunesmith.domain.messages.packages import ListPackages, PackageList
-from tunesmith.domain.messages.server import EventsSnapshot, Ping, Pong
-from tunesmith.domain.messages.strategies import CreateStrategy, DeleteStrategy, StrategyDeleted, UpdateStrategy
-from tunesmith.domain.messages.tasks import ListTasks, LogLine, TaskList, TaskLogs, TaskLogsReply
-from tunesmith.domain.messages.verdicts import VerdictById, VerdictReply
 from tunesmith.errors import NotFound
-from tunesmith.transport.doors import Entry
-from tunesmith.transport.events import EventsDoor
-from tunesmith.transport.gate import Gate
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.envelope import TaskStatus
+from tunesmith.protocol.keyfile import ClientKey
+from tunesmith.protocol.messages.backtests import BacktestStarted, StartBacktest
+from tunesmith.protocol.messages.optimizations import OptimizationStarted, StartOptimization
+from tunesmith.protocol.messages.packages import ListPackages, PackageList
+from tunesmith.protocol.messages.server import EventsSnapshot, Ping, Pong
+from tunesmith.protocol.messages.strategies import CreateStrategy, DeleteStrategy, StrategyDeleted, UpdateStrategy
+from tunesmith.protocol.messages.tasks import ListTasks, LogLine, TaskList, TaskLogs, TaskLogsReply
+from tunesmith.protocol.messages.verdicts import VerdictById, VerdictReply
+from tunesmith.transport.access.gate import Gate
+from tunesmith.transport.access.keys import KeyStore
 from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.http.bearer import Tokens
-from tunesmith.transport.keyfile import ClientKey
-from tunesmith.transport.keys import KeyStore
 from tunesmith.transport.router import Router
-from tunesmith.transport.sockets import InboxDoor, RequestsDoor
-from tunesmith.transport.zap import ZapDoor
+from tunesmith.transport.zmq.doors import Entry
+from tunesmith.transport.zmq.events import EventsDoor
+from tunesmith.transport.zmq.sockets import InboxDoor, RequestsDoor
+from tunesmith.transport.zmq.zap import ZapDoor
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ import pytest
 
 from transport.rooms import Room
 from tunesmith.config import Limits
-from tunesmith.domain.messages.tasks import LogLine
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.storage.tokens import TokenFile
+from tunesmith.protocol.messages.tasks import LogLine
+from tunesmith.storage.secrets.tokens import TokenFile
 from tunesmith.transport.http import Health, HttpDoor, Probes
 
 CHALLENGE = 'Bearer realm="tunesmith"'

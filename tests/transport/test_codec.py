@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.domain.messages.catalog import MESSAGES
-from tunesmith.domain.messages.optimizations import StartOptimization
-from tunesmith.domain.messages.server import EventsReplay, Ping, Pong
 from tunesmith.errors import BadJson, Busy, Invalid, TunesmithError, UnknownType, UnsupportedVersion, from_problem
-from tunesmith.transport.codec import (
+from tunesmith.protocol.catalog import MESSAGES
+from tunesmith.protocol.codec import (
     addressee,
     convert_query,
     decode_data,
@@ -26,6 +24,8 @@ from tunesmith.transport.codec import (
     pointer,
     salvage,
 )
+from tunesmith.protocol.messages.optimizations import StartOptimization
+from tunesmith.protocol.messages.server import EventsReplay, Ping, Pong
 
 GOOD = b'{"v":1,"type":"ping","id":"a","data":{}}'
 

@@ -12,7 +12,7 @@ import zmq
 
 from transport.rooms import Bot, Room
 from tunesmith.config import Events
-from tunesmith.transport.events import LastValues, Throttle
+from tunesmith.transport.zmq.events import LastValues, Throttle
 
 TOPIC = "pkg/BTC/USDT/1h/grid/"
 

@@ -24,12 +24,12 @@ from transport.test_sockets import ask, code, until
 from tunesmith.config import Limits, Security, Server, Settings
 from tunesmith.errors import Invalid
 from tunesmith.examples import bot_plain
-from tunesmith.transport import doors
-from tunesmith.transport.gate import Gate, Identity, audible, open_gate
-from tunesmith.transport.keyfile import ClientKey, read_client_key
-from tunesmith.transport.keys import KeyStore
+from tunesmith.protocol.keyfile import ClientKey, read_client_key
+from tunesmith.transport.access.gate import Gate, Identity, audible, open_gate
+from tunesmith.transport.access.keys import KeyStore
 from tunesmith.transport.router import Router
-from tunesmith.transport.sockets import RequestsDoor
+from tunesmith.transport.zmq import doors
+from tunesmith.transport.zmq.sockets import RequestsDoor
 
 CREATE = {"id": "x", "name": "x", "version": "1.0", "code": "enter_long(True)", "default_params": {}}
 
@@ -395,7 +395,7 @@ def test_silent_and_garbled_connections_do_not_stop_the_gate(house: House, bot: 
 
 def test_what_is_tried_in_vain_is_logged_once_a_second(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, times = Gate(house.store), iter((1000.0, 1000.1, 1000.9, 1001.1))
-    monkeypatch.setattr("tunesmith.transport.gate.time", SimpleNamespace(monotonic=lambda: next(times)))
+    monkeypatch.setattr("tunesmith.transport.access.gate.time", SimpleNamespace(monotonic=lambda: next(times)))
     with capture_logs() as lines:
         for _ in range(4):
             gate.refuse("k", "requests", "because")

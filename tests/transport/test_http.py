@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator
 
 from transport.rooms import Room
 from tunesmith.config import Limits
-from tunesmith.domain.messages.tasks import LogLine
 from tunesmith.errors import Invalid
+from tunesmith.protocol.messages.tasks import LogLine
 from tunesmith.transport.http import Health, HttpDoor, Probes, patience
 from tunesmith.transport.http.routes import ROUTES
 

@@ -11,8 +11,8 @@ import pytest
 from rich.pretty import pretty_repr
 
 from tunesmith.errors import Conflict, Invalid, NotFound
-from tunesmith.transport.keyfile import read_client_key
-from tunesmith.transport.keys import COMMAND_LINE, KeyStore
+from tunesmith.protocol.keyfile import read_client_key
+from tunesmith.transport.access.keys import COMMAND_LINE, KeyStore
 
 
 @pytest.fixture

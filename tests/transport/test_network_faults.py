@@ -18,7 +18,7 @@ import zmq
 from transport.rooms import Bot, Room, body
 from transport.test_sockets import ask, until
 from tunesmith.config import Events
-from tunesmith.transport import doors
+from tunesmith.transport.zmq import doors
 
 GREETING = b"\xff" + b"\0" * 8 + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" * 32
 READY = b"\x05READY"

@@ -10,8 +10,8 @@ import pytest
 
 from transport.rooms import Handlers, body
 from tunesmith.config import Limits
-from tunesmith.domain.messages.envelope import ReplyEnvelope
-from tunesmith.transport.codec import decode_reply
+from tunesmith.protocol.codec import decode_reply
+from tunesmith.protocol.envelope import ReplyEnvelope
 from tunesmith.transport.router import Peer, Router
 
 START = {"symbol": "BTC/USDT", "strategy_id": "s"}

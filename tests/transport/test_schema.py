@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from tunesmith.domain.messages.catalog import MESSAGES
-from tunesmith.domain.messages.events import EVENTS
-from tunesmith.domain.topics import HEARTBEAT, done_topic, package_topic, progress_topic, reply_topic
 from tunesmith.errors import UnknownType
-from tunesmith.transport.codec import encode_error, encode_reply, encode_request
-from tunesmith.transport.schema import REPLY_TOPIC, asyncapi, message_schemas
+from tunesmith.protocol.catalog import MESSAGES
+from tunesmith.protocol.codec import encode_error, encode_reply, encode_request
+from tunesmith.protocol.messages.events import EVENTS
+from tunesmith.protocol.schema import REPLY_TOPIC, asyncapi, message_schemas
+from tunesmith.protocol.topics import HEARTBEAT, done_topic, package_topic, progress_topic, reply_topic
 
 
 def references(document: Any) -> set[str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tunesmith.errors import Invalid
-from tunesmith.transport.security import check_bind, check_http_bind, check_upstream
+from tunesmith.transport.access.security import check_bind, check_http_bind, check_upstream
 
 
 @pytest.mark.parametrize(

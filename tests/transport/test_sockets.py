@@ -13,9 +13,9 @@ import zmq
 from transport.rooms import Bot, Room, body
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
-from tunesmith.transport.doors import FRAMES_PER_TURN, TURN_S, Door, Entry, bind, listen
 from tunesmith.transport.router import Router
-from tunesmith.transport.sockets import RequestsDoor
+from tunesmith.transport.zmq.doors import FRAMES_PER_TURN, TURN_S, Door, Entry, bind, listen
+from tunesmith.transport.zmq.sockets import RequestsDoor
 
 START = {"symbol": "BTC/USDT", "strategy_id": "s"}
 

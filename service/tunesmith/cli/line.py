@@ -21,8 +21,8 @@ from tunesmith.client import Client
 from tunesmith.client.sockets import ENVIRONMENT
 from tunesmith.config import Explained, Settings, explain
 from tunesmith.errors import Busy, DeadlineExceeded, Draining, Invalid, NotFound, TunesmithError
-from tunesmith.transport.keys import COMMAND_LINE, KeyStore
-from tunesmith.transport.security import is_loopback
+from tunesmith.transport.access.keys import COMMAND_LINE, KeyStore
+from tunesmith.transport.access.security import is_loopback
 
 _DEADLINE_S = 15.0
 _CONNECT_S = 2.0

@@ -10,9 +10,9 @@ from typing import Any
 import zmq
 
 from tunesmith.client.sockets import Context, Place, Wire
-from tunesmith.domain.messages.envelope import ReplyEnvelope
 from tunesmith.errors import Busy, Conflict, DeadlineExceeded, Draining, TooLarge, TunesmithError, from_problem
-from tunesmith.transport.codec import decode_reply, encode_request
+from tunesmith.protocol.codec import decode_reply, encode_request
+from tunesmith.protocol.envelope import ReplyEnvelope
 
 RESEND_S = 5.0
 PAUSE_S = 0.05

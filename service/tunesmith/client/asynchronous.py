@@ -19,14 +19,14 @@ from tunesmith.client.packages import Wanted
 from tunesmith.client.sockets import Context, Place, key_in
 from tunesmith.client.streams import EventStream, PackageEvents, Packages
 from tunesmith.client.trust import Trust, Trusted, trust_in
-from tunesmith.domain.messages.backtests import BacktestStarted
-from tunesmith.domain.messages.events import TaskDone
-from tunesmith.domain.messages.optimizations import OptimizationStarted
-from tunesmith.domain.messages.packages import Package, PackageAck, PackageList, PackageReply
-from tunesmith.domain.messages.server import EventsReplay, EventsReply, Pong
-from tunesmith.domain.messages.verdicts import VerdictReply
-from tunesmith.domain.topics import done_topic, package_topic
 from tunesmith.errors import DeadlineExceeded, Forbidden, TunesmithError
+from tunesmith.protocol.messages.backtests import BacktestStarted
+from tunesmith.protocol.messages.events import TaskDone
+from tunesmith.protocol.messages.optimizations import OptimizationStarted
+from tunesmith.protocol.messages.packages import Package, PackageAck, PackageList, PackageReply
+from tunesmith.protocol.messages.server import EventsReplay, EventsReply, Pong
+from tunesmith.protocol.messages.verdicts import VerdictReply
+from tunesmith.protocol.topics import done_topic, package_topic
 
 REQUESTS = "tcp://127.0.0.1:5555"
 EVENTS = "tcp://127.0.0.1:5556"

@@ -13,12 +13,12 @@ from tunesmith.client.asynchronous import DEADLINE_S, EVENTS, REQUESTS, AsyncCli
 from tunesmith.client.packages import PackageEvent
 from tunesmith.client.streams import Follow, PackageEvents, Packages
 from tunesmith.client.trust import Trusted
-from tunesmith.domain.messages.backtests import BacktestStarted
-from tunesmith.domain.messages.events import TaskDone
-from tunesmith.domain.messages.optimizations import OptimizationStarted
-from tunesmith.domain.messages.packages import PackageAck, PackageReply
-from tunesmith.domain.messages.server import Pong
-from tunesmith.domain.messages.verdicts import VerdictReply
+from tunesmith.protocol.messages.backtests import BacktestStarted
+from tunesmith.protocol.messages.events import TaskDone
+from tunesmith.protocol.messages.optimizations import OptimizationStarted
+from tunesmith.protocol.messages.packages import PackageAck, PackageReply
+from tunesmith.protocol.messages.server import Pong
+from tunesmith.protocol.messages.verdicts import VerdictReply
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from tunesmith.domain.messages.envelope import Event
-from tunesmith.domain.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot
-from tunesmith.domain.topics import HEARTBEAT
+from tunesmith.protocol.envelope import Event
+from tunesmith.protocol.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot
+from tunesmith.protocol.topics import HEARTBEAT
 
 PAGE = 1_000
 

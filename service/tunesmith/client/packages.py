@@ -10,8 +10,8 @@ from typing import Any, Literal
 import msgspec
 
 from tunesmith.client.following import Numbered
-from tunesmith.domain.messages.packages import Package
-from tunesmith.domain.topics import package_topic
+from tunesmith.protocol.messages.packages import Package
+from tunesmith.protocol.topics import package_topic
 
 log = logging.getLogger("tunesmith.client")
 

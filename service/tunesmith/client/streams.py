@@ -17,11 +17,11 @@ from tunesmith.client.following import Follower, Numbered, Question, read_plainl
 from tunesmith.client.packages import PackageEvent, Shelf, Wanted
 from tunesmith.client.sockets import Context, Place, Wire
 from tunesmith.client.trust import Trust
-from tunesmith.domain.messages.envelope import Event
-from tunesmith.domain.messages.server import EventsReply
-from tunesmith.domain.topics import HEARTBEAT
 from tunesmith.errors import BadJson, TunesmithError
-from tunesmith.transport.codec import decode_event
+from tunesmith.protocol.codec import decode_event
+from tunesmith.protocol.envelope import Event
+from tunesmith.protocol.messages.server import EventsReply
+from tunesmith.protocol.topics import HEARTBEAT
 
 ASK_DEADLINE_S = 5.0
 ASK_AGAIN_S = 0.25

@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from tunesmith.client.following import Numbered
-from tunesmith.domain.messages.envelope import Event
-from tunesmith.domain.messages.server import EventRecord
-from tunesmith.domain.signatures import PublicKey, read_lines
 from tunesmith.errors import Invalid, TunesmithError
-from tunesmith.transport.codec import decode_event
+from tunesmith.protocol.codec import decode_event
+from tunesmith.protocol.envelope import Event
+from tunesmith.protocol.messages.server import EventRecord
+from tunesmith.protocol.signatures import PublicKey, read_lines
 
 ENVIRONMENT = "TUNESMITH_TRUSTED_KEYS"
 """Names the file of trusted keys where the program does not."""

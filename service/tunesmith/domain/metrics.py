@@ -1,6 +1,6 @@
 """The metrics table: name, formula, unit, direction and source of every number the product reports.
 
-This table is the documentation, and `server.info` lists it; `compute/metrics.py` and `compute/kernel_path.py` compute
+This table is the documentation, and `server.info` lists it; `compute/measures/metrics.py` and `compute/measures/kernel_path.py` compute
 its rows. An undefined value is NaN inside and null in JSON, never 0 or infinity. Symbols:
 
 E_t       equity at the close of bar t = 1 … n; E_0 the initial cash

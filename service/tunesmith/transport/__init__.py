@@ -1,0 +1,1 @@
+"""Sockets and HTTP: bytes come in, go through one router, and replies go out. Begin with `router`."""

@@ -21,8 +21,6 @@ import structlog
 from structlog.contextvars import bind_contextvars
 
 from tunesmith.config import Limits
-from tunesmith.domain.messages.catalog import Call, Handler, MessageType
-from tunesmith.domain.messages.envelope import Role
 from tunesmith.errors import (
     Busy,
     DeadlineExceeded,
@@ -33,7 +31,8 @@ from tunesmith.errors import (
     TooLarge,
     TunesmithError,
 )
-from tunesmith.transport.codec import (
+from tunesmith.protocol.catalog import Call, Handler, MessageType
+from tunesmith.protocol.codec import (
     decode_data,
     decode_envelope,
     encode,
@@ -42,6 +41,7 @@ from tunesmith.transport.codec import (
     message_type,
     salvage,
 )
+from tunesmith.protocol.envelope import Role
 
 BUSY_RETRY_MS = 50
 DRAINING_RETRY_MS = 1_000

@@ -17,9 +17,9 @@ from tunesmith.compute.analysis import comparison, convergence, correlation, imp
 from tunesmith.compute.analysis.recommendation import narrow, recommend
 from tunesmith.compute.analysis.report import Report, report
 from tunesmith.compute.analysis.trials import Trials, positions
-from tunesmith.domain.analysis import Edge, ImportanceMethod
 from tunesmith.domain.parameters import Parameter, Range
-from tunesmith.domain.space import build_space, encode_points
+from tunesmith.domain.search.analysis import Edge, ImportanceMethod
+from tunesmith.domain.space.space import build_space, encode_points
 from tunesmith.errors import Invalid
 
 

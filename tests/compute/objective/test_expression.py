@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.compute.objective.expression import MAX_LENGTH, Expression
+from tunesmith.compute.search.objective.expression import MAX_LENGTH, Expression
 from tunesmith.errors import Invalid
 
 NAN = float("nan")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunesmith.compute.objective.objective import Objective
+from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.errors import Invalid
 

@@ -8,10 +8,10 @@ import pytest
 from benchmarks import looks
 from benchmarks.false_approvals import interval, most_allowed, upper_bound
 from benchmarks.made_markets import EDGES, FAMILIES, regimes, walk
-from tunesmith.compute.proof.case import Ledger, Proof
-from tunesmith.compute.proof.local import prove_study
-from tunesmith.domain.bars import Bars
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.compute.decision.case import Ledger, Proof
+from tunesmith.domain.market.bars import Bars
+from tunesmith.notebook.local import prove_study
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 SMALL = {
     "moving averages": {"fast": [4, 10, 20], "slow": [30, 60, 120]},

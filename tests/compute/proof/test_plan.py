@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tunesmith.compute.proof.case import Ask, Case, Ledger, Proof
-from tunesmith.compute.proof.checks import CHECKS
-from tunesmith.compute.proof.plan import prove, public, public_reason
-from tunesmith.domain.messages.verdicts import ApprovalCriteria
+from tunesmith.compute.decision.case import Ask, Case, Ledger, Proof
+from tunesmith.compute.decision.checks import CHECKS
+from tunesmith.compute.decision.plan import prove, public, public_reason
 from tunesmith.domain.thresholds import Thresholds, looser
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 GOOD = {
     "total_return": 0.4,

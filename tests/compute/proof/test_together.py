@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from benchmarks.made_markets import FAMILIES, regimes
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.proof import work
-from tunesmith.compute.proof.report import report_of
-from tunesmith.compute.proof.work import Subject
-from tunesmith.compute.search import Market, Search, run_whole
-from tunesmith.compute.statistics.permutation import draw_order, draw_orders
-from tunesmith.domain.bars import COLUMNS, Bars
+from tunesmith.compute.decision import work
+from tunesmith.compute.decision.report import report_of
+from tunesmith.compute.decision.statistics.permutation import draw_order, draw_orders
+from tunesmith.compute.decision.work import Subject
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.search.search import Market, Search, run_whole
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.criteria import Bound
-from tunesmith.domain.search_plan import SearchPlan
+from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.trading import Costs
 
 RULE = FAMILIES["moving averages"].rule

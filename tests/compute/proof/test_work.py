@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from benchmarks.made_markets import FAMILIES, moved, regimes, reverting, walk
-from tunesmith.compute.evaluate import evaluate_points
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.proof import work
-from tunesmith.compute.proof.work import Subject
+from tunesmith.compute.decision import work
+from tunesmith.compute.decision.statistics.permutation import draw_order, permuted
+from tunesmith.compute.decision.work import Subject
+from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.search import Market, Outcome, Search, run_whole
-from tunesmith.compute.statistics.permutation import draw_order, permuted
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.search.search import Market, Outcome, Search, run_whole
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.criteria import Bound
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.search_plan import SearchPlan
-from tunesmith.domain.space import decode_point
-from tunesmith.domain.stop_rules import StopRules
+from tunesmith.domain.search.methods import MethodOptions
+from tunesmith.domain.search.search_plan import SearchPlan
+from tunesmith.domain.search.stop_rules import StopRules
+from tunesmith.domain.space.space import decode_point
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Internal
 

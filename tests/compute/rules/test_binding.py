@@ -10,12 +10,12 @@ import pytest
 
 from reference.random_rules import HEADER, points, random_bars
 from reference.rules import read
+from tunesmith.compute.codegen.emit import TILE
 from tunesmith.compute.rules.binding import Bound, bind, row_bytes
-from tunesmith.compute.rules.emit import TILE
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.signals import Level, Signals
+from tunesmith.compute.simulation.signals import Level, Signals
 from tunesmith.compute.strategies import builtin
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 from tunesmith.errors import Invalid
 
 RICH = HEADER + (

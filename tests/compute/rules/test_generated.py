@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from reference.random_rules import random_bars
-from tunesmith.compute.rules import generated
+from tunesmith.compute.kernels import generated
+from tunesmith.compute.kernels.generated import is_compiled, kernel_name, load_kernel
 from tunesmith.compute.rules.binding import bind
-from tunesmith.compute.rules.generated import is_compiled, kernel_name, load_kernel
 from tunesmith.compute.rules.strategy import Strategy
 
 CODE = """n = Int(5, 2, 50)
@@ -25,9 +25,9 @@ import sys, time
 import numpy as np
 from tunesmith.compute.rules import generated
 from tunesmith.compute.rules.binding import bind
-from tunesmith.compute.rules.generated import is_compiled
+from tunesmith.compute.kernels.generated import is_compiled
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 strategy = Strategy.parse({CODE!r})
 was_there = is_compiled(strategy.plan.source)
 close = 100 + np.arange(64.0) % 7

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from reference import indicators as slow
 from reference.random_rules import random_bars
+from tunesmith.compute.language.language import FUNCTIONS
 from tunesmith.compute.rules.binding import bind
-from tunesmith.compute.rules.language import FUNCTIONS
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.domain.bars import Bars
+from tunesmith.domain.market.bars import Bars
 
 Values = NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.compute.rules.composites import MAKERS
-from tunesmith.compute.rules.language import FUNCTIONS, RESERVED, STATEMENTS, Argument, reference
+from tunesmith.compute.language.composites import MAKERS
+from tunesmith.compute.language.language import FUNCTIONS, RESERVED, STATEMENTS, Argument, reference
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.domain.space import build_space, decode_point
+from tunesmith.domain.space.space import build_space, decode_point
 
 SAMPLE = {
     "series": "close",

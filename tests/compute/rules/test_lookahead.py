@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from reference.random_rules import points, random_bars, rules
 from reference.rule_cases import RuleCase, seen_ahead
-from tunesmith.compute.execution import Execution
-from tunesmith.compute.rules import rows
-from tunesmith.compute.rules.longer_bars import LongerBars, longer_bars
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.codegen import rows
+from tunesmith.compute.codegen.longer_bars import LongerBars, longer_bars
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.market.bars import Bars
 
 
 @settings(

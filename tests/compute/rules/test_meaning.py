@@ -11,8 +11,8 @@ from reference.random_rules import HEADER, points, random_bars, rules
 from reference.rules import NearTie, read
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.domain.bars import Bars
-from tunesmith.domain.space import decode_point
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.space.space import decode_point
 
 LAW = settings(
     deadline=None,

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.conditions import read_conditions
-from tunesmith.compute.region import Region
-from tunesmith.compute.samplers import make_sampler
-from tunesmith.compute.samplers.sampler import Problem, Sampler
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.rules.conditions import read_conditions
+from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.samplers import make_sampler
+from tunesmith.compute.search.samplers.sampler import Problem, Sampler
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space import build_space
+from tunesmith.domain.search.methods import MethodOptions
+from tunesmith.domain.space.space import build_space
 
 Points = NDArray[np.float64]
 Scores = Callable[[Points], Points]

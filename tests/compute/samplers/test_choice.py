@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from compute.samplers.search import region_of
-from tunesmith.compute.region import Region
-from tunesmith.compute.samplers.choice import choose
+from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.samplers.choice import choose
 from tunesmith.domain.parameters import Parameter
 
 SMALL = region_of(tuple(Parameter(name=n, kind="int", default=0, low=0, high=9) for n in "ab"), conditions=["a < b"])

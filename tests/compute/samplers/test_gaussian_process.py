@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from compute.samplers.search import problem_of, region_of, run, smooth
-from tunesmith.compute.samplers import make_sampler
-from tunesmith.compute.samplers.gaussian_process import GaussianProcess, levelled
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.search.samplers import make_sampler
+from tunesmith.compute.search.samplers.gaussian_process import GaussianProcess, levelled
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.search.methods import MethodOptions
 
 PERIOD = Parameter(name="period", kind="int", default=5, low=2, high=60)
 STOP = Parameter(name="stop", kind="float", default=0.05, low=0.01, high=0.3, step=0.01)

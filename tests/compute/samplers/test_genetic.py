@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from compute.samplers.search import problem_of, region_of, run, search, smooth
-from tunesmith.compute.samplers import make_sampler
-from tunesmith.compute.samplers.axes import Axes
-from tunesmith.compute.samplers.breeding import Breeding
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.search.samplers import make_sampler
+from tunesmith.compute.search.samplers.axes import Axes
+from tunesmith.compute.search.samplers.breeding import Breeding
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.search.methods import MethodOptions
 
 X = Parameter(name="x", kind="int", default=5, low=0, high=99)
 Y = Parameter(name="y", kind="float", default=0.5, low=0.0, high=1.0)

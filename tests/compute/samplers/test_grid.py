@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from compute.samplers.search import problem_of, region_of
-from tunesmith.compute.samplers.grid import Grid
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.search.samplers.grid import Grid
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.errors import Invalid
 
 

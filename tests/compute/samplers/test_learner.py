@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from compute.samplers.search import problem_of, region_of, run, search, smooth
-from tunesmith.compute.samplers import make_sampler
-from tunesmith.compute.samplers.known import Known, keys
-from tunesmith.compute.samplers.learner import best_first, latin_hypercube
-from tunesmith.compute.samplers.sampler import Problem
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.search.samplers import make_sampler
+from tunesmith.compute.search.samplers.known import Known, keys
+from tunesmith.compute.search.samplers.learner import best_first, latin_hypercube
+from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=60)

@@ -8,10 +8,10 @@ from deap.base import Fitness
 from deap.tools import selNSGA2
 
 from compute.samplers.search import region_of, run
-from tunesmith.compute.samplers import make_sampler
-from tunesmith.compute.samplers.sampler import Problem
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.search.samplers import make_sampler
+from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.search.methods import MethodOptions
 
 REGION = region_of(tuple(Parameter(name=n, kind="int", default=0, low=0, high=63) for n in "abcd"))
 

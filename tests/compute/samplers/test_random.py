@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compute.samplers.search import problem_of, region_of
-from tunesmith.compute.samplers.random import Random
+from tunesmith.compute.search.samplers.random import Random
 from tunesmith.domain.parameters import Parameter
 from tunesmith.errors import Invalid
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from compute.samplers.search import problem_of, region_of
-from tunesmith.compute.samplers.latin_hypercube import LatinHypercube
-from tunesmith.compute.samplers.permutation import LARGEST, Permutation
-from tunesmith.compute.samplers.sobol import Sobol
-from tunesmith.compute.samplers.space_filling import SpaceFilling
+from tunesmith.compute.search.samplers.latin_hypercube import LatinHypercube
+from tunesmith.compute.search.samplers.permutation import LARGEST, Permutation
+from tunesmith.compute.search.samplers.sobol import Sobol
+from tunesmith.compute.search.samplers.space_filling import SpaceFilling
 from tunesmith.domain.parameters import Parameter
 
 

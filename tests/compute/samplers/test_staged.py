@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from compute.samplers.search import problem_of, region_of, run, search
-from tunesmith.compute.conditions import required
-from tunesmith.compute.region import Region
-from tunesmith.compute.samplers import make_sampler
-from tunesmith.compute.samplers.staged import Staged
+from tunesmith.compute.rules.conditions import required
+from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.samplers import make_sampler
+from tunesmith.compute.search.samplers.staged import Staged
 from tunesmith.compute.strategies import builtin
-from tunesmith.domain.methods import MethodOptions, Stage
 from tunesmith.domain.parameters import Parameter, Range
-from tunesmith.domain.space import build_space
+from tunesmith.domain.search.methods import MethodOptions, Stage
+from tunesmith.domain.space.space import build_space
 from tunesmith.errors import Invalid
 
 EMA_ATR = builtin("ema_atr_v1.0")

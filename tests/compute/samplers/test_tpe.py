@@ -6,9 +6,9 @@ import numpy as np
 import optuna
 
 from compute.samplers.search import problem_of, region_of, run, smooth
-from tunesmith.compute.samplers.tpe import TPE
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.search.samplers.tpe import TPE
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.search.methods import MethodOptions
 
 PERIOD = Parameter(name="period", kind="int", default=5, low=2, high=60)
 RATE = Parameter(name="rate", kind="float", default=0.01, low=1e-4, high=1e-1, log=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from compute.samplers.search import problem_of, region_of, run
-from tunesmith.compute.samplers.zoom import Zoom
-from tunesmith.domain.methods import MethodOptions
+from tunesmith.compute.search.samplers.zoom import Zoom
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.search.methods import MethodOptions
 
 X, Y = (Parameter(name=name, kind="float", default=0.5, low=0.0, high=1.0) for name in "xy")
 REGION = region_of((X, Y))

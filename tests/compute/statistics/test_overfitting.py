@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.compute.statistics.overfitting import block_sums, overfitting
+from tunesmith.compute.decision.statistics.overfitting import block_sums, overfitting
 
 NOISE = np.random.default_rng(7).standard_normal((480, 50)) * 0.01
 

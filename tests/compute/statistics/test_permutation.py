@@ -10,8 +10,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.compute.statistics.permutation import Sequential, combined, draw_order, permuted
-from tunesmith.domain.bars import Bars, find_problems
+from tunesmith.compute.decision.statistics.permutation import Sequential, combined, draw_order, permuted
+from tunesmith.domain.market.bars import Bars, find_problems
 
 
 def walk(n: int, seed: int) -> Bars:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from tunesmith.compute.statistics.overfitting import block_sums
-from tunesmith.compute.statistics.reality_check import reality_check
+from tunesmith.compute.decision.statistics.overfitting import block_sums
+from tunesmith.compute.decision.statistics.reality_check import reality_check
 
 
 def p_of(returns: np.ndarray, seed: int = 0) -> float:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tunesmith.compute.statistics.sharpe_ratio import (
+from tunesmith.compute.decision.statistics.sharpe_ratio import (
     Moments,
     deflated_sharpe,
     detectable_sharpe,

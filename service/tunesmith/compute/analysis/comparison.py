@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.ranking import summary
 from tunesmith.compute.analysis.trials import Trials
-from tunesmith.domain.analysis import Comparison
+from tunesmith.domain.search.analysis import Comparison
 
 
 def compare(a: Trials, b: Trials) -> Comparison:

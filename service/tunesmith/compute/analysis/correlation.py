@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trials import Trials, or_none
-from tunesmith.domain.analysis import Correlations
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.search.analysis import Correlations
 
 
 def correlations(trials: Trials, share: float = 0.1, most: int = 10_000) -> Correlations:

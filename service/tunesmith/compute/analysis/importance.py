@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.fanova import Coded, first_order_shares
 from tunesmith.compute.analysis.trials import Trials, positions
-from tunesmith.domain.analysis import Effect, Importance, ImportanceMethod
-from tunesmith.domain.dimension import Dimension
+from tunesmith.domain.search.analysis import Effect, Importance, ImportanceMethod
+from tunesmith.domain.space.dimension import Dimension
 
 MOST_TRIALS = {"fanova": 4_000, "ped_anova": 5_000}
 """Trials that a method looks at, drawn from all by a fixed seed: what keeps it within seconds."""

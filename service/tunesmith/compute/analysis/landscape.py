@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trials import MAX_BINS, Trials, or_none, positions
-from tunesmith.domain.analysis import HeatMap, Marginal, Statistic
+from tunesmith.domain.search.analysis import HeatMap, Marginal, Statistic
 from tunesmith.errors import Invalid
 
 

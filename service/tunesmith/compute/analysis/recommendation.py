@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trials import Trials
-from tunesmith.domain.analysis import Edge, Recommendation
-from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import Range, RangeSpec
-from tunesmith.domain.space import build_space, decode
+from tunesmith.domain.search.analysis import Edge, Recommendation
+from tunesmith.domain.space.dimension import Dimension
+from tunesmith.domain.space.space import build_space, decode
 
 MOST_GOOD = 100
 """Good trials that a box holds at most: of a large search the best tenth would be nearly everything."""

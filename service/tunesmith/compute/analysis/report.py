@@ -11,7 +11,7 @@ from tunesmith.compute.analysis.landscape import marginals
 from tunesmith.compute.analysis.ranking import ranking, summary
 from tunesmith.compute.analysis.recommendation import narrow, recommend
 from tunesmith.compute.analysis.trials import Trials
-from tunesmith.domain.analysis import (
+from tunesmith.domain.search.analysis import (
     Convergence,
     Correlations,
     Effect,

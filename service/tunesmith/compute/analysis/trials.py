@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.selection import ranked
-from tunesmith.domain.analysis import Axis
-from tunesmith.domain.dimension import Dimension
+from tunesmith.compute.search.selection import ranked
 from tunesmith.domain.parameters import Scalar
-from tunesmith.domain.space import Space, decode, decode_point
+from tunesmith.domain.search.analysis import Axis
+from tunesmith.domain.space.dimension import Dimension
+from tunesmith.domain.space.space import Space, decode, decode_point
 from tunesmith.errors import Invalid
 
 MAX_BINS = 40

@@ -13,21 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.kernel_rough import rough_rows
-from tunesmith.compute.masks import BITS, n_words_of, unpacked
-from tunesmith.compute.memory import New
-from tunesmith.compute.rules.elementwise import evaluate
-from tunesmith.compute.rules.emit import MARGIN
-from tunesmith.compute.rules.families import Needs
-from tunesmith.compute.rules.generated import Kernel, load_kernel
-from tunesmith.compute.rules.nodes import reachable
-from tunesmith.compute.rules.plan import Plan
-from tunesmith.compute.rules.points import check_points, point_values
-from tunesmith.compute.rules.program import Rule
-from tunesmith.compute.rules.rows import as_column, compute_rows
+from tunesmith.compute.codegen.emit import MARGIN
+from tunesmith.compute.codegen.families import Needs
+from tunesmith.compute.codegen.plan import Plan
+from tunesmith.compute.codegen.rows import as_column, compute_rows
+from tunesmith.compute.kernels.generated import Kernel, load_kernel
+from tunesmith.compute.kernels.masks import BITS, n_words_of, unpacked
+from tunesmith.compute.kernels.memory import New
+from tunesmith.compute.language.elementwise import evaluate
+from tunesmith.compute.language.nodes import reachable
+from tunesmith.compute.language.points import check_points, point_values
+from tunesmith.compute.language.program import Rule
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.signals import Level, Signals
-from tunesmith.domain.bars import Bars
+from tunesmith.compute.simulation.kernel_rough import rough_rows
+from tunesmith.compute.simulation.signals import Level, Signals
+from tunesmith.domain.market.bars import Bars
 from tunesmith.errors import Invalid
 
 

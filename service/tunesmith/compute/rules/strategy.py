@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.rules.plan import Plan, make_plan
-from tunesmith.compute.rules.points import satisfied
-from tunesmith.compute.rules.program import Rule, read_rule
+from tunesmith.compute.codegen.plan import Plan, make_plan
+from tunesmith.compute.language.points import satisfied
+from tunesmith.compute.language.program import Rule, read_rule
 from tunesmith.compute.stepping import Stepped
 from tunesmith.domain.parameters import Parameter, Scalar
 from tunesmith.errors import Invalid

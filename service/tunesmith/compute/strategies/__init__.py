@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from tunesmith.compute.rules.mistakes import nearest
+from tunesmith.compute.language.mistakes import nearest
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies.kernels import KERNELS
 from tunesmith.errors import NotFound

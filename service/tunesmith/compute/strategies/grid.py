@@ -29,7 +29,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.kernel_account import (
+from tunesmith.compute.kernels.kernel_cache import inlined, kernel
+from tunesmith.compute.simulation.kernel_account import (
     CASH,
     CASH_BEFORE,
     SIZE,
@@ -39,8 +40,7 @@ from tunesmith.compute.kernel_account import (
     note_ambiguous_nb,
     open_account_nb,
 )
-from tunesmith.compute.kernel_arrays import ENTRY, STOP_LOSS, TAKE_PROFIT, Floats, Market, Results, Terms
-from tunesmith.compute.kernel_cache import inlined, kernel
+from tunesmith.compute.simulation.kernel_arrays import ENTRY, STOP_LOSS, TAKE_PROFIT, Floats, Market, Results, Terms
 
 
 class Books(NamedTuple):

@@ -19,13 +19,13 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from tunesmith.compute import stepping
-from tunesmith.compute.kernel_arrays import Results, Terms
-from tunesmith.compute.kernel_stepping import N_BOOK, SIZING, SIZINGS
-from tunesmith.compute.rules.generated import is_compiled, load_kernel
+from tunesmith.compute.kernels.generated import is_compiled, load_kernel
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.kernel_arrays import Results, Terms
+from tunesmith.compute.simulation.kernel_stepping import N_BOOK, SIZING, SIZINGS
+from tunesmith.compute.simulation.walk import PreparedBars, plain
 from tunesmith.compute.stepping import Stepped
 from tunesmith.compute.strategies.grid import walk_grids
-from tunesmith.compute.walk import PreparedBars, plain
 from tunesmith.errors import Internal, Invalid
 
 Walk = Callable[[PreparedBars, NDArray[np.float64], Terms, Results], None]
@@ -39,10 +39,10 @@ _lock = threading.Lock()
 _SOURCE = '''"""The walk around the step {key}."""
 from functools import partial
 import numpy as np
-from tunesmith.compute.kernel_account import SIZE, mark_nb, open_account_nb
-from tunesmith.compute.kernel_arrays import Market, Results, Terms
-from tunesmith.compute.kernel_cache import kernel
-from tunesmith.compute.kernel_stepping import fill_nb, guard_nb, view_nb
+from tunesmith.compute.simulation.kernel_account import SIZE, mark_nb, open_account_nb
+from tunesmith.compute.simulation.kernel_arrays import Market, Results, Terms
+from tunesmith.compute.kernels.kernel_cache import kernel
+from tunesmith.compute.simulation.kernel_stepping import fill_nb, guard_nb, view_nb
 from tunesmith.compute.stepping import Bar, Orders
 from tunesmith.compute.strategies.stepped_walk import STEPS
 

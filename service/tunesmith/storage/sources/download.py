@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tunesmith.domain.timeframes import timeframe_ms
+from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid, TooLarge
-from tunesmith.storage.market import MarketStore
-from tunesmith.storage.series import Series, check_names
+from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.series import Series, check_names
 from tunesmith.storage.sources.source import Market, Row, Source
 
 BLOCK_BARS = 20_000

@@ -20,7 +20,8 @@ from starlette.responses import Response
 from tunesmith import __version__
 from tunesmith.config import Limits
 from tunesmith.errors import BadJson, Invalid, TooLarge, TunesmithError
-from tunesmith.transport.codec import convert_query, decode_at, encode, is_id, message_type
+from tunesmith.protocol.codec import convert_query, decode_at, encode, is_id, message_type
+from tunesmith.protocol.schema import asyncapi
 from tunesmith.transport.http import patience
 from tunesmith.transport.http.bearer import BearerGate
 from tunesmith.transport.http.fence import Fence
@@ -30,7 +31,6 @@ from tunesmith.transport.http.probes import Probes, add_probes
 from tunesmith.transport.http.problems import HttpInvalid, problem_response, refuse
 from tunesmith.transport.http.routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
 from tunesmith.transport.router import Peer, Router
-from tunesmith.transport.schema import asyncapi
 
 JSON = "application/json"
 ID_HEADER = "idempotency-key"

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from starlette.requests import Request
 
-from tunesmith.domain.messages.envelope import Role
 from tunesmith.errors import Unauthorized
+from tunesmith.protocol.envelope import Role
 from tunesmith.transport.router import Peer
 
 _READS = ("GET", "HEAD", "OPTIONS")

@@ -13,8 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunesmith.errors import Forbidden, TunesmithError
+from tunesmith.transport.access.security import is_loopback
 from tunesmith.transport.http.problems import HttpInvalid, problem_response
-from tunesmith.transport.security import is_loopback
 
 _READS = ("GET", "HEAD", "OPTIONS")
 _HAVE_BODIES = ("POST", "PUT", "PATCH")

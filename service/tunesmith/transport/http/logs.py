@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from tunesmith.domain.messages.tasks import LogLine, TaskLogs, TaskLogsReply
 from tunesmith.errors import Busy, Draining, Invalid, NotFound, Unauthorized
-from tunesmith.transport.codec import decode_at, encode
+from tunesmith.protocol.codec import decode_at, encode
+from tunesmith.protocol.messages.tasks import LogLine, TaskLogs, TaskLogsReply
 from tunesmith.transport.http.problems import problem_response
 from tunesmith.transport.router import Outcome, Peer, Router
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from tunesmith import __version__
-from tunesmith.domain.messages.catalog import MESSAGES
-from tunesmith.domain.messages.envelope import Problem
-from tunesmith.domain.messages.tasks import LogLine
+from tunesmith.protocol.catalog import MESSAGES
+from tunesmith.protocol.envelope import Problem
+from tunesmith.protocol.messages.tasks import LogLine
+from tunesmith.protocol.schema import COMPONENTS, struct_schemas, summary_of
 from tunesmith.transport.http.logs import FOLLOW
 from tunesmith.transport.http.problems import PROBLEM
 from tunesmith.transport.http.routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
-from tunesmith.transport.schema import COMPONENTS, struct_schemas, summary_of
 
 JSON = "application/json"
 _HEADERS = (

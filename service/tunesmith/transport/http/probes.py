@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tunesmith import telemetry
-from tunesmith.transport.codec import encode
+from tunesmith.protocol.codec import encode
 
 CHECK_TIMEOUT_S = 2.0
 

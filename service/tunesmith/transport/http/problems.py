@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tunesmith.errors import Internal, Invalid, NotFound, TunesmithError, Unauthorized
-from tunesmith.transport.codec import encode, instance
+from tunesmith.protocol.codec import encode, instance
 
 PROBLEM = "application/problem+json"
 

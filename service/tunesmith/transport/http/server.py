@@ -12,12 +12,12 @@ import uvicorn
 
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
+from tunesmith.transport.access.security import check_http_bind, is_loopback
 from tunesmith.transport.http.application import make_app
 from tunesmith.transport.http.bearer import BearerGate, NoTokens, Tokens, ignore
 from tunesmith.transport.http.patience import PatientProtocol, Terse
 from tunesmith.transport.http.probes import Probes
 from tunesmith.transport.router import Router
-from tunesmith.transport.security import check_http_bind, is_loopback
 
 SETTING = "server.http"
 STOP_TIMEOUT_S = 2.0

@@ -1,0 +1,1 @@
+"""Commands about keys, tokens and the audit log."""

@@ -1,0 +1,1 @@
+"""Commands about the daemon: serve, doctor, settings, backups."""

@@ -1,0 +1,1 @@
+"""`tunesmith` at a terminal: numbered choices for newcomers."""

@@ -1,0 +1,1 @@
+"""Commands that search: searches, sessions, schedules, backtests, and following them."""

@@ -1,0 +1,60 @@
+"""Longer bars beside the rule's own: which of them has closed at each bar."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.resample import can_resample, resample
+from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.errors import Invalid
+
+
+class LongerBars(NamedTuple):
+    """`bars` of a longer timeframe, None where there is no full one; `known` int64[T]: the last of them that has closed
+    when the rule's own bar t closes, -1 where none has."""
+
+    bars: Bars | None
+    known: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return 0 if self.bars is None else len(self.bars)
+
+
+def longer_bars(bars: Bars, timeframe: str) -> LongerBars:
+    """The full bars of `timeframe` in `bars` (see `domain.resample`), each known from its own close on.
+
+    Raises `Invalid` when the timeframe is no multiple of the bars', and when none of the longer bars is full though
+    there is time for some.
+    """
+    short, long = timeframe_ms(bars.timeframe), timeframe_ms(timeframe)
+    if timeframe != bars.timeframe and not can_resample(bars.timeframe, timeframe):
+        raise Invalid(f"the rule reads {timeframe} bars, which cannot be made of {bars.timeframe} bars")
+    closes = bars.timestamp + short
+    if int(closes[-1] - bars.timestamp[0]) < 2 * long and not _has_full(bars, timeframe):
+        return LongerBars(None, np.full(len(bars), -1, np.int64))
+    made = resample(bars, timeframe)
+    return LongerBars(made, np.searchsorted(made.timestamp + long, closes, side="right").astype(np.int64) - 1)
+
+
+def _has_full(bars: Bars, timeframe: str) -> bool:
+    try:
+        resample(bars, timeframe)
+    except Invalid:
+        return False
+    return True
+
+
+def spread(rows: NDArray[np.float64], known: NDArray[np.int64], out: NDArray[np.float64]) -> None:
+    """Rows float64[k, T'] of longer bars at each of the rule's own bars, `out` float64[k, T]; NaN before the first."""
+    closed = known >= 0
+    out[:, ~closed] = np.nan
+    out[:, closed] = rows[:, known[closed]]
+
+
+def first_known(bar: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """First own bar at which the longer bar with each index in `bar` int64[k] has closed; T where it never does."""
+    return np.searchsorted(known, bar, side="left").astype(np.int64)

@@ -1,0 +1,234 @@
+"""A whole search evaluated by vectorbt's `Portfolio.from_signals`: slow, and the same numbers as ours.
+
+1. Signals are said in vectorbt's way: an exit wins over an entry, entries of both sides drop each other, and with
+   fill = "next_open" all of them come a bar late, at the open.
+2. Chunks of points are evaluated as the columns of one portfolio; their size follows from a budget of bytes.
+3. vectorbt's own accessors give the metrics. It starts its peak at the first bar's close, we at the initial cash: it is
+   given one flat bar ahead. Metrics of the path are read from its equity, positions and orders.
+4. Where an account's course shows that vectorbt means otherwise, the point is a row of NaN: a short whose costs of
+   closing reach its equity (vectorbt goes on, into debt), and an account worn down to what one order's fixed fee, or
+   vectorbt's own rounding, decides upon.
+`compute.engines` says which requests get here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.engines.engines import share_left
+from tunesmith.compute.engines.vectorbt_loading import load_vectorbt
+from tunesmith.compute.measures.kernel_path import N_PATH
+from tunesmith.compute.measures.metrics import ROUNDING
+from tunesmith.compute.measures.paths import PathReader, named
+from tunesmith.compute.rules.binding import bind
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.kernel_arrays import (
+    ENTRY,
+    EXIT,
+    N_ORDER_FIELDS,
+    N_ORDERS,
+    N_TOTALS,
+    ORDER_BAR,
+    ORDER_FEE,
+    ORDER_PRICE,
+    ORDER_REASON,
+    ORDER_SIDE,
+    ORDER_SIZE,
+)
+from tunesmith.compute.simulation.signals import Signals
+from tunesmith.compute.simulation.walk import PreparedBars, empty_results
+from tunesmith.domain.market.timeframes import timeframe_ms
+
+_BUDGET = 128 * 2**20
+_BYTES_A_CELL = 500
+_WORN_DOWN = 1e-5
+_CLOSED = 1
+
+Columns = dict[str, NDArray[np.float64]]
+
+
+def evaluate_with_vectorbt(
+    strategy: Strategy,
+    prepared: PreparedBars,
+    points: NDArray[np.float64],
+    execution: Execution,
+    start: int,
+    *,
+    with_path: bool = False,
+) -> Columns:
+    """Metrics of the account, with those of the path on request, float64[n] by name, of points that keep every
+    require(…). NaN where undefined, and rows of NaN where vectorbt would mean otherwise (step 4 above)."""
+    length = max(1, _BUDGET // (_BYTES_A_CELL * len(prepared.bars)))
+    parts = []
+    for lo in range(0, len(points), length):
+        bound = bind(strategy, prepared.bars, points[lo : lo + length])
+        signals = bound.signals(0, min(length, len(points) - lo))
+        parts.append(_evaluate(signals, prepared, execution, start, with_path=with_path))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _evaluate(
+    signals: Signals, prepared: PreparedBars, execution: Execution, start: int, *, with_path: bool
+) -> Columns:
+    portfolio = _portfolio(signals, prepared, execution, start)
+    values = _frame(portfolio.value())
+    found = _account_metrics(portfolio, prepared, execution)
+    if with_path:
+        found |= _path_metrics(portfolio, values, prepared, execution, start)
+    otherwise = _means_otherwise(portfolio, values, prepared, execution, start)
+    return {name: np.where(np.isfinite(column) & ~otherwise, column, np.nan) for name, column in found.items()}
+
+
+def _portfolio(signals: Signals, prepared: PreparedBars, execution: Execution, start: int) -> Any:
+    """vectorbt's portfolio of the signals from `start` on, a column a point."""
+    import pandas as pd
+
+    vbt = load_vectorbt()
+    bars, costs = prepared.bars, execution.costs
+    longs, shorts = execution.direction != "short", execution.direction != "long"
+    exit_long, exit_short = _said(signals, "exit_long", start, longs), _said(signals, "exit_short", start, shorts)
+    enter_long = _said(signals, "enter_long", start, longs) & ~exit_long
+    enter_short = _said(signals, "enter_short", start, shorts) & ~exit_short
+    both = enter_long & enter_short
+    asked = [enter_long & ~both, exit_long, enter_short & ~both, exit_short]
+    late = execution.fill == "next_open"
+    if late:
+        asked = [np.concatenate([np.zeros_like(values[:1]), values[:-1]]) for values in asked]
+    index = pd.to_datetime(bars.timestamp[start:], unit="ms", utc=True)
+    return vbt.Portfolio.from_signals(
+        pd.Series(bars.close[start:], index=index),
+        entries=asked[0],
+        exits=asked[1],
+        short_entries=asked[2],
+        short_exits=asked[3],
+        price=pd.Series((bars.open if late else bars.close)[start:], index=index),
+        fees=costs.fee_rate,
+        fixed_fees=costs.fixed_fee,
+        slippage=costs.slippage_rate,
+        init_cash=execution.initial_cash,
+        upon_opposite_entry="Reverse",
+        freq=pd.Timedelta(timeframe_ms(bars.timeframe), "ms"),
+    )
+
+
+def _said(signals: Signals, name: str, start: int, traded: bool) -> NDArray[np.bool_]:
+    """bool[T - start, n]: whether each bar asks for this order, on a side that is traded."""
+    values = getattr(signals, name)
+    if values is None or not traded:
+        return np.zeros((signals.n_bars - start, signals.n_points), np.bool_)
+    return np.ascontiguousarray(values[:, start:].T != 0)
+
+
+def _account_metrics(portfolio: Any, prepared: PreparedBars, execution: Execution) -> Columns:
+    import pandas as pd
+
+    bars = prepared.bars
+    length = pd.Timedelta(timeframe_ms(bars.timeframe), "ms")
+    year = pd.Timedelta(round(bars.bars_per_year * length.value), "ns")
+    returns = portfolio.get_returns_acc(freq=length, year_freq=year)
+    flat = pd.DataFrame(_frame(portfolio.returns()))
+    flat = pd.concat([flat.iloc[:1] * 0.0, flat], ignore_index=True)
+    n = flat.shape[1]
+    drawdown = np.abs(_row(flat.vbt.returns(freq=length, year_freq=year).max_drawdown(engine=portfolio.engine), n))
+    annual_return, volatility = _row(returns.annualized(), n), _row(returns.annualized_volatility(), n)
+    total_return = _row(portfolio.total_return(), n)
+    rounding = ROUNDING * math.sqrt(bars.bars_per_year)
+    records = portfolio.positions.records
+    closed = records["status"].to_numpy() == _CLOSED
+    column, profit = records["col"].to_numpy()[closed], records["pnl"].to_numpy(np.float64)[closed]
+    profit = np.where(np.abs(profit) <= ROUNDING * execution.initial_cash, 0.0, profit)
+    trades = np.bincount(column, minlength=n).astype(np.float64)
+    won = np.bincount(column, np.maximum(profit, 0.0), minlength=n)
+    lost = np.bincount(column, np.maximum(-profit, 0.0), minlength=n)
+    with np.errstate(all="ignore"):
+        deep = np.where(drawdown > ROUNDING, drawdown, np.nan)
+        return {
+            "total_return": total_return,
+            "annual_return": annual_return,
+            "sharpe": np.where(volatility > rounding, _row(returns.sharpe_ratio(), n), np.nan),
+            "sortino": np.where(_row(returns.downside_risk(), n) > rounding, _row(returns.sortino_ratio(), n), np.nan),
+            "calmar": annual_return / deep,
+            "max_drawdown": drawdown,
+            "volatility": volatility,
+            "n_trades": trades,
+            "win_rate": np.bincount(column, profit > 0.0, minlength=n) / trades,
+            "profit_factor": won / np.where(lost > 0.0, lost, np.nan),
+            "expectancy": (won - lost) / trades,
+            "exposure": _row(portfolio.position_coverage(), n),
+            "recovery_factor": total_return / deep,
+        }
+
+
+def _path_metrics(
+    portfolio: Any, values: NDArray[np.float64], prepared: PreparedBars, execution: Execution, start: int
+) -> Columns:
+    """Metrics of the path, from vectorbt's equity, positions and orders; a reversal's order is taken as two."""
+    sizes = _frame(portfolio.assets())
+    records = portfolio.orders.records
+    reader = PathReader(prepared, execution, start)
+    found = np.empty((values.shape[1], N_PATH))
+    for i in range(values.shape[1]):
+        orders = _orders(records[records["col"] == i], start)
+        out = empty_results(np.zeros((1, N_TOTALS)), n_orders=len(orders), n_marks=len(values))
+        out.orders[:] = orders
+        out.totals[0, N_ORDERS] = len(orders)
+        out.marks[0], out.marks[1] = values[:, i], sizes[:, i]
+        reader.read(out, found[i])
+    return named(found)
+
+
+def _orders(records: Any, start: int) -> NDArray[np.float64]:
+    """Rows of N_ORDER_FIELDS of one point's order records; one that turns the position is split at nothing held."""
+    rows = []
+    held = 0.0
+    for bar, size, price, fee, side in records[["idx", "size", "price", "fees", "side"]].to_numpy(np.float64):
+        sign = 1.0 if side == 0.0 else -1.0
+        closing = min(size, abs(held)) if held * sign < 0.0 else 0.0
+        for part, reason in ((closing, EXIT), (size - closing, ENTRY)):
+            if part > 1e-9 * size:
+                rows.append((bar + start, sign, part, price, fee * part / size, float(reason)))
+        held += sign * size
+        held = 0.0 if abs(held) <= 1e-9 * size else held
+    fields = (ORDER_BAR, ORDER_SIDE, ORDER_SIZE, ORDER_PRICE, ORDER_FEE, ORDER_REASON)
+    made = np.array(rows).reshape(-1, N_ORDER_FIELDS)
+    orders = np.empty_like(made)
+    orders[:, fields] = made
+    return orders
+
+
+def _means_otherwise(
+    portfolio: Any, values: NDArray[np.float64], prepared: PreparedBars, execution: Execution, start: int
+) -> NDArray[np.bool_]:
+    """bool[n]: the points whose course vectorbt and we understand differently."""
+    costs, cash = execution.costs, execution.initial_cash
+    lowest = np.min(values, axis=0, initial=cash)
+    shorts = execution.direction != "long"
+    left = min(share_left(costs, short=False), share_left(costs, short=True) if shorts else 1.0)
+    found: NDArray[np.bool_] = (lowest <= _WORN_DOWN * cash) | (lowest * left <= 4.0 * costs.fixed_fee)
+    if not shorts:
+        return found
+    held, money = _frame(portfolio.assets()), _frame(portfolio.cash())
+    if execution.fill == "close":
+        # What is held within a bar is what was held at the close before it.
+        held = np.concatenate([np.zeros_like(held[:1]), held[:-1]])
+        money = np.concatenate([np.full_like(money[:1], cash), money[:-1]])
+    closing = (1.0 + costs.slippage_rate) * (1.0 + costs.fee_rate)
+    dearest = prepared.bars.high[start:, np.newaxis]
+    reached = (held < 0.0) & (money + held * dearest * closing - costs.fixed_fee <= 0.0)
+    return found | reached.any(axis=0)
+
+
+def _frame(values: Any) -> NDArray[np.float64]:
+    """float64[T, n], also where one column came as a series."""
+    array: NDArray[np.float64] = values.to_numpy(np.float64)
+    return array.reshape(len(array), -1)
+
+
+def _row(values: Any, n: int) -> NDArray[np.float64]:
+    """float64[n], also where one column came as a number."""
+    return np.broadcast_to(np.asarray(values, np.float64).reshape(-1), (n,)).copy()

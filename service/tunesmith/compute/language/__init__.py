@@ -1,0 +1,1 @@
+"""The rule language: code → checked graph. Begin with `program`."""

@@ -1,0 +1,1 @@
+"""What is measured of simulated accounts: metrics, path metrics, block sums, closed trades."""

@@ -1,0 +1,1 @@
+"""Searching a parameter space: feasible points, samplers, objectives, stopping, selection. Begin with `search`."""

@@ -1,0 +1,1 @@
+"""What a search is asked to do, and what analyses of it find, as plain values."""

@@ -1,0 +1,30 @@
+"""What a search is to do, as it is stored with its task and as it travels to a worker."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tunesmith.domain.criteria import Bound
+from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.search.methods import MethodOptions
+
+
+class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A search of at most `n_trials` trials: everything that its trials depend on, beside strategy and markets.
+
+    `target`, `ranges` and `conditions` as in `optimization.start`; a trial must keep every one of `bounds`; `aggregate`
+    makes one number of several symbols'; `warm` are parameters that a method which learns tries first.
+    """
+
+    target: Any
+    method: str
+    n_trials: int
+    seed: int = 0
+    ranges: dict[str, Any] = {}
+    conditions: list[str] = []
+    bounds: list[Bound] = []
+    options: MethodOptions = MethodOptions()
+    aggregate: Literal["mean", "median", "minimum"] = "mean"
+    warm: list[dict[str, Scalar]] = []

@@ -1,0 +1,116 @@
+"""Messages about backtests and their reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunesmith.protocol.envelope import Id, Limit, Offset, Reply, Request, Symbol, TaskStatus
+from tunesmith.protocol.messages.markets import MarketRequest
+from tunesmith.protocol.messages.strategies import Params, Version
+
+
+class StartBacktest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`backtest.start`: one strategy with one set of parameters on one market; unnamed parameters take defaults."""
+
+    symbol: Symbol
+    strategy_id: Id
+    strategy_version: Version | None = None
+    params: Params = {}
+    use_holdout: bool = False
+    optimization_id: Id | None = None
+
+
+class BacktestStarted(Reply, frozen=True, kw_only=True):
+    """`estimated_time` in seconds; `withheld_from` says where the range was cut for the hold-out."""
+
+    task_id: str
+    status: TaskStatus
+    estimated_time: int
+    withheld_from: str | None = None
+
+
+class BacktestStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`backtest.status`."""
+
+    task_id: Id
+
+
+class CancelBacktest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`backtest.cancel`."""
+
+    task_id: Id
+
+
+class BacktestStatusReply(Reply, frozen=True, kw_only=True):
+    task_id: str
+    status: TaskStatus
+    progress: float
+    report_id: str | None = None
+    optimization_id: str | None = None
+    metrics: dict[str, float | None] | None = None
+    withheld_from: str | None = None
+    error: dict[str, Any] | None = None
+
+
+class GetReport(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`report.get`: a stored report whole: metrics, vectorbt's stats, trades and equity."""
+
+    report_id: Id
+
+
+class Report(Reply, frozen=True, kw_only=True):
+    """A stored backtest. `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points."""
+
+    report_id: str
+    task_id: str | None
+    optimization_id: str | None
+    strategy_id: str
+    strategy_version: str
+    venue: str
+    symbol: str
+    timeframe: str
+    params: dict[str, Any]
+    metrics: dict[str, float | None]
+    start_date: str
+    end_date: str
+    used_holdout: bool
+    data_hash: str
+    costs: dict[str, float]
+    fill: str
+    direction: str
+    engine: str
+    created_at: str
+    stats: dict[str, Any]
+    trades: list[dict[str, Any]]
+    equity: list[tuple[int, float]]
+
+
+class ListReports(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`report.list`: newest first."""
+
+    symbol: Symbol | None = None
+    strategy_id: Id | None = None
+    optimization_id: Id | None = None
+    limit: Limit = 50
+    offset: Offset = 0
+
+
+class ReportSummary(Reply, frozen=True, kw_only=True):
+    report_id: str
+    optimization_id: str | None
+    strategy_id: str
+    strategy_version: str
+    venue: str
+    symbol: str
+    timeframe: str
+    params: dict[str, Any]
+    metrics: dict[str, float | None]
+    start_date: str
+    end_date: str
+    used_holdout: bool
+    created_at: str
+
+
+class ReportList(Reply, frozen=True, kw_only=True):
+    reports: list[ReportSummary]
+    total: int

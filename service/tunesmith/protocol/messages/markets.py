@@ -1,0 +1,76 @@
+"""What requests about a market have in common, and the messages about market data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from tunesmith.domain.trading import Cash, Costs, Direction, Engine, Fill
+from tunesmith.protocol.envelope import Date, Reply, Request, Symbol, Timeframe, Venue
+
+
+class MarketRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The optional fields of every request that trades on a market."""
+
+    venue: Venue | None = None
+    timeframe: Timeframe | None = None
+    start_date: Date | None = None
+    end_date: Date | None = None
+    costs: Costs | None = None
+    fill: Fill = "next_open"
+    direction: Direction = "long"
+    engine: Engine = "tunesmith"
+    initial_cash: Cash = 10_000.0
+
+
+class ListData(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`data.list`: what market data is there."""
+
+    venue: Venue | None = None
+    symbol: Symbol | None = None
+
+
+class MarketData(Reply, frozen=True, kw_only=True):
+    """One stored series. `withheld_from`: where the hold-out of its venue and symbol begins; null before it is set."""
+
+    venue: str
+    symbol: str
+    timeframe: str
+    start: str
+    end: str
+    n_bars: int
+    n_gaps: int
+    data_hash: str
+    imported_at: str
+    withheld_from: str | None = None
+
+
+class DataList(Reply, frozen=True, kw_only=True):
+    data: list[MarketData]
+
+
+class ImportData(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`data.import`: bars inline, appended to or replacing what is stored. No path comes from the network.
+
+    `bars` holds rows [time in UTC milliseconds, open, high, low, close, volume].
+    """
+
+    symbol: Symbol
+    timeframe: Timeframe
+    bars: Annotated[list[tuple[int, float, float, float, float, float]], msgspec.Meta(min_length=1, max_length=10_000)]
+    venue: Venue = "local"
+
+
+class ImportReport(Reply, frozen=True, kw_only=True):
+    """What an import found and stored."""
+
+    venue: str
+    symbol: str
+    timeframe: str
+    n_bars: int
+    n_new: int
+    start: str
+    end: str
+    gaps: list[dict[str, Any]]
+    data_hash: str

@@ -1,0 +1,1 @@
+"""The daemon itself: health, housekeeping, backups, clock."""

@@ -1,0 +1,1 @@
+"""Market data for use cases: from a request's market to bars on disk."""

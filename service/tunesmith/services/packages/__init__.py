@@ -1,0 +1,1 @@
+"""Parameter packages: issued, published, revoked."""

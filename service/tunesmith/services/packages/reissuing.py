@@ -1,0 +1,50 @@
+"""Signing anew: when another key signs, the packages in force are announced once more, so that it vouches for them.
+
+A bot that believes the new key alone, or that began to ask for signatures, has them then as well. To the others it is a
+package that they know.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from tunesmith.protocol.topics import package_topic
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.tables import outbox, packages
+
+logger = structlog.get_logger(__name__)
+
+_AT_A_TIME = 100
+
+
+class Reissuing:
+    """Remembers which key has vouched for everything in force."""
+
+    def __init__(self) -> None:
+        self._keyid: str | None = None
+
+    async def reissue_packages(self, context: Context) -> int:
+        """Announce what is in force and another key, or none, has signed; how many packages there were."""
+        key = context.database.signing_key()
+        if key is None or key.keyid == self._keyid:
+            return 0
+        n_reissued = 0
+        while n := await context.database.write(_reissue):
+            n_reissued += n
+        self._keyid = key.keyid
+        if n_reissued:
+            logger.info("packages in force were signed anew", keyid=key.keyid, n=n_reissued)
+        return n_reissued
+
+
+async def _reissue(conn: Connection) -> int:
+    key = conn.signing_key
+    if key is None:
+        return 0
+    due = await packages.signed_by_others(conn, key.keyid, _AT_A_TIME)
+    for row in due:
+        topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
+        event = await outbox.append(conn, topic, "package.approved", row.symbol, row.doc)
+        await packages.carry(conn, row.id, event.seq)
+    return len(due)

@@ -1,0 +1,1 @@
+"""What all requests share: idempotency, cached replies, the audit log."""

@@ -1,0 +1,39 @@
+"""What handlers and jobs work with: the parts that the composition root put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tunesmith.config import Settings
+from tunesmith.services.runtime.aside import Aside
+from tunesmith.services.runtime.noticed import Noticed
+from tunesmith.services.runtime.rates import Rate
+from tunesmith.services.runtime.sources import Upstream
+from tunesmith.services.runtime.speeds import Speeds
+from tunesmith.services.runtime.task_runner import Tasks
+from tunesmith.storage.cache.cache import Cache
+from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.workers.executor import Executor
+
+
+@dataclass(slots=True)
+class Context:
+    """The daemon's parts. `started` is the loop's time at start, seconds; `doors` the addresses in force."""
+
+    settings: Settings
+    database: Database
+    market: MarketStore
+    cache: Cache
+    upstream: Upstream
+    executor: Executor
+    tasks: Tasks
+    started: float
+    doors: dict[str, str | None]
+    noticed: Noticed = field(default_factory=Noticed)
+    aside: Aside = field(default_factory=Aside)
+    speeds: Speeds = field(default_factory=Speeds)
+    strategy_changes: Rate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.strategy_changes = Rate(self.settings.limits.strategy_changes_per_minute, "changes of strategies")

@@ -1,0 +1,1 @@
+"""Searches that are made again and again."""

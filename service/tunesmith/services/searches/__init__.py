@@ -1,0 +1,1 @@
+"""Searches (`optimization.*`): from a request to trials in the database."""

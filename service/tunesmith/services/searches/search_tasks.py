@@ -1,0 +1,232 @@
+"""From a request for a search to its task: strategy, windows, plan, and how many trials there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tunesmith.compute.engines.engines import check_engine
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.search.objective.objective import Objective
+from tunesmith.compute.search.problem import problem_of, region_of
+from tunesmith.compute.search.samplers import choose_method, make_sampler
+from tunesmith.domain.criteria import Bound, bounds, merge, parse_constraints, search_floor
+from tunesmith.domain.metrics import METRICS, search_metrics
+from tunesmith.domain.search.search_plan import SearchPlan
+from tunesmith.domain.search.stop_rules import StopRules
+from tunesmith.domain.trading import Costs
+from tunesmith.errors import Invalid, NotFound
+from tunesmith.protocol.messages.optimizations import StartOptimization
+from tunesmith.protocol.messages.verdicts import ApprovalCriteria
+from tunesmith.services.market.markets import Window, window_of
+from tunesmith.services.market.work import Assignment, assign
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.searches.budgets import check_search, n_bars_of
+from tunesmith.services.searches.criteria import default_criteria
+from tunesmith.services.strategies import strategies
+from tunesmith.services.tasks import tasks
+from tunesmith.storage.clock import iso
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.tables import optimizations, trials
+from tunesmith.storage.tables import tasks as task_rows
+from tunesmith.storage.tables.optimizations import NewOptimization
+from tunesmith.storage.tables.tasks import TaskRow
+
+KIND = "optimization"
+_WARM = 50
+
+
+class OptimizationTask(Assignment, frozen=True, kw_only=True):
+    """The stored request of a search: everything that its trials depend on. `others`: windows of further symbols."""
+
+    plan: SearchPlan
+    others: list[Window] = []
+    stop: StopRules | None = None
+    parallel: int | None = None
+    approve: ApprovalCriteria | None = None
+
+
+class NewSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """A search that can be stored. `chosen_because` says why `auto` chose its method, `seconds` what it may take."""
+
+    task: OptimizationTask
+    data_hash: str
+    priority: int
+    chosen_because: str | None
+    seconds: float
+
+
+async def make_search(context: Context, request: StartOptimization) -> NewSearch:
+    """The search that a request asks for.
+
+    `not_found` for symbol, strategy or the search to start from, `invalid` with the field's path for what cannot be.
+    """
+    row = await strategies.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
+    rule = strategies.parse(row)
+    check_engine(rule, request.engine, request.costs or Costs(), request.direction, "/data")
+    objective = Objective.parse(request.optimization_target)
+    _refuse(request, objective)
+    ranges: dict[str, Any] = msgspec.to_builtins(request.param_ranges)
+    plan = SearchPlan(
+        target=msgspec.to_builtins(request.optimization_target),
+        method="random",
+        n_trials=request.max_iterations,
+        seed=request.seed,
+        ranges={**row.default_params, **ranges} if ranges else {},
+        conditions=request.conditions,
+        bounds=_bounds(context, request),
+        options=request.options,
+        aggregate=request.aggregate,
+        warm=await _warm(context, request),
+    )
+    limit, asked = context.settings.limits.grid_points, plan
+    plan, because = await context.aside.run(lambda: sized(rule, asked, request.method, objective, limit))
+    windows = [await window_of(context, request, symbol) for symbol in _symbols(request)]
+    if request.approve is not None:
+        check_lengths(windows, "/data/approve")
+    assignment = assign(row, windows[0])
+    n_bars = sum(n_bars_of(context, window) for window in windows)
+    path = "/data/param_ranges" if plan.method == "grid" else "/data/max_iterations"
+    seconds = check_search(context, assignment, plan.n_trials, n_bars, request.stop, path=path)
+    return NewSearch(
+        task=OptimizationTask(
+            strategy=assignment.strategy,
+            window=assignment.window,
+            others=windows[1:],
+            plan=plan,
+            stop=request.stop,
+            parallel=request.parallel,
+            approve=request.approve,
+        ),
+        data_hash=context.market.find(windows[0].symbol, windows[0].timeframe, windows[0].venue).data_hash,
+        priority=request.priority,
+        chosen_because=because,
+        seconds=seconds,
+    )
+
+
+def check_lengths(windows: Sequence[Window], path: str) -> None:
+    """Raise `Invalid` at `path` for markets that no verdict can be on together: with bars of several lengths."""
+    if len({window.timeframe for window in windows}) > 1:
+        told = ", ".join(f"{window.symbol} {window.timeframe}" for window in windows)
+        raise Invalid(f"a verdict is on bars of one length, and these are {told}", path=path)
+
+
+def sized(
+    rule: Strategy, plan: SearchPlan, method: str, objective: Objective, limit: int
+) -> tuple[SearchPlan, str | None]:
+    """The plan with its method chosen and its trials counted, and why `auto` chose it; at most `limit` trials."""
+    region = region_of(rule, plan)
+    chosen, because = choose_method(region, method, plan.n_trials, objective.n_targets)
+    plan = msgspec.structs.replace(plan, method=chosen)
+    n_trials = make_sampler(chosen, problem_of(rule, plan, region, objective.n_targets)).n_trials
+    if n_trials > limit:
+        raise Invalid(
+            f"{chosen} means {n_trials:,} trials; the limit is {limit:,}: narrow the ranges, widen the steps, or use "
+            "another method with max_iterations",
+            path="/data/param_ranges" if chosen == "grid" else "/data/max_iterations",
+        )
+    return msgspec.structs.replace(plan, n_trials=n_trials), because
+
+
+async def insert_search(conn: Connection, user: str, client: str | None, task_id: str, made: NewSearch) -> TaskRow:
+    """Store a search as a pending task."""
+    task, window = made.task, made.task.window
+    row = await task_rows.create(
+        conn,
+        task_id=task_id,
+        kind=KIND,
+        user=user,
+        client=client,
+        priority=made.priority,
+        request=msgspec.json.encode(task).decode(),
+    )
+    await optimizations.create(
+        conn,
+        NewOptimization(
+            id=task_id,
+            strategy_id=task.strategy.id,
+            strategy_version=task.strategy.version,
+            venue=window.venue,
+            symbol=window.symbol,
+            timeframe=window.timeframe,
+            param_ranges=task.plan.ranges,
+            optimization_target=Objective.parse(task.plan.target).labels[0],
+            method=task.plan.method,
+            seed=task.plan.seed,
+            n_trials=task.plan.n_trials,
+            start_date=iso(window.start_ms),
+            end_date=iso(window.end_ms),
+            withheld_from=window.withheld_from,
+            data_hash=made.data_hash,
+            details={"plan": task.plan, "costs": window.costs, "fill": window.fill, "engine": window.engine},
+        ),
+    )
+    return row
+
+
+def assignments(task: OptimizationTask) -> list[Assignment]:
+    """The strategy on each of the task's markets."""
+    return [Assignment(strategy=task.strategy, window=window) for window in (task.window, *task.others)]
+
+
+def computed_metrics(plan: SearchPlan) -> tuple[str, ...]:
+    """The metrics that the trials of a plan have."""
+    return search_metrics({*Objective.parse(plan.target).metrics, *(bound.metric for bound in plan.bounds)})
+
+
+def best_first(sort: str, target: Any) -> bool:
+    """Whether the best of what is sorted by a metric, "score" or "index" comes first in descending order."""
+    if sort == "score":
+        return Objective.parse(target).directions[0] == "maximize"
+    return sort in METRICS and METRICS[sort].direction == "maximize"
+
+
+def _symbols(request: StartOptimization) -> list[str]:
+    if (request.symbol is None) == (not request.symbols):
+        raise Invalid("give either symbol or symbols", path="/data/symbol")
+    symbols = [request.symbol] if request.symbol is not None else request.symbols
+    for i, symbol in enumerate(symbols):
+        if symbol in symbols[:i]:
+            raise Invalid(f"{symbol} is there twice", path=f"/data/symbols/{i}")
+    return symbols
+
+
+def _refuse(request: StartOptimization, objective: Objective) -> None:
+    """Raise `Invalid` for fields that do not go together."""
+    if request.stop is None:
+        return
+    if request.stop.patience is None and request.stop.target is None and request.stop.time_budget_s is None:
+        raise Invalid("give at least one of patience, target and time_budget_s", path="/data/stop")
+    if objective.n_targets > 1 and request.stop.target is not None:
+        raise Invalid("several targets have no single score to reach", path="/data/stop/target")
+
+
+def _bounds(context: Context, request: StartOptimization) -> list[Bound]:
+    """What a trial must keep: as asked, and the settings' least number of trades where nothing is said of it."""
+    floor = search_floor(default_criteria(context.settings))
+    if not isinstance(request.constraints, list):
+        return bounds(merge(request.constraints, floor))
+    asked = list(parse_constraints(request.constraints))
+    own = {bound.metric for bound in asked}
+    return [*asked, *(bound for bound in bounds(floor) if bound.metric not in own)]
+
+
+async def _warm(context: Context, request: StartOptimization) -> list[dict[str, Any]]:
+    """The best trials of the search to start from: as many as a quarter of the new search at most."""
+    if request.warm_start is None:
+        return []
+    path = "/data/warm_start"
+    row = await tasks.load(context, request.warm_start, KIND, path)
+    earlier = tasks.request_of(row, OptimizationTask)
+    if earlier.strategy.id != request.strategy_id:
+        raise Invalid(f"that is a search of the strategy {earlier.strategy.id!r}", path=path)
+    descending = best_first("score", earlier.plan.target)
+    n = max(1, min(_WARM, request.max_iterations // 4))
+    best = await trials.page(context.database, row.id, sort="score", descending=descending, limit=4 * n, offset=0)
+    found = [trial.params for trial in best if trial.eligible][:n]
+    if not found:
+        raise NotFound(f"the search {row.id!r} has no trial that kept its constraints", path=path)
+    return found

@@ -1,0 +1,1 @@
+"""Sessions: every strategy on every symbol as one."""

@@ -1,0 +1,101 @@
+"""How sessions and their trials are shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from tunesmith.protocol.messages.sessions import SessionItem, SessionReply, SessionTrial
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.searches.search_tasks import best_first
+from tunesmith.storage.clock import now, seconds_between
+from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.tables import sessions, trials
+from tunesmith.storage.tables.sessions import ItemState, SessionRow
+
+
+async def n_failed(source: Source, states: list[ItemState]) -> int:
+    """How many trials of these searches could not be evaluated."""
+    counts = [await trials.count_failed(source, s.optimization_id) for s in states if s.optimization_id]
+    return sum(counts)
+
+
+async def reply_of(
+    context: Context, session: SessionRow, *, detailed: bool = False, conn: Connection | None = None
+) -> SessionReply:
+    """Where a session stands; with its items where `detailed`. `conn` sees what the transaction has written."""
+    source = conn or context.database
+    states = await sessions.states(source, session.id)
+    n_done = sum(state.n_done for state in states)
+    n_trials = sum(state.n_trials for state in states)
+    seconds = sum(filter(None, (_seconds(state) for state in states)))
+    speed = n_done / seconds if seconds > 0 and n_done else None
+    job = context.tasks.jobs.get(session.id)
+    best = _best(states, msgspec.json.decode(session.optimization_target))
+    return SessionReply(
+        session_id=session.id,
+        mode=session.mode,
+        status=session.status,
+        optimization_target=msgspec.json.decode(session.optimization_target),
+        n_items=len(states),
+        n_trials=n_trials,
+        n_done=n_done,
+        n_failed=await n_failed(source, states),
+        progress=n_done / n_trials if n_trials else 1.0,
+        items_by_status=dict(Counter(state.status or "waiting" for state in states)),
+        created_at=session.created_at,
+        started_at=session.started_at,
+        completed_at=session.completed_at,
+        eta_s=job.eta_s if job is not None and session.status == "running" else None,
+        ms_per_trial=1000.0 / speed if speed else None,
+        best=None if best is None else _item(best),
+        items=[_item(state) for state in states] if detailed else None,
+        request=session.request if detailed else None,
+    )
+
+
+def _best(states: list[ItemState], target: Any) -> ItemState | None:
+    found = [state for state in states if state.best_score is not None]
+    if not found:
+        return None
+    descending = best_first("score", target)
+    return (max if descending else min)(found, key=lambda state: state.best_score or 0.0)
+
+
+def _seconds(state: ItemState) -> float | None:
+    if state.started_at is None:
+        return None
+    return seconds_between(state.started_at, state.completed_at or now())
+
+
+def _item(state: ItemState) -> SessionItem:
+    return SessionItem(
+        number=state.number,
+        symbol=state.symbol,
+        strategy_id=state.strategy_id,
+        n_trials=state.n_trials,
+        n_done=state.n_done,
+        status=state.status,
+        optimization_id=state.optimization_id,
+        best_score=state.best_score,
+        best_params=state.best_params,
+        seconds=_seconds(state),
+        error=state.error,
+    )
+
+
+def trial_of(symbol: str, strategy_id: str, optimization_id: str, row: trials.TrialRow) -> SessionTrial:
+    """A trial as the wire shows it."""
+    return SessionTrial(
+        symbol=symbol,
+        strategy_id=strategy_id,
+        optimization_id=optimization_id,
+        index=row.index,
+        params=row.params,
+        score=row.score,
+        metrics=row.metrics,
+        eligible=row.eligible,
+        error=row.error,
+    )

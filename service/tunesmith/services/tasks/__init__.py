@@ -1,0 +1,1 @@
+"""Tasks over the wire: listing, logs, cancelling."""

@@ -1,0 +1,130 @@
+"""The ledger: who has seen what of a market's hold-out, and which verdict on it this is.
+
+The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling, with every
+other name that the same candles are stored under. A verdict that is asked for counts, whatever comes of it; a backtest
+that looked, and an approval by criteria, use the hold-out up. Both are of the past once the whole hold-out is later
+than they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tunesmith.compute.decision.case import Ledger
+from tunesmith.domain.thresholds import Thresholds
+from tunesmith.errors import Busy
+from tunesmith.services.market.lineages import Name, lineage_of
+from tunesmith.services.market.markets import Window
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.tables import holdouts
+from tunesmith.storage.tables import tasks as task_rows
+
+Market = tuple[Window, Sequence[Name]]
+"""The window of a market, and every name that the market has."""
+
+_WORDS = {"backtest": "a backtest looked at it", "approval": "an approval by criteria used it"}
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A verdict's line in the ledger: which it is, why the hold-out is used up, and where the hold-out began then."""
+
+    look: int
+    burnt: str | None
+    boundary_ms: int
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verdict is asked about: its markets, whose hold-outs all begin at one instant, and where the data ends.
+
+    `sound`: the bars allow a decision. What is refused for its bars alone has looked at nothing.
+    """
+
+    windows: Sequence[Window]
+    end_ms: int
+    thresholds: Thresholds
+    sound: bool = True
+
+    @property
+    def boundary_ms(self) -> int:
+        return self.windows[0].boundary_ms
+
+
+async def enter(context: Context, job: Job, asked: Asked) -> Entry:
+    """Write down that a verdict was asked for, and which one it is; once for each verdict, whatever restarts.
+
+    A hold-out that moved on since the windows were made is the one that counts: bars that were let go to searches since
+    can prove nothing. Its entry has another boundary and is not written: the windows are to be cut again. Of several
+    markets the one that was asked about most decides. A verdict that is refused for its bars, for a hold-out that is
+    used up, or for want of draws, looks at nothing and is not counted, so that asking again and again does not keep the
+    hold-out from beginning anew. Raises `Busy` for a user who has asked as often as one may.
+    """
+    if "ledger" in job.state:
+        return msgspec.convert(job.state["ledger"], Entry)
+    markets = [(window, await lineage_of(context, window.venue, window.symbol)) for window in asked.windows]
+
+    async def write(conn: Connection) -> Entry:
+        known = [await holdouts.latest_boundary(conn, lineage) or 0 for _, lineage in markets]
+        boundary = max(asked.boundary_ms, *known)
+        if boundary > asked.boundary_ms:
+            return Entry(0, None, boundary)
+        found = await _read(conn, markets, asked.end_ms)
+        if asked.sound and found.burnt is None and asked.thresholds.of_look(found.look) is not None:
+            for window, lineage in markets:
+                await _refuse_beyond_quota(context, conn, (window, lineage), asked.end_ms, job.row.user)
+                span = (window.start_ms, asked.end_ms)
+                await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
+        entry = Entry(found.look, found.burnt, boundary)
+        state = {**job.state, "ledger": msgspec.to_builtins(entry)}
+        await task_rows.set_state(conn, job.id, msgspec.json.encode(state).decode())
+        return entry
+
+    entry = await context.database.write(write)
+    if entry.boundary_ms == asked.boundary_ms:
+        job.state = {**job.state, "ledger": msgspec.to_builtins(entry)}
+    return entry
+
+
+async def check_quota(context: Context, windows: Sequence[Window], end_ms: int, user: str) -> None:
+    """Raise `Busy` for a user who has asked for as many verdicts on one of the hold-outs as one user may."""
+    for window in windows:
+        market = window, await lineage_of(context, window.venue, window.symbol)
+        await _refuse_beyond_quota(context, context.database, market, end_ms, user)
+
+
+async def _refuse_beyond_quota(context: Context, source: Source, market: Market, end_ms: int, user: str) -> None:
+    limit = context.settings.limits.verdicts_per_market
+    window, lineage = market
+    looks = await holdouts.looks(source, lineage, window.boundary_ms, end_ms)
+    if sum(look.kind == "verdict" and look.user == user for look in looks) >= limit:
+        raise Busy(
+            f"you have asked for {limit} verdicts on the hold-out of {window.symbol}, which is the limit; it begins "
+            "anew with bars that nobody has seen",
+            retry_after_ms=3_600_000,
+        )
+
+
+async def _read(source: Source, markets: Sequence[Market], end_ms: int) -> Ledger:
+    """The entry of the market that was asked about most; one that is used up uses all of them up."""
+    found = [await _read_one(source, market, end_ms) for market in markets]
+    burnt = next((each.burnt for each in found if each.burnt is not None), None)
+    return Ledger(max(each.look for each in found), burnt)
+
+
+async def _read_one(source: Source, market: Market, end_ms: int) -> Ledger:
+    window, lineage = market
+    looks = await holdouts.looks(source, lineage, window.boundary_ms, end_ms)
+    n = sum(look.kind == "verdict" for look in looks)
+    burning = [look for look in looks if look.kind in _WORDS]
+    if not burning:
+        return Ledger(n + 1)
+    last = burning[-1]
+    under = "" if last.symbol == window.symbol and last.venue == window.venue else f" under the name {last.symbol}"
+    return Ledger(
+        n + 1,
+        f"the hold-out of {window.symbol} is used up: {_WORDS[last.kind]}{under} on {last.time[:10]}, asked for "
+        f"by {last.user}; new bars make a new one",
+    )

@@ -1,0 +1,1 @@
+"""Walk-forwards over the wire."""

@@ -1,0 +1,1 @@
+"""Caches: in this process, in Redis, or one before the other."""

@@ -1,0 +1,159 @@
+"""Candles on their way in: what is wrong with them, where they have gaps, and how they join what is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.domain.market.bars import COLUMNS, Bars, find_problems
+from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
+from tunesmith.errors import Conflict, Internal
+from tunesmith.storage.clock import iso
+
+LISTED_GAPS = 100
+_LAST_MS = 9_223_372_036_000
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candles:
+    """Columns that were not checked yet: `timestamp` int64[n] UTC milliseconds, `ohlcv` name → float64[n]."""
+
+    timestamp: NDArray[np.int64]
+    ohlcv: dict[str, NDArray[np.float64]]
+
+    def rows(self, index: NDArray[Any]) -> Candles:
+        """The rows at `index` (int or bool)."""
+        return Candles(self.timestamp[index], {name: column[index] for name, column in self.ohlcv.items()})
+
+
+def of_bars(bars: Bars) -> Candles:
+    """The columns of checked bars."""
+    return Candles(bars.timestamp, {name: getattr(bars, name) for name in COLUMNS})
+
+
+def problems_of(candles: Candles, timeframe: str) -> list[str]:
+    """Everything that makes candles unusable, a sentence each; empty when sound. Gaps are no problem."""
+    stamps = candles.timestamp
+    outside = (stamps < 0) | (stamps > _LAST_MS)
+    if outside.any():
+        return [f"{int(outside.sum())} bars have a time before 1970 or after 2262, first at row {outside.argmax()}"]
+    problems = find_problems(stamps, candles.ohlcv)
+    if not len(stamps):
+        return problems
+    problems.extend(_repetitions(candles))
+    problems.extend(_spacing(stamps, timeframe))
+    return problems
+
+
+def gaps_of(timestamp: NDArray[np.int64], timeframe: str) -> list[dict[str, Any]]:
+    """Missing bars as {from, to, missing}: ISO times of the first and last missing bar's open, and their number."""
+    length = timeframe_ms(timeframe)
+    missing = np.diff(timestamp) // length - 1
+    return [
+        {
+            "from": iso(int(timestamp[row]) + length),
+            "to": iso(int(timestamp[row + 1]) - length),
+            "missing": int(missing[row]),
+        }
+        for row in np.flatnonzero(missing)
+    ]
+
+
+def merge(stored: Candles, new: Candles, *, replace: bool) -> tuple[Candles, int]:
+    """Both together by time, and how many bars of it are new or changed.
+
+    Raises `Conflict` where a stored bar has other values, unless `replace` lets the new one win.
+    """
+    _, at_stored, at_new = np.intersect1d(stored.timestamp, new.timestamp, assume_unique=True, return_indices=True)
+    differs = np.zeros(len(at_new), bool)
+    for name in COLUMNS:
+        differs |= stored.ohlcv[name][at_stored] != new.ohlcv[name][at_new]
+    if differs.any() and not replace:
+        raise Conflict(_difference(stored, new, at_stored[differs], at_new[differs]))
+    kept = np.ones(len(stored.timestamp), bool)
+    kept[at_stored] = False
+    old = stored.rows(kept)
+    stamps = np.concatenate([old.timestamp, new.timestamp])
+    order = np.argsort(stamps, kind="stable")
+    columns = {name: np.concatenate([old.ohlcv[name], new.ohlcv[name]])[order] for name in COLUMNS}
+    n_new = len(new.timestamp) - len(at_new) + int(differs.sum())
+    return Candles(stamps[order], columns), n_new
+
+
+def write_parquet(path: Path, bars: Bars) -> None:
+    """Stores bars as the columns timestamp (milliseconds, UTC), open, high, low, close, volume."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    times = pa.array(bars.timestamp, pa.int64()).cast(pa.timestamp("ms", "UTC"))
+    columns = {"timestamp": times, **{name: pa.array(getattr(bars, name)) for name in COLUMNS}}
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def read_parquet(path: Path) -> Candles:
+    """What `write_parquet` stored; raises `FileNotFoundError`, and `Internal` when the file is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, use_threads=False)
+        stamps = table["timestamp"].cast(pa.int64()).to_numpy()
+        return Candles(stamps, {name: table[name].to_numpy() for name in COLUMNS})
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise Internal(f"{path} is damaged ({error}); import the data again with replace") from error
+
+
+def _repetitions(candles: Candles) -> list[str]:
+    """Rows that repeat a time, wherever they stand: the same bar again, or another one."""
+    order = np.argsort(candles.timestamp, kind="stable")
+    by_time = candles.rows(order)
+    repeats = np.diff(by_time.timestamp) == 0
+    if not repeats.any():
+        return []
+    same = repeats.copy()
+    for column in by_time.ohlcv.values():
+        same &= column[1:] == column[:-1]
+    n_same, n_other = int(same.sum()), int(repeats.sum() - same.sum())
+    return [f"of the times that occur again {n_same} have the same bar again and {n_other} another one"]
+
+
+def _spacing(stamps: NDArray[np.int64], timeframe: str) -> list[str]:
+    length = timeframe_ms(timeframe)
+    steps = np.diff(stamps)
+    steps = steps[steps > 0]
+    if len(steps) >= 2:
+        lengths, counts = np.unique(steps, return_counts=True)
+        usual = int(lengths[counts.argmax()])
+        if usual != length:
+            return [f"the bars are {_length(usual)} apart, not {timeframe}"]
+    odd = (stamps - stamps[0]) % length != 0
+    if odd.any():
+        row = int(odd.argmax())
+        return [
+            f"{int(odd.sum())} bars are not a whole number of {timeframe} after the first, "
+            f"first at row {row} ({iso(int(stamps[row]))})"
+        ]
+    return []
+
+
+def _length(milliseconds: int) -> str:
+    unit, size = next((u, s) for u, s in reversed(UNIT_MS.items()) if milliseconds % s == 0 or s == UNIT_MS["s"])
+    return f"{milliseconds / size:g}{unit}"
+
+
+def _difference(stored: Candles, new: Candles, at_stored: NDArray[np.int64], at_new: NDArray[np.int64]) -> str:
+    shown = []
+    for old_row, new_row in list(zip(at_stored, at_new, strict=True))[:_SHOWN]:
+        name = next(n for n in COLUMNS if stored.ohlcv[n][old_row] != new.ohlcv[n][new_row])
+        old, fresh = stored.ohlcv[name][old_row], new.ohlcv[name][new_row]
+        shown.append(f"{iso(int(new.timestamp[new_row]))} {name} {old:g} stored, {fresh:g} new")
+    more = ", …" if len(at_new) > _SHOWN else ""
+    places = f"{'; '.join(shown)}{more}"
+    return f"{len(at_new)} bars differ from what is stored ({places}); import with replace to take the new ones"

@@ -1,0 +1,133 @@
+"""Snapshots: the bars that a task works on, in a file named by their content.
+
+What a task may not see (the hold-out of a search) is not in its snapshot. `<hash>.npy` holds float64[6, n]: the times'
+64 bits, then open, high, low, close, volume; `<hash>.json` the rest, and is written last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.errors import Internal, NotFound
+from tunesmith.storage.faults import file_fault
+from tunesmith.storage.files import write_file
+
+_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+class _Label(msgspec.Struct, frozen=True, kw_only=True):
+    symbol: str
+    timeframe: str
+    venue: str
+    bars_per_year: float
+    n_bars: int
+
+
+class Snapshots:
+    """The snapshots in one folder. Any number of processes may write and read it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, bars: Bars) -> str:
+        """Stores bars and answers their `data_hash`; what is stored already stays. Raises `Internal` (disk)."""
+        name = bars.data_hash
+        label = self.root / f"{name}.json"
+        if self.keep(name):
+            return name
+        table = np.empty((1 + len(COLUMNS), len(bars)))
+        table[0] = bars.timestamp.view(np.float64)
+        for row, column in enumerate(COLUMNS, 1):
+            table[row] = getattr(bars, column)
+        text = msgspec.json.encode(
+            _Label(
+                symbol=bars.symbol,
+                timeframe=bars.timeframe,
+                venue=bars.venue,
+                bars_per_year=bars.bars_per_year,
+                n_bars=len(bars),
+            )
+        )
+        try:
+            write_file(self.root / f"{name}.npy", lambda path: _save(path, table))
+            write_file(label, lambda path: _write_bytes(path, text))
+        except OSError as error:
+            raise file_fault(error, f"the snapshot of {bars.symbol} {bars.timeframe}") from error
+        return name
+
+    def keep(self, name: str) -> bool:
+        """Whether the snapshot is there; if so, `prune` takes it for a young one from now on."""
+        if not _NAME.fullmatch(name):
+            return False
+        label = self.root / f"{name}.json"
+        for file in (label.with_suffix(".npy"), label):
+            try:
+                os.utime(file)
+            except FileNotFoundError:
+                return False
+            except OSError:  # on a read-only disk it can be read all the same, and nothing is removed
+                if not file.is_file():
+                    return False
+        return True
+
+    def read(self, name: str) -> Bars:
+        """The bars of a hash, mapped from the file: read when touched, writable without changing it.
+
+        Raises `NotFound` when they are not there and `Internal` when the files are damaged.
+        """
+        if not _NAME.fullmatch(name):
+            raise NotFound(f"{name!r} is no snapshot")
+        try:
+            label = msgspec.json.decode((self.root / f"{name}.json").read_bytes(), type=_Label)
+            table = np.asarray(np.load(self.root / f"{name}.npy", mmap_mode="c"))
+        except FileNotFoundError:
+            raise NotFound(f"there is no snapshot {name}") from None
+        except (msgspec.DecodeError, ValueError, EOFError, OSError) as error:
+            raise Internal(f"the snapshot {name} is damaged: {error}") from error
+        if table.shape != (1 + len(COLUMNS), label.n_bars) or table.dtype != np.float64:
+            raise Internal(f"the snapshot {name} is damaged: its table is {table.dtype}{table.shape}")
+        columns = dict(zip(COLUMNS, table[1:], strict=True))
+        return Bars(
+            label.symbol,
+            label.timeframe,
+            label.venue,
+            table[0].view(np.int64),
+            **columns,
+            bars_per_year=label.bars_per_year,
+        )
+
+    def prune(self, keep: Collection[str], older_than_s: float = 3600.0) -> int:
+        """Removes snapshots that are not in `keep` and older than `older_than_s`; how many.
+
+        A younger one may belong to a task that is not stored yet. Who has one mapped goes on with it.
+        """
+        if not self.root.is_dir():
+            return 0
+        removed = 0
+        before = time.time() - older_than_s
+        for path in sorted(self.root.iterdir()):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stem not in keep and path.stat().st_mtime < before:
+                    path.unlink()
+                    removed += path.suffix == ".json"
+        return removed
+
+
+def _save(path: Path, table: NDArray[np.float64]) -> None:
+    with path.open("wb") as file:  # np.save itself does not tell why a disk refuses
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(table))
+        file.write(table.data)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

@@ -1,0 +1,105 @@
+"""Opening the database: the claim to its folder, a new one where there is none, its check, schema and identity."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from tunesmith.errors import Internal, TunesmithError
+from tunesmith.storage.faults import Damaged, fault
+from tunesmith.storage.files import write_file
+from tunesmith.storage.lock import DirectoryLock
+from tunesmith.storage.sqlite import backups
+from tunesmith.storage.sqlite.restoring import refuse_unfinished
+from tunesmith.storage.sqlite.schema import migrate, migrations
+
+CHECKED_BYTES = 64 * 2**20
+"""Up to this size a database is read through before it is opened; a larger one is, beside the work, afterwards."""
+_WAYS_OUT = (
+    "`tunesmith restore` brings the newest backup back; for a fresh start move the file, its -wal and the backups away"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where backups are kept, and how many of each kind."""
+
+    folder: Path
+    keep: int = 5
+
+
+def claim(path: Path) -> DirectoryLock:
+    """The lock of the folder of the database `path`; raises `Conflict` while another has it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return DirectoryLock(path.with_name("daemon.lock"))
+    except OSError as error:
+        raise Internal(f"the data directory {path.parent} cannot be used: {error.strerror}") from error
+
+
+def opening_fault(path: Path, error: sqlite3.Error) -> TunesmithError:
+    """What is said when SQLite refuses while the database is opened."""
+    refused = fault(error)
+    return type(refused)(f"{path}: {refused.message}")
+
+
+def make_new(path: Path, keeping: Keeping) -> None:
+    """Makes a database where there is none yet, whole or not at all; never in the place of one that was lost."""
+    refuse_unfinished(path)
+    if path.exists():
+        if path.is_file() and path.stat().st_size == 0:
+            raise Damaged(f"{path} is empty: what was in it is lost. {_WAYS_OUT}")
+        return
+    wal = path.with_name(f"{path.name}-wal")
+    if backups.listing(keeping.folder) or (wal.exists() and wal.stat().st_size):
+        raise Damaged(f"{path} is gone, but what belongs to it is there. {_WAYS_OUT}")
+    try:
+        write_file(path, _make_empty)
+    except OSError as error:
+        raise Internal(f"{path} cannot be made: {error.strerror}") from error
+
+
+def _make_empty(draft: Path) -> None:
+    with closing(sqlite3.connect(draft, isolation_level=None)) as conn:
+        conn.execute("PRAGMA journal_mode = MEMORY")
+        conn.execute("PRAGMA synchronous = OFF")
+        migrate(conn)
+
+
+def prepare(conn: sqlite3.Connection, path: Path, instance: str, keeping: Keeping) -> tuple[str, int]:
+    """Schema and identity of the database: its epoch and newest event."""
+
+    def secure(found: int) -> None:
+        _check(conn, path)  # whatever its size: a damaged one is not migrated
+        backups.make(path, keeping.folder, "upgrade", keep=keeping.keep)
+
+    before = int(conn.execute("PRAGMA user_version").fetchone()[0])
+    if path.stat().st_size <= CHECKED_BYTES:
+        _check(conn, path)
+    try:
+        migrate(conn, secure)
+    except sqlite3.Error as error:
+        raise Internal(
+            f"{path} could not be brought from schema version {before} to {len(migrations())}: {error}. It is as it "
+            "was: the program that wrote it can go on with it"
+        ) from error
+    conn.execute("BEGIN IMMEDIATE")
+    conn.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)", (str(uuid4()),))
+    conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('instance', ?)", (instance,))
+    conn.execute("COMMIT")
+    epoch = conn.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
+    return str(epoch), head_of(conn)
+
+
+def _check(conn: sqlite3.Connection, path: Path) -> None:
+    found = [row[0] for row in conn.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
+    if found:
+        raise Damaged(f"{path}: the database file is damaged; restore a backup: {'; '.join(found)}")
+
+
+def head_of(conn: sqlite3.Connection) -> int:
+    """The newest event's `seq`, 0 before the first."""
+    return int(conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])

@@ -1,0 +1,1 @@
+"""One module for each table: its row as a struct, and the statements on it."""

@@ -1,0 +1,1 @@
+"""The functions that workers run, by feature, and their payloads."""

@@ -1,0 +1,276 @@
+"""Payloads of chunks: what travels between the daemon and its workers. No heavy imports, for the daemon's sake."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.search.search_plan import SearchPlan
+from tunesmith.domain.search.stop_rules import StopRules
+from tunesmith.domain.trading import Costs, Direction, Engine, Fill
+
+
+class Timed(NamedTuple):
+    """A chunk's result and the seconds that it took at work."""
+
+    value: Any
+    seconds: float
+
+
+class StrategyRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy as it travels to a worker: its code, or the name and hash of a compiled one that the worker has."""
+
+    id: str
+    version: str
+    kind: str
+    code: str
+    code_hash: str
+
+
+class Prepare(msgspec.Struct, frozen=True, kw_only=True):
+    """Cut bars that close by `end_ms` out of the market data; times as in `services.markets.Window`."""
+
+    data_dir: str
+    venue: str
+    symbol: str
+    timeframe: str
+    start_ms: int
+    end_ms: int
+    boundary_ms: int
+    in_sample_end_ms: int
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot: its hash, how many bars it has, the first that may be traded, and where the hold-out would begin."""
+
+    snapshot: str
+    n_bars: int
+    first: int
+    n_in_sample: int
+    n_holdout: int
+    start_ms: int
+    end_ms: int
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What evaluation needs: a strategy, a snapshot, the first bar to trade, and how orders fill."""
+
+    data_dir: str
+    strategy: StrategyRef
+    snapshot: str
+    first: int
+    costs: Costs
+    fill: Fill
+    direction: Direction
+    initial_cash: float
+    engine: Engine = "tunesmith"
+
+
+class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A search as it travels to a worker: its plan, and the work on each of its symbols, all of one strategy.
+
+    `id` names it in a worker's memory: two specs of one id are the same.
+    """
+
+    id: str
+    plan: SearchPlan
+    works: list[Work]
+    symbols: list[str]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """Trials from the first on, for a method that learns: `points` float64[n, p], `scores` float64[n, k] or NaN."""
+
+    points: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+class Search(msgspec.Struct, frozen=True, kw_only=True):
+    """The trials start to stop (exclusive) of a search; fewer where the method needs to be told before it goes on."""
+
+    spec: SearchSpec
+    start: int
+    stop: int
+    told: Told | None = None
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """Trials to evaluate for the time that they take."""
+
+    search: Search
+
+
+class Probed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a trial costs: seconds of a worker and bytes of parameters; and the memory of a worker at it."""
+
+    seconds_per_trial: float
+    bytes_per_trial: float
+    memory_mb: float
+
+
+class BestTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """The best eligible trial so far: `rank` is its score with the sign that makes more better."""
+
+    index: int
+    rank: float
+    score: float
+    params: str
+
+
+class Trials(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search chunk found, one entry a trial; fields as in `storage.trials.Batch`.
+
+    `points` float64[n, p] and `scores` float64[n, k], with the sign that makes more better and NaN where not eligible,
+    are what a method that learns is told; `values` the targets as they are read.
+    """
+
+    start: int
+    params: list[str]
+    metrics: dict[str, NDArray[np.float64]]
+    values: NDArray[np.float64]
+    eligible: NDArray[np.bool_]
+    errors: list[str | None]
+    by_symbol: list[str] | None
+    points: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """A Pareto front: the numbers of its trials, and of its knee (-1: it is empty)."""
+
+    front: list[int]
+    knee: int
+
+
+class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict.
+
+    `sees_holdout`: its bars go beyond the boundary, so that it is the keeper's work.
+    """
+
+    work: Work
+    params: dict[str, Scalar]
+    boundary_ms: int = 0
+    in_sample_end_ms: int = 0
+    ask: str = ""
+    sees_holdout: bool = False
+
+
+class OtherMarket(msgspec.Struct, frozen=True, kw_only=True):
+    """A further market of a search."""
+
+    symbol: str
+    work: Work
+
+
+class SubjectRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A search's winner as it travels to a worker, on the bars of `work`; see `compute.proof.work.Subject`."""
+
+    plan: SearchPlan
+    work: Work
+    symbol: str
+    params: dict[str, Scalar]
+    stop: StopRules | None = None
+    frozen_at: int | None = None
+    others: list[OtherMarket] = []
+
+
+class Prove(msgspec.Struct, frozen=True, kw_only=True):
+    """One `Ask` of a decision that needs the in-sample part alone."""
+
+    subject: SubjectRef
+    work: str
+    cost_factor: float = 1.0
+    n_blocks: int = 0
+    n_draws: int = 0
+    seed: int = 0
+
+
+class Permute(msgspec.Struct, frozen=True, kw_only=True):
+    """The search on the permuted markets `start` to `stop` (exclusive) of the test `seed`."""
+
+    subject: SubjectRef
+    seed: int
+    start: int
+    stop: int
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of the package in force for a market, and when it was approved, UTC milliseconds."""
+
+    params: dict[str, Scalar]
+    since_ms: int
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """One `Ask` of a decision that looks at the hold-out, where the first bar of each market's work lies.
+
+    Of each market, in the subject's order: `first`, the first bar of its in-sample part, `in_sample_end_ms`, and
+    `standing`, None where no package is in force. With fewer than `min_bars` bars since a package's approval the whole
+    hold-out compares.
+    """
+
+    subject: SubjectRef
+    work: str
+    seed: int = 0
+    start: int = 0
+    stop: int = 0
+    first: list[int] = []
+    boundary_ms: int = 0
+    in_sample_end_ms: list[int] = []
+    standing: list[Standing | None] = []
+    min_bars: int = 0
+
+
+class WalkPart(msgspec.Struct, frozen=True, kw_only=True):
+    """One window of a walk-forward: bars [0] to [1] (exclusive) to search on, [1] to [2] to trade."""
+
+    work: Work
+    plan: SearchPlan
+    symbol: str
+    part: tuple[int, int, int]
+
+
+class WalkedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a window; see `compute.walk_forward.Walked`."""
+
+    part: tuple[int, int, int]
+    params: dict[str, Scalar] | None
+    score: float | None
+    earned: float
+    n_trades: int
+    returns: NDArray[np.float64]
+
+
+class StitchParts(msgspec.Struct, frozen=True, kw_only=True):
+    """All windows of a walk-forward, in order."""
+
+    work: Work
+    parts: list[WalkedPart]
+
+
+class FetchBars(msgspec.Struct, frozen=True, kw_only=True):
+    """Download what is not stored of [start_ms, end_ms) from the data service at `upstream`; see `sources.download`."""
+
+    data_dir: str
+    upstream: str
+    timeout_s: float
+    venue: str
+    symbol: str
+    timeframe: str
+    start_ms: int | None
+    end_ms: int
+
+
+class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
+    """Bars that came with a request, as rows [time in UTC milliseconds, open, high, low, close, volume]."""
+
+    data_dir: str
+    venue: str
+    symbol: str
+    timeframe: str
+    rows: list[tuple[int, float, float, float, float, float]]

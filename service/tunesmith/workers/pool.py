@@ -1,0 +1,395 @@
+"""Worker processes for asyncio: `ProcessPool`.
+
+Why our own: one dead worker breaks a whole `concurrent.futures` pool, and pebble, which does kill single workers, has a
+fixed number of them, one queue without priorities, and a channel shared by all that brings back results alone.
+multiprocessing's fork server is not used either: it imports the daemon's `__main__` into every worker (195 ms measured
+with FastAPI and pyzmq, where ours take a chunk after 8 ms), and asking it for a process blocks.
+
+    run() → Turns → an idle worker → result
+              ↑                 └→ dead? the chunk goes first in the queue, up to `attempts` times; a new worker starts
+
+At most one chunk is out at each worker, so that what is queued can be cancelled at once and turns are kept. A worker is
+killed, and replaced, when its chunk is over its time or memory, or was cancelled and goes on for `cancel_grace_s`.
+
+Memory is watched from here, by private resident pages every 0.2 s. A limit in the kernel does not do: RLIMIT_AS counts
+what is only reserved, twice of what numba has in use, and near RLIMIT_DATA numba's compiler does not raise MemoryError:
+it was seen to abort, to raise SystemError, and to spin for ten minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import pickle
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from tunesmith import telemetry
+from tunesmith.errors import Draining, TunesmithError
+from tunesmith.workers.executor import (
+    Chunk,
+    ChunkFailed,
+    ChunkTimeout,
+    Limits,
+    MemoryExceeded,
+    OnMessage,
+    Stats,
+    WorkerDied,
+)
+from tunesmith.workers.processes import Exit, ForkServer, State, WorkerProcess
+from tunesmith.workers.turns import Place, Turns
+
+logger = structlog.get_logger(__name__)
+
+_WATCH_INTERVAL_S = 0.2
+_EXIT_WAIT_S = 1.0
+_STOP_WAIT_S = 5.0
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class _Job:
+    id: int
+    function: str
+    payload: bytes
+    place: Place
+    timeout_s: float | None
+    memory_mb: int | None
+    context: dict[str, Any]
+    result: asyncio.Future[Any]
+    lost_with: list[WorkerProcess] = field(default_factory=list)
+
+    def fail(self, error: TunesmithError) -> None:
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+class ProcessPool:
+    """An `Executor` over worker processes that `server` forks; it may serve several pools, and is closed after them.
+
+    `warm_up` names a function of the program's table module that each calls before its first chunk. `on_message` gets
+    what chunks say while they run.
+    """
+
+    def __init__(
+        self,
+        n_workers: int,
+        server: ForkServer,
+        *,
+        warm_up: str = "",
+        limits: Limits | None = None,
+        on_message: OnMessage | None = None,
+    ) -> None:
+        self._target = n_workers
+        self._limits = limits or Limits()
+        self._on_message = on_message
+        self._server = server
+        self._warm_up = warm_up
+        self._queue: Turns[_Job] = Turns()
+        self._workers: dict[WorkerProcess, asyncio.TimerHandle | None] = {}  # with the timer that will kill it
+        self._jobs: dict[WorkerProcess, _Job] = {}
+        self._numbers = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting_for_ready: list[asyncio.Future[None]] = []
+        self._watch: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._started = False
+        self._restarts = self._recycled = self._start_failures = 0
+        self._last_failure: str | None = None
+
+    async def start(self) -> None:
+        """Launch the fork server and the workers, without waiting until they are ready."""
+        self._started = True
+        self._server.start()
+        self._refill()
+
+    async def wait_ready(self) -> None:
+        """Return when as many workers as wanted are past their warm-up."""
+        while self.stats().ready < self._target:
+            news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting_for_ready.append(news)
+            await news
+
+    async def run(
+        self,
+        chunk: Chunk,
+        *,
+        priority: int = 5,
+        timeout_s: float | None = None,
+        memory_mb: int | None = None,
+        task_id: str | None = None,
+        user: str = "local",
+    ) -> Any:
+        """See `Executor.run`. Raises what pickling the payload raises."""
+        if self._closed is not None or not self._started:
+            raise Draining("the workers take no work now")
+        job = _Job(
+            id=next(self._numbers),
+            function=chunk.function,
+            payload=pickle.dumps(chunk.payload, 5),
+            place=Place(priority, user, task_id),
+            timeout_s=timeout_s,
+            memory_mb=memory_mb,
+            context={**telemetry.log_context()} | ({} if task_id is None else {"task_id": task_id}),
+            result=asyncio.get_running_loop().create_future(),
+        )
+        self._queue.put(job, job.place)
+        self._hand_out()
+        try:
+            return await job.result
+        finally:
+            if job.result.cancelled():
+                self._withdraw(job)
+
+    async def resize(self, n: int) -> None:
+        """See `Executor.resize`. Surplus workers end: those that start, then the idle, then the busy when done."""
+        self._target = n
+        self._refill()
+        for state in (State.STARTING, State.IDLE):
+            for worker in self._active():
+                if worker.state is state and self._surplus():
+                    self._stop(worker)
+
+    async def close(self, drain_s: float = 0.0) -> None:
+        """See `Executor.close`. When it returns, no worker is left."""
+        if self._closed is not None:
+            await asyncio.shield(self._closed)
+            return
+        self._closed = asyncio.get_running_loop().create_future()
+        try:
+            while self._queue:
+                self._queue.take().fail(_stopped())
+            running = [job.result for job in self._jobs.values() if not job.result.done()]
+            if running and drain_s > 0:
+                await asyncio.wait(running, timeout=drain_s)
+        finally:
+            await self._end()
+            self._closed.set_result(None)
+
+    def stats(self) -> Stats:
+        active = self._active()
+        return Stats(
+            target=self._target,
+            alive=len(self._workers),
+            ready=sum(worker.state is not State.STARTING for worker in active),
+            busy=len(self._jobs),
+            queued=len(self._queue),
+            restarts=self._restarts,
+            recycled=self._recycled,
+            start_failures=self._start_failures,
+            last_failure=self._last_failure,
+        )
+
+    def pids(self) -> list[int]:
+        """Process ids of the fork server and of the workers."""
+        known = (self._server.pid, *(worker.pid for worker in self._workers))
+        return [pid for pid in known if pid is not None]
+
+    # Chunks: queued, at a worker, done.
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if not self._queue:
+                break
+            if worker.state is State.IDLE and not worker.doomed:
+                self._assign(worker, self._queue.take())
+
+    def _assign(self, worker: WorkerProcess, job: _Job) -> None:
+        worker.state = State.BUSY
+        self._jobs[worker] = job
+        worker.send("run", job.id, job.function, job.payload, job.context)
+        if job.timeout_s is not None:
+            too_long = ChunkTimeout(f"{job.function} took longer than {job.timeout_s:g} s")
+            self._kill_after(job.timeout_s, worker, too_long)
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(_WATCH_INTERVAL_S, self._watch_memory)
+
+    def _withdraw(self, job: _Job) -> None:
+        if self._queue.discard(job, job.place):
+            return
+        for worker, at_work in self._jobs.items():
+            if at_work is job:
+                worker.send("cancel", job.id)
+                self._kill_after(self._limits.cancel_grace_s, worker)
+
+    def _watch_memory(self) -> None:
+        self._watch = None
+        for worker, job in self._jobs.items():
+            used_mb = worker.memory_mb()
+            if used_mb is None:
+                worker.abandon()  # it is gone, but something holds its socket open
+            elif job.memory_mb is not None and used_mb - worker.start_mb > job.memory_mb:
+                job.fail(MemoryExceeded(f"{job.function} took more than {job.memory_mb} MB of memory"))
+                worker.kill()
+        if self._jobs:
+            self._watch = asyncio.get_running_loop().call_later(_WATCH_INTERVAL_S, self._watch_memory)
+
+    def _received(self, worker: WorkerProcess, message: Any) -> None:
+        job = self._jobs.get(worker)
+        match message:
+            case ("said", "loaded", n_rules):
+                worker.n_rules = n_rules
+            case ("said", kind, payload) if job is not None:
+                if self._on_message is not None and not job.result.done():
+                    asyncio.get_running_loop().call_soon(self._on_message, job.place.task, kind, payload)
+            case ("result", value) if job is not None:
+                if not job.result.done():
+                    job.result.set_result(value)
+                self._free(worker)
+            case ("failed", error, text) if job is not None:
+                if isinstance(error, ChunkFailed):
+                    error.traceback = text
+                    error.add_note(text)
+                job.fail(error)
+                self._free(worker, recycle=isinstance(error, MemoryExceeded))
+            case ("unreadable", error) if job is not None:
+                job.fail(ChunkFailed(f"{job.function}: its result cannot be read: {type(error).__name__}"))
+                self._free(worker)
+            case ("ready", pid):
+                self._greet(worker, pid)
+            case ("broken", text):
+                worker.failure = text.strip().rpartition("\n")[2]
+                logger.error("a worker cannot start", traceback=text)
+
+    def _free(self, worker: WorkerProcess, *, recycle: bool = False) -> None:
+        del self._jobs[worker]
+        self._kill_after(None, worker)
+        worker.done += 1
+        worker.state = State.IDLE
+        if self._surplus():
+            self._stop(worker)
+        elif recycle or self._is_worn(worker):
+            self._recycled += 1
+            self._stop(worker)
+            self._refill()
+        else:
+            self._hand_out()
+
+    # Workers: started, ready, stopped, lost.
+
+    def _active(self) -> list[WorkerProcess]:
+        return [worker for worker in self._workers if worker.state is not State.STOPPING]
+
+    def _surplus(self) -> bool:
+        return len(self._active()) > self._target
+
+    def _is_worn(self, worker: WorkerProcess) -> bool:
+        megabytes = self._limits.recycle_mb
+        counts = ((worker.done, self._limits.recycle_chunks), (worker.n_rules, self._limits.recycle_rules))
+        if any(most is not None and n >= most for n, most in counts):
+            return True
+        return megabytes is not None and (worker.memory_mb() or 0.0) - worker.start_mb > megabytes
+
+    def _refill(self) -> None:
+        if self._closed is not None or self._retry is not None:
+            return
+        active = self._active()
+        missing = self._target - len(active)
+        if self._start_failures:  # try one, before all of them fail again
+            missing = min(missing, 0 if any(worker.state is State.STARTING for worker in active) else 1)
+        for _ in range(missing):
+            worker = WorkerProcess(self._received, self._lost)
+            self._workers[worker] = None
+            self._spawn(worker.connect(self._server, self._warm_up))
+
+    def _retry_start(self) -> None:
+        self._retry = None
+        self._refill()
+
+    def _greet(self, worker: WorkerProcess, pid: int) -> None:
+        worker.pid = pid
+        worker.start_mb = worker.memory_mb() or 0.0
+        self._start_failures, self._last_failure = 0, None
+        if worker.state is State.STARTING:
+            worker.state = State.IDLE
+        for news in self._waiting_for_ready:
+            if not news.done():
+                news.set_result(None)
+        self._waiting_for_ready.clear()
+        self._refill()
+        self._hand_out()
+
+    def _stop(self, worker: WorkerProcess) -> None:
+        if worker.state is State.STARTING:
+            worker.kill()
+        worker.state = State.STOPPING
+        worker.send("stop")
+        self._kill_after(_STOP_WAIT_S, worker)
+
+    def _kill_after(self, seconds: float | None, worker: WorkerProcess, error: TunesmithError | None = None) -> None:
+        def kill() -> None:
+            if error is not None:
+                self._jobs[worker].fail(error)
+            worker.kill()
+
+        timer = self._workers[worker]
+        if timer is not None:
+            timer.cancel()
+        self._workers[worker] = None if seconds is None else asyncio.get_running_loop().call_later(seconds, kill)
+
+    def _lost(self, worker: WorkerProcess) -> None:
+        self._kill_after(None, worker)
+        del self._workers[worker]
+        if worker.state is State.STARTING and self._retry is None:
+            limits = self._limits
+            delay_s = min(limits.longest_backoff_s, limits.first_backoff_s * 2.0 ** min(self._start_failures, 30))
+            self._start_failures += 1
+            self._last_failure = worker.failure or "a worker died at its start"
+            self._retry = asyncio.get_running_loop().call_later(delay_s, self._retry_start)
+        elif worker.state in (State.IDLE, State.BUSY) and self._closed is None:
+            self._restarts += 1
+        job = self._jobs.pop(worker, None)
+        if job is not None and not job.result.done():
+            self._repeat(job, worker)
+        self._spawn(self._bury(worker))
+        self._refill()
+        self._hand_out()
+
+    def _repeat(self, job: _Job, worker: WorkerProcess) -> None:
+        job.lost_with.append(worker)
+        if self._closed is not None:
+            job.fail(_stopped())
+        elif len(job.lost_with) < self._limits.attempts:
+            self._queue.put(job, job.place, first=True)
+        else:
+            self._spawn(self._give_up(job))
+
+    async def _give_up(self, job: _Job) -> None:
+        exits = [str(await worker.exit) for worker in job.lost_with]
+        job.fail(WorkerDied(f"{job.function}: its worker died {len(exits)} times: {'; '.join(exits)}"))
+
+    async def _bury(self, worker: WorkerProcess) -> None:
+        worker.kill()
+        await asyncio.wait((worker.exit,), timeout=_EXIT_WAIT_S)
+        worker.exited(Exit())  # unless it is known by now
+        if worker.state is State.STARTING and worker.failure is None and self._start_failures:
+            self._last_failure = f"a worker died at its start: {worker.exit.result()}"
+        if worker.state is not State.STOPPING and self._closed is None:
+            telemetry.WORKER_DEATHS.inc()
+            logger.warning("a worker died", state=worker.state.name.lower(), exit=str(worker.exit.result()))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end(self) -> None:
+        for job in self._jobs.values():
+            job.fail(_stopped())
+        for timer in (self._watch, self._retry):
+            if timer is not None:
+                timer.cancel()
+        await asyncio.gather(*self._tasks)
+        workers = list(self._workers)
+        for worker in workers:
+            worker.abandon()
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+        await asyncio.gather(*(worker.ended() for worker in workers))
+
+
+def _stopped() -> Draining:
+    return Draining("the daemon stopped before the work was done")

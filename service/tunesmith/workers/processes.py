@@ -1,0 +1,276 @@
+"""The fork server and its workers as the daemon sees them: sockets watched by the event loop, never waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from tunesmith.workers import frames
+from tunesmith.workers.fork_server import IGNORED_SIGNALS
+from tunesmith.workers.worker import Program
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+    ),
+    "1",
+)
+"""Workers are the parallelism; libraries that add threads of their own only get in each other's way."""
+
+FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""pyarrow's allocator would begin a thread in the process that workers are forked from."""
+
+_EXIT_WAIT_S = 5.0
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class Exit(NamedTuple):
+    """How a process ended: its exit code, negative for a signal, and the most memory it had; None: nobody saw it."""
+
+    code: int | None = None
+    peak_mb: int | None = None
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return "ended unseen"
+        how = f"exit code {self.code}" if self.code >= 0 else f"killed by {_signal_name(-self.code)}"
+        return how if self.peak_mb is None else f"{how}, peak memory {self.peak_mb} MB"
+
+
+class ForkServer:
+    """Starts the process of fork_server.py when a worker is asked for and none is there."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._workers: dict[int, WorkerProcess] = {}
+        self._numbers = itertools.count(1)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._control is not None else None
+
+    def start(self) -> None:
+        """Launch the process, without waiting until it is up. Does nothing when there is one."""
+        if self._control is None:
+            self._launch()
+
+    def fork(self, worker: WorkerProcess, sock: socket.socket, warm_up: str) -> None:
+        """Ask for a process for `worker`, whose end of the socket is `sock`. `OSError` when that cannot be asked."""
+        control = self._control or self._launch()
+        number = next(self._numbers)
+        socket.send_fds(control, [f"{number} {warm_up}".encode()], [sock.fileno()])
+        self._workers[number] = worker
+
+    async def close(self) -> None:
+        """End the process and with it all of its workers, and wait until they are gone."""
+        self._lose()
+        if self._process is not None:
+            await asyncio.to_thread(_wait, self._process)
+
+    def _launch(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        module = "tunesmith.workers.fork_server"
+        arguments = [str(theirs.fileno()), msgspec.json.encode(self._program).decode()]
+        search_path = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED_SIGNALS)  # until the child can ignore them
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-P", "-m", module, *arguments],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                env=os.environ | ONE_THREAD | FORKABLE | {"PYTHONPATH": search_path},
+            )
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+        ours.setblocking(False)
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._read, ours, process)
+        self._control, self._process = ours, process
+        return ours
+
+    def _read(self, control: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        try:
+            packet = control.recv(256)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            packet = b""
+        match packet.decode().split():
+            case []:
+                self._lose()
+                asyncio.get_running_loop().run_in_executor(None, process.wait)
+            case ["started", number, pid]:
+                self._workers[int(number)].started(int(pid))
+            case ["exited", number, code, peak_kb]:
+                self._workers.pop(int(number)).exited(Exit(int(code), int(peak_kb) // 1024))
+
+    def _lose(self) -> None:
+        if self._control is not None:
+            asyncio.get_running_loop().remove_reader(self._control.fileno())
+            self._control.close()
+            self._control = None
+        for worker in self._workers.values():
+            worker.exited(Exit())
+        self._workers.clear()
+
+
+class State(Enum):
+    """A worker's life. Only an idle one is given chunks."""
+
+    STARTING = auto()
+    IDLE = auto()
+    BUSY = auto()
+    STOPPING = auto()
+
+
+class WorkerProcess(asyncio.Protocol):
+    """One worker: its socket, its process, its state.
+
+    `on_message` gets each message, as the exception that unpickling raised where there is none; `on_lost` is called
+    once, when the socket has been read to its end.
+    """
+
+    def __init__(
+        self,
+        on_message: Callable[[WorkerProcess, Any], None],
+        on_lost: Callable[[WorkerProcess], None],
+    ) -> None:
+        self.state = State.STARTING
+        self.pid: int | None = None
+        self.done = 0
+        self.n_rules = 0
+        self.failure: str | None = None
+        self.start_mb = 0.0
+        self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._splitter = frames.Splitter()
+        self._transport: asyncio.Transport | None = None
+        self.doomed = False
+
+    async def connect(self, server: ForkServer, warm_up: str) -> None:
+        """Have the process made, to begin with `warm_up`. When that fails, `on_lost` is called as for one that died."""
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+                server.fork(self, theirs, warm_up)
+        except OSError as error:
+            self.failure = f"cannot start a process: {error}"
+            self.exited(Exit())
+            if self._transport is None:
+                self._on_lost(self)
+
+    def send(self, *message: Any) -> None:
+        """Queue a message; dropped when the worker is gone, which `on_lost` says."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.writelines(frames.pack(message))
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does."""
+        self.doomed = True
+        if self.pid is not None:
+            _kill(self.pid)
+
+    def abandon(self) -> None:
+        """Kill, and do not wait for the socket's end."""
+        self.kill()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def ended(self) -> None:
+        """Wait until a killed process is gone that no fork server waits for any more."""
+        if self.pid is not None:
+            await asyncio.to_thread(_await_end, self.pid)
+
+    def memory_mb(self) -> float | None:
+        """Private memory that the process has in use: resident less shared pages, in MB. None when it is gone."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:  # noqa: PTH123 - five times a second for each worker
+                _, resident, shared, *_ = file.read().split()
+        except OSError:
+            return None
+        return (int(resident) - int(shared)) * _PAGE_MB
+
+    def started(self, pid: int) -> None:
+        self.pid = pid
+        if self.doomed:
+            _kill(pid)
+
+    def exited(self, exit: Exit) -> None:
+        if exit.code is not None:
+            self.pid = None  # it may be another process's now
+        if not self.exit.done():
+            self.exit.set_result(exit)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        for frame in self._splitter.feed(data):
+            try:
+                message = frames.unpack(frame)
+            except Exception as error:  # whatever unpickling a foreign object raises
+                message = ("unreadable", error)
+            self._on_message(self, message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_lost(self)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(_EXIT_WAIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _await_end(pid: int) -> None:
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        poll.poll(_EXIT_WAIT_S * 1000)
+    finally:
+        os.close(fd)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
