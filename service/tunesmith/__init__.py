@@ -19,11 +19,11 @@ _FACE = {
     "Strategy": "tunesmith.compute.rules.strategy",
     "TunesmithError": "tunesmith.errors",
     "analyze": "tunesmith.notebook.study",
-    "backtest": "tunesmith.notebook.library",
-    "evaluate": "tunesmith.notebook.library",
-    "judge": "tunesmith.notebook.local",
+    "backtest": "tunesmith.notebook.backtesting",
+    "evaluate": "tunesmith.notebook.backtesting",
+    "judge": "tunesmith.notebook.judging",
     "optimize": "tunesmith.notebook.study",
-    "strategy": "tunesmith.notebook.library",
+    "strategy": "tunesmith.notebook.backtesting",
 }
 
 __all__ = [
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from tunesmith.domain.market.bars import Bars
     from tunesmith.domain.trading import Costs
     from tunesmith.errors import TunesmithError
-    from tunesmith.notebook.library import backtest, evaluate, strategy
-    from tunesmith.notebook.local import judge
+    from tunesmith.notebook.backtesting import backtest, evaluate, strategy
+    from tunesmith.notebook.judging import judge
     from tunesmith.notebook.study import analyze, optimize
 
 

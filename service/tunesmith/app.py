@@ -29,34 +29,34 @@ from tunesmith.config import Settings, load
 from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.masking import hide_credentials
 from tunesmith.routes import DRIVERS, handlers
-from tunesmith.services.daemon.condition import condition
+from tunesmith.services.daemon.daemon_health import condition
 from tunesmith.services.daemon.housekeeping import keep_house, set_gauges
 from tunesmith.services.packages.publisher import Publisher
-from tunesmith.services.requests import cached
-from tunesmith.services.requests.audit import Refusals
+from tunesmith.services.requests import value_cache
+from tunesmith.services.requests.audit_log import Refusals
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.runtime.sources import Upstream
 from tunesmith.services.runtime.task_runner import Tasks
-from tunesmith.services.schedules import schedules
-from tunesmith.services.strategies import strategies
-from tunesmith.storage.cache.cache import Cache, LayeredCache, MemoryCache
+from tunesmith.services.runtime.upstream_bars import Upstream
+from tunesmith.services.schedules import schedule_requests
+from tunesmith.services.strategies import strategy_requests
+from tunesmith.storage.atomic_files import write_file
+from tunesmith.storage.cache.caches import Cache, LayeredCache, MemoryCache
 from tunesmith.storage.cache.redis_cache import RedisCache
 from tunesmith.storage.faults import Damaged, WrongVersion
-from tunesmith.storage.files import write_file
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.secrets.tokens import TokenFile
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.sqlite.opening import Keeping
-from tunesmith.transport.access.gate import open_gate
-from tunesmith.transport.access.security import check_upstream
+from tunesmith.transport.access.access_control import open_gate
+from tunesmith.transport.access.bind_rules import check_upstream
 from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.router import Router
-from tunesmith.transport.zmq.doors import Entry
-from tunesmith.transport.zmq.events import EventsDoor
-from tunesmith.transport.zmq.sockets import InboxDoor, RequestsDoor
+from tunesmith.transport.zmq.endpoints import Entry
+from tunesmith.transport.zmq.event_socket import EventsDoor
+from tunesmith.transport.zmq.request_sockets import InboxDoor, RequestsDoor
 from tunesmith.transport.zmq.zap import ZapDoor
-from tunesmith.workers.pools import start_pools
+from tunesmith.workers.daemon_pools import start_pools
 
 logger = structlog.get_logger("tunesmith.app")
 
@@ -89,7 +89,7 @@ class Daemon:
         async with AsyncExitStack() as stack:
             context = await self._open(stack)
             n_resumed = await context.tasks.recover()
-            await schedules.load(context)
+            await schedule_requests.load(context)
             doors = await self._open_doors(stack, context)
             context.doors.update(doors)
             file = self.settings.data_dir / DOORS_FILE
@@ -117,13 +117,13 @@ class Daemon:
         self._tokens.listing()
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
-        cached.daemon_version()  # of the sources that are loaded now
+        value_cache.daemon_version()  # of the sources that are loaded now
         database = await _open_database(settings)
         stack.push_async_callback(database.close)
         listeners: list[Callable[[str, str, Any], None]] = []
         pool = await start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         database.signing_key = signing_keys.current
-        await strategies.seed(database)
+        await strategy_requests.seed(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(wires.term)
         if gate is not None:

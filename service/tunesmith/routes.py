@@ -7,23 +7,23 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tunesmith.protocol.catalog import MESSAGES, Call, Handler
+from tunesmith.protocol.message_schema import message_schemas
 from tunesmith.protocol.messages.server import GetSchema, SchemaReply
-from tunesmith.protocol.schema import message_schemas
-from tunesmith.services.backtests import answers, backtests, reports
-from tunesmith.services.daemon import server
-from tunesmith.services.market import data
-from tunesmith.services.packages import packages
-from tunesmith.services.requests import audit
+from tunesmith.services.backtests import answers, backtest_requests, report_requests
+from tunesmith.services.daemon import server_requests
+from tunesmith.services.market import data_requests
+from tunesmith.services.packages import package_requests
+from tunesmith.services.requests import audit_log
+from tunesmith.services.requests.idempotency import Finish, once
 from tunesmith.services.requests.lookups import looked_up
-from tunesmith.services.requests.once import Finish, once
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.schedules import schedules
-from tunesmith.services.searches import analysis, optimizations, search_tasks
-from tunesmith.services.sessions import session_plans, session_runs, sessions
-from tunesmith.services.strategies import strategies
-from tunesmith.services.tasks import tasks
-from tunesmith.services.verdicts import replays, verdict_tasks, verdicts
-from tunesmith.services.walkforwards import walkforwards
+from tunesmith.services.schedules import schedule_requests
+from tunesmith.services.searches import analysis_requests, optimization_requests, search_tasks
+from tunesmith.services.sessions import session_plans, session_requests, session_runs
+from tunesmith.services.strategies import strategy_requests
+from tunesmith.services.tasks import task_requests
+from tunesmith.services.verdicts import replay_requests, verdict_requests, verdict_tasks
+from tunesmith.services.walkforwards import walkforward_requests
 
 
 def schema(context: Context, request: GetSchema, call: Call) -> SchemaReply:
@@ -39,71 +39,71 @@ class Route(NamedTuple):
 
 
 ROUTES: dict[str, Route] = {
-    "ping": Route(server.ping),
-    "server.info": Route(server.info),
+    "ping": Route(server_requests.ping),
+    "server.info": Route(server_requests.info),
     "schema.get": Route(schema),
-    "workers.resize": Route(server.resize),
-    "strategy.create": Route(strategies.create),
-    "strategy.get": Route(strategies.get),
-    "strategy.list": Route(strategies.list_all),
-    "strategy.update": Route(strategies.update),
-    "strategy.delete": Route(strategies.delete),
-    "strategy.approve": Route(verdicts.approve, verdicts.await_verdict),
-    "backtest.start": Route(backtests.start),
-    "backtest.status": Route(backtests.status),
-    "backtest.cancel": Route(backtests.cancel),
-    "optimization.start": Route(optimizations.start),
-    "optimization.status": Route(optimizations.status),
-    "optimization.results": Route(optimizations.results),
-    "optimization.cancel": Route(optimizations.cancel),
-    "optimization.resume": Route(optimizations.resume),
-    "optimization.analyze": Route(analysis.analyze),
-    "optimization.compare": Route(analysis.compare),
-    "optimization.export": Route(analysis.export),
+    "workers.resize": Route(server_requests.resize),
+    "strategy.create": Route(strategy_requests.create),
+    "strategy.get": Route(strategy_requests.get),
+    "strategy.list": Route(strategy_requests.list_all),
+    "strategy.update": Route(strategy_requests.update),
+    "strategy.delete": Route(strategy_requests.delete),
+    "strategy.approve": Route(verdict_requests.approve, verdict_requests.await_verdict),
+    "backtest.start": Route(backtest_requests.start),
+    "backtest.status": Route(backtest_requests.status),
+    "backtest.cancel": Route(backtest_requests.cancel),
+    "optimization.start": Route(optimization_requests.start),
+    "optimization.status": Route(optimization_requests.status),
+    "optimization.results": Route(optimization_requests.results),
+    "optimization.cancel": Route(optimization_requests.cancel),
+    "optimization.resume": Route(optimization_requests.resume),
+    "optimization.analyze": Route(analysis_requests.analyze),
+    "optimization.compare": Route(analysis_requests.compare),
+    "optimization.export": Route(analysis_requests.export),
     "session.plan": Route(session_plans.plan),
-    "session.generate": Route(sessions.generate),
-    "session.execute": Route(sessions.execute),
-    "session.status": Route(sessions.status),
-    "session.cancel": Route(sessions.cancel),
-    "session.list": Route(sessions.list_all),
-    "session.results": Route(sessions.results),
-    "session.clean": Route(sessions.clean),
-    "schedule.create": Route(schedules.create),
-    "schedule.list": Route(schedules.list_all),
-    "schedule.delete": Route(schedules.delete),
-    "walkforward.start": Route(walkforwards.start),
-    "walkforward.status": Route(walkforwards.status),
-    "verdict.status": Route(verdicts.status),
-    "verdict.get": Route(verdicts.get),
-    "verdict.list": Route(verdicts.list_all),
-    "verdict.replay": Route(replays.start, replays.await_replay),
-    "replay.status": Route(replays.status),
-    "package.latest": Route(packages.latest),
-    "package.get": Route(packages.get),
-    "package.list": Route(packages.list_all),
-    "package.revoke": Route(packages.revoke),
-    "package.rollback": Route(packages.roll_back),
-    "package.ack": Route(packages.acknowledge),
-    "report.get": Route(reports.get),
-    "report.list": Route(reports.list_all),
-    "task.list": Route(tasks.list_all),
-    "task.cancel": Route(tasks.cancel),
-    "task.logs": Route(tasks.logs),
-    "data.list": Route(data.list_all),
-    "data.import": Route(data.import_bars),
-    "audit.list": Route(audit.list_all),
-    "events.snapshot": Route(server.snapshot),
-    "events.replay": Route(server.replay),
+    "session.generate": Route(session_requests.generate),
+    "session.execute": Route(session_requests.execute),
+    "session.status": Route(session_requests.status),
+    "session.cancel": Route(session_requests.cancel),
+    "session.list": Route(session_requests.list_all),
+    "session.results": Route(session_requests.results),
+    "session.clean": Route(session_requests.clean),
+    "schedule.create": Route(schedule_requests.create),
+    "schedule.list": Route(schedule_requests.list_all),
+    "schedule.delete": Route(schedule_requests.delete),
+    "walkforward.start": Route(walkforward_requests.start),
+    "walkforward.status": Route(walkforward_requests.status),
+    "verdict.status": Route(verdict_requests.status),
+    "verdict.get": Route(verdict_requests.get),
+    "verdict.list": Route(verdict_requests.list_all),
+    "verdict.replay": Route(replay_requests.start, replay_requests.await_replay),
+    "replay.status": Route(replay_requests.status),
+    "package.latest": Route(package_requests.latest),
+    "package.get": Route(package_requests.get),
+    "package.list": Route(package_requests.list_all),
+    "package.revoke": Route(package_requests.revoke),
+    "package.rollback": Route(package_requests.roll_back),
+    "package.ack": Route(package_requests.acknowledge),
+    "report.get": Route(report_requests.get),
+    "report.list": Route(report_requests.list_all),
+    "task.list": Route(task_requests.list_all),
+    "task.cancel": Route(task_requests.cancel),
+    "task.logs": Route(task_requests.logs),
+    "data.list": Route(data_requests.list_all),
+    "data.import": Route(data_requests.import_bars),
+    "audit.list": Route(audit_log.list_all),
+    "events.snapshot": Route(server_requests.snapshot),
+    "events.replay": Route(server_requests.replay),
 }
 """Message type → use case; every type of `MESSAGES` stands here."""
 
 DRIVERS = {
-    backtests.KIND: backtests.run,
-    search_tasks.KIND: optimizations.run,
+    backtest_requests.KIND: backtest_requests.run,
+    search_tasks.KIND: optimization_requests.run,
     session_runs.KIND: session_runs.run,
-    verdict_tasks.KIND: verdicts.run,
-    replays.KIND: replays.run,
-    walkforwards.KIND: walkforwards.run,
+    verdict_tasks.KIND: verdict_requests.run,
+    replay_requests.KIND: replay_requests.run,
+    walkforward_requests.KIND: walkforward_requests.run,
 }
 """Task kind → what drives it."""
 

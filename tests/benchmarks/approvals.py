@@ -15,11 +15,11 @@ from benchmarks.loads import body
 from storage.opened import MA, add_report
 from tunesmith.protocol.canonical import canonical_hash
 from tunesmith.protocol.messages.packages import Package
-from tunesmith.services.packages.packages import publish
-from tunesmith.services.strategies.strategies import seed
-from tunesmith.storage.clock import now
+from tunesmith.services.packages.package_requests import publish
+from tunesmith.services.strategies.strategy_requests import seed
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.timestamps import now
 
 FAR = "2999-01-01T00:00:00.000Z"
 

@@ -24,19 +24,19 @@ import numpy as np
 from scipy.stats import binom
 
 from benchmarks.made_markets import FAMILIES, moved, regimes
-from tunesmith.compute.decision import work
-from tunesmith.compute.decision.case import Ask, Case, Proof
-from tunesmith.compute.decision.plan import prove
-from tunesmith.compute.decision.statistics.permutation import Sequential, p_value
-from tunesmith.compute.decision.work import Draws, Subject
+from tunesmith.compute.decision import decision_work
+from tunesmith.compute.decision.decision_plan import prove
+from tunesmith.compute.decision.decision_work import Draws, Subject
+from tunesmith.compute.decision.inputs import Ask, Case, Proof
+from tunesmith.compute.decision.statistics.permuted_markets import Sequential, p_value
 from tunesmith.compute.search.search import Market, Search, run_whole
 from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import Bound
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Costs
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 SYMBOLS = ("A", "B", "C")
 N_BARS, N_IN_SAMPLE = 2000, 1400
@@ -110,25 +110,25 @@ def answer(ask: Ask, subject: Subject, held: Subject, seed: int) -> Any:
     if ask.work in ("permutations", "holdout_permutations"):
         return tested(ask, subject if ask.work == "permutations" else held, seed)
     return {
-        "in_sample": lambda: work.metrics_of(subject),
-        "symbols": lambda: work.metrics_by_symbol(subject),
-        "costs": lambda: work.metrics_at_costs(subject, 2.0),
-        "neighbours": lambda: work.neighbours_of(subject),
-        "reality_check": lambda: work.check_reality(subject, 32, ask.n_draws, seed),
-        "holdout": lambda: work.metrics_of(held),
-        "holdout_symbols": lambda: work.metrics_by_symbol(held),
+        "in_sample": lambda: decision_work.metrics_of(subject),
+        "symbols": lambda: decision_work.metrics_by_symbol(subject),
+        "costs": lambda: decision_work.metrics_at_costs(subject, 2.0),
+        "neighbours": lambda: decision_work.neighbours_of(subject),
+        "reality_check": lambda: decision_work.check_reality(subject, 32, ask.n_draws, seed),
+        "holdout": lambda: decision_work.metrics_of(held),
+        "holdout_symbols": lambda: decision_work.metrics_by_symbol(held),
         "replay": list,
         "report": dict,
     }[ask.work]()
 
 
 def tested(ask: Ask, subject: Subject, seed: int) -> dict[str, Any]:
-    draw = work.draw_searches if ask.work == "permutations" else work.draw_holdouts
+    draw = decision_work.draw_searches if ask.work == "permutations" else decision_work.draw_holdouts
     test = Sequential(ask.real, ask.n_draws, ask.stop_at or ask.n_draws + 1)
     parts: list[Draws] = []
     for start in range(0, ask.n_draws, PART):
         parts.append(draw(subject, seed=seed, start=start, stop=min(start + PART, ask.n_draws)))
-        if test.add(start, parts[-1][work.TOGETHER]).over:
+        if test.add(start, parts[-1][decision_work.TOGETHER]).over:
             break
     tally = test.tally
     apart = {

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from reference.rule_cases import Findings, RuleCase, examine, rule_cases, seen_ahead, smallest  # noqa: E402
-from tunesmith.compute.language.language import COLUMNS, FUNCTIONS, STATEMENTS  # noqa: E402
+from tunesmith.compute.language.vocabulary import COLUMNS, FUNCTIONS, STATEMENTS  # noqa: E402
 from tunesmith.compute.rules.strategy import Strategy  # noqa: E402
 from tunesmith.domain.market.bars import Bars  # noqa: E402
 

@@ -31,14 +31,14 @@ from scipy.stats import beta, binom
 from benchmarks import bare_guards, looks
 from benchmarks.made_markets import EDGES, FAMILIES, LENGTHS, NOISE, WEAKER, Edge
 from benchmarks.marathon import Row, run, stream
-from tunesmith.compute.decision.case import Proof
-from tunesmith.compute.decision.statistics.permutation import TIE, draw_order, permuted
+from tunesmith.compute.decision.inputs import Proof
+from tunesmith.compute.decision.statistics.permuted_markets import TIE, draw_order, permuted
 from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, bounds, keeps
 from tunesmith.domain.space.space import encode_points
-from tunesmith.notebook.local import prove_study
+from tunesmith.notebook.judging import prove_study
 from tunesmith.notebook.study import Study
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 RATE = 0.01
 LEAST_POWER = 0.55

@@ -16,8 +16,8 @@ import msgspec
 import zmq
 
 from journeys.daemon import children
-from tunesmith.protocol.keyfile import read_client_key
-from tunesmith.transport.access.keys import KeyStore
+from tunesmith.protocol.key_files import read_client_key
+from tunesmith.transport.access.client_keys import KeyStore
 
 ECHO = """
 import sys, zmq

@@ -15,14 +15,14 @@ import numpy as np
 
 from benchmarks.made_markets import FAMILIES, NOISE, bars_of, regimes, steps_of, walk
 from benchmarks.marathon import Row, run, stream
-from tunesmith.compute.decision.case import Ledger
-from tunesmith.compute.decision.statistics.permutation import TIE
-from tunesmith.compute.decision.work import Subject, search_again, statistic_of
+from tunesmith.compute.decision.decision_work import Subject, search_again, statistic_of
+from tunesmith.compute.decision.inputs import Ledger
+from tunesmith.compute.decision.statistics.permuted_markets import TIE
 from tunesmith.compute.search.search import Market
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.thresholds import Thresholds
-from tunesmith.notebook.local import prove_study
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
+from tunesmith.notebook.judging import prove_study
 
 N_REQUESTS, N_LOOKS, STEP = 10, 40, 15
 _LAST = ("combined", "")

@@ -25,7 +25,7 @@ import zmq
 
 from benchmarks.made_markets import AVERAGES, regimes, walk
 from journeys.daemon import DaemonProcess, Dealer
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 
 RANGES = {"fast": {"min": 5, "max": 30, "step": 5}, "slow": {"min": 40, "max": 120, "step": 20}}
 SEARCH: dict[str, Any] = {

@@ -30,8 +30,8 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from tunesmith.compute.engines.evaluate import Execution, evaluate_points
-from tunesmith.compute.rules.conditions import required
-from tunesmith.compute.search.region import Region
+from tunesmith.compute.rules.feasibility import required
+from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.samplers import SAMPLERS, make_sampler
 from tunesmith.compute.search.samplers.sampler import Problem, Sampler
 from tunesmith.compute.strategies import builtin

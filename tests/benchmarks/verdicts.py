@@ -29,7 +29,7 @@ from benchmarks.made_markets import AVERAGES, FAMILIES, SHARED, regimes, walk
 from journeys.daemon import DaemonProcess, Dealer, children
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.market.bars import Bars
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 
 N_BARS = 2000
 LIMIT_S = 10.0

@@ -11,7 +11,7 @@ import pytest
 
 from cli.command import COMMAND, WIDTH, environment, run
 from tunesmith.cli.commands import ROWS, app
-from tunesmith.cli.late import LateGroup, Row, commands, load
+from tunesmith.cli.lazy_commands import LateGroup, Row, commands, load
 
 ALL = list(commands(ROWS))
 WITHOUT_DAEMON_PACKAGES = [row for name, row in ALL if name[0] not in ("demo", "data")]

@@ -18,8 +18,8 @@ from journeys.edges import SEED
 from tunesmith.app import UNFIT
 from tunesmith.cli import UNREACHABLE
 from tunesmith.cli.commands import ROWS
+from tunesmith.cli.daemon_connection import running_doors
 from tunesmith.cli.demo.planted import planted_market
-from tunesmith.cli.line import running_doors
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"

@@ -23,12 +23,12 @@ from tunesmith.protocol.messages.server import EventRecord, EventsReplay, Events
 from tunesmith.protocol.messages.tasks import TaskLogs, TaskLogsReply
 from tunesmith.protocol.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
 from tunesmith.storage.sqlite.connections import SigningKey
-from tunesmith.transport.access.gate import Gate
-from tunesmith.transport.access.keys import KeyStore
+from tunesmith.transport.access.access_control import Gate
+from tunesmith.transport.access.client_keys import KeyStore
 from tunesmith.transport.router import Router
-from tunesmith.transport.zmq.doors import Entry
-from tunesmith.transport.zmq.events import EventsDoor
-from tunesmith.transport.zmq.sockets import RequestsDoor
+from tunesmith.transport.zmq.endpoints import Entry
+from tunesmith.transport.zmq.event_socket import EventsDoor
+from tunesmith.transport.zmq.request_sockets import RequestsDoor
 from tunesmith.transport.zmq.zap import ZapDoor
 
 T = TypeVar("T")

@@ -19,10 +19,10 @@ from journeys.daemon import wait_until
 from tunesmith.client import AsyncClient, Client, sockets
 from tunesmith.client.sockets import BREAKS
 from tunesmith.errors import DeadlineExceeded, Invalid, Unauthorized
-from tunesmith.protocol.keyfile import read_client_key
-from tunesmith.transport.access.gate import Gate
-from tunesmith.transport.access.keys import KeyStore
-from tunesmith.transport.zmq import doors
+from tunesmith.protocol.key_files import read_client_key
+from tunesmith.transport.access.access_control import Gate
+from tunesmith.transport.access.client_keys import KeyStore
+from tunesmith.transport.zmq import endpoints
 
 PATIENCE_S = 20.0
 """Far above what a refusal takes, so that one which comes by the deadline is seen to be none."""
@@ -154,7 +154,7 @@ def test_a_daemon_that_cannot_check_a_key_just_now_is_waited_for(
         return admit(gate, key)
 
     monkeypatch.setattr(Gate, "admit", fail_first)
-    monkeypatch.setattr(doors, "HANDSHAKE_MS", 300)
+    monkeypatch.setattr(endpoints, "HANDSHAKE_MS", 300)
     monkeypatch.setattr(sockets, "AT_ONCE_S", 0.1)
     daemon = FakeDaemon()
     daemon.keys = store

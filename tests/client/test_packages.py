@@ -13,7 +13,7 @@ import pytest
 from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, Client, streams
 from tunesmith.client.following import Numbered
-from tunesmith.client.packages import Wanted
+from tunesmith.client.package_shelf import Wanted
 from tunesmith.errors import BadJson, Forbidden
 from tunesmith.protocol.envelope import Event
 from tunesmith.protocol.messages.server import Pong

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from client.daemon import TOPIC, package
-from tunesmith.client.packages import PackageEvent, Shelf
+from tunesmith.client.package_shelf import PackageEvent, Shelf
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 SOON = "2024-01-02T00:00:00Z"

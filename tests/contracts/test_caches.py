@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from storage.redis_server import RedisServer
-from tunesmith.storage.cache.cache import Cache, LayeredCache, MemoryCache
+from tunesmith.storage.cache.caches import Cache, LayeredCache, MemoryCache
 from tunesmith.storage.cache.redis_cache import RedisCache
 
 Walk = Callable[[Cache], Awaitable[None]]

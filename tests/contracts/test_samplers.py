@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import qmc
 
-from compute.samplers.search import problem_of, region_of, run, search, smooth
-from tunesmith.compute.search.region import Region
+from compute.search.samplers.search import problem_of, region_of, run, search, smooth
+from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.samplers import OPTIONS, SAMPLERS, make_sampler
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.parameters import Parameter

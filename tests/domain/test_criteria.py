@@ -7,6 +7,7 @@ import math
 import pytest
 
 from tunesmith.config import Decision
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import (
     CRITERIA,
     DEFAULT_CRITERIA,
@@ -22,7 +23,6 @@ from tunesmith.domain.criteria import (
     search_floor,
 )
 from tunesmith.errors import Invalid
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 
 def test_the_settings_have_the_same_defaults() -> None:

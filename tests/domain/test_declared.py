@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.trading import Cash, Costs
 from tunesmith.errors import Invalid
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 
 def test_right_values_come_back_in_their_declared_types() -> None:

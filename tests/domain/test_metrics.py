@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.compute.measures.kernel_path import N_PATH
-from tunesmith.compute.measures.metrics import metrics_of
-from tunesmith.compute.simulation.kernel_arrays import N_TOTALS
+from tunesmith.compute.measures.account_metrics import metrics_of
+from tunesmith.compute.measures.path_kernel import N_PATH
+from tunesmith.compute.simulation.arrays import N_TOTALS
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, PATH_METRICS, TARGET_ALIASES, Metric, search_metrics
 
 

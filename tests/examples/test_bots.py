@@ -22,7 +22,7 @@ from storage.opened import add_package
 from tunesmith.examples import freqtrade_params
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.transport.access.keys import KeyStore
+from tunesmith.transport.access.client_keys import KeyStore
 
 EXAMPLES = Path(freqtrade_params.__file__).parent
 SYMBOL = "PLANTED/USDT"

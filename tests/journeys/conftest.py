@@ -11,7 +11,7 @@ import zmq
 
 from journeys.daemon import DaemonProcess, Dealer
 from journeys.edges import plant
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 
 SAMPLE = Path(__file__).resolve().parents[2] / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from journeys.daemon import Dealer
 from tunesmith.cli.demo.planted import planted_market
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 
 RULE = "ma_cross_v1.0"
 EDGE = {"fast_period": {"min": 2, "max": 20}, "slow_period": {"min": 10, "max": 60, "step": 5}, "signal_threshold": 0.0}

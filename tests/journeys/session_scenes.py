@@ -7,7 +7,7 @@ from typing import Any
 
 from journeys.conftest import SAMPLE
 from journeys.daemon import Dealer, wait_until
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 
 SMALL_CHUNKS = {"TUNESMITH_WORKERS__CHUNK_TRIALS": "50"}
 SMALL: dict[str, Any] = {

@@ -13,10 +13,10 @@ import zmq
 from journeys.conftest import SAMPLE
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.edges import EDGE, RULE, kept, proven, searched
-from tunesmith.cli.demo.demo import REAL
+from tunesmith.cli.demo.demo_command import REAL
 from tunesmith.domain.market.bars import Bars
 from tunesmith.protocol.canonical import canonical_hash
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 
 CODE = '''"""Moving-average cross with a stop."""
 fast = Int(5, 2, 60)

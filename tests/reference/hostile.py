@@ -6,8 +6,8 @@ import random
 import time
 from collections.abc import Callable
 
-from tunesmith.compute.language.language import FUNCTIONS
 from tunesmith.compute.language.scanner import MAX_CODE, MAX_NESTING
+from tunesmith.compute.language.vocabulary import FUNCTIONS
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.errors import Invalid
 

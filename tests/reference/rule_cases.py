@@ -22,8 +22,8 @@ from reference.random_rules import HEADER, held_rules, points, random_bars, rule
 from reference.rules import NearTie, read
 from reference.simulator import Run
 from tunesmith.compute.engines.evaluate import evaluate_points
-from tunesmith.compute.engines.replay import confirm, replay
 from tunesmith.compute.engines.trace import Trace, trace
+from tunesmith.compute.engines.vectorbt_replay import confirm, replay
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tunesmith.workers.chunks import chunks
+from tunesmith.workers.chunks import chunk_table
 from tunesmith.workers.chunks.payloads import Search
 
 FAULTS = "faults.json"
@@ -39,7 +39,7 @@ def search(payload: Search) -> Any:
             with (folder / TRIED).open("a") as file:
                 file.write(f"{fault} {payload.start} {payload.stop}\n")
             _do(fault)
-    return chunks.CHUNKS["search"](payload)
+    return chunk_table.CHUNKS["search"](payload)
 
 
 def _do(fault: str) -> None:
@@ -55,6 +55,6 @@ def _do(fault: str) -> None:
         time.sleep(0.01)
 
 
-load_kernels = chunks.load_kernels
+load_kernels = chunk_table.load_kernels
 
-CHUNKS = {**chunks.CHUNKS, "search": search}
+CHUNKS = {**chunk_table.CHUNKS, "search": search}

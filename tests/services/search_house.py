@@ -18,13 +18,13 @@ from tunesmith.config import Settings
 from tunesmith.protocol.catalog import MESSAGES, Call
 from tunesmith.routes import DRIVERS, handlers
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.runtime.sources import Upstream
 from tunesmith.services.runtime.task_runner import Tasks
-from tunesmith.services.strategies import strategies
-from tunesmith.storage.cache.cache import MemoryCache
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.services.runtime.upstream_bars import Upstream
+from tunesmith.services.strategies import strategy_requests
+from tunesmith.storage.cache.caches import MemoryCache
+from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.storage.tables import trials
+from tunesmith.storage.tables import trial_table
 from tunesmith.workers.executor import Executor, Limits
 from tunesmith.workers.inline import InlineExecutor
 from tunesmith.workers.pool import ProcessPool
@@ -74,7 +74,7 @@ class House:
     async def until_stored(self, task_id: str, n_trials: int) -> None:
         """Wait until so many trials of a search are stored."""
         while True:
-            if await trials.count(self.context.database, task_id) >= n_trials:
+            if await trial_table.count(self.context.database, task_id) >= n_trials:
                 return
             await asyncio.sleep(0.002)
 
@@ -114,7 +114,7 @@ async def open_house(folder: Path, n_processes: int = 0, **workers: Any) -> Asyn
 async def housed(settings: Settings, market: MarketStore, executor: Executor) -> AsyncIterator[House]:
     """A house over the database of its data directory, with what was unfinished there going on."""
     database = await Database.open(settings.data_dir / "t.db")
-    await strategies.seed(database)
+    await strategy_requests.seed(database)
     tasks = Tasks(settings, database, executor, Recorder())
     context = Context(
         settings=settings,

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.made_markets import AVERAGES, regimes, walk
 from services.search_house import House, open_house
 from tunesmith.domain.market.bars import Bars
-from tunesmith.storage.tables import verdicts
+from tunesmith.storage.tables import verdict_table
 
 EDGE, NOISE = "EDGE/USDT", "NOISE/USDT"
 RANGES = {"fast": [5, 10, 20], "slow": [40, 60]}
@@ -71,7 +71,7 @@ async def decided(house: House, optimization_id: str, user: str = "local", **dat
 
 async def evidence(house: House, verdict_id: str) -> dict[str, Any]:
     """What is stored of a verdict."""
-    row = await verdicts.get(house.context.database, verdict_id)
+    row = await verdict_table.get(house.context.database, verdict_id)
     assert row is not None
     return row.evidence
 

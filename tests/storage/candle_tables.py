@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 
 HOUR = 3_600_000
 START = 1_704_067_200_000

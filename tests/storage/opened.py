@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 
 from tunesmith.protocol.messages.packages import Package
-from tunesmith.storage.clock import now
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.storage.tables import optimizations, outbox, packages, reports, strategies, tasks, trials, verdicts
-from tunesmith.storage.tables.strategies import StrategyText
+from tunesmith.storage.tables import (
+    optimization_table,
+    outbox,
+    package_table,
+    report_table,
+    strategy_table,
+    task_table,
+    trial_table,
+    verdict_table,
+)
+from tunesmith.storage.tables.strategy_table import StrategyText
+from tunesmith.storage.timestamps import now
 
 MA = StrategyText(
     id="ma_cross_v1.0",
@@ -46,15 +55,15 @@ def over_database(test: Callable[[Database], Awaitable[None]]) -> Callable[[Path
     return run
 
 
-async def add_task(conn: Connection, task_id: str, kind: str = "backtest", **more: Any) -> tasks.TaskRow:
+async def add_task(conn: Connection, task_id: str, kind: str = "backtest", **more: Any) -> task_table.TaskRow:
     values = {"user": "ann", "client": None, "priority": 5, "request": "{}", **more}
-    return await tasks.create(conn, task_id=task_id, kind=kind, **values)
+    return await task_table.create(conn, task_id=task_id, kind=kind, **values)
 
 
 async def add_optimization(conn: Connection, task_id: str, **more: Any) -> None:
     """A search with its task and strategy."""
-    if await strategies.get(conn, MA.id) is None:
-        await strategies.create(conn, MA)
+    if await strategy_table.get(conn, MA.id) is None:
+        await strategy_table.create(conn, MA)
     await add_task(conn, task_id, "optimization")
     values: dict[str, Any] = {
         "id": task_id,
@@ -75,10 +84,10 @@ async def add_optimization(conn: Connection, task_id: str, **more: Any) -> None:
         "details": {"fill": "next_open"},
         **more,
     }
-    await optimizations.create(conn, optimizations.NewOptimization(**values))
+    await optimization_table.create(conn, optimization_table.NewOptimization(**values))
 
 
-def batch(start: int, scores: list[float], **more: Any) -> trials.Batch:
+def batch(start: int, scores: list[float], **more: Any) -> trial_table.Batch:
     """Trials whose Sharpe ratio is their score."""
     n = len(scores)
     values: dict[str, Any] = {
@@ -90,12 +99,12 @@ def batch(start: int, scores: list[float], **more: Any) -> trials.Batch:
         "errors": [None] * n,
         **more,
     }
-    return trials.Batch(**values)
+    return trial_table.Batch(**values)
 
 
-async def add_report(conn: Connection, report_id: str, **more: Any) -> reports.ReportRow:
-    if await strategies.get(conn, MA.id) is None:
-        await strategies.create(conn, MA)
+async def add_report(conn: Connection, report_id: str, **more: Any) -> report_table.ReportRow:
+    if await strategy_table.get(conn, MA.id) is None:
+        await strategy_table.create(conn, MA)
     values: dict[str, Any] = {
         "id": report_id,
         "task_id": None,
@@ -122,15 +131,15 @@ async def add_report(conn: Connection, report_id: str, **more: Any) -> reports.R
         "equity": [[1704067200000, 10_000.0]],
         **more,
     }
-    report = reports.ReportRow(**values)
-    await reports.create(conn, report)
+    report = report_table.ReportRow(**values)
+    await report_table.create(conn, report)
     return report
 
 
-async def add_verdict(conn: Connection, verdict_id: str, **more: Any) -> verdicts.VerdictRow:
+async def add_verdict(conn: Connection, verdict_id: str, **more: Any) -> verdict_table.VerdictRow:
     await add_task(conn, verdict_id, "verdict")
-    if await strategies.get(conn, MA.id) is None:
-        await strategies.create(conn, MA)
+    if await strategy_table.get(conn, MA.id) is None:
+        await strategy_table.create(conn, MA)
     values: dict[str, Any] = {
         "id": verdict_id,
         "user": "ann",
@@ -149,12 +158,12 @@ async def add_verdict(conn: Connection, verdict_id: str, **more: Any) -> verdict
         "created_at": now(),
         **more,
     }
-    row = verdicts.VerdictRow(**values)
-    await verdicts.create(conn, row)
+    row = verdict_table.VerdictRow(**values)
+    await verdict_table.create(conn, row)
     return row
 
 
-async def add_package(conn: Connection, package_id: str, **more: Any) -> packages.PackageRow:
+async def add_package(conn: Connection, package_id: str, **more: Any) -> package_table.PackageRow:
     """A package with its report and event; `more` are fields of the package."""
     values: dict[str, Any] = {
         "package_id": package_id,
@@ -182,4 +191,4 @@ async def add_package(conn: Connection, package_id: str, **more: Any) -> package
     package = Package(**values)
     await add_report(conn, f"r-{package_id}")
     appended = await outbox.append(conn, "pkg/BTC/USDT/1h/x/", "package.approved", package.symbol, package)
-    return await packages.create(conn, package, seq=appended.seq, backtest_id=f"r-{package_id}")
+    return await package_table.create(conn, package, seq=appended.seq, backtest_id=f"r-{package_id}")

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tunesmith.storage.sqlite import schema
+from tunesmith.storage.sqlite import migrating
 
 RELEASED = 6
 """The schema version of that program."""
@@ -48,9 +48,9 @@ def make_released(path: Path) -> None:
     a stored reply."""
     with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("PRAGMA journal_mode = WAL")
-        for number, sql in schema.migrations()[:RELEASED]:
+        for number, sql in migrating.migrations()[:RELEASED]:
             conn.executescript(f"BEGIN; {sql} PRAGMA user_version = {number}; COMMIT;")
-        conn.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        conn.execute(f"PRAGMA application_id = {migrating.APPLICATION_ID}")
         conn.execute("BEGIN")
         _insert(conn, "meta", key="epoch", value=EPOCH)
         about = {"version": "1.0", "name": "Old", "kind": "rule", "code": CODE, "code_hash": "c" * 64, "doc": ""}

@@ -15,7 +15,7 @@ from tunesmith.config import Events, Limits
 from tunesmith.errors import NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import TaskStatus
-from tunesmith.protocol.keyfile import ClientKey
+from tunesmith.protocol.key_files import ClientKey
 from tunesmith.protocol.messages.backtests import BacktestStarted, StartBacktest
 from tunesmith.protocol.messages.optimizations import OptimizationStarted, StartOptimization
 from tunesmith.protocol.messages.packages import ListPackages, PackageList
@@ -23,14 +23,14 @@ from tunesmith.protocol.messages.server import EventsSnapshot, Ping, Pong
 from tunesmith.protocol.messages.strategies import CreateStrategy, DeleteStrategy, StrategyDeleted, UpdateStrategy
 from tunesmith.protocol.messages.tasks import ListTasks, LogLine, TaskList, TaskLogs, TaskLogsReply
 from tunesmith.protocol.messages.verdicts import VerdictById, VerdictReply
-from tunesmith.transport.access.gate import Gate
-from tunesmith.transport.access.keys import KeyStore
+from tunesmith.transport.access.access_control import Gate
+from tunesmith.transport.access.client_keys import KeyStore
 from tunesmith.transport.http import Health, HttpDoor, Probes
 from tunesmith.transport.http.bearer import Tokens
 from tunesmith.transport.router import Router
-from tunesmith.transport.zmq.doors import Entry
-from tunesmith.transport.zmq.events import EventsDoor
-from tunesmith.transport.zmq.sockets import InboxDoor, RequestsDoor
+from tunesmith.transport.zmq.endpoints import Entry
+from tunesmith.transport.zmq.event_socket import EventsDoor
+from tunesmith.transport.zmq.request_sockets import InboxDoor, RequestsDoor
 from tunesmith.transport.zmq.zap import ZapDoor
 
 T = TypeVar("T")

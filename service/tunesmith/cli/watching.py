@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from tunesmith.cli import INTERRUPTED
-from tunesmith.cli.line import Line
+from tunesmith.cli.daemon_connection import Line
 from tunesmith.cli.tables import duration, make_console
 from tunesmith.errors import NotFound
 

@@ -5,6 +5,6 @@ It needs msgspec and pyzmq alone.
 
 from tunesmith.client.asynchronous import AsyncClient
 from tunesmith.client.blocking import Client
-from tunesmith.client.packages import PackageEvent
+from tunesmith.client.package_shelf import PackageEvent
 
 __all__ = ["AsyncClient", "Client", "PackageEvent"]

@@ -15,7 +15,7 @@ import zmq
 
 from tunesmith.client.asking import Asking
 from tunesmith.client.following import PAGE
-from tunesmith.client.packages import Wanted
+from tunesmith.client.package_shelf import Wanted
 from tunesmith.client.sockets import Context, Place, key_in
 from tunesmith.client.streams import EventStream, PackageEvents, Packages
 from tunesmith.client.trust import Trust, Trusted, trust_in

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar
 
 from tunesmith.client.asynchronous import DEADLINE_S, EVENTS, REQUESTS, AsyncClient
-from tunesmith.client.packages import PackageEvent
+from tunesmith.client.package_shelf import PackageEvent
 from tunesmith.client.streams import Follow, PackageEvents, Packages
 from tunesmith.client.trust import Trusted
 from tunesmith.protocol.messages.backtests import BacktestStarted

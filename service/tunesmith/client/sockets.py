@@ -11,7 +11,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from tunesmith.errors import TunesmithError, Unauthorized
-from tunesmith.protocol.keyfile import ClientKey, read_client_key
+from tunesmith.protocol.key_files import ClientKey, read_client_key
 
 ENVIRONMENT = "TUNESMITH_KEY"
 """Names the key file where the program does not."""

@@ -14,7 +14,7 @@ import msgspec
 import zmq
 
 from tunesmith.client.following import Follower, Numbered, Question, read_plainly
-from tunesmith.client.packages import PackageEvent, Shelf, Wanted
+from tunesmith.client.package_shelf import PackageEvent, Shelf, Wanted
 from tunesmith.client.sockets import Context, Place, Wire
 from tunesmith.client.trust import Trust
 from tunesmith.errors import BadJson, TunesmithError

@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.errors import FieldError, Invalid
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 
 class Bound(NamedTuple):

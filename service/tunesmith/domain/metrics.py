@@ -1,7 +1,7 @@
 """The metrics table: name, formula, unit, direction and source of every number the product reports.
 
-This table is the documentation, and `server.info` lists it; `compute/measures/metrics.py` and `compute/measures/kernel_path.py` compute
-its rows. An undefined value is NaN inside and null in JSON, never 0 or infinity. Symbols:
+This table is the documentation, and `server.info` lists it; `compute/measures/` computes its rows. An undefined value
+is NaN inside and null in JSON, never 0 or infinity. Symbols:
 
 E_t       equity at the close of bar t = 1 … n; E_0 the initial cash
 R_t       net return over bar t, E_t / E_{t-1} - 1, costs included

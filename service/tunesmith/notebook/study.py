@@ -18,9 +18,9 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from tunesmith.compute.analysis.report import Report, report
-from tunesmith.compute.analysis.trials import Trials
-from tunesmith.compute.engines.engines import check_engine
+from tunesmith.compute.analysis.search_report import Report, report
+from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import region_of
@@ -28,6 +28,7 @@ from tunesmith.compute.search.samplers import SAMPLERS, choose_method
 from tunesmith.compute.search.search import Market, Outcome, Search, run_whole
 from tunesmith.compute.search.split import Split, annualized, default_boundary, split_at
 from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import (
     DEFAULT_CRITERIA,
     HOLDOUT_SHARE,
@@ -41,15 +42,14 @@ from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import Scalar
-from tunesmith.domain.search.analysis import ImportanceMethod
+from tunesmith.domain.search.findings import ImportanceMethod
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.space.space import decode_point
 from tunesmith.domain.trading import Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
-from tunesmith.notebook.library import Table, columns_of, n_cores
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
+from tunesmith.notebook.backtesting import Table, columns_of, n_cores
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,19 +6,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tunesmith.domain.names import Id
+
 VERSION = 1
 
-Id = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}(?![\s\S])", description="1 to 64 of A-Z a-z 0-9 . _ : -")
-]
-"""An id or a name made by a client."""
-
-Symbol = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,31}(?![\s\S])", description="such as BTC/USDT")
-]
-Venue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}(?![\s\S])")]
-Timeframe = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[smhdw](?![\s\S])", description="such as 5m, 1h, 1d")]
-Date = Annotated[str, msgspec.Meta(max_length=40, description="ISO 8601, UTC; a bare end day is inclusive")]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]

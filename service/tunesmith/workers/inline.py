@@ -11,7 +11,7 @@ import structlog
 from tunesmith.errors import Draining
 from tunesmith.workers import worker
 from tunesmith.workers.executor import Chunk, ChunkTimeout, OnMessage, Stats
-from tunesmith.workers.turns import Place, Turns
+from tunesmith.workers.fair_queue import Place, Turns
 
 
 class InlineExecutor:

@@ -39,8 +39,8 @@ from tunesmith.workers.executor import (
     Stats,
     WorkerDied,
 )
+from tunesmith.workers.fair_queue import Place, Turns
 from tunesmith.workers.processes import Exit, ForkServer, State, WorkerProcess
-from tunesmith.workers.turns import Place, Turns
 
 logger = structlog.get_logger(__name__)
 

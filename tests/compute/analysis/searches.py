@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.compute.analysis.trials import Trials
+from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.space.space import build_space
 

@@ -15,10 +15,10 @@ from scipy.stats import f_oneway, mannwhitneyu, spearmanr
 from compute.analysis.searches import PARAMETERS, POOR, SPACE, no_trials, search, without_scores
 from tunesmith.compute.analysis import comparison, convergence, correlation, importance, landscape, ranking
 from tunesmith.compute.analysis.recommendation import narrow, recommend
-from tunesmith.compute.analysis.report import Report, report
-from tunesmith.compute.analysis.trials import Trials, positions
+from tunesmith.compute.analysis.search_report import Report, report
+from tunesmith.compute.analysis.trial_set import Trials, positions
 from tunesmith.domain.parameters import Parameter, Range
-from tunesmith.domain.search.analysis import Edge, ImportanceMethod
+from tunesmith.domain.search.findings import Edge, ImportanceMethod
 from tunesmith.domain.space.space import build_space, encode_points
 from tunesmith.errors import Invalid
 

@@ -12,7 +12,7 @@ import pytest
 
 from compute.analysis.searches import no_trials, search
 from tunesmith.compute.analysis.export import table, to_csv, to_json, to_parquet
-from tunesmith.compute.analysis.trials import Trials
+from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.space.space import build_space
 

@@ -17,8 +17,8 @@ from tunesmith.compute.analysis.comparison import compare
 from tunesmith.compute.analysis.export import to_csv, to_json, to_parquet
 from tunesmith.compute.analysis.landscape import heat_map
 from tunesmith.compute.analysis.ranking import front, ranking
-from tunesmith.compute.analysis.report import report
-from tunesmith.compute.analysis.trials import Trials
+from tunesmith.compute.analysis.search_report import report
+from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.errors import Invalid
 
 VALUES = ("best_score", "value", "score", "best_so_far", "mean", "median", "best", "with_score", "quantiles")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from storage.sources.stubs import FIRST, HOUR, bar
 from tunesmith.errors import Internal, Invalid
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.sources import download as module
 from tunesmith.storage.sources.download import Progress, download
 from tunesmith.storage.sources.source import Market, Row

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.cli.line import running_doors
+from tunesmith.cli.daemon_connection import running_doors
 from tunesmith.errors import Internal
 
 _START_TIMEOUT_S = 30.0

@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from tunesmith.cli import FAILED
-from tunesmith.cli.daemon.checks import (
+from tunesmith.cli.daemon.installation_checks import (
     Check,
     check_backups,
     check_clock,
@@ -32,8 +32,8 @@ from tunesmith.cli.daemon.checks import (
     check_strategies,
 )
 from tunesmith.cli.daemon.key_checks import check_keys, check_signing
-from tunesmith.cli.late import new_app
-from tunesmith.cli.line import AsJson, Config, DataDir, running_doors
+from tunesmith.cli.daemon_connection import AsJson, Config, DataDir, running_doors
+from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import make_console
 from tunesmith.config import explain
 from tunesmith.errors import Invalid

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunesmith.cli.daemon.checks import Check
+from tunesmith.cli.daemon.installation_checks import Check
 from tunesmith.config import Settings
 from tunesmith.errors import Invalid
-from tunesmith.protocol.keyfile import read_client_key
+from tunesmith.protocol.key_files import read_client_key
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.secrets.tokens import TokenFile
-from tunesmith.transport.access.keys import COMMAND_LINE, KeyStore
-from tunesmith.transport.access.security import check_bind, check_http_bind
+from tunesmith.transport.access.bind_rules import check_bind, check_http_bind
+from tunesmith.transport.access.client_keys import COMMAND_LINE, KeyStore
 
 _MAKE = "make them: tunesmith keys init"
 

@@ -10,18 +10,27 @@ from typing import Any
 import typer
 
 from tunesmith.cli.daemon.background import can_serve, start_daemon
+from tunesmith.cli.daemon_connection import (
+    Config,
+    DataDir,
+    Events,
+    Line,
+    Requests,
+    open_line,
+    running_doors,
+    settings_in_force,
+)
 from tunesmith.cli.guide.menu_steps import STEPS, Wanted, step_of
 from tunesmith.cli.guide.menu_tasks import conclude, look
 from tunesmith.cli.guide.prompting import Back, Quit, ask, choose, say
-from tunesmith.cli.late import Row, load, new_app
-from tunesmith.cli.line import Config, DataDir, Events, Line, Requests, open_line, running_doors, settings_in_force
-from tunesmith.cli.search.searches import say_started
+from tunesmith.cli.lazy_commands import Row, load, new_app
+from tunesmith.cli.search.search_commands import say_started
 from tunesmith.cli.watching import follow
 from tunesmith.errors import DeadlineExceeded, Invalid, TunesmithError
 
 app = new_app()
 
-_IMPORT = Row("import", "", "tunesmith.cli.data.data")
+_IMPORT = Row("import", "", "tunesmith.cli.data.data_commands")
 
 
 @app.command()

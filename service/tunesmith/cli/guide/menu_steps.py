@@ -9,10 +9,10 @@ from typing import Any
 
 import typer
 
+from tunesmith.cli.daemon_connection import Line
 from tunesmith.cli.guide.prompting import ask, choose, choose_some, say
-from tunesmith.cli.line import Line
-from tunesmith.cli.ranges import WHAT_IS_A_RANGE, parse_ranges
-from tunesmith.cli.search.sessions import ask_plan, show_plan
+from tunesmith.cli.range_text import WHAT_IS_A_RANGE, parse_ranges
+from tunesmith.cli.search.session_commands import ask_plan, show_plan
 from tunesmith.cli.tables import number, show_table
 from tunesmith.errors import Invalid
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import typer
 
-from tunesmith.cli.decide.verdicts import ask_verdict, show_verdict
+from tunesmith.cli.daemon_connection import Line
+from tunesmith.cli.decide.verdict_commands import ask_verdict, show_verdict
 from tunesmith.cli.guide.prompting import Back, choose, say
-from tunesmith.cli.line import Line
-from tunesmith.cli.search.results import show_trials
-from tunesmith.cli.search.session_views import show_ranking, show_session
-from tunesmith.cli.search.tasks import show_task
+from tunesmith.cli.search.result_tables import show_trials
+from tunesmith.cli.search.session_tables import show_ranking, show_session
+from tunesmith.cli.search.task_commands import show_task
 from tunesmith.cli.tables import moment
 from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
 from tunesmith.errors import TunesmithError

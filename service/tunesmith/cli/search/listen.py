@@ -12,8 +12,8 @@ import msgspec
 import typer
 
 from tunesmith.cli import FAILED, fit
-from tunesmith.cli.late import new_app
-from tunesmith.cli.line import Line, talks
+from tunesmith.cli.daemon_connection import Line, talks
+from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import moment, params, show_facts
 from tunesmith.client import PackageEvent
 

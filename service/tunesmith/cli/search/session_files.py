@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from tunesmith.cli.ranges import WHAT_IS_A_RANGE, parse_range, ranges_of
-from tunesmith.cli.search.targets import read_table, unknown
+from tunesmith.cli.range_text import WHAT_IS_A_RANGE, parse_range, ranges_of
+from tunesmith.cli.search.target_text import read_table, unknown
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.sessions import GenerateSession
 

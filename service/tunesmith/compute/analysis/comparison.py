@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.ranking import summary
-from tunesmith.compute.analysis.trials import Trials
-from tunesmith.domain.search.analysis import Comparison
+from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.domain.search.findings import Comparison
 
 
 def compare(a: Trials, b: Trials) -> Comparison:

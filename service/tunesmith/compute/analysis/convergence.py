@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.compute.analysis.trials import Trials, or_none
-from tunesmith.domain.search.analysis import Convergence, Improvement
+from tunesmith.compute.analysis.trial_set import Trials, or_none
+from tunesmith.domain.search.findings import Convergence, Improvement
 
 
 def convergence(trials: Trials, max_points: int = 200) -> Convergence:

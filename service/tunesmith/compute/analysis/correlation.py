@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.analysis.trials import Trials, or_none
+from tunesmith.compute.analysis.trial_set import Trials, or_none
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.search.analysis import Correlations
+from tunesmith.domain.search.findings import Correlations
 
 
 def correlations(trials: Trials, share: float = 0.1, most: int = 10_000) -> Correlations:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.analysis.trials import Trials
+from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.parameters import Parameter
 
 # A parameter and a metric may have the same name.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.fanova import Coded, first_order_shares
-from tunesmith.compute.analysis.trials import Trials, positions
-from tunesmith.domain.search.analysis import Effect, Importance, ImportanceMethod
+from tunesmith.compute.analysis.trial_set import Trials, positions
+from tunesmith.domain.search.findings import Effect, Importance, ImportanceMethod
 from tunesmith.domain.space.dimension import Dimension
 
 MOST_TRIALS = {"fanova": 4_000, "ped_anova": 5_000}

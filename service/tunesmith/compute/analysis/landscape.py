@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.analysis.trials import MAX_BINS, Trials, or_none, positions
-from tunesmith.domain.search.analysis import HeatMap, Marginal, Statistic
+from tunesmith.compute.analysis.trial_set import MAX_BINS, Trials, or_none, positions
+from tunesmith.domain.search.findings import HeatMap, Marginal, Statistic
 from tunesmith.errors import Invalid
 
 

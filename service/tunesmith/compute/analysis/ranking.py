@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.analysis.trials import Trials, or_none
+from tunesmith.compute.analysis.trial_set import Trials, or_none
 from tunesmith.compute.search.selection import knee, pareto_front, ranked
 from tunesmith.domain.criteria import metric_named
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.search.analysis import QUANTILES, Front, RankedTrial, Summary
+from tunesmith.domain.search.findings import QUANTILES, Front, RankedTrial, Summary
 
 
 def ranking(

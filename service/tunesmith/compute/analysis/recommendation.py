@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.analysis.trials import Trials
+from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.parameters import Range, RangeSpec
-from tunesmith.domain.search.analysis import Edge, Recommendation
+from tunesmith.domain.search.findings import Edge, Recommendation
 from tunesmith.domain.space.dimension import Dimension
 from tunesmith.domain.space.space import build_space, decode
 

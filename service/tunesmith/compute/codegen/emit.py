@@ -84,7 +84,7 @@ _HEAD = f'''"""Conditions of one rule, generated from its expression graph."""
 import numpy as np
 from numba import njit
 
-from tunesmith.compute.kernels.kernel_masks import at_most_nb, equal_nb, less_nb, lowest_bit_nb
+from tunesmith.compute.kernels.mask_comparisons import at_most_nb, equal_nb, less_nb, lowest_bit_nb
 
 nan = np.nan
 zero, one, last, bits = np.uint64(0), np.uint64(1), np.uint64(63), np.uint64(64)

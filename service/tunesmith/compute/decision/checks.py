@@ -11,11 +11,11 @@ import math
 from collections.abc import Callable, Generator
 from typing import Any, Literal, NamedTuple
 
-from tunesmith.compute.decision.case import Ask, Case, Metrics, Seen
-from tunesmith.compute.decision.judgement import criteria_checks, say
-from tunesmith.compute.decision.statistics.permutation import combined
+from tunesmith.compute.decision.criteria_checks import criteria_checks, say
+from tunesmith.compute.decision.inputs import Ask, Case, Metrics, Seen
+from tunesmith.compute.decision.statistics.permuted_markets import combined
 from tunesmith.compute.decision.statistics.sharpe_ratio import detectable_sharpe
-from tunesmith.protocol.messages.verdicts import Check
+from tunesmith.domain.approval import Check
 
 Answers = Generator[Ask, Any, list[Check]]
 

@@ -15,21 +15,20 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.engines import check_engine
+from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.engines.vectorbt_engine import evaluate_with_vectorbt
-from tunesmith.compute.kernels.memory import Lent
+from tunesmith.compute.kernels.buffers import Lent
 from tunesmith.compute.kernels.threads import in_blocks
-from tunesmith.compute.measures.metrics import metrics_of
-from tunesmith.compute.measures.paths import evaluate_paths
+from tunesmith.compute.measures.account_metrics import metrics_of
+from tunesmith.compute.measures.path_metrics import evaluate_paths
 from tunesmith.compute.rules.binding import bind, most_row_bytes, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.arrays import N_TOTALS
 from tunesmith.compute.simulation.execution import Execution
-from tunesmith.compute.simulation.kernel_arrays import N_TOTALS
-from tunesmith.compute.simulation.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
-from tunesmith.compute.strategies.stepped_walk import walk_of
+from tunesmith.compute.simulation.run import PreparedBars, check_start, empty_results, prepare, terms_of, walk_signals
+from tunesmith.compute.strategies.stepped_run import walk_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, PATH_METRICS
-from tunesmith.errors import Invalid
 
 __all__ = ["Execution", "evaluate_points"]
 
@@ -121,12 +120,6 @@ def evaluate_totals(
 
         in_blocks(work, n, min(shared, fitting), n_threads)
     return totals
-
-
-def check_start(bars: Bars, start: int) -> None:
-    """Raise `Invalid` where `start` is not the index of a bar."""
-    if not 0 <= start < len(bars):
-        raise Invalid(f"trading cannot start at bar {start}: there are {len(bars)}")
 
 
 def _chunk_length(strategy: Strategy, bars: Bars, points: NDArray[np.float64], candidates: NDArray[np.int64]) -> int:

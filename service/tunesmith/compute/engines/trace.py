@@ -9,13 +9,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.evaluate import check_start
-from tunesmith.compute.measures.metrics import metrics_of
-from tunesmith.compute.measures.paths import path_metrics
+from tunesmith.compute.measures.account_metrics import metrics_of
+from tunesmith.compute.measures.path_metrics import path_metrics
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.simulation.execution import Execution
-from tunesmith.compute.simulation.kernel_arrays import (
+from tunesmith.compute.simulation.arrays import (
     N_AMBIGUOUS,
     N_ORDERS,
     N_TOTALS,
@@ -28,8 +26,9 @@ from tunesmith.compute.simulation.kernel_arrays import (
     REASONS,
     Results,
 )
-from tunesmith.compute.simulation.walk import PreparedBars, empty_results, prepare, terms_of, walk_signals
-from tunesmith.compute.strategies.stepped_walk import walk_of
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.run import PreparedBars, check_start, empty_results, prepare, terms_of, walk_signals
+from tunesmith.compute.strategies.stepped_run import walk_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid

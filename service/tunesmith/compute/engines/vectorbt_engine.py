@@ -19,15 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.engines import share_left
+from tunesmith.compute.engines.engine_table import share_left
 from tunesmith.compute.engines.vectorbt_loading import load_vectorbt
-from tunesmith.compute.measures.kernel_path import N_PATH
-from tunesmith.compute.measures.metrics import ROUNDING
-from tunesmith.compute.measures.paths import PathReader, named
+from tunesmith.compute.measures.account_metrics import ROUNDING
+from tunesmith.compute.measures.path_kernel import N_PATH
+from tunesmith.compute.measures.path_metrics import PathReader, named
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.simulation.execution import Execution
-from tunesmith.compute.simulation.kernel_arrays import (
+from tunesmith.compute.simulation.arrays import (
     ENTRY,
     EXIT,
     N_ORDER_FIELDS,
@@ -40,8 +39,9 @@ from tunesmith.compute.simulation.kernel_arrays import (
     ORDER_SIDE,
     ORDER_SIZE,
 )
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.simulation.run import PreparedBars, empty_results
 from tunesmith.compute.simulation.signals import Signals
-from tunesmith.compute.simulation.walk import PreparedBars, empty_results
 from tunesmith.domain.market.timeframes import timeframe_ms
 
 _BUDGET = 128 * 2**20

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.compute.indicators.shapes import Row, Rows, Whole
-from tunesmith.compute.indicators.sums import divided_nb, prefix_nb, two_product_nb, two_sum_nb
-from tunesmith.compute.kernels.kernel_cache import inlined, kernel
+from tunesmith.compute.indicators.array_types import Row, Rows, Whole
+from tunesmith.compute.indicators.window_sums import divided_nb, prefix_nb, two_product_nb, two_sum_nb
+from tunesmith.compute.kernels.compiling import inlined, kernel
 
 
 @inlined

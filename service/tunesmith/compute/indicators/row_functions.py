@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.indicators import deviations, ranges, smoothing, sums, trends, volumes, windows
+from tunesmith.compute.indicators import deviations, extremes, smoothing, trends, true_range, volumes, window_sums
 
 Rows = NDArray[np.float64]
 Source = NDArray[np.int64]
@@ -86,7 +86,7 @@ def _macd_line(out: Rows, rows: Sequence[Rows], sources: Sequence[Source], point
 
 
 def _since(out: Rows, rows: Sequence[Rows], sources: Sequence[Source], points: Sequence[Any]) -> None:
-    windows.since_nb(rows[0], sources[0], out)
+    extremes.since_nb(rows[0], sources[0], out)
 
 
 def _percent_rank(out: Rows, rows: Sequence[Rows], sources: Sequence[Source], points: Sequence[Any]) -> None:
@@ -95,16 +95,16 @@ def _percent_rank(out: Rows, rows: Sequence[Rows], sources: Sequence[Source], po
         _, place = np.unique(row, return_inverse=True)
         ranks[i] = np.where(np.isfinite(row), place.reshape(row.shape) + 1, 0)
     tree = np.empty(out.shape[1] + 1, np.int64)
-    windows.percent_rank_nb(ranks, sources[0], points[0].astype(np.int64), tree, out)
+    extremes.percent_rank_nb(ranks, sources[0], points[0].astype(np.int64), tree, out)
 
 
 ROW_FUNCTIONS: dict[str, RowFunction] = {
-    "shift": _windowed(windows.shift_nb),
-    "highest": _windowed(windows.highest_nb, 1, _scan_space),
-    "lowest": _windowed(windows.lowest_nb, 1, _scan_space),
+    "shift": _windowed(extremes.shift_nb),
+    "highest": _windowed(extremes.highest_nb, 1, _scan_space),
+    "lowest": _windowed(extremes.lowest_nb, 1, _scan_space),
     "since": RowFunction(_since, lambda points: 0),
     "percent_rank": RowFunction(_percent_rank, lambda points: points[0].astype(np.int64)),
-    "sma": _windowed(sums.sma_nb, 1, _sum_space),
+    "sma": _windowed(window_sums.sma_nb, 1, _sum_space),
     "wma": _windowed(deviations.wma_nb, 1, _moment_space),
     "stddev": _windowed(deviations.stddev_nb, 1, _moment_space),
     "linreg_slope": _windowed(deviations.linreg_slope_nb, 1, _moment_space),
@@ -113,7 +113,7 @@ ROW_FUNCTIONS: dict[str, RowFunction] = {
     "wilder": _windowed(smoothing.wilder_nb, 1),
     "rsi": _windowed(smoothing.rsi_nb),
     "macd_line": RowFunction(_macd_line, lambda points: np.maximum(*points).astype(np.int64) - 1),
-    "true_range": _of_bars(ranges.true_range_nb, 1),
+    "true_range": _of_bars(true_range.true_range_nb, 1),
     "obv": _of_bars(volumes.obv_nb, 0),
     "adx": _directional(trends.ADX),
     "plus_di": _directional(trends.PLUS_DI),

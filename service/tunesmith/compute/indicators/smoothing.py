@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.compute.indicators.shapes import Rows, Whole
-from tunesmith.compute.kernels.kernel_cache import kernel
+from tunesmith.compute.indicators.array_types import Rows, Whole
+from tunesmith.compute.kernels.compiling import kernel
 
 
 @kernel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.compute.indicators.shapes import Row, Rows, Whole
-from tunesmith.compute.kernels.kernel_cache import kernel
+from tunesmith.compute.indicators.array_types import Row, Rows, Whole
+from tunesmith.compute.kernels.compiling import kernel
 
 ADX, PLUS_DI, MINUS_DI = 0, 1, 2
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tunesmith.compute.indicators.shapes import Row
-from tunesmith.compute.indicators.sums import two_sum_nb
-from tunesmith.compute.kernels.kernel_cache import kernel
+from tunesmith.compute.indicators.array_types import Row
+from tunesmith.compute.indicators.window_sums import two_sum_nb
+from tunesmith.compute.kernels.compiling import kernel
 
 
 @kernel

@@ -6,8 +6,8 @@ import ast
 import math
 from typing import Any
 
-from tunesmith.compute.language.language import PARAMETER_KINDS
 from tunesmith.compute.language.mistakes import mistake_at, nearest
+from tunesmith.compute.language.vocabulary import PARAMETER_KINDS
 from tunesmith.domain.parameters import Kind, Parameter, Scalar
 
 MAX_CHOICES = 100

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from tunesmith.compute.language.composites import MAKERS, column
 from tunesmith.compute.language.graph import GraphBuilder, NotFinite
-from tunesmith.compute.language.language import (
+from tunesmith.compute.language.mistakes import mistake_at, nearest
+from tunesmith.compute.language.nodes import Node, reachable
+from tunesmith.compute.language.vocabulary import (
     COLUMNS,
     FUNCTIONS,
     MAX_WINDOW,
@@ -17,8 +19,6 @@ from tunesmith.compute.language.language import (
     Argument,
     Function,
 )
-from tunesmith.compute.language.mistakes import mistake_at, nearest
-from tunesmith.compute.language.nodes import Node, reachable
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.parameters import Parameter
 from tunesmith.errors import Invalid

@@ -15,11 +15,11 @@ import numpy as np
 from tunesmith.compute.language.declarations import declare, is_declaration
 from tunesmith.compute.language.expressions import Broken, Expressions, Fields, Skipped
 from tunesmith.compute.language.graph import GraphBuilder, TooManyNodes
-from tunesmith.compute.language.language import CONDITION_ORDERS, LEVEL_ORDERS, MAX_WINDOW, RESERVED, STATEMENTS
 from tunesmith.compute.language.mistakes import MAX_REPORTED, Mistake, mistake_at, nearest, refusal
 from tunesmith.compute.language.nodes import Node
 from tunesmith.compute.language.points import defaults_point, satisfied
 from tunesmith.compute.language.scanner import scan
+from tunesmith.compute.language.vocabulary import CONDITION_ORDERS, LEVEL_ORDERS, MAX_WINDOW, RESERVED, STATEMENTS
 from tunesmith.domain.parameters import Parameter
 
 MAX_NODES = 600

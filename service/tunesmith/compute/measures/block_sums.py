@@ -16,14 +16,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.evaluate import check_start
-from tunesmith.compute.measures.kernel_blocks import PRODUCTS, RETURN_SQUARES, RETURNS, sum_blocks_nb
+from tunesmith.compute.measures.block_kernel import PRODUCTS, RETURN_SQUARES, RETURNS, sum_blocks_nb
 from tunesmith.compute.rules.binding import bind, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Results
 from tunesmith.compute.simulation.execution import Execution
-from tunesmith.compute.simulation.kernel_arrays import N_ORDERS, N_TOTALS, Results
-from tunesmith.compute.simulation.walk import PreparedBars, empty_results, plain, prepare, terms_of, walk_signals
-from tunesmith.compute.strategies.stepped_walk import walk_of
+from tunesmith.compute.simulation.run import (
+    PreparedBars,
+    check_start,
+    empty_results,
+    plain,
+    prepare,
+    terms_of,
+    walk_signals,
+)
+from tunesmith.compute.strategies.stepped_run import walk_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.errors import Invalid
 

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.codegen.emit import MARGIN
 from tunesmith.compute.codegen.families import Needs
-from tunesmith.compute.codegen.plan import Plan
-from tunesmith.compute.codegen.rows import as_column, compute_rows
-from tunesmith.compute.kernels.generated import Kernel, load_kernel
+from tunesmith.compute.codegen.indicator_rows import as_column, compute_rows
+from tunesmith.compute.codegen.rule_plan import Plan
+from tunesmith.compute.kernels.buffers import New
+from tunesmith.compute.kernels.generated_kernels import Kernel, load_kernel
 from tunesmith.compute.kernels.masks import BITS, n_words_of, unpacked
-from tunesmith.compute.kernels.memory import New
 from tunesmith.compute.language.elementwise import evaluate
 from tunesmith.compute.language.nodes import reachable
 from tunesmith.compute.language.points import check_points, point_values
 from tunesmith.compute.language.program import Rule
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.simulation.kernel_rough import rough_rows
 from tunesmith.compute.simulation.signals import Level, Signals
+from tunesmith.compute.simulation.single_precision import rough_rows
 from tunesmith.domain.market.bars import Bars
 from tunesmith.errors import Invalid
 

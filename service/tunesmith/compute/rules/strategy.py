@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.codegen.plan import Plan, make_plan
+from tunesmith.compute.codegen.rule_plan import Plan, make_plan
 from tunesmith.compute.language.points import satisfied
 from tunesmith.compute.language.program import Rule, read_rule
 from tunesmith.compute.stepping import Stepped

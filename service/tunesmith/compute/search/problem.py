@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tunesmith.compute.rules.conditions import read_conditions, required
+from tunesmith.compute.rules.feasibility import read_conditions, required
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.space.space import build_space, encode_points

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.evaluate import Execution, evaluate_points
-from tunesmith.compute.measures.closed_trades import closed_trades_of
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.measures.trades_of_points import closed_trades_of
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import problem_of, region_of
@@ -22,6 +22,7 @@ from tunesmith.compute.search.samplers import make_sampler
 from tunesmith.compute.search.samplers.sampler import Sampler
 from tunesmith.compute.search.selection import aggregate, best_of, eligible
 from tunesmith.compute.search.stopping import Watch
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import search_metrics
 from tunesmith.domain.search.methods import LEARNING

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.search.pareto import non_dominated
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import Bound, bounds, metric_named
 from tunesmith.domain.metrics import METRICS
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 Aggregation = Literal["mean", "median", "minimum"]
 """How the metrics of several symbols become one: "minimum" is the worst symbol's, by the metric's direction."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tunesmith.compute.language.mistakes import nearest
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.strategies.kernels import KERNELS
+from tunesmith.compute.strategies.compiled import KERNELS
 from tunesmith.errors import NotFound
 
 

@@ -21,9 +21,8 @@ import msgspec
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.stepping import Stepped
 from tunesmith.compute.strategies import BUILTIN_IDS
+from tunesmith.domain.names import Id, Name, Version
 from tunesmith.errors import Conflict, Invalid
-from tunesmith.protocol.envelope import Id
-from tunesmith.protocol.messages.strategies import Name, Version
 
 GROUP = "tunesmith.strategies"
 """The entry point group that packages register strategies under."""

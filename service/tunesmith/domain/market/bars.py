@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.domain.market.frames import COLUMNS as COLUMNS
-from tunesmith.domain.market.frames import columns_of_frame, read_frame
+from tunesmith.domain.market.candle_columns import COLUMNS as COLUMNS
+from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
 from tunesmith.domain.market.timeframes import YEAR_MS, timeframe_ms
 from tunesmith.errors import Invalid
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from tunesmith.domain.search.analysis import (
+from tunesmith.domain.names import Id
+from tunesmith.domain.search.findings import (
     Comparison,
     Convergence,
     Correlations,
@@ -21,7 +22,7 @@ from tunesmith.domain.search.analysis import (
     Statistic,
     Summary,
 )
-from tunesmith.protocol.envelope import Id, Reply, Request, TaskStatus
+from tunesmith.protocol.envelope import Reply, Request, TaskStatus
 from tunesmith.protocol.messages.optimizations import StartOptimization
 
 Part = Literal[

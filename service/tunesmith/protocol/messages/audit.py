@@ -6,7 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from tunesmith.protocol.envelope import Date, Limit, Offset, Reply, Request
+from tunesmith.domain.names import Date
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 

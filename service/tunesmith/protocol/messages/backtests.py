@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.protocol.envelope import Id, Limit, Offset, Reply, Request, Symbol, TaskStatus
+from tunesmith.domain.names import Id, Symbol, Version
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
 from tunesmith.protocol.messages.markets import MarketRequest
-from tunesmith.protocol.messages.strategies import Params, Version
+from tunesmith.protocol.messages.strategies import Params
 
 
 class StartBacktest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):

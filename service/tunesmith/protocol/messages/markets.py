@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from tunesmith.domain.names import Date, Symbol, Timeframe, Venue
 from tunesmith.domain.trading import Cash, Costs, Direction, Engine, Fill
-from tunesmith.protocol.envelope import Date, Reply, Request, Symbol, Timeframe, Venue
+from tunesmith.protocol.envelope import Reply, Request
 
 
 class MarketRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.names import Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.protocol.envelope import Id, Limit, Offset, Reply, Request, Symbol, TaskStatus
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
 from tunesmith.protocol.messages.markets import MarketRequest
-from tunesmith.protocol.messages.strategies import Version
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
 
 OneTarget = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Weights = Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=32)]

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from tunesmith.protocol.envelope import Grade, Id, Limit, Offset, Reply, Request, Symbol, Timeframe, Venue
+from tunesmith.domain.names import Id, Symbol, Timeframe, Venue
+from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request
 from tunesmith.protocol.messages.verdicts import Apply
 
 PackageId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?![\s\S])", description="sha256 in hexadecimal")]

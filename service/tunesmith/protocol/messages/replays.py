@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.protocol.envelope import Id, Reply, Request, TaskStatus
+from tunesmith.domain.names import Id
+from tunesmith.protocol.envelope import Reply, Request, TaskStatus
 from tunesmith.protocol.messages.packages import PackageId
 
 

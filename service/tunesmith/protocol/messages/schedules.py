@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tunesmith.protocol.envelope import Id, Reply, Request
+from tunesmith.domain.names import Id
+from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.protocol.messages.optimizations import StartOptimization
 
 Every = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,4}[mhdw](?![\s\S])", description="such as 30m, 12h, 1d")]

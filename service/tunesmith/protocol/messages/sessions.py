@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from tunesmith.domain.names import Id, Symbol
 from tunesmith.domain.parameters import RangeSpec
-from tunesmith.protocol.envelope import Id, Limit, Offset, Reply, Request, Symbol
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target
 

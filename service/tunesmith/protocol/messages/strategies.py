@@ -6,12 +6,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from tunesmith.domain.names import Id, Name, Version
 from tunesmith.domain.parameters import Parameter, Scalar
-from tunesmith.protocol.envelope import Id, Limit, Offset, Reply, Request
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=65_536)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-Version = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,20}(?![\s\S])")]
 Params = Annotated[dict[str, Scalar], msgspec.Meta(max_length=64)]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.protocol.envelope import Id, Limit, Offset, Reply, Request, TaskStatus
+from tunesmith.domain.names import Id
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
 
 
 class ListTasks(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import msgspec
+from tunesmith.domain.approval import ApprovalCriteria, Check, VerdictStatus
+from tunesmith.domain.names import Id, Symbol
+from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request, TaskStatus
 
-from tunesmith.protocol.envelope import Grade, Id, Limit, Offset, Reply, Request, Symbol, TaskStatus
-
-VerdictStatus = Literal["approved", "paper_only", "rejected", "insufficient_data"]
 Apply = Literal["new_trades", "when_flat", "immediately"]
-Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-
-
-class ApprovalCriteria(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds that a result must keep. Null means the setting's default for an approval.
-
-    For a search null means no bound; only of `min_trades` it asks the setting's default there too.
-    """
-
-    min_sharpe: Number | None = None
-    max_drawdown: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
-    min_return: Number | None = None
-    min_trades: Annotated[int, msgspec.Meta(ge=0, le=10**9)] | None = None
-    min_win_rate: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
-    min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0, le=1e9)] | None = None
 
 
 class ApproveStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,18 +19,6 @@ class ApproveStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=
     backtest_id: Id | None = None
     approval_criteria: ApprovalCriteria | None = None
     apply: Apply = "new_trades"
-
-
-class Check(Reply, frozen=True, kw_only=True):
-    """One check of a verdict. `segment` is in_sample or holdout; a hold-out's `value` stays null until approval."""
-
-    name: str
-    segment: str
-    asks: str
-    value: float | None
-    threshold: float | None
-    passed: bool
-    reason: str
 
 
 class VerdictReply(Reply, frozen=True, kw_only=True):

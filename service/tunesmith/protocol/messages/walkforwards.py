@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import msgspec
 
+from tunesmith.domain.names import Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.search.methods import Method, MethodOptions
-from tunesmith.protocol.envelope import Id, Reply, Request, Symbol, TaskStatus
+from tunesmith.protocol.envelope import Reply, Request, TaskStatus
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target
-from tunesmith.protocol.messages.strategies import Version
 
 Bars = Annotated[int, msgspec.Meta(ge=2, le=100_000_000)]
 

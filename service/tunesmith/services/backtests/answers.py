@@ -18,16 +18,16 @@ from tunesmith.domain.parameters import Scalar
 from tunesmith.errors import Internal, TunesmithError
 from tunesmith.protocol.catalog import MESSAGES, Call, Handler
 from tunesmith.protocol.envelope import Reply, Request
-from tunesmith.services.market.windows import cut_window, known_window
-from tunesmith.services.market.work import Assignment, work_of
-from tunesmith.services.requests.cached import count, daemon_version, engine_version, key_of, recall, remember
+from tunesmith.services.market.payload_building import Assignment, work_of
+from tunesmith.services.market.window_snapshots import cut_window, known_window
 from tunesmith.services.requests.lookups import Lookups
-from tunesmith.services.requests.under_way import UnderWay
+from tunesmith.services.requests.single_flight import UnderWay
+from tunesmith.services.requests.value_cache import count, daemon_version, engine_version, key_of, recall, remember
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
-from tunesmith.storage.cache.cache import MemoryCache
+from tunesmith.storage.cache.caches import MemoryCache
 from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import tasks
+from tunesmith.storage.tables import task_table
 from tunesmith.workers.chunks.payloads import OnePoint, Prepared
 
 ABOUT_TASKS: dict[str, tuple[str, ...]] = {
@@ -130,7 +130,7 @@ async def _end_of(context: Context, task_id: str, settled: MemoryCache) -> str |
     """What tells this end of the task from any other; None for one that has not ended, or that is not there."""
     if task_id in context.tasks.jobs:
         return None
-    found = await tasks.end_of(context.database, task_id)
+    found = await task_table.end_of(context.database, task_id)
     if found is None or task_id in context.tasks.jobs:
         return None
     end, status = found

@@ -11,16 +11,16 @@ import structlog
 
 from tunesmith import telemetry
 from tunesmith.errors import TunesmithError
-from tunesmith.services.daemon.key_acts import KeyActs
+from tunesmith.services.daemon.key_audit import KeyActs
 from tunesmith.services.daemon.upkeep import back_up_when_due, watch_clock, watch_disk
-from tunesmith.services.packages.packages import announce_withdrawn
+from tunesmith.services.packages.package_requests import announce_withdrawn
 from tunesmith.services.packages.reissuing import Reissuing
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.schedules.schedules import run_due
-from tunesmith.storage.clock import iso
+from tunesmith.services.schedules.schedule_requests import run_due
 from tunesmith.storage.market.snapshots import Snapshots
 from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import packages, requests, tasks
+from tunesmith.storage.tables import package_table, reply_table, task_table
+from tunesmith.storage.timestamps import iso
 
 logger = structlog.get_logger(__name__)
 
@@ -65,11 +65,11 @@ async def _repeat(context: Context, interval_s: float, *steps: Step) -> None:
 
 async def expire_packages(context: Context) -> int:
     """Take packages whose time is over out of force and announce it; how many there were."""
-    if not await packages.n_due(context.database):
+    if not await package_table.n_due(context.database):
         return 0
 
     async def write(conn: Connection) -> int:
-        due = await packages.expire_due(conn)
+        due = await package_table.expire_due(conn)
         why = [(row, f"it was valid until {row.valid_until}") for row in due]
         await announce_withdrawn(conn, "package.expired", why)
         return len(due)
@@ -81,7 +81,7 @@ async def expire_packages(context: Context) -> int:
 
 async def set_gauges(context: Context) -> None:
     """Bring the gauges that nobody counts up and down to what they measure."""
-    counts = await tasks.count_by_status(context.database)
+    counts = await task_table.count_by_status(context.database)
     for status in _STATES:
         telemetry.TASKS.labels(status).set(counts.get(status, 0))
     stats = context.executor.stats()
@@ -102,7 +102,7 @@ async def remove_snapshots(context: Context) -> int:
     """
     if not context.noticed.is_calm:
         return 0
-    unfinished = await tasks.unfinished(context.database)
+    unfinished = await task_table.unfinished(context.database)
     named = {name for row in unfinished for name in _SHA256.findall(f"{row.request} {row.state}")}
     snapshots = Snapshots(context.settings.data_dir / "snapshots")
     older_than_s = context.settings.retention.snapshot_days * _DAY_S
@@ -115,6 +115,6 @@ async def forget_replies(context: Context) -> int:
         return 0
     before = iso(int((time.time() - context.settings.retention.reply_days * _DAY_S) * 1000))
     n_forgotten = 0
-    while n := await context.database.write(lambda conn: requests.forget(conn, before)):
+    while n := await context.database.write(lambda conn: reply_table.forget(conn, before)):
         n_forgotten += n
     return n_forgotten

@@ -13,14 +13,14 @@ import structlog
 from tunesmith import telemetry
 from tunesmith.errors import TunesmithError
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.runtime.noticed import elapsed_s
-from tunesmith.services.schedules.schedules import set_straight
-from tunesmith.storage.clock import milliseconds
+from tunesmith.services.runtime.incidents import elapsed_s
+from tunesmith.services.schedules.schedule_requests import set_straight
 from tunesmith.storage.faults import Damaged
 from tunesmith.storage.sqlite import backups
 from tunesmith.storage.sqlite.backups import Backup
 from tunesmith.storage.sqlite.opening import CHECKED_BYTES
 from tunesmith.storage.tables import outbox
+from tunesmith.storage.timestamps import milliseconds
 
 logger = structlog.get_logger(__name__)
 

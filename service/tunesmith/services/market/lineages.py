@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tunesmith.domain.market.daily_closes import DailyCloses, same_candles
 from tunesmith.services.runtime.context import Context
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.market.series import Series
 
 Name = tuple[str, str]

@@ -11,7 +11,7 @@ import structlog
 from tunesmith.protocol.topics import package_topic
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import outbox, packages
+from tunesmith.storage.tables import outbox, package_table
 
 logger = structlog.get_logger(__name__)
 
@@ -42,9 +42,9 @@ async def _reissue(conn: Connection) -> int:
     key = conn.signing_key
     if key is None:
         return 0
-    due = await packages.signed_by_others(conn, key.keyid, _AT_A_TIME)
+    due = await package_table.signed_by_others(conn, key.keyid, _AT_A_TIME)
     for row in due:
         topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
         event = await outbox.append(conn, topic, "package.approved", row.symbol, row.doc)
-        await packages.carry(conn, row.id, event.seq)
+        await package_table.carry(conn, row.id, event.seq)
     return len(due)

@@ -16,8 +16,8 @@ import msgspec
 from tunesmith.protocol.catalog import Call, Handler
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.protocol.messages.packages import PackageReply
-from tunesmith.storage.clock import now
 from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.timestamps import now
 
 MAX_BYTES = 4 * 2**20
 """Of the replies of one message type, as JSON."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tunesmith.config import Settings
-from tunesmith.services.runtime.aside import Aside
-from tunesmith.services.runtime.noticed import Noticed
-from tunesmith.services.runtime.rates import Rate
-from tunesmith.services.runtime.sources import Upstream
-from tunesmith.services.runtime.speeds import Speeds
+from tunesmith.services.runtime.incidents import Noticed
+from tunesmith.services.runtime.off_loop import Aside
+from tunesmith.services.runtime.rate_limits import Rate
+from tunesmith.services.runtime.speed_estimates import Speeds
 from tunesmith.services.runtime.task_runner import Tasks
-from tunesmith.storage.cache.cache import Cache
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.services.runtime.upstream_bars import Upstream
+from tunesmith.storage.cache.caches import Cache
+from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.workers.executor import Executor
 

@@ -25,8 +25,8 @@ from tunesmith.protocol.topics import done_topic
 from tunesmith.storage.faults import DiskRefused
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.storage.tables import outbox, tasks
-from tunesmith.storage.tables.tasks import TaskRow
+from tunesmith.storage.tables import outbox, task_table
+from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.workers.chunks.payloads import BestTrial, Timed
 from tunesmith.workers.executor import Chunk, ChunkFailed, ChunkTimeout, Executor, LogLine
 
@@ -131,7 +131,7 @@ class Job:
         text = msgspec.json.encode(state).decode()
 
         async def write(conn: Connection) -> None:
-            await tasks.set_state(conn, self.id, text)
+            await task_table.set_state(conn, self.id, text)
             if also:
                 await also(conn)
 
@@ -198,7 +198,7 @@ class Tasks:
 
     async def recover(self) -> int:
         """Start every unfinished task, oldest first within its priority; how many there were."""
-        rows = await tasks.unfinished(self.database)
+        rows = await task_table.unfinished(self.database)
         for row in rows:
             self.log(row.id, "info", "the daemon started again; the task goes on")
             self.start(row)
@@ -227,13 +227,13 @@ class Tasks:
         return cancelled
 
     async def finish_by_id(self, task_id: str, status: str) -> bool:
-        row = await tasks.get(self.database, task_id)
+        row = await task_table.get(self.database, task_id)
         return row is not None and await self.finish(row, status)
 
     async def wait(self, task_id: str, timeout_s: float) -> bool:
         """Whether the task ended within `timeout_s` seconds."""
         event = self._finished.setdefault(task_id, asyncio.Event())
-        row = await tasks.get(self.database, task_id)
+        row = await task_table.get(self.database, task_id)
         if row is None or row.is_finished:
             self._finished.pop(task_id, event).set()  # `finish` finds nobody to tell any more
             return True
@@ -285,11 +285,11 @@ class Tasks:
         """End a task with its event in one transaction; False when it had ended before."""
 
         async def write(conn: Connection) -> bool:
-            if not await tasks.finish(conn, row.id, status, error):
+            if not await task_table.finish(conn, row.id, status, error):
                 return False
             result = await apply(conn) if apply else None
             if result is not None:
-                await tasks.set_result(conn, row.id, msgspec.json.encode(result).decode())
+                await task_table.set_result(conn, row.id, msgspec.json.encode(result).decode())
             data = {"task_id": row.id, "kind": row.kind, "status": status, "result": result, "error": error}
             await outbox.append(conn, done_topic(row.id), f"task.{status}", None, data)
             return True
@@ -305,7 +305,7 @@ class Tasks:
     async def _drive(self, job: Job) -> None:
         with structlog.contextvars.bound_contextvars(task_id=job.id):
             try:
-                if await self.database.write(lambda conn: tasks.set_running(conn, job.id)):
+                if await self.database.write(lambda conn: task_table.set_running(conn, job.id)):
                     job.log(f"{job.row.kind} started")
                     await self.drivers[job.row.kind](job)
             except asyncio.CancelledError:
@@ -329,7 +329,7 @@ class Tasks:
     async def _once_more(self, task_id: str) -> None:
         """Start a task that was to be started while it was driven, or later, if it is unfinished now."""
         try:
-            fresh = await tasks.get(self.database, task_id)
+            fresh = await task_table.get(self.database, task_id)
         except TunesmithError as error:
             if error.retryable and not self._closing:
                 self._later(task_id, error)
@@ -369,7 +369,7 @@ class Tasks:
         if not lines:
             return
         try:
-            await self.database.write(lambda conn: tasks.append_logs(conn, lines))
+            await self.database.write(lambda conn: task_table.append_logs(conn, lines))
         except TunesmithError as error:
             logger.warning("log lines of tasks were lost", n_lines=len(lines), reason=error.message)
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.errors import Invalid
-from tunesmith.services.market.markets import Window
-from tunesmith.services.market.work import Assignment
+from tunesmith.services.market.market_windows import Window
+from tunesmith.services.market.payload_building import Assignment
 from tunesmith.services.runtime.context import Context
 
 

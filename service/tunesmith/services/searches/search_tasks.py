@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 
-from tunesmith.compute.engines.engines import check_engine
+from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import problem_of, region_of
 from tunesmith.compute.search.samplers import choose_method, make_sampler
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import Bound, bounds, merge, parse_constraints, search_floor
 from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.search.search_plan import SearchPlan
@@ -19,20 +20,19 @@ from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.protocol.messages.optimizations import StartOptimization
-from tunesmith.protocol.messages.verdicts import ApprovalCriteria
-from tunesmith.services.market.markets import Window, window_of
-from tunesmith.services.market.work import Assignment, assign
+from tunesmith.services.market.market_windows import Window, window_of
+from tunesmith.services.market.payload_building import Assignment, assign
 from tunesmith.services.runtime.context import Context
+from tunesmith.services.searches.approval_criteria import default_criteria
 from tunesmith.services.searches.budgets import check_search, n_bars_of
-from tunesmith.services.searches.criteria import default_criteria
-from tunesmith.services.strategies import strategies
-from tunesmith.services.tasks import tasks
-from tunesmith.storage.clock import iso
+from tunesmith.services.strategies import strategy_requests
+from tunesmith.services.tasks import task_requests
 from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import optimizations, trials
-from tunesmith.storage.tables import tasks as task_rows
-from tunesmith.storage.tables.optimizations import NewOptimization
-from tunesmith.storage.tables.tasks import TaskRow
+from tunesmith.storage.tables import optimization_table, trial_table
+from tunesmith.storage.tables import task_table as task_rows
+from tunesmith.storage.tables.optimization_table import NewOptimization
+from tunesmith.storage.tables.task_table import TaskRow
+from tunesmith.storage.timestamps import iso
 
 KIND = "optimization"
 _WARM = 50
@@ -63,8 +63,8 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
 
     `not_found` for symbol, strategy or the search to start from, `invalid` with the field's path for what cannot be.
     """
-    row = await strategies.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
-    rule = strategies.parse(row)
+    row = await strategy_requests.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
+    rule = strategy_requests.parse(row)
     check_engine(rule, request.engine, request.costs or Costs(), request.direction, "/data")
     objective = Objective.parse(request.optimization_target)
     _refuse(request, objective)
@@ -143,7 +143,7 @@ async def insert_search(conn: Connection, user: str, client: str | None, task_id
         priority=made.priority,
         request=msgspec.json.encode(task).decode(),
     )
-    await optimizations.create(
+    await optimization_table.create(
         conn,
         NewOptimization(
             id=task_id,
@@ -219,13 +219,13 @@ async def _warm(context: Context, request: StartOptimization) -> list[dict[str, 
     if request.warm_start is None:
         return []
     path = "/data/warm_start"
-    row = await tasks.load(context, request.warm_start, KIND, path)
-    earlier = tasks.request_of(row, OptimizationTask)
+    row = await task_requests.load(context, request.warm_start, KIND, path)
+    earlier = task_requests.request_of(row, OptimizationTask)
     if earlier.strategy.id != request.strategy_id:
         raise Invalid(f"that is a search of the strategy {earlier.strategy.id!r}", path=path)
     descending = best_first("score", earlier.plan.target)
     n = max(1, min(_WARM, request.max_iterations // 4))
-    best = await trials.page(context.database, row.id, sort="score", descending=descending, limit=4 * n, offset=0)
+    best = await trial_table.page(context.database, row.id, sort="score", descending=descending, limit=4 * n, offset=0)
     found = [trial.params for trial in best if trial.eligible][:n]
     if not found:
         raise NotFound(f"the search {row.id!r} has no trial that kept its constraints", path=path)

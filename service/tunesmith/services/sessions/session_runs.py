@@ -11,12 +11,12 @@ from tunesmith.protocol.messages.optimizations import StartOptimization
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.searches.search_tasks import insert_search, make_search
-from tunesmith.services.tasks import tasks
+from tunesmith.services.tasks import task_requests
 from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import sessions, trials
-from tunesmith.storage.tables import tasks as task_rows
-from tunesmith.storage.tables.sessions import ItemRow, ItemState, SessionRow
-from tunesmith.storage.tables.tasks import TaskRow
+from tunesmith.storage.tables import session_table, trial_table
+from tunesmith.storage.tables import task_table as task_rows
+from tunesmith.storage.tables.session_table import ItemRow, ItemState, SessionRow
+from tunesmith.storage.tables.task_table import TaskRow
 
 KIND = "session"
 _POLL_S = 0.5
@@ -32,7 +32,7 @@ class SessionTask(msgspec.Struct, frozen=True, kw_only=True):
 async def run(context: Context, job: Job) -> None:
     """Drive a session: its searches one after the other; one that fails does not keep the others from running."""
     task = job.decode(SessionTask)
-    items = await sessions.items(context.database, task.session_id)
+    items = await session_table.items(context.database, task.session_id)
     total = sum(item.n_trials for item in items)
     done = 0
     failures = []
@@ -47,7 +47,7 @@ async def run(context: Context, job: Job) -> None:
             job.advance(done + int(item.n_trials * (child.progress if child else 0.0)), total)
         done += item.n_trials
         job.advance(done, total)
-        ended = await tasks.load(context, row.id)
+        ended = await task_requests.load(context, row.id)
         if ended.status != "completed":
             failures.append(item.number)
             job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}) is {ended.status}", "warning")
@@ -75,7 +75,7 @@ async def begin(conn: Connection, session: SessionRow, task: SessionTask) -> Tas
         priority=5,
         request=request,
     )
-    await sessions.set_status(conn, session.id, "pending")
+    await session_table.set_status(conn, session.id, "pending")
     return row
 
 
@@ -83,9 +83,9 @@ async def reopen(conn: Connection, state: ItemState, parallel: int | None, *, re
     """Make a search that did not come to its end pending again, or one with trials to try again."""
     if state.optimization_id is None:
         return
-    failed = await trials.count_failed(conn, state.optimization_id) if retry_failed else 0
+    failed = await trial_table.count_failed(conn, state.optimization_id) if retry_failed else 0
     if failed:
-        await trials.delete_failed(conn, state.optimization_id)
+        await trial_table.delete_failed(conn, state.optimization_id)
     if state.status in ("cancelled", "failed") or failed:
         row = await task_rows.get(conn, state.optimization_id)
         request = None if row is None else {**msgspec.json.decode(row.request), "parallel": parallel}
@@ -96,21 +96,21 @@ async def reopen(conn: Connection, state: ItemState, parallel: int | None, *, re
 async def _begin_item(context: Context, job: Job, task: SessionTask, item: ItemRow) -> TaskRow | None:
     """The task of an item's search: the one that is there, or a new one; None where it cannot be made any more."""
     if item.optimization_id is not None:
-        return await tasks.load(context, item.optimization_id)
+        return await task_requests.load(context, item.optimization_id)
     request = msgspec.convert(item.request, StartOptimization)
     try:
         made = await make_search(context, msgspec.structs.replace(request, parallel=task.parallel))
     except TunesmithError as error:
         job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}): {error.message}", "error")
         return None
-    task_id = tasks.new_id("opt")
+    task_id = task_requests.new_id("opt")
 
     async def write(conn: Connection) -> TaskRow | None:
-        session = await sessions.get(conn, item.session_id)
+        session = await session_table.get(conn, item.session_id)
         if session is None or session.status != "running":
             return None
         row = await insert_search(conn, job.row.user, job.row.client, task_id, made)
-        await sessions.begin_item(conn, item.session_id, item.number, task_id)
+        await session_table.begin_item(conn, item.session_id, item.number, task_id)
         return row
 
     return await context.database.write(write)

@@ -10,15 +10,15 @@ import msgspec
 from tunesmith.protocol.messages.sessions import SessionItem, SessionReply, SessionTrial
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import best_first
-from tunesmith.storage.clock import now, seconds_between
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.tables import sessions, trials
-from tunesmith.storage.tables.sessions import ItemState, SessionRow
+from tunesmith.storage.tables import session_table, trial_table
+from tunesmith.storage.tables.session_table import ItemState, SessionRow
+from tunesmith.storage.timestamps import now, seconds_between
 
 
 async def n_failed(source: Source, states: list[ItemState]) -> int:
     """How many trials of these searches could not be evaluated."""
-    counts = [await trials.count_failed(source, s.optimization_id) for s in states if s.optimization_id]
+    counts = [await trial_table.count_failed(source, s.optimization_id) for s in states if s.optimization_id]
     return sum(counts)
 
 
@@ -27,7 +27,7 @@ async def reply_of(
 ) -> SessionReply:
     """Where a session stands; with its items where `detailed`. `conn` sees what the transaction has written."""
     source = conn or context.database
-    states = await sessions.states(source, session.id)
+    states = await session_table.states(source, session.id)
     n_done = sum(state.n_done for state in states)
     n_trials = sum(state.n_trials for state in states)
     seconds = sum(filter(None, (_seconds(state) for state in states)))
@@ -86,7 +86,7 @@ def _item(state: ItemState) -> SessionItem:
     )
 
 
-def trial_of(symbol: str, strategy_id: str, optimization_id: str, row: trials.TrialRow) -> SessionTrial:
+def trial_of(symbol: str, strategy_id: str, optimization_id: str, row: trial_table.TrialRow) -> SessionTrial:
     """A trial as the wire shows it."""
     return SessionTrial(
         symbol=symbol,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tunesmith.storage.tables.verdicts import VerdictRow
+from tunesmith.storage.tables.verdict_table import VerdictRow
 
 Path = tuple[str | int, ...]
 

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tunesmith.compute.decision.case import Ledger
+from tunesmith.compute.decision.inputs import Ledger
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
 from tunesmith.services.market.lineages import Name, lineage_of
-from tunesmith.services.market.markets import Window
+from tunesmith.services.market.market_windows import Window
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.tables import holdouts
-from tunesmith.storage.tables import tasks as task_rows
+from tunesmith.storage.tables import holdout_table
+from tunesmith.storage.tables import task_table as task_rows
 
 Market = tuple[Window, Sequence[Name]]
 """The window of a market, and every name that the market has."""
@@ -67,7 +67,7 @@ async def enter(context: Context, job: Job, asked: Asked) -> Entry:
     markets = [(window, await lineage_of(context, window.venue, window.symbol)) for window in asked.windows]
 
     async def write(conn: Connection) -> Entry:
-        known = [await holdouts.latest_boundary(conn, lineage) or 0 for _, lineage in markets]
+        known = [await holdout_table.latest_boundary(conn, lineage) or 0 for _, lineage in markets]
         boundary = max(asked.boundary_ms, *known)
         if boundary > asked.boundary_ms:
             return Entry(0, None, boundary)
@@ -76,7 +76,9 @@ async def enter(context: Context, job: Job, asked: Asked) -> Entry:
             for window, lineage in markets:
                 await _refuse_beyond_quota(context, conn, (window, lineage), asked.end_ms, job.row.user)
                 span = (window.start_ms, asked.end_ms)
-                await holdouts.record_look(conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id)
+                await holdout_table.record_look(
+                    conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id
+                )
         entry = Entry(found.look, found.burnt, boundary)
         state = {**job.state, "ledger": msgspec.to_builtins(entry)}
         await task_rows.set_state(conn, job.id, msgspec.json.encode(state).decode())
@@ -98,7 +100,7 @@ async def check_quota(context: Context, windows: Sequence[Window], end_ms: int, 
 async def _refuse_beyond_quota(context: Context, source: Source, market: Market, end_ms: int, user: str) -> None:
     limit = context.settings.limits.verdicts_per_market
     window, lineage = market
-    looks = await holdouts.looks(source, lineage, window.boundary_ms, end_ms)
+    looks = await holdout_table.looks(source, lineage, window.boundary_ms, end_ms)
     if sum(look.kind == "verdict" and look.user == user for look in looks) >= limit:
         raise Busy(
             f"you have asked for {limit} verdicts on the hold-out of {window.symbol}, which is the limit; it begins "
@@ -116,7 +118,7 @@ async def _read(source: Source, markets: Sequence[Market], end_ms: int) -> Ledge
 
 async def _read_one(source: Source, market: Market, end_ms: int) -> Ledger:
     window, lineage = market
-    looks = await holdouts.looks(source, lineage, window.boundary_ms, end_ms)
+    looks = await holdout_table.looks(source, lineage, window.boundary_ms, end_ms)
     n = sum(look.kind == "verdict" for look in looks)
     burning = [look for look in looks if look.kind in _WORDS]
     if not burning:

@@ -8,21 +8,22 @@ from typing import Any
 
 import msgspec
 
+from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import merge
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.protocol.catalog import Call
-from tunesmith.protocol.messages.verdicts import Apply, ApprovalCriteria
-from tunesmith.services.market.markets import Window, on_newest_holdout
-from tunesmith.services.market.work import Assignment
+from tunesmith.protocol.messages.verdicts import Apply
+from tunesmith.services.market.market_windows import Window, on_newest_holdout
+from tunesmith.services.market.payload_building import Assignment
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.searches.criteria import default_criteria, default_thresholds
+from tunesmith.services.searches.approval_criteria import default_criteria, default_thresholds
 from tunesmith.services.searches.search_tasks import OptimizationTask, assignments, check_lengths
-from tunesmith.services.tasks import tasks
+from tunesmith.services.tasks import task_requests
 from tunesmith.services.verdicts import ledger
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.tables import tasks as task_rows
-from tunesmith.storage.tables import verdicts
-from tunesmith.storage.tables.tasks import TaskRow
+from tunesmith.storage.tables import task_table as task_rows
+from tunesmith.storage.tables import verdict_table
+from tunesmith.storage.tables.task_table import TaskRow
 
 KIND = "verdict"
 
@@ -96,7 +97,7 @@ async def make_task(
 
 async def shared(source: Source, task: VerdictTask) -> TaskRow | None:
     """The task of the same request that has its verdict or is under way, whoever asked; None where there is none."""
-    known = await verdicts.with_key(source, task.key)
+    known = await verdict_table.with_key(source, task.key)
     if known is not None:
         return await task_rows.get(source, known.id)
     return await task_rows.unfinished_with(source, KIND, msgspec.json.encode(task).decode())
@@ -113,7 +114,7 @@ async def insert_follow_up(conn: Connection, parent: TaskRow, task: VerdictTask)
     """Store the verdict that a search goes on to, for the user who asked for the search."""
     return await task_rows.create(
         conn,
-        task_id=tasks.new_id("vd"),
+        task_id=task_requests.new_id("vd"),
         kind=KIND,
         user=parent.user,
         client=parent.client,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tunesmith.domain.market.bars import COLUMNS, Bars, find_problems
 from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
 from tunesmith.errors import Conflict, Internal
-from tunesmith.storage.clock import iso
+from tunesmith.storage.timestamps import iso
 
 LISTED_GAPS = 100
 _LAST_MS = 9_223_372_036_000

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import msgspec
 
 from tunesmith.domain.market.timeframes import instant_at, timeframe_ms
+from tunesmith.domain.names import Symbol, Timeframe, Venue
 from tunesmith.errors import Internal, Invalid
-from tunesmith.protocol.envelope import Symbol, Timeframe, Venue
-from tunesmith.storage.clock import milliseconds
+from tunesmith.storage.timestamps import milliseconds
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.errors import Internal, NotFound
+from tunesmith.storage.atomic_files import write_file
 from tunesmith.storage.faults import file_fault
-from tunesmith.storage.files import write_file
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 

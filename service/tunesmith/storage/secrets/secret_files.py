@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tunesmith.errors import Invalid
 from tunesmith.protocol.private_files import PRIVATE, PRIVATE_FOLDER, check_private
-from tunesmith.storage.files import write_file
+from tunesmith.storage.atomic_files import write_file
 
 
 def make_folder(folder: Path) -> None:

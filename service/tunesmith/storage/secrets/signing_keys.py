@@ -17,9 +17,9 @@ import msgspec
 
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.protocol.signatures import PublicKey, decode_key, keyid_of
-from tunesmith.storage.clock import iso, milliseconds, now
-from tunesmith.storage.files import write_file
+from tunesmith.storage.atomic_files import write_file
 from tunesmith.storage.secrets.secret_files import changing, read_secret, write_secret
+from tunesmith.storage.timestamps import iso, milliseconds, now
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

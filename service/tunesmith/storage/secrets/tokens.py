@@ -19,8 +19,8 @@ import msgspec
 
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.protocol.envelope import Role
-from tunesmith.storage.clock import now
 from tunesmith.storage.secrets.secret_files import changing, read_secret, write_secret
+from tunesmith.storage.timestamps import now
 
 logger = logging.getLogger(__name__)
 

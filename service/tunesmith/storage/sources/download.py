@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid, TooLarge
-from tunesmith.storage.market.market import MarketStore
+from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.market.series import Series, check_names
 from tunesmith.storage.sources.source import Market, Row, Source
 

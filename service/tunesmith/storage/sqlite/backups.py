@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from tunesmith.errors import Conflict, Internal
-from tunesmith.storage.clock import now
+from tunesmith.storage.atomic_files import DRAFTS, write_file
 from tunesmith.storage.faults import Damaged, DiskRefused, fault, file_fault
-from tunesmith.storage.files import DRAFTS, write_file
-from tunesmith.storage.lock import exclusive
-from tunesmith.storage.sqlite.schema import APPLICATION_ID, migrations
+from tunesmith.storage.file_lock import exclusive
+from tunesmith.storage.sqlite.migrating import APPLICATION_ID, migrations
+from tunesmith.storage.timestamps import now
 
 if TYPE_CHECKING:
     from tunesmith.storage.sqlite.connections import Source

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 
 from tunesmith.errors import Draining, Internal, TunesmithError
 from tunesmith.storage.faults import Damaged, DiskRefused, fault
-from tunesmith.storage.lock import DirectoryLock
+from tunesmith.storage.file_lock import DirectoryLock
 from tunesmith.storage.sqlite import backups
 from tunesmith.storage.sqlite.backups import Backup
 from tunesmith.storage.sqlite.connections import (

@@ -9,12 +9,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from tunesmith.errors import Internal, TunesmithError
+from tunesmith.storage.atomic_files import write_file
 from tunesmith.storage.faults import Damaged, fault
-from tunesmith.storage.files import write_file
-from tunesmith.storage.lock import DirectoryLock
+from tunesmith.storage.file_lock import DirectoryLock
 from tunesmith.storage.sqlite import backups
+from tunesmith.storage.sqlite.migrating import migrate, migrations
 from tunesmith.storage.sqlite.restoring import refuse_unfinished
-from tunesmith.storage.sqlite.schema import migrate, migrations
 
 CHECKED_BYTES = 64 * 2**20
 """Up to this size a database is read through before it is opened; a larger one is, beside the work, afterwards."""

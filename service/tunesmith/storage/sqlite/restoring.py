@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from tunesmith.storage.clock import now
+from tunesmith.storage.atomic_files import sync, write_file
 from tunesmith.storage.faults import Damaged, fault, file_fault
-from tunesmith.storage.files import sync, write_file
-from tunesmith.storage.lock import DirectoryLock
+from tunesmith.storage.file_lock import DirectoryLock
 from tunesmith.storage.sqlite import backups
+from tunesmith.storage.timestamps import now
 
 MARKER = "restore.unfinished"
 """In the data directory between the steps of a restore."""

@@ -9,11 +9,11 @@ import msgspec
 
 from tunesmith.errors import Internal
 from tunesmith.protocol.envelope import VERSION
-from tunesmith.storage.clock import now
 from tunesmith.storage.sqlite.connections import Appended, Connection, Source
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.sqlite.restoring import RESTORED
 from tunesmith.storage.sqlite.rows import Row, select
+from tunesmith.storage.timestamps import now
 
 _LAST = "\U0010ffff"
 

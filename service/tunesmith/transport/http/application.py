@@ -21,15 +21,15 @@ from tunesmith import __version__
 from tunesmith.config import Limits
 from tunesmith.errors import BadJson, Invalid, TooLarge, TunesmithError
 from tunesmith.protocol.codec import convert_query, decode_at, encode, is_id, message_type
-from tunesmith.protocol.schema import asyncapi
-from tunesmith.transport.http import patience
+from tunesmith.protocol.message_schema import asyncapi
+from tunesmith.transport.http import client_timeouts
 from tunesmith.transport.http.bearer import BearerGate
-from tunesmith.transport.http.fence import Fence
-from tunesmith.transport.http.logs import Streams, stream_logs
+from tunesmith.transport.http.log_stream import Streams, stream_logs
 from tunesmith.transport.http.openapi import openapi
+from tunesmith.transport.http.origin_check import Fence
 from tunesmith.transport.http.probes import Probes, add_probes
 from tunesmith.transport.http.problems import HttpInvalid, problem_response, refuse
-from tunesmith.transport.http.routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
+from tunesmith.transport.http.rest_routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
 from tunesmith.transport.router import Peer, Router
 
 JSON = "application/json"
@@ -100,14 +100,14 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     limit = limits.max_body_bytes
     chunks, size = [], 0
     try:
-        async with asyncio.timeout(patience.BODY_S):
+        async with asyncio.timeout(client_timeouts.BODY_S):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limit:
                     raise TooLarge(f"the body is over the limit of {limit} bytes")
                 chunks.append(chunk)
     except TimeoutError:
-        raise HttpInvalid(f"the body did not come within {patience.BODY_S:g} s", 408) from None
+        raise HttpInvalid(f"the body did not come within {client_timeouts.BODY_S:g} s", 408) from None
     except ClientDisconnect:
         raise BadJson("the client left before the body's end") from None
     return b"".join(chunks)

@@ -10,11 +10,11 @@ import msgspec
 from tunesmith import __version__
 from tunesmith.protocol.catalog import MESSAGES
 from tunesmith.protocol.envelope import Problem
+from tunesmith.protocol.message_schema import COMPONENTS, struct_schemas, summary_of
 from tunesmith.protocol.messages.tasks import LogLine
-from tunesmith.protocol.schema import COMPONENTS, struct_schemas, summary_of
-from tunesmith.transport.http.logs import FOLLOW
+from tunesmith.transport.http.log_stream import FOLLOW
 from tunesmith.transport.http.problems import PROBLEM
-from tunesmith.transport.http.routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
+from tunesmith.transport.http.rest_routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
 
 JSON = "application/json"
 _HEADERS = (

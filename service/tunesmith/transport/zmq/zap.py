@@ -13,8 +13,8 @@ import structlog
 import zmq
 from zmq.utils import z85
 
-from tunesmith.transport.access.gate import DOMAIN, Gate
-from tunesmith.transport.zmq.doors import Door
+from tunesmith.transport.access.access_control import DOMAIN, Gate
+from tunesmith.transport.zmq.endpoints import Door
 
 ADDRESS = "inproc://zeromq.zap.01"
 

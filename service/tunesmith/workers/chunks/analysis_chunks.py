@@ -21,11 +21,11 @@ from tunesmith.compute.analysis.importance import effects, importances
 from tunesmith.compute.analysis.landscape import heat_map, marginals
 from tunesmith.compute.analysis.ranking import front, ranking, summary
 from tunesmith.compute.analysis.recommendation import narrow, recommend
-from tunesmith.compute.analysis.trials import Trials
+from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.search.analysis import Comparison
+from tunesmith.domain.search.findings import Comparison
 from tunesmith.domain.space.space import build_space, encode
-from tunesmith.storage.files import write_file
+from tunesmith.storage.atomic_files import write_file
 from tunesmith.storage.tables.trial_columns import Columns, read_columns
 from tunesmith.workers.chunks.analysis_payloads import Analyze, Compare, Export, Exported, StoredSearch, export_name
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.search.analysis import ImportanceMethod, Statistic
+from tunesmith.domain.search.findings import ImportanceMethod, Statistic
 from tunesmith.protocol.messages.analysis import Format, Part
 
 

@@ -6,9 +6,9 @@ import importlib
 import time
 from typing import Any
 
-from tunesmith.compute.kernels.kernel_cache import cache_folder
+from tunesmith.compute.kernels.compiling import cache_folder
 from tunesmith.compute.strategies.installed import installed
-from tunesmith.workers.chunks import chunks
+from tunesmith.workers.chunks import chunk_table
 
 _warm_up: dict[str, Any] = {}
 
@@ -18,7 +18,7 @@ def warm_up() -> None:
     folder = cache_folder()
     n_before = _n_kernels()
     began = time.monotonic()
-    chunks.load_kernels()
+    chunk_table.load_kernels()
     _warm_up.update(
         folder=str(folder),
         n_cached=n_before,
@@ -53,4 +53,4 @@ def _n_kernels() -> int:
     return sum(1 for _ in cache_folder().rglob("*.nbc"))
 
 
-CHUNKS = {**chunks.CHUNKS, "look": look}
+CHUNKS = {**chunk_table.CHUNKS, "look": look}

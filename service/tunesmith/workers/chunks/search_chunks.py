@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.engines import MEANS_OTHERWISE
+from tunesmith.compute.engines.engine_table import MEANS_OTHERWISE
 from tunesmith.compute.search.search import Found, Market
 from tunesmith.compute.search.search import Search as BoundSearch
 from tunesmith.domain.space.space import decode_point

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.decision.statistics.permutation import normal_cdf
+from tunesmith.compute.decision.statistics.permuted_markets import normal_cdf
 
 _EULER = 0.5772156649015329
 _QUANTILE = NormalDist().inv_cdf

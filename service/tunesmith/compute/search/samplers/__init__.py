@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tunesmith.compute.search.region import Region
-from tunesmith.compute.search.samplers.choice import choose
+from tunesmith.compute.search.feasible_space import Region
+from tunesmith.compute.search.samplers.auto_method import choose
 from tunesmith.compute.search.samplers.gaussian_process import GaussianProcess
 from tunesmith.compute.search.samplers.genetic import Genetic
 from tunesmith.compute.search.samplers.grid import Grid

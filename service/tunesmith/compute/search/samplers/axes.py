@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.feasible_space import Region
 
 Floats = NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.search.factors import LISTED
-from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.feasible_space import Region
+from tunesmith.compute.search.independent_parts import LISTED
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.errors import Invalid
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.search.samplers.permutation import Permutation
+from tunesmith.compute.search.samplers.random_order import Permutation
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.compute.search.samplers.space_filling import MOST_POSITIONS, SpaceFilling
 

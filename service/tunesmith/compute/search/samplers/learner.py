@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.axes import Axes, nearest
-from tunesmith.compute.search.samplers.known import Known
+from tunesmith.compute.search.samplers.known_points import Known
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.errors import Invalid
 

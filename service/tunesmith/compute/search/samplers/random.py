@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.search.samplers.permutation import LARGEST, Permutation
+from tunesmith.compute.search.samplers.random_order import LARGEST, Permutation
 from tunesmith.compute.search.samplers.sampler import Problem
 
 _BLOCK = 1024

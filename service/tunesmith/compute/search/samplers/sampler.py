@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.search.region import Region
+from tunesmith.compute.search.feasible_space import Region
 from tunesmith.domain.search.methods import MethodOptions
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market, Search, run_whole
-from tunesmith.compute.search.walk_forward.windows import Part
+from tunesmith.compute.search.walk_forward.walk_windows import Part
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.space.space import decode_point

@@ -1,0 +1,180 @@
+"""`tunesmith approve`, and how a verdict looks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+import typer
+
+from tunesmith.cli import FAILED, NOT_APPROVED
+from tunesmith.cli.daemon_connection import Line, talks
+from tunesmith.cli.lazy_commands import new_app
+from tunesmith.cli.tables import fill_text, metric, params, show_facts, show_table
+from tunesmith.cli.watching import ENDED, follow, kind_of
+from tunesmith.errors import Conflict, Invalid, NotFound
+
+app = new_app()
+
+MinSharpe = Annotated[float | None, typer.Option(help="Least Sharpe ratio a year.", metavar="X")]
+MaxDrawdown = Annotated[float | None, typer.Option(help="Largest drawdown, a fraction.", metavar="X")]
+MinReturn = Annotated[float | None, typer.Option(help="Least total return, a fraction.", metavar="X")]
+MinTrades = Annotated[int | None, typer.Option(help="Least closed trades.", metavar="N")]
+MinWinRate = Annotated[float | None, typer.Option(help="Least share of winning trades.", metavar="X")]
+MinProfitFactor = Annotated[float | None, typer.Option(help="Least gross profit over gross loss.", metavar="X")]
+
+_CHANCES = {"reality_check", "permutations", "holdout", "combined"}
+"""Checks whose value is a probability."""
+_METRICS = {
+    "return": "total_return",
+    "net_return": "total_return",
+    "holdout_return": "total_return",
+    "drawdown": "max_drawdown",
+    "trades": "n_trades",
+    "holdout_trades": "n_trades",
+    "budget": "n_trades",
+    "apart": "n_trades",
+}
+"""As which metric a check's value is written."""
+_ASK_S = 5.0
+_SHORT_ID = 12
+
+
+class Criteria(NamedTuple):
+    """Approval criteria as options give them; None leaves one to the daemon's settings."""
+
+    min_sharpe: float | None = None
+    max_drawdown: float | None = None
+    min_return: float | None = None
+    min_trades: int | None = None
+    min_win_rate: float | None = None
+    min_profit_factor: float | None = None
+
+    def given(self) -> dict[str, float]:
+        """Those that were given."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+@app.command()
+@talks
+def approve(
+    line: Line,
+    task: Annotated[str, typer.Argument(help="A completed search or backtest, as opt-… or bt-….", metavar="ID")],
+    min_sharpe: MinSharpe = None,
+    max_drawdown: MaxDrawdown = None,
+    min_return: MinReturn = None,
+    min_trades: MinTrades = None,
+    min_win_rate: MinWinRate = None,
+    min_profit_factor: MinProfitFactor = None,
+    apply: Annotated[
+        Literal["new_trades", "when_flat", "immediately"], typer.Option(help="When bots take the package up.")
+    ] = "new_trades",
+) -> None:
+    """Ask for the verdict on a search or a backtest. It looks once at the hold-out, and the look is written down.
+
+    An approval publishes a parameter package. The exit code is 4 when the verdict is not an approval. Criteria that
+    are not named are those of the daemon's settings.
+    """
+    criteria = Criteria(min_sharpe, max_drawdown, min_return, min_trades, min_win_rate, min_profit_factor).given()
+    verdict = ask_verdict(line, task, criteria, apply)
+    if line.as_json:
+        line.print_json(verdict)
+    else:
+        show_verdict(verdict)
+    end_with(verdict)
+
+
+def ask_verdict(line: Line, task_id: str, criteria: dict[str, float], apply: str = "new_trades") -> dict[str, Any]:
+    """The verdict on a search or a backtest, once it is there."""
+    data = _subject(line, task_id) | {"approval_criteria": criteria or None, "apply": apply}
+    verdict: dict[str, Any] = line.ask("strategy.approve", data, deadline_s=_ASK_S)
+    return verdict if verdict["status"] in ENDED else follow(line, verdict["verdict_id"])
+
+
+def show_verdict(verdict: dict[str, Any]) -> None:
+    """Print the decision, its checks and the packages that came of it."""
+    error = (verdict["error"] or {}).get("detail")
+    standing = verdict["verdict"] or verdict["status"]
+    show_facts(
+        {
+            "verdict": f"{standing.replace('_', ' ')} ({verdict['verdict_id']})",
+            "reason": verdict["reason"] or error,
+            "grade": verdict["grade"],
+        }
+    )
+    if verdict["checks"]:
+        typer.echo("")
+        show_checks(verdict["checks"])
+    for package in verdict["parameter_packages"]:
+        together = ", ".join(package.get("decided_with", ()))
+        typer.echo("")
+        show_facts(
+            {
+                "package": package["package_id"][:_SHORT_ID],
+                "for": f"{package['symbol']} {package['timeframe']}, {package['strategy_id']}",
+                "together with": together or None,
+                "params": params(package["params"]),
+                "valid until": package["valid_until"][:10],
+                "next": f"tunesmith packages show {package['package_id'][:_SHORT_ID]}",
+            }
+        )
+
+
+def show_checks(checks: list[dict[str, Any]]) -> None:
+    """Print a verdict's checks; what the hold-out showed is hidden until there is an approval."""
+    hidden = [check for check in checks if check["value"] is None and check["segment"] in ("holdout", "all")]
+    rows = [
+        (
+            check["name"],
+            check["segment"].replace("_", " "),
+            f"{check['asks']}, p at most {check['threshold']:.2g}" if check["name"] in _CHANCES else check["asks"],
+            "hidden" if check in hidden else _value(check),
+            "met" if check["passed"] else "not met",
+        )
+        for check in checks
+    ]
+    show_table(("check", "segment", "asks", "value", ""), rows, right=("value",))
+    if hidden:
+        typer.echo(
+            "\n" + fill_text("What a hold-out shows stays hidden until an approval, so that nobody tunes to it.")
+        )
+
+
+def _value(check: dict[str, Any]) -> str:
+    name, value = check["name"], check["value"]
+    if value is not None and name in _CHANCES:
+        return f"p {value:.2g}"
+    bound = name.removeprefix("min_").removeprefix("max_").removeprefix("costs_")
+    return metric(_METRICS.get(bound, bound), value)
+
+
+def end_with(verdict: dict[str, Any]) -> None:
+    """End the command with the exit code that a verdict means, unless it is an approval or under way."""
+    if verdict["status"] in ("failed", "cancelled"):
+        raise typer.Exit(FAILED)
+    if verdict["status"] == "completed" and not verdict["approved"]:
+        raise typer.Exit(NOT_APPROVED)
+
+
+def _subject(line: Line, task_id: str) -> dict[str, str]:
+    """The request's subject and its strategy, which the report of the task names."""
+    kind = kind_of(task_id)
+    if kind.name in ("verdict", "replay"):
+        raise Invalid(f"{task_id} is a {kind.name}; name the search or backtest that it shall be about")
+    status = line.ask(f"{kind.name}.status", {kind.field: task_id})
+    if kind.name == "session":
+        best = (
+            f"\nThe best of this one: tunesmith approve {status['best']['optimization_id']}" if status["best"] else ""
+        )
+        raise Invalid(f"{task_id} is a session; a verdict is on one of its searches{best}")
+    if status["status"] != "completed":
+        raise Conflict(
+            f"{task_id} is {status['status']}; a verdict needs a completed one\n"
+            f"Wait for it with: tunesmith status {task_id} --watch"
+        )
+    if status["report_id"] is None:
+        raise NotFound(
+            "the search found no trial that kept its constraints, so there is nothing to approve\n"
+            f"See its trials: tunesmith results {task_id}"
+        )
+    report = line.ask("report.get", {"report_id": status["report_id"]})
+    return {"strategy_id": report["strategy_id"], f"{kind.name}_id": task_id}

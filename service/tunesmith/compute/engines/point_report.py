@@ -1,0 +1,52 @@
+"""The report of one point: its metrics, every order, trade and equity value, confirmed by vectorbt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.engines.engine_table import check_given
+from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.engines.trace import trace
+from tunesmith.compute.engines.vectorbt_replay import confirm, full_report
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.space.space import decode_point
+
+
+@dataclass(frozen=True)
+class Report:
+    """One point in full: our `metrics`, vectorbt's `stats`, and their `disagreements`, which should be none."""
+
+    params: dict[str, Scalar]
+    metrics: dict[str, float]
+    stats: dict[str, Any]
+    trades: list[dict[str, Any]]
+    timestamp: NDArray[np.int64]
+    equity: NDArray[np.float64]
+    disagreements: list[str]
+
+
+def report_point(rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, start: int) -> Report:
+    """Simulate one encoded point float64[p], have vectorbt replay its orders, and report all of it."""
+    metrics = evaluate_points(rule, bars, point[np.newaxis], execution, start=start, metrics=METRICS)
+    numbers = {name: float(values[0]) for name, values in metrics.items()}
+    check_given(execution.engine, numbers)
+    traced = trace(rule, bars, point, execution, start=start)
+    disagreements = confirm(traced, numbers, bars, execution, start)
+    full = full_report(traced, bars, execution, start)
+    return Report(
+        params=decode_point(rule.parameters, point),
+        metrics=numbers,
+        stats=full.stats,
+        trades=full.trades,
+        timestamp=bars.timestamp[start:],
+        equity=traced.equity,
+        disagreements=disagreements,
+    )

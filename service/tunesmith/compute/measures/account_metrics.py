@@ -1,0 +1,65 @@
+"""From a walk's totals to the metrics of `domain.metrics.METRICS` that are the account's."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.simulation.arrays import (
+    FINAL_EQUITY,
+    GROSS_LOSS,
+    GROSS_PROFIT,
+    MAX_DRAWDOWN,
+    N_EXPOSED,
+    N_TRADES,
+    N_WINS,
+    SUM_DOWNSIDE_SQUARES,
+    SUM_RETURNS,
+    SUM_SQUARES,
+)
+from tunesmith.domain.metrics import ACCOUNT_METRICS
+
+ROUNDING = 1e-12
+"""Deviations a bar and drawdowns up to this are rounding, and zero; so are deviations below 1e-7 of the mean."""
+
+
+def metrics_of(
+    totals: NDArray[np.float64], n_bars: int, bars_per_year: float, initial_cash: float
+) -> dict[str, NDArray[np.float64]]:
+    """Account metrics of n points, float64[n] by name, from their totals float64[n, N_TOTALS] over `n_bars` bars.
+
+    NaN where undefined: ratios over zero, a variance of fewer than two returns, an annual return beyond all floats.
+    """
+    n = float(n_bars)
+    with np.errstate(all="ignore"):
+        growth = totals[:, FINAL_EQUITY] / initial_cash
+        annual_return = growth ** (bars_per_year / n) - 1.0
+        mean = totals[:, SUM_RETURNS] / n
+        mean_square = totals[:, SUM_SQUARES] / n
+        variance = (totals[:, SUM_SQUARES] - n * mean * mean) / (n - 1.0)
+        std = np.sqrt(np.maximum(variance, 0.0))
+        std[std <= np.maximum(ROUNDING, 1e-7 * np.sqrt(mean_square))] = 0.0
+        downside = np.sqrt(totals[:, SUM_DOWNSIDE_SQUARES] / n)
+        downside[downside <= ROUNDING] = 0.0
+        if n_bars < 2:
+            std[:] = downside[:] = np.nan
+        trades = totals[:, N_TRADES]
+        profit, loss = totals[:, GROSS_PROFIT], totals[:, GROSS_LOSS]
+        drawdown = totals[:, MAX_DRAWDOWN]
+        deep = np.where(drawdown > ROUNDING, drawdown, 0.0)
+        values = {
+            "total_return": growth - 1.0,
+            "annual_return": annual_return,
+            "sharpe": mean / std * np.sqrt(bars_per_year),
+            "sortino": mean / downside * np.sqrt(bars_per_year),
+            "calmar": annual_return / deep,
+            "max_drawdown": drawdown.copy(),
+            "volatility": std * np.sqrt(bars_per_year),
+            "n_trades": trades.copy(),
+            "win_rate": totals[:, N_WINS] / trades,
+            "profit_factor": profit / loss,
+            "expectancy": (profit - loss) / trades,
+            "exposure": totals[:, N_EXPOSED] / n,
+            "recovery_factor": (growth - 1.0) / deep,
+        }
+    return {name: np.where(np.isfinite(values[name]), values[name], np.nan) for name in ACCOUNT_METRICS}

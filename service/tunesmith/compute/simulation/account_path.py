@@ -1,0 +1,233 @@
+"""The walk: one account through the bars, for each point of a block.
+
+For each bar, in the order that tests/reference/simulator.py defines:
+    1. fill at the open what the bar before decided           (fill = "next_open")
+    2. check the bar's range against stops and targets
+    3. decide, and fill at the close                           (fill = "close")
+    4. mark the account
+Between two bars on which something happens lies a stretch on which nothing can: flat, it costs nothing; long, a few
+look-ups in the tables; short, one pass, for a short's equity is no multiple of the price. With `terms.skips` 0 every
+bar is stepped: slow, and the same numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tunesmith.compute.kernels.compiling import inlined, kernel
+from tunesmith.compute.simulation.account import (
+    BEST,
+    CASH,
+    ENTRY_BAR,
+    EQUITY,
+    GUARDED,
+    LIQUIDATION_PRICE,
+    PEAK,
+    SIZE,
+    STOP_PRICE,
+    TARGET_PRICE,
+    TRAIL_DISTANCE,
+    TRAIL_FRACTION,
+    check_range_nb,
+    close_nb,
+    enter_nb,
+    mark_nb,
+    open_account_nb,
+    set_guard_nb,
+)
+from tunesmith.compute.simulation.arrays import (
+    EXIT,
+    FINAL_EQUITY,
+    MAX_DRAWDOWN,
+    MAX_HOLDING,
+    N_EXPOSED,
+    SUM_DOWNSIDE_SQUARES,
+    SUM_RETURNS,
+    SUM_SQUARES,
+    Block,
+    Conditions,
+    Floats,
+    LimitPrices,
+    Limits,
+    Market,
+    Results,
+    Tables,
+    Terms,
+    Whole,
+    Words,
+)
+from tunesmith.compute.simulation.long_path import is_plain_long_nb, trade_long_nb
+from tunesmith.compute.simulation.range_tables import (
+    DOWNSIDE,
+    SQUARES,
+    SUM,
+    first_touch_nb,
+    first_trailing_touch_nb,
+    stretch_drawdown_nb,
+    stretch_sum_nb,
+)
+from tunesmith.compute.simulation.signal_reading import next_signal_nb, wanted_nb
+
+
+@kernel
+def walk_nb(
+    market_: tuple[Floats, ...],
+    tables_: tuple[Floats, ...],
+    conditions: tuple[Words, ...],
+    limits: tuple[Floats, ...],
+    prices: tuple[Floats, ...],
+    terms_: tuple[float, ...],
+    out_: tuple[Floats, ...],
+    trades: tuple[Whole, Floats],
+) -> None:
+    """Walk every point of a block; one row of `Results.totals` each. Allocates nothing.
+
+    The arguments are the fields of `Market`, `Tables`, `Conditions`, `Limits`, `LimitPrices`, `Terms` and `Results` as
+    plain tuples, which a kernel is called with in a tenth of the time that named ones take. `trades` is scratch,
+    int64[T + 2, 2] and float64[T + 2]: see `kernel_holdings`.
+    """
+    market = Market(*market_)
+    tables = Tables(*tables_)
+    block = Block(Conditions(*conditions), Limits(*limits), LimitPrices(*prices))
+    terms = Terms(*terms_)
+    out = Results(*out_)
+    state = out.state
+    n_bars = len(market.close)
+    start = int(terms.start)
+    at_open = terms.at_open != 0.0
+    lag = 1 if at_open else 0
+    for i in range(len(out.totals)):
+        totals = out.totals[i]
+        open_account_nb(state, totals, terms.initial_cash)
+        if is_plain_long_nb(block, terms, out, i) and trade_long_nb(market, tables, block, terms, totals, i, trades):
+            continue
+        bar = start
+        while bar < n_bars:
+            if terms.skips != 0.0:
+                event = next_event_nb(market, tables, block, terms, state, i, bar)
+                skip_nb(market, tables, state, totals, (bar, event, start), out)
+                bar = event
+                if bar >= n_bars:
+                    break
+            for fills in (at_open, not at_open):
+                if not fills:
+                    if state[SIZE] != 0.0 and state[GUARDED] != 0.0:
+                        check_range_nb(state, totals, market, bar, terms, out)
+                elif bar - lag >= start:
+                    price = market.open[bar] if at_open else market.close[bar]
+                    fill_nb(block, terms, state, totals, (i, bar - lag, bar), price, out)
+            mark_nb(state, totals, bar - start, market.close[bar], out)
+            bar += 1
+
+
+@inlined
+def fill_nb(
+    block: Block, terms: Terms, state: Floats, totals: Floats, at: tuple[int, ...], price: float, out: Results
+) -> None:
+    """Fill what the signals ask for; `at`: point, bar of the signals and of the fill."""
+    i, signal_bar, bar = at
+    size = state[SIZE]
+    side = 1.0 if size > 0.0 else -1.0 if size < 0.0 else 0.0
+    longest = block.limits.max_holding[i]
+    overdue = side != 0.0 and longest > 0.0 and bar - state[ENTRY_BAR] >= longest
+    trades = (terms.trades_long, terms.trades_short)
+    leave, entry = wanted_nb(block.conditions, i, signal_bar, side, overdue, trades)
+    if leave:
+        reason = EXIT
+        if overdue and entry == 0.0:
+            leaves, _ = wanted_nb(block.conditions, i, signal_bar, side, False, trades)
+            if not leaves:
+                reason = MAX_HOLDING
+        close_nb(state, totals, bar, price, float(reason), terms, out)
+    if entry != 0.0 and state[SIZE] == 0.0 and enter_nb(state, totals, entry, bar, price, terms, out):
+        set_guard_nb(state, i, signal_bar, block.limits, block.prices)
+
+
+@inlined
+def next_event_nb(market: Market, tables: Tables, block: Block, terms: Terms, state: Floats, i: int, bar: int) -> int:
+    """First bar from `bar` on with a fill or a touched level; T when there is none. Keeps the best price up to date."""
+    n_bars = len(market.close)
+    start = int(terms.start)
+    lag = 1 if terms.at_open != 0.0 else 0
+    size = state[SIZE]
+    side = 1.0 if size > 0.0 else -1.0 if size < 0.0 else 0.0
+    trades = (terms.trades_long, terms.trades_short)
+    event = lag + next_signal_nb(block.conditions, i, n_bars, max(bar - lag, start), side, trades)
+    if side == 0.0:
+        return min(event, n_bars)
+    longest = block.limits.max_holding[i]
+    if longest > 0.0:
+        event = min(event, int(state[ENTRY_BAR] + longest))
+    event = min(event, n_bars)
+    if state[GUARDED] == 0.0:
+        return event
+    stop, target = state[STOP_PRICE], state[TARGET_PRICE]
+    if not (np.isnan(state[TRAIL_FRACTION]) and np.isnan(state[TRAIL_DISTANCE])):
+        nearest = stop if side > 0.0 else min(stop, state[LIQUIDATION_PRICE])
+        levels = (nearest, target, state[TRAIL_FRACTION], state[TRAIL_DISTANCE])
+        event, best = first_trailing_touch_nb(market, tables, bar, event, side, state[BEST], levels)
+        state[BEST] = best
+    elif side < 0.0:
+        event = first_touch_nb(market, tables, bar, event, target, min(stop, state[LIQUIDATION_PRICE]))
+    else:
+        event = first_touch_nb(market, tables, bar, event, stop, target)
+    return event
+
+
+@inlined
+def skip_nb(
+    market: Market, tables: Tables, state: Floats, totals: Floats, stretch: tuple[int, int, int], out: Results
+) -> None:
+    """Account for a stretch (first bar, bar after its last, start of the account) on which nothing is ordered."""
+    first, stop, start = stretch
+    if stop <= first:
+        return
+    size = state[SIZE]
+    close = market.close
+    if out.marks.shape[1] > 0:
+        for t in range(first, stop):
+            out.marks[0, t - start] = state[CASH] + size * close[t]
+            out.marks[1, t - start] = size
+    if size == 0.0:
+        return
+    totals[N_EXPOSED] += stop - first
+    if size > 0.0:
+        totals[SUM_RETURNS] += stretch_sum_nb(tables.sums, SUM, first, stop)
+        totals[SUM_SQUARES] += stretch_sum_nb(tables.sums, SQUARES, first, stop)
+        totals[SUM_DOWNSIDE_SQUARES] += stretch_sum_nb(tables.sums, DOWNSIDE, first, stop)
+        before = state[PEAK] / size
+        peak, worst = stretch_drawdown_nb(close, tables, first, stop, before, totals[MAX_DRAWDOWN])
+        totals[MAX_DRAWDOWN] = worst
+        if peak > before:
+            state[PEAK] = peak * size
+        state[EQUITY] = size * close[stop - 1]
+        totals[FINAL_EQUITY] = state[EQUITY]
+    else:
+        hold_short_nb(close, state, totals, first, stop)
+
+
+@inlined
+def hold_short_nb(close: Floats, state: Floats, totals: Floats, first: int, stop: int) -> None:
+    """Mark a short at each close of first … stop - 1."""
+    cash, size, peak, before = state[CASH], state[SIZE], state[PEAK], state[EQUITY]
+    worst = totals[MAX_DRAWDOWN]
+    total = squares = downside = 0.0
+    for t in range(first, stop):
+        equity = cash + size * close[t]
+        change = equity / before - 1.0
+        square = change * change
+        total += change
+        squares += square
+        downside += square if change < 0.0 else 0.0
+        if equity > peak:
+            peak = equity
+        elif equity < (1.0 - worst) * peak:
+            worst = 1.0 - equity / peak
+        before = equity
+    totals[SUM_RETURNS] += total
+    totals[SUM_SQUARES] += squares
+    totals[SUM_DOWNSIDE_SQUARES] += downside
+    totals[MAX_DRAWDOWN] = worst
+    totals[FINAL_EQUITY] = before
+    state[PEAK] = peak
+    state[EQUITY] = before

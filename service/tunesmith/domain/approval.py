@@ -1,0 +1,36 @@
+"""What an approval asks and what a decision answers, as values: criteria, checks, outcomes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+VerdictStatus = Literal["approved", "paper_only", "rejected", "insufficient_data"]
+Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+
+
+class ApprovalCriteria(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds that a result must keep. Null means the setting's default for an approval.
+
+    For a search null means no bound; only of `min_trades` it asks the setting's default there too.
+    """
+
+    min_sharpe: Number | None = None
+    max_drawdown: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
+    min_return: Number | None = None
+    min_trades: Annotated[int, msgspec.Meta(ge=0, le=10**9)] | None = None
+    min_win_rate: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
+    min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0, le=1e9)] | None = None
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of a verdict. `segment` is in_sample or holdout; a hold-out's `value` stays null until approval."""
+
+    name: str
+    segment: str
+    asks: str
+    value: float | None
+    threshold: float | None
+    passed: bool
+    reason: str

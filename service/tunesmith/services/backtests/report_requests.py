@@ -1,0 +1,88 @@
+"""Reports of backtests: made from what a worker found, stored, listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from tunesmith.errors import NotFound
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.backtests import GetReport, ListReports, Report, ReportList, ReportSummary
+from tunesmith.services.market.payload_building import Assignment
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.tables import report_table
+from tunesmith.storage.tables.report_table import ReportRow, ReportSummaryRow
+from tunesmith.storage.timestamps import iso, now
+from tunesmith.workers.chunks.payloads import Prepared
+
+T = TypeVar("T", Report, ReportSummary)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a report comes from."""
+
+    report_id: str
+    task_id: str
+    optimization_id: str | None
+    used_holdout: bool
+
+
+def make_report(origin: Origin, assignment: Assignment, data: Prepared, made: dict[str, Any]) -> ReportRow:
+    """The row of a report from what the `backtest` chunk made."""
+    window, strategy = assignment.window, assignment.strategy
+    return ReportRow(
+        id=origin.report_id,
+        task_id=origin.task_id,
+        optimization_id=origin.optimization_id,
+        used_holdout=origin.used_holdout,
+        strategy_id=strategy.id,
+        strategy_version=strategy.version,
+        code_hash=strategy.code_hash,
+        venue=window.venue,
+        symbol=window.symbol,
+        timeframe=window.timeframe,
+        params=made["params"],
+        metrics=made["metrics"],
+        start_date=iso(data.start_ms),
+        end_date=iso(data.end_ms),
+        data_hash=data.snapshot,
+        costs=msgspec.to_builtins(window.costs),
+        fill=window.fill,
+        direction=window.direction,
+        initial_cash=window.initial_cash,
+        engine=window.engine,
+        stats=made["stats"],
+        trades=made["trades"],
+        equity=made["equity"],
+        created_at=now(),
+    )
+
+
+async def get(context: Context, request: GetReport, call: Call) -> Report:
+    """A report whole. `not_found`."""
+    row = await report_table.get(context.database, request.report_id)
+    if row is None:
+        raise NotFound(f"there is no report {request.report_id!r}", path="/data/report_id")
+    return _shown(Report, row)
+
+
+async def list_all(context: Context, request: ListReports, call: Call) -> ReportList:
+    """Reports without their large parts, newest first."""
+    rows, total = await report_table.listing(
+        context.database,
+        symbol=request.symbol,
+        strategy_id=request.strategy_id,
+        optimization_id=request.optimization_id,
+        limit=request.limit,
+        offset=request.offset,
+    )
+    return ReportList(reports=[_shown(ReportSummary, row) for row in rows], total=total)
+
+
+def _shown(kind: type[T], row: ReportSummaryRow) -> T:
+    """A row as the wire shows it: the same fields, but for the id's name."""
+    fields = {name: getattr(row, name) for name in kind.__struct_fields__ if name != "report_id"}
+    return kind(report_id=row.id, **fields)

@@ -1,0 +1,55 @@
+"""Market data over the wire: what is there, and bars sent inline."""
+
+from __future__ import annotations
+
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.markets import DataList, ImportData, ImportReport, ListData, MarketData
+from tunesmith.services.market.market_windows import known_boundary
+from tunesmith.services.requests.idempotency import Change
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.timestamps import iso
+from tunesmith.workers.chunks.payloads import ImportBars, Timed
+from tunesmith.workers.executor import Chunk
+
+
+async def list_all(context: Context, request: ListData, call: Call) -> DataList:
+    """What market data is stored, and from where on it is held out."""
+    stored = context.market.list(venue=request.venue, symbol=request.symbol)
+    markets = {(series.venue, series.symbol) for series in stored}
+    begins = {market: await known_boundary(context, *market) for market in markets}
+    return DataList(
+        data=[
+            MarketData(
+                venue=series.venue,
+                symbol=series.symbol,
+                timeframe=series.timeframe,
+                start=iso(series.start_ms),
+                end=iso(series.end_ms),
+                n_bars=series.n_bars,
+                n_gaps=series.n_gaps,
+                data_hash=series.data_hash,
+                imported_at=series.imported_at,
+                withheld_from=begins[series.venue, series.symbol],
+            )
+            for series in stored
+        ]
+    )
+
+
+async def import_bars(context: Context, request: ImportData, call: Call) -> Change:
+    """Store bars that came with the request. `invalid` with every problem when they are unsound."""
+    payload = ImportBars(
+        data_dir=str(context.settings.data_dir),
+        venue=request.venue,
+        symbol=request.symbol,
+        timeframe=request.timeframe,
+        rows=request.bars,
+    )
+    imported: Timed = await context.executor.run(Chunk("import_bars", payload), priority=0, user=call.user)
+    report: ImportReport = imported.value
+
+    async def apply(conn: Connection) -> ImportReport:
+        return report
+
+    return Change(apply)

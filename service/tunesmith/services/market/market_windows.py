@@ -1,0 +1,195 @@
+"""From a request's market fields to a window of stored bars, with the hold-out cut off unless it was asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.domain.trading import Costs, Direction, Engine, Fill
+from tunesmith.errors import Invalid
+from tunesmith.protocol.messages.markets import MarketRequest
+from tunesmith.services.market.lineages import Name, lineage_of
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.dates import parse_date
+from tunesmith.storage.market.market_store import Series
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.tables import holdout_table
+from tunesmith.storage.tables.holdout_table import Move
+from tunesmith.storage.timestamps import iso
+
+logger = structlog.get_logger(__name__)
+
+_DAY_MS = 86_400_000
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Which bars a task works on, and how orders fill there; stored with the task.
+
+    Times are UTC milliseconds: trading begins at `start_ms`, bars must close by `end_ms`; the hold-out begins at
+    `boundary_ms`. `withheld` says that the hold-out cut the range short.
+    """
+
+    venue: str
+    symbol: str
+    timeframe: str
+    start_ms: int
+    end_ms: int
+    boundary_ms: int
+    withheld: bool
+    costs: Costs
+    fill: Fill
+    direction: Direction
+    initial_cash: float
+    engine: Engine = "tunesmith"
+
+    @property
+    def withheld_from(self) -> str | None:
+        return iso(self.boundary_ms) if self.withheld else None
+
+
+async def window_of(context: Context, request: MarketRequest, symbol: str, *, use_holdout: bool = False) -> Window:
+    """The window that a request names; bars that are not stored are asked of the upstream first, where there is one.
+
+    Raises `NotFound` for an unknown symbol or timeframe, `Invalid` for dates that are no dates, upside down or outside
+    the data, and for a venue that must be named.
+    """
+    await context.upstream.provide(request, symbol)
+    series = context.market.find(symbol, request.timeframe, request.venue)
+    start, end = _range_of(request, series)
+    boundary = await boundary_of(context, series.venue, series.symbol)
+    withheld = not use_holdout and end > boundary
+    if withheld:
+        end = boundary
+    if end <= start:
+        raise Invalid(
+            f"start_date lies in the hold-out, which begins at {iso(boundary)} and is kept from searches",
+            path="/data/start_date",
+        )
+    if end - start < 2 * timeframe_ms(series.timeframe):
+        raise Invalid("the range is shorter than two bars", path="/data/start_date")
+    return Window(
+        venue=series.venue,
+        symbol=series.symbol,
+        timeframe=series.timeframe,
+        start_ms=start,
+        end_ms=end,
+        boundary_ms=boundary,
+        withheld=withheld,
+        costs=request.costs or Costs(),
+        fill=request.fill,
+        direction=request.direction,
+        initial_cash=request.initial_cash,
+        engine=request.engine,
+    )
+
+
+async def boundary_of(context: Context, venue: str, symbol: str) -> int:
+    """The stored instant at which the hold-out of a venue's symbol begins, UTC milliseconds; set when first needed.
+
+    It lies at the given share of the series with the longest span, whatever timeframe is asked for later. Raises
+    `Invalid` while either side of it would have fewer bars than a verdict needs. It stays where it is until the
+    hold-out has been looked at and a whole one of newer bars is there: then it moves to where the last look ended.
+    """
+    lineage = await lineage_of(context, venue, symbol)
+    stored = await holdout_table.latest_boundary(context.database, lineage)
+    if stored is not None:
+        await _take_over(context, venue, symbol, stored)
+        return await _moved_on(context, lineage, stored)
+    longest = max(context.market.list(venue=venue, symbol=symbol), key=_span)
+    decision = context.settings.decision
+    needed = math.ceil(decision.min_bars / min(decision.holdout_share, 1.0 - decision.holdout_share))
+    if longest.n_bars < needed:
+        raise Invalid(
+            f"{symbol} has {longest.n_bars} bars of {longest.timeframe}; a hold-out that deserves its name needs "
+            f"{needed}: import more",
+            path="/data/symbol",
+        )
+    boundary = longest.time_at(1.0 - decision.holdout_share)
+    return await context.database.write(lambda conn: holdout_table.set_boundary(conn, venue, symbol, boundary))
+
+
+async def known_boundary(context: Context, venue: str, symbol: str) -> str | None:
+    """Where the hold-out begins, as a time of the wire; None where nothing has needed it yet.
+
+    What the market's other names say of it is heard when it is worked on.
+    """
+    stored = await holdout_table.boundary(context.database, venue, symbol)
+    return None if stored is None else iso(await _moved_on(context, [(venue, symbol)], stored))
+
+
+async def on_newest_holdout(context: Context, window: Window) -> Window:
+    """The window with the hold-out of now, where that begins later than when the window was made.
+
+    Bars in between belong to neither part: what was searched had not seen them, what is decided must not use them.
+    """
+    boundary = await boundary_of(context, window.venue, window.symbol)
+    return msgspec.structs.replace(window, boundary_ms=max(boundary, window.boundary_ms))
+
+
+async def _take_over(context: Context, venue: str, symbol: str, boundary_ms: int) -> None:
+    """A market under one of several names has the boundary that it has under the others, the latest of them."""
+    if await holdout_table.boundary(context.database, venue, symbol) == boundary_ms:
+        return
+
+    async def write(conn: Connection) -> None:
+        await holdout_table.set_boundary(conn, venue, symbol, boundary_ms)
+        await holdout_table.advance(conn, venue, symbol, boundary_ms)
+
+    await context.database.write(write)
+
+
+async def _moved_on(context: Context, lineage: Sequence[Name], stored: int) -> int:
+    """The boundary, which moves past every look once enough newer bars are there; looks in between are heard."""
+    venue, symbol = lineage[0]
+    series = context.market.list(venue=venue, symbol=symbol)
+    seen = await holdout_table.last_seen(context.database, lineage, stored)
+    if seen is None or not series:
+        return stored
+    limits = context.settings.statistics
+    counted = slowest_to_decide_on(series, limits.min_bars)
+    if counted.n_bars_from(seen) < limits.min_holdout_bars:
+        return stored
+
+    async def write(conn: Connection) -> tuple[int, Move | None]:
+        last = await holdout_table.last_seen(conn, lineage, stored)
+        enough = last is not None and counted.n_bars_from(last) >= limits.min_holdout_bars
+        move = await holdout_table.advance(conn, venue, symbol, last) if last is not None and enough else None
+        return await holdout_table.boundary(conn, venue, symbol) or stored, move
+
+    boundary, move = await context.database.write(write)
+    if move is not None:
+        logger.info("the hold-out moves", venue=venue, symbol=symbol, was=iso(move.from_ms), begins=iso(move.to_ms))
+    return boundary
+
+
+def slowest_to_decide_on(series: Sequence[Series], min_bars: int) -> Series:
+    """The series with the longest bars among those that have enough of them for a verdict, else the longest series.
+
+    All timeframes have one hold-out: one that moved on after so many of the shortest bars would never have enough of
+    the longer ones.
+    """
+    able = [each for each in series if each.n_bars >= min_bars]
+    if able:
+        return max(able, key=lambda each: timeframe_ms(each.timeframe))
+    return max(series, key=_span)
+
+
+def _span(series: Series) -> int:
+    return series.end_ms - series.start_ms
+
+
+def _range_of(request: MarketRequest, series: Series) -> tuple[int, int]:
+    start = series.start_ms if request.start_date is None else parse_date(request.start_date, "/data/start_date")
+    end = series.end_ms if request.end_date is None else parse_date(request.end_date, "/data/end_date", end=True)
+    span = f"{series.symbol} {series.timeframe} runs from {iso(series.start_ms)} to {iso(series.end_ms)}"
+    if not series.start_ms <= start < series.end_ms:
+        raise Invalid(f"start_date is outside the data: {span}", path="/data/start_date")
+    if not series.start_ms < end <= series.end_ms + _DAY_MS:
+        raise Invalid(f"end_date is outside the data: {span}", path="/data/end_date")
+    if end <= start:
+        raise Invalid("end_date is not after start_date", path="/data/end_date")
+    return start, min(end, series.end_ms)

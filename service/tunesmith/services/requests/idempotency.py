@@ -1,0 +1,118 @@
+"""Requests that change something happen once, however often they are sent.
+
+The reply is stored in the transaction that makes the change, under the user, the client and the request's id. The same
+id with the same body gets the stored reply; with another body it is a conflict. Refusals that a retry cannot mend are
+stored as well. This survives a restart. A copy that comes while the first is under way waits for what is stored of it:
+it must not be refused for what the first has done, let alone have that refusal stored as the reply to both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from tunesmith.errors import Conflict, TunesmithError, from_problem
+from tunesmith.protocol.catalog import MESSAGES, Call, Handler
+from tunesmith.protocol.envelope import Reply, Request
+from tunesmith.services.requests import audit_log
+from tunesmith.services.runtime.context import Context
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.tables import reply_table
+from tunesmith.storage.tables.reply_table import StoredReply
+
+ID_PATH = "/id"
+
+Finish = Callable[[Context, Reply, Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a handler decided: `apply` makes the reply in the writer's transaction, `after` runs once it is durable."""
+
+    apply: Callable[[Connection], Coroutine[Any, Any, Reply]]
+    after: Callable[[], None] | None = None
+
+
+Planner = Callable[[Context, Any, Call], Awaitable[Change] | Change]
+"""Decides what to do. A plain function has looked at nothing, and refuses nothing: all that is left to `apply`."""
+
+
+def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handler:
+    """A handler that runs `plan` at most once for each request id; `finish` may complete the reply each time."""
+
+    under_way: dict[tuple[str, str, str], asyncio.Event] = {}
+    looks = inspect.iscoroutinefunction(plan)
+
+    async def handle(request: Request, call: Call) -> Reply:
+        print_ = fingerprint(call.type, request)
+        key = (call.user, call.client or "", call.id)
+        while key in under_way:
+            await under_way[key].wait()
+        ended = under_way[key] = asyncio.Event()
+        try:
+            stored = await reply_table.lookup(context.database, *key) if looks else None
+            reply = _again(stored, call, print_) if stored else await _first(context, plan, request, call, print_)
+        finally:
+            del under_way[key]
+            ended.set()
+        return await finish(context, reply, call) if finish else reply
+
+    return handle
+
+
+def fingerprint(message_type: str, request: Request) -> str:
+    """sha256 over the type and the data, the same however the JSON was written."""
+    body = msgspec.json.encode(request, order="sorted")
+    return hashlib.sha256(message_type.encode() + b"\0" + body).hexdigest()
+
+
+async def _first(context: Context, plan: Planner, request: Request, call: Call, print_: str) -> Reply:
+    key = (call.user, call.client or "", call.id)
+    changes: list[Change] = []
+
+    async def write(conn: Connection) -> Reply | StoredReply:
+        stored = await reply_table.find(conn, *key)
+        if stored:
+            return stored
+        reply = await changes[0].apply(conn)
+        await audit_log.enter_change(conn, call, request, reply)
+        text = msgspec.json.encode({"data": reply}).decode()
+        await reply_table.store(conn, *key, call.type, print_, text)
+        return reply
+
+    try:
+        planned = plan(context, request, call)
+        changes.append(planned if isinstance(planned, Change) else await planned)
+        made = await context.database.write(write)
+    except TunesmithError as error:
+        if not error.retryable and error.path != ID_PATH:
+            await context.database.write(functools.partial(_refuse, error, request, call, print_))
+        raise
+    if isinstance(made, StoredReply):
+        return _again(made, call, print_)
+    after = changes[0].after
+    if after:
+        after()
+    return made
+
+
+async def _refuse(error: TunesmithError, request: Request, call: Call, print_: str, conn: Connection) -> None:
+    refusal = msgspec.json.encode({"error": error.problem()}).decode()
+    await reply_table.store(conn, call.user, call.client or "", call.id, call.type, print_, refusal)
+    await audit_log.enter_refusal(conn, call, request, error)
+
+
+def _again(stored: StoredReply, call: Call, print_: str) -> Reply:
+    if stored.body_hash != print_:
+        raise Conflict(f"the id {call.id!r} was used before with another body", path=ID_PATH)
+    answer: dict[str, Any] = msgspec.json.decode(stored.reply)
+    if "error" in answer:
+        raise from_problem(answer["error"])
+    return msgspec.convert(answer["data"], MESSAGES[call.type].reply)

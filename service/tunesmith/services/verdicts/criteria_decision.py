@@ -1,0 +1,80 @@
+"""Rulings by criteria alone: what becomes of a lone backtest, that no search stands behind."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from tunesmith import __version__
+from tunesmith.compute.decision.criteria_checks import Decision, Segments, decide
+from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.services.market.payload_building import Assignment, prepared, work_of
+from tunesmith.services.packages.package_requests import Ruling
+from tunesmith.services.requests.value_cache import engine_version
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.workers.chunks.payloads import OnePoint, Prepared
+
+Look = Callable[[Prepared], Awaitable[None]]
+"""Called before the hold-out is looked at."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a ruling by criteria is about, beside the market: parameters, bounds, and where the data ended."""
+
+    params: dict[str, bool | int | float | str]
+    criteria: ApprovalCriteria
+    until_ms: int
+    min_bars: int
+
+
+async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: Bounds, look: Look) -> Ruling:
+    """Hold the parameters to the criteria on both segments; its work is the job's."""
+    window = of.window
+    data = await prepared(context, job, window, until_ms=bounds.until_ms)
+    point = OnePoint(
+        work=work_of(context, of, data),
+        params=bounds.params,
+        boundary_ms=window.boundary_ms,
+        in_sample_end_ms=min(window.end_ms, window.boundary_ms),
+    )
+    decision = await _drive(job, point, bounds, data, look)
+    evidence: dict[str, Any] = {
+        "version": __version__,
+        "engine": engine_version(),
+        "until_ms": bounds.until_ms,
+        "boundary_ms": window.boundary_ms,
+        "min_bars": bounds.min_bars,
+        "status": decision.status,
+        "reason": decision.reason,
+        "metrics": {segment: dict(found) for segment, found in decision.metrics.items()},
+    }
+    return Ruling(
+        grade="criteria",
+        status=decision.status,
+        reason=decision.reason,
+        checks=decision.checks,
+        shown=tuple(decision.public_checks()),
+        metrics=decision.metrics,
+        evidence=evidence,
+        data=data,
+    )
+
+
+async def _drive(job: Job, point: OnePoint, bounds: Bounds, data: Prepared, look: Look) -> Decision:
+    plan = decide(bounds.criteria, Segments(data.n_in_sample, data.n_holdout, bounds.min_bars))
+    try:
+        ask = next(plan)
+        for step in range(1, 100):
+            if ask.work == "holdout":
+                await look(data)
+            job.log(f"asking for {ask.work}")
+            answer = await job.run("judge", msgspec.structs.replace(point, ask=ask.work))
+            job.advance(step, 4)
+            ask = plan.send(answer)
+    except StopIteration as stop:
+        decision: Decision = stop.value
+        return decision
+    raise RuntimeError("the decision plan did not end")

@@ -1,0 +1,136 @@
+"""Walk-forwards: a search for each window, side by side, stitched to one account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tunesmith.compute.search.walk_forward.walk_windows import Part, parts_of
+from tunesmith.domain.search.search_plan import SearchPlan
+from tunesmith.errors import Invalid
+from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.optimizations import StartOptimization
+from tunesmith.protocol.messages.walkforwards import (
+    StartWalkForward,
+    WalkForwardById,
+    WalkForwardReply,
+    WalkForwardWindow,
+)
+from tunesmith.services.market.payload_building import Assignment, prepared, work_of
+from tunesmith.services.requests.idempotency import Change
+from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.services.searches.budgets import check_search
+from tunesmith.services.searches.search_tasks import make_search
+from tunesmith.services.tasks import task_requests
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.tables.task_table import TaskRow
+from tunesmith.workers.chunks.payloads import StitchParts, WalkedPart, WalkPart
+
+KIND = "walkforward"
+_OWN = {"train_bars", "test_bars", "anchored"}
+
+
+class WalkForwardTask(Assignment, frozen=True, kw_only=True):
+    """The stored request of a walk-forward."""
+
+    plan: SearchPlan
+    n_train: int
+    n_test: int
+    anchored: bool
+    n_windows: int
+
+
+async def start(context: Context, request: StartWalkForward, call: Call) -> Change:
+    """Store the task. `not_found`, `invalid` as for a search, and for windows that leave nothing to trade."""
+    await task_requests.check_quota(context, call)
+    shared = {name: getattr(request, name) for name in request.__struct_fields__ if name not in _OWN}
+    made = (await make_search(context, StartOptimization(**shared))).task
+    window = made.window
+    n_bars = (window.end_ms - window.start_ms) // _length(context, made)
+    n_windows = len(parts_of(n_bars, request.train_bars, request.test_bars, anchored=request.anchored))
+    limit = context.settings.limits.grid_points
+    if n_windows * made.plan.n_trials > limit:
+        raise Invalid(
+            f"{n_windows} windows of {made.plan.n_trials:,} trials are more than the limit of {limit:,}: narrow the "
+            "ranges, or take longer windows",
+            path="/data/test_bars",
+        )
+    check_search(context, made, n_windows * made.plan.n_trials, request.train_bars, path="/data/test_bars")
+    task = WalkForwardTask(
+        strategy=made.strategy,
+        window=window,
+        plan=made.plan,
+        n_train=request.train_bars,
+        n_test=request.test_bars,
+        anchored=request.anchored,
+        n_windows=n_windows,
+    )
+    stored: list[TaskRow] = []
+
+    async def apply(conn: Connection) -> WalkForwardReply:
+        await task_requests.check_quota(context, call, conn)
+        stored.append(await task_requests.insert(conn, call, task_requests.new_id("wf"), KIND, task, request.priority))
+        return _reply(context, stored[-1])
+
+    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+
+
+async def status(context: Context, request: WalkForwardById, call: Call) -> WalkForwardReply:
+    """Where the walk-forward stands, and what came of it. `not_found`."""
+    return _reply(context, await task_requests.load(context, request.walkforward_id, KIND, "/data/walkforward_id"))
+
+
+async def run(context: Context, job: Job) -> None:
+    """Drive a walk-forward: every window in a worker, side by side, then one account."""
+    task = job.decode(WalkForwardTask)
+    data = await prepared(context, job, task.window)
+    work = msgspec.structs.replace(work_of(context, task, data), engine="tunesmith")
+    parts = parts_of(data.n_bars, task.n_train, task.n_test, anchored=task.anchored, first=data.first)
+    walked: dict[int, WalkedPart] = {}
+
+    async def walk(index: int) -> tuple[int, WalkedPart]:
+        payload = WalkPart(work=work, plan=task.plan, symbol=task.window.symbol, part=_bounds(parts[index]))
+        return index, await job.run("walk", payload)
+
+    job.advance(0, len(parts))
+    async for index, found in job.map(walk, range(len(parts))):
+        walked[index] = found
+        job.advance(len(walked), len(parts))
+    in_order = [walked[index] for index in range(len(parts))]
+    result: dict[str, Any] = await job.run("stitch", StitchParts(work=work, parts=in_order))
+
+    async def apply(conn: Connection) -> dict[str, Any]:
+        return result
+
+    await job.complete(apply)
+
+
+def _bounds(part: Part) -> tuple[int, int, int]:
+    return part.start, part.stop, part.end
+
+
+def _length(context: Context, task: Assignment) -> int:
+    from_ms = context.market.find(task.window.symbol, task.window.timeframe, task.window.venue)
+    return max(1, (from_ms.end_ms - from_ms.start_ms) // max(1, from_ms.n_bars))
+
+
+def _reply(context: Context, row: TaskRow) -> WalkForwardReply:
+    task = task_requests.request_of(row, WalkForwardTask)
+    progress, eta_s = task_requests.live_progress(context, row)
+    found = msgspec.json.decode(row.result) if row.result else {}
+    return WalkForwardReply(
+        walkforward_id=row.id,
+        status=row.status,
+        progress=progress,
+        n_windows=len(found["windows"]) if found else task.n_windows,
+        eta_s=eta_s,
+        withheld_from=task.window.withheld_from,
+        metrics=found.get("metrics"),
+        efficiency=found.get("efficiency"),
+        windows=msgspec.convert(found.get("windows", []), list[WalkForwardWindow]),
+        equity=[(int(time), float(cash)) for time, cash in found.get("equity", [])],
+        cannot_say=found.get("cannot_say"),
+        error=row.error,
+    )

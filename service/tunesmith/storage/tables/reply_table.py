@@ -1,0 +1,47 @@
+"""Stored replies, by which a request that is sent again is answered without doing its work again."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.sqlite.rows import Row, select_one
+from tunesmith.storage.timestamps import now
+
+
+class StoredReply(Row, frozen=True, kw_only=True):
+    """The reply (JSON text) to one user's, one client's request id; `client` is empty where none was named."""
+
+    table: ClassVar[str] = "requests"
+
+    user: str
+    client: str
+    id: str
+    type: str
+    body_hash: str
+    reply: str
+    created_at: str
+
+
+async def find(source: Source, user: str, client: str, request_id: str) -> StoredReply | None:
+    """The stored reply, or None."""
+    return await select_one(source, StoredReply, "WHERE user = ? AND client = ? AND id = ?", (user, client, request_id))
+
+
+lookup = find
+"""The same on the readers' side."""
+
+
+async def store(
+    conn: Connection, user: str, client: str, request_id: str, message_type: str, body_hash: str, reply: str
+) -> None:
+    """Stores a reply; where one is stored already, that one stays."""
+    sql = """INSERT INTO requests (user, client, id, type, body_hash, reply, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (user, client, id) DO NOTHING"""
+    await conn.execute(sql, (user, client, request_id, message_type, body_hash, reply, now()))
+
+
+async def forget(conn: Connection, before: str, limit: int = 5_000) -> int:
+    """Removes replies stored before a time (ISO text), at most `limit` of them; how many."""
+    sql = "DELETE FROM requests WHERE rowid IN (SELECT rowid FROM requests WHERE created_at < ? LIMIT ?)"
+    return await conn.execute(sql, (before, limit))

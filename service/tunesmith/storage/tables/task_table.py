@@ -1,0 +1,201 @@
+"""Tasks and their logs. A transition that is not legal any more changes nothing, so that no late end overwrites one.
+
+pending → running → completed | failed | cancelled        (pending may also fail or be cancelled)
+completed | failed | cancelled → pending                  (only where someone asks for it)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from tunesmith.errors import NotFound
+from tunesmith.protocol.envelope import TaskStatus
+from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, page, select, select_one
+from tunesmith.storage.timestamps import now
+
+_UNFINISHED = "status IN ('pending', 'running')"
+
+
+class TaskRow(Row, frozen=True, kw_only=True):
+    """One task. `request`, `state` and `result` are JSON text; `priority` 0 comes first."""
+
+    table: ClassVar[str] = "tasks"
+
+    id: str
+    kind: str
+    user: str
+    client: str | None
+    status: TaskStatus
+    priority: int
+    progress: float
+    eta_s: float | None
+    request: str
+    state: str | None
+    result: str | None
+    error: dict[str, Any] | None
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    attempts: int
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status not in ("pending", "running")
+
+
+class LogRow(Row, frozen=True, kw_only=True):
+    """One line of a task's log; `n` counts from 1."""
+
+    table: ClassVar[str] = "task_logs"
+
+    n: int
+    time: str
+    level: str
+    message: str
+
+
+async def create(
+    conn: Connection, *, task_id: str, kind: str, user: str, client: str | None, priority: int, request: str
+) -> TaskRow:
+    """A new pending task; `request` is JSON text."""
+    row = TaskRow(
+        id=task_id,
+        kind=kind,
+        user=user,
+        client=client,
+        status="pending",
+        priority=priority,
+        progress=0.0,
+        eta_s=None,
+        request=request,
+        state=None,
+        result=None,
+        error=None,
+        created_at=now(),
+        started_at=None,
+        completed_at=None,
+        attempts=0,
+    )
+    await insert(conn, row)
+    return row
+
+
+async def set_running(conn: Connection, task_id: str) -> bool:
+    """Begins a task, or begins it again after a restart; False when it has ended."""
+    sql = f"""UPDATE tasks SET status = 'running', started_at = coalesce(started_at, ?), attempts = attempts + 1
+              WHERE id = ? AND {_UNFINISHED}"""  # noqa: S608 - a constant
+    return await conn.execute(sql, (now(), task_id)) == 1
+
+
+async def restart(conn: Connection, task_id: str, *, request: str | None = None, forget: str = "") -> TaskRow:
+    """Makes a task that has ended pending again, and gives it; one that has not ended stays as it is.
+
+    `request` replaces what was asked for, `forget` names a member that is taken out of its state.
+    """
+    sql = """UPDATE tasks SET status = 'pending', error = NULL, result = NULL, completed_at = NULL,
+                 request = coalesce(?, request), state = json_remove(coalesce(state, '{}'), ?)
+             WHERE id = ? AND status NOT IN ('pending', 'running')"""
+    await conn.execute(sql, (request, f"$.{forget or 'nothing'}", task_id))
+    row = await get(conn, task_id)
+    if row is None:
+        raise NotFound(f"there is no task {task_id!r}")
+    return row
+
+
+async def set_progress(conn: Connection, task_id: str, progress: float, eta_s: float | None = None) -> bool:
+    """Stores how far a running task is (0 to 1) and its seconds left; False when it does not run."""
+    sql = "UPDATE tasks SET progress = ?, eta_s = ? WHERE id = ? AND status = 'running'"
+    return await conn.execute(sql, (progress, eta_s, task_id)) == 1
+
+
+async def set_state(conn: Connection, task_id: str, state: str) -> bool:
+    """Stores what a restart must not compute anew (JSON text); False when the task has ended."""
+    sql = f"UPDATE tasks SET state = ? WHERE id = ? AND {_UNFINISHED}"  # noqa: S608 - a constant
+    return await conn.execute(sql, (state, task_id)) == 1
+
+
+async def finish(conn: Connection, task_id: str, status: str, error: dict[str, Any] | None = None) -> bool:
+    """Ends a task as completed (only one that runs), failed or cancelled; False when it has ended before."""
+    came_from = "status = 'running'" if status == "completed" else _UNFINISHED
+    sql = f"""UPDATE tasks SET status = ?, error = ?, completed_at = ?, eta_s = NULL,
+                  progress = CASE WHEN ? = 'completed' THEN 1.0 ELSE progress END
+              WHERE id = ? AND {came_from}"""  # noqa: S608 - a constant
+    text = None if error is None else json_text(error)
+    return await conn.execute(sql, (status, text, now(), status, task_id)) == 1
+
+
+async def set_result(conn: Connection, task_id: str, result: str) -> None:
+    """Stores the result (JSON text) of a task, in the write that ended it."""
+    await conn.execute("UPDATE tasks SET result = ? WHERE id = ?", (result, task_id))
+
+
+async def get(source: Source, task_id: str) -> TaskRow | None:
+    """The task, or None."""
+    return await select_one(source, TaskRow, "WHERE id = ?", (task_id,))
+
+
+async def unfinished_with(source: Source, kind: str, request: str) -> TaskRow | None:
+    """The oldest unfinished task of a kind with exactly this request, whoever asked, or None."""
+    tail = f"WHERE {_UNFINISHED} AND kind = ? AND request = ? ORDER BY rowid"
+    return await select_one(source, TaskRow, tail, (kind, request))
+
+
+async def end_of(source: Source, task_id: str) -> tuple[str, TaskStatus] | None:
+    """What tells this end of a task from any other that it has, and its status; None for one that has not ended."""
+    sql = f"SELECT completed_at, attempts, status FROM tasks WHERE id = ? AND NOT {_UNFINISHED}"  # noqa: S608
+    row = await source.fetch_one(sql, (task_id,))
+    return None if row is None else (f"{row[0]} {row[1]}", row[2])
+
+
+async def mark_changed(conn: Connection, task_id: str) -> None:
+    """Makes `end_of` tell another end: what was stored with a task that has ended is no longer what it was."""
+    await conn.execute("UPDATE tasks SET attempts = attempts + 1 WHERE id = ?", (task_id,))
+
+
+async def unfinished(source: Source) -> list[TaskRow]:
+    """Every task that has not ended, by priority, then oldest first: what a restart goes on with."""
+    return await select(source, TaskRow, f"WHERE {_UNFINISHED} ORDER BY priority, created_at, rowid")
+
+
+async def count_unfinished(source: Source, user: str | None = None) -> int:
+    """How many tasks have not ended, of one user or of all."""
+    whose = "" if user is None else "AND user = ?"
+    sql = f"SELECT count(*) FROM tasks WHERE {_UNFINISHED} {whose}"  # noqa: S608 - constants
+    row = await source.fetch_one(sql, () if user is None else (user,))
+    return int(row[0]) if row else 0
+
+
+async def listing(
+    source: Source,
+    *,
+    status: str | None = None,
+    kind: str | None = None,
+    user: str | None = None,
+    limit: int = 50,
+    offset: int = 0,
+) -> Page:
+    """`TaskRow`s, newest first."""
+    filters = {"status": status, "kind": kind, "user": user}
+    return await page(source, TaskRow, filters, order="created_at DESC, rowid DESC", limit=limit, offset=offset)
+
+
+async def count_by_status(source: Source) -> dict[str, int]:
+    """Number of tasks in each status that occurs."""
+    rows = await source.fetch_all("SELECT status, count(*) FROM tasks GROUP BY status")
+    return {row[0]: int(row[1]) for row in rows}
+
+
+async def append_logs(conn: Connection, lines: Sequence[tuple[str, str, str]]) -> None:
+    """Appends (task id, level, message) lines; lines of tasks that do not exist are dropped."""
+    time = now()
+    sql = """INSERT INTO task_logs (task_id, n, time, level, message)
+             SELECT t.id, coalesce((SELECT max(n) FROM task_logs WHERE task_id = t.id), 0) + 1, ?, ?, ?
+             FROM tasks AS t WHERE t.id = ?"""
+    await conn.execute_many(sql, [(time, level, message, task_id) for task_id, level, message in lines])
+
+
+async def logs(source: Source, task_id: str, after: int = 0, limit: int = 200) -> list[LogRow]:
+    """Log lines with `n` above `after`, oldest first."""
+    return await select(source, LogRow, "WHERE task_id = ? AND n > ? ORDER BY n LIMIT ?", (task_id, after, limit))

@@ -1,0 +1,69 @@
+"""Chunks of a walk-forward: one window, and all of them as one account."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.search.search import Market
+from tunesmith.compute.search.walk_forward.walk_forward import WALK_FORWARD_CANNOT_SAY, Walked, stitch, walk_part
+from tunesmith.compute.search.walk_forward.walk_windows import Part
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.market.bars import Bars
+from tunesmith.storage.timestamps import iso
+from tunesmith.workers.chunks.payloads import StitchParts, WalkedPart, WalkPart
+
+_EQUITY_POINTS = 2000
+
+
+def walk_window(payload: WalkPart, rule: Strategy, bars: Bars, execution: Execution) -> WalkedPart:
+    """Search one window and trade the bars after it."""
+    market = Market(payload.symbol, bars, execution, payload.work.first)
+    found = walk_part(rule, payload.plan, market, Part(*payload.part))
+    return WalkedPart(
+        part=payload.part,
+        params=found.params,
+        score=found.score,
+        earned=found.earned,
+        n_trades=found.n_trades,
+        returns=found.returns,
+    )
+
+
+def stitch_windows(payload: StitchParts, bars: Bars, initial_cash: float) -> dict[str, Any]:
+    """The windows as one account, as plain values for the task's result."""
+    walked = [
+        Walked(Part(*each.part), each.params, each.score, each.earned, each.n_trades, each.returns)
+        for each in payload.parts
+    ]
+    account = stitch(walked, bars.bars_per_year, initial_cash)
+    first = walked[0].part.stop
+    keep = np.unique(np.linspace(0, len(account.equity) - 1, min(len(account.equity), _EQUITY_POINTS)).astype(int))
+    times = bars.timestamp[first:]
+    return {
+        "metrics": {name: _plain(value) for name, value in account.metrics.items()},
+        "efficiency": _plain(account.efficiency),
+        "windows": [_window(each, bars) for each in walked],
+        "equity": [[int(times[i]), float(account.equity[i])] for i in keep],
+        "cannot_say": WALK_FORWARD_CANNOT_SAY,
+    }
+
+
+def _window(walked: Walked, bars: Bars) -> dict[str, Any]:
+    part = walked.part
+    return {
+        "train_from": iso(int(bars.timestamp[part.start])),
+        "trade_from": iso(int(bars.timestamp[part.stop])),
+        "trade_to": iso(int(bars.timestamp[part.end - 1])),
+        "params": walked.params,
+        "score": walked.score,
+        "total_return": float(np.prod(1.0 + walked.returns) - 1.0),
+        "n_trades": walked.n_trades,
+    }
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

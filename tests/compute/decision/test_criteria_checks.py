@@ -1,0 +1,99 @@
+"""The decision plan: which step refuses, in which words, and what it may show of the hold-out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tunesmith.compute.decision.criteria_checks import Answer, Decision, Segments, criteria_checks, decide
+from tunesmith.domain.approval import ApprovalCriteria
+
+GOOD: dict[str, float | None] = {
+    "total_return": 0.4,
+    "sharpe": 1.2,
+    "max_drawdown": 0.1,
+    "n_trades": 40.0,
+    "win_rate": 0.55,
+    "profit_factor": 1.6,
+}
+CRITERIA = ApprovalCriteria(min_sharpe=0.5, max_drawdown=0.35, min_return=0.0, min_trades=10, min_profit_factor=1.0)
+LONG = Segments(n_in_sample=700, n_holdout=300, min_bars=50)
+
+
+def judge(answers: Mapping[str, Answer], segments: Segments = LONG) -> tuple[Decision, list[str]]:
+    plan = decide(CRITERIA, segments)
+    asked = []
+    try:
+        ask = next(plan)
+        while True:
+            asked.append(ask.work)
+            ask = plan.send(answers[ask.work])
+    except StopIteration as stop:
+        return stop.value, asked
+
+
+def test_what_passes_everything_is_approved() -> None:
+    decision, asked = judge({"in_sample": GOOD, "holdout": GOOD, "replay": []})
+    assert decision.approved
+    assert asked == ["in_sample", "holdout", "replay"]
+    assert all(check.passed for check in decision.checks)
+    assert decision.metrics == {"in_sample": GOOD, "holdout": GOOD}
+    assert [c.value for c in decision.public_checks() if c.name == "min_sharpe"] == [1.2, 1.2]
+
+
+def test_too_short_a_holdout_is_insufficient_data_before_any_work() -> None:
+    decision, asked = judge({}, Segments(n_in_sample=49, n_holdout=12, min_bars=50))
+    assert decision.status == "insufficient_data"
+    assert asked == []
+    assert "49 bars are in sample, at least 50 are needed" in decision.reason
+    assert "12 bars are held out, at least 50 are needed" in decision.reason
+
+
+def test_a_broken_bound_in_sample_rejects_without_a_look_at_the_holdout() -> None:
+    decision, asked = judge({"in_sample": {**GOOD, "sharpe": 0.31, "n_trades": 4.0}})
+    assert decision.status == "rejected"
+    assert asked == ["in_sample"]
+    assert decision.reason == (
+        "n trades in sample is 4, at least 10 is asked; sharpe in sample is 0.31, at least 0.50 is asked"
+    )
+
+
+def test_a_rejection_on_the_holdout_shows_pass_or_fail_and_no_value() -> None:
+    decision, asked = judge({"in_sample": GOOD, "holdout": {**GOOD, "total_return": -0.123456}})
+    assert decision.status == "rejected"
+    assert asked == ["in_sample", "holdout"]
+    held_out = [check for check in decision.public_checks() if check.segment == "holdout"]
+    assert [check.name for check in held_out if not check.passed] == ["min_return"]
+    assert all(check.value is None for check in held_out)
+    assert "12.3" not in decision.reason + "".join(check.reason for check in held_out)
+
+
+def test_the_holdout_needs_trades_in_proportion_to_its_length() -> None:
+    decision, _ = judge({"in_sample": GOOD, "holdout": {**GOOD, "n_trades": 5.0}, "replay": []})
+    thresholds = [check.threshold for check in decision.checks if check.name == "min_trades"]
+    assert thresholds == [10.0, 5.0]
+    assert decision.approved
+
+
+def test_numbers_that_vectorbt_does_not_confirm_are_refused() -> None:
+    decision, _ = judge({"in_sample": GOOD, "holdout": GOOD, "replay": ["holdout: sharpe 1.2 is 1.3 there"]})
+    assert decision.status == "rejected"
+    shown = decision.reason + "".join(check.reason for check in decision.public_checks())
+    assert "1.3" not in shown, "the hold-out's numbers stay hidden"
+    assert "not met: vectorbt, given the same orders, computes the same numbers" in decision.reason
+    assert "sharpe 1.2 is 1.3 there" in decision.checks[-1].reason
+
+
+@pytest.mark.parametrize("undefined", [None, float("nan")])
+def test_an_undefined_metric_breaks_its_bound(undefined: float | None) -> None:
+    checks = criteria_checks(CRITERIA, {**GOOD, "profit_factor": undefined}, "in_sample")
+    [check] = [check for check in checks if not check.passed]
+    assert check.name == "min_profit_factor"
+    assert check.value is None
+    assert "undefined" in check.reason
+
+
+def test_a_bound_is_met_by_its_own_value() -> None:
+    on_the_edge = {**GOOD, "sharpe": 0.5, "max_drawdown": 0.35, "n_trades": 10.0, "total_return": 0.0}
+    assert all(check.passed for check in criteria_checks(CRITERIA, on_the_edge, "in_sample"))

@@ -1,0 +1,76 @@
+"""Walk-forward against a loop that does the same by hand: each winner chosen on the past, each part traded flat."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import tunesmith as ts
+from reference.cases import random_bars
+from tunesmith.compute.search.search import Market
+from tunesmith.compute.search.walk_forward.walk_forward import stitch, walk_part
+from tunesmith.compute.search.walk_forward.walk_windows import Part, parts_of
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.criteria import Bound
+from tunesmith.domain.search.search_plan import SearchPlan
+from tunesmith.errors import Invalid
+
+RULE = ts.strategy("ma_cross_v1.0")
+BARS = random_bars(np.random.default_rng(4), 900)
+RANGES = {
+    "fast_period": {"min": 2, "max": 8},
+    "slow_period": {"min": 10, "max": 40, "step": 5},
+    "signal_threshold": 0.0,
+}
+PLAN = SearchPlan(target="sharpe", method="grid", n_trials=10**6, ranges=RANGES)
+EXECUTION = Execution(ts.Costs(), "next_open", "long")
+MARKET = Market("A/B", BARS, EXECUTION)
+
+
+def test_anchored_windows_grow_and_rolling_ones_move() -> None:
+    assert parts_of(10, 4, 3, anchored=True) == [Part(0, 4, 7), Part(0, 7, 10)]
+    assert parts_of(11, 4, 3, anchored=False) == [Part(0, 4, 7), Part(3, 7, 10), Part(6, 10, 11)]
+    assert parts_of(12, 4, 3, anchored=True, first=2) == [Part(2, 6, 9), Part(2, 9, 12)]
+    with pytest.raises(Invalid, match="4 bars leave nothing to trade after 4") as refused:
+        parts_of(4, 4, 3, anchored=True)
+    assert refused.value.path == "/data/train_bars"
+
+
+@pytest.mark.parametrize("anchored", [True, False])
+def test_each_winner_is_chosen_on_the_past_and_trades_the_next_part(anchored: bool) -> None:
+    points = [(f, s) for f in range(2, 9) for s in range(10, 41, 5)]
+    params = {"fast_period": [p[0] for p in points], "slow_period": [p[1] for p in points], "signal_threshold": 0.0}
+    returns, efficiencies = [], []
+    for part in parts_of(len(BARS), 400, 150, anchored=anchored):
+        found = walk_part(RULE, PLAN, MARKET, part)
+        past = ts.evaluate(RULE, BARS.slice(0, part.stop), params, start=part.start)
+        best = int(np.nanargmax(past.metrics["sharpe"]))
+        assert (found.params["fast_period"], found.params["slow_period"]) == points[best]
+        assert found.score == past.metrics["sharpe"][best]
+        after = ts.backtest(RULE, BARS.slice(0, part.end), found.params, start=part.stop)
+        assert np.prod(1.0 + found.returns) - 1.0 == pytest.approx(after.metrics["total_return"], rel=1e-9, abs=1e-12)
+        assert found.n_trades == after.metrics["n_trades"]
+        returns.append(found)
+        efficiencies.append(math.log1p(past.metrics["total_return"][best]) / (part.stop - part.start))
+    account = stitch(returns, BARS.bars_per_year, 10_000.0)
+    whole = np.concatenate([each.returns for each in returns])
+    assert len(account.equity) == len(BARS) - 400
+    assert account.metrics["total_return"] == pytest.approx(np.prod(1.0 + whole) - 1.0)
+    assert account.metrics["sharpe"] == pytest.approx(whole.mean() / whole.std(ddof=1) * math.sqrt(BARS.bars_per_year))
+    inside = float(np.mean(efficiencies))
+    outside = math.log1p(account.metrics["total_return"]) / len(whole)
+    assert account.efficiency == pytest.approx(outside / inside) or (inside <= 0 and math.isnan(account.efficiency))
+
+
+def test_a_window_whose_search_finds_nothing_trades_nothing() -> None:
+    strict = SearchPlan(
+        target="sharpe", method="grid", n_trials=10**6, ranges=RANGES, bounds=[Bound("b", "n_trades", 1e6, True)]
+    )
+    found = walk_part(RULE, strict, MARKET, Part(0, 400, 500))
+    assert (found.params, found.score, found.n_trades) == (None, None, 0)
+    account = stitch([found], BARS.bars_per_year, 10_000.0)
+    assert account.metrics["total_return"] == 0.0
+    assert math.isnan(account.metrics["sharpe"])
+    assert math.isnan(account.efficiency)

@@ -1,0 +1,142 @@
+"""A daemon that asks for keys and tokens: what a bot may read, who made and revoked keys, and that it is backed up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from journeys.daemon import DaemonProcess, wait_until
+from tunesmith.cli.commands import ROWS
+from tunesmith.cli.lazy_commands import commands, load
+from tunesmith.client import Client
+from tunesmith.errors import Forbidden, from_problem
+from tunesmith.protocol.topics import done_topic, package_topic, reply_topic
+from tunesmith.storage.secrets import key_log
+from tunesmith.storage.secrets.tokens import TokenFile
+from tunesmith.storage.sqlite import backups
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import outbox
+from tunesmith.transport.access.client_keys import KeyStore
+
+BY_NAME = dict(commands(ROWS))
+PACKAGE, DONE = package_topic("KEY/USDT", "1h", "s"), done_topic("t")
+MINE, ANOTHERS, NAMESAKES = (reply_topic(name, "r1") for name in ("grid-bot", "other-bot", "grid-bot2"))
+TOPICS = [PACKAGE, DONE, MINE, ANOTHERS, NAMESAKES]
+
+
+class House:
+    """The daemon, a bot by key and by token, and a durable event on each topic, replies to others among them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = KeyStore(folder / "keys")
+        self.store.make_server()
+        self.bot = self.store.add("grid-bot", "bot")
+        self.token = TokenFile(folder / "keys" / "tokens.json").new("grid-bot", "bot")
+        asyncio.run(self._tell())
+        often = {"TUNESMITH_BACKUPS__EVERY_H": "0.02"}
+        self.daemon = DaemonProcess(
+            folder, {"TUNESMITH_WORKERS__COUNT": "1", "TUNESMITH_SECURITY__CURVE": "on", **often}
+        )
+        self.daemon.start()
+
+    async def _tell(self) -> None:
+        async def write(conn: Connection) -> None:
+            for topic in TOPICS:
+                await outbox.append(conn, topic, "told", None, {})
+
+        database = await Database.open(self.folder / "tunesmith.db")
+        try:
+            await database.write(write)
+        finally:
+            await database.close()
+
+    def ask(self, message: str, data: dict[str, Any], key: Path | None = None) -> dict[str, Any]:
+        """The reply's data, asked by the operator of this machine or by another key."""
+        with Client(self.daemon.doors["requests"], key=key or self.store.issued("cli"), deadline_s=30) as client:
+            found: dict[str, Any] = client.request(message, data)
+            return found
+
+    def heard_by_key(self, message: str, topics: list[str]) -> list[str]:
+        """The topics of the events that the bot is told, asked over ZeroMQ with its key; raises what refuses it."""
+        return [event["topic"] for event in self.ask(message, {"topics": topics}, self.bot)["events"]]
+
+    def heard_by_token(self, message: str, topics: list[str]) -> list[str]:
+        """The same over HTTP."""
+        url = f"http://{self.daemon.doors['http']}/api/messages/{message}"
+        headers = {"Authorization": f"Bearer {self.token}"}
+        reply = httpx.post(url, json={"topics": topics}, headers=headers, timeout=30)
+        if reply.is_error:
+            raise from_problem(reply.json())
+        return [event["topic"] for event in reply.json()["events"]]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    made = House(tmp_path_factory.mktemp("keyed"))
+    yield made
+    assert made.daemon.stop() == 0, made.daemon.log()[-3000:]
+
+
+@pytest.mark.parametrize("message", ["events.snapshot", "events.replay"])
+@pytest.mark.parametrize("door", ["key", "token"])
+def test_a_bot_reads_no_more_than_it_may_hear(house: House, message: str, door: str) -> None:
+    heard = house.heard_by_key if door == "key" else house.heard_by_token
+    assert heard(message, ["rep/"]) == [MINE]
+    assert heard(message, ["r", "p", MINE]) == [PACKAGE, MINE]
+    assert heard(message, ["pkg/", "task/", "rep/grid-bot/"]) == [PACKAGE, DONE, MINE]
+    for closed in (ANOTHERS, "rep/other", "rep/grid-bot2/", "nothing/"):
+        with pytest.raises(Forbidden, match="grid-bot is a bot and may hear nothing below") as refused:
+            heard(message, ["pkg/", closed])
+        assert refused.value.path == "/data/topics/1"
+
+
+def test_an_operator_reads_everything_and_that_a_bot_was_refused(house: House) -> None:
+    for message in ("events.snapshot", "events.replay"):
+        assert [event["topic"] for event in house.ask(message, {"topics": ["rep/", "pkg/", "t"]})["events"]] == TOPICS
+    with pytest.raises(Forbidden):
+        house.heard_by_key("events.replay", [ANOTHERS])
+    asked = {"user": "grid-bot", "type": "events.replay", "outcome": "forbidden"}
+
+    def doors() -> set[str]:
+        return {entry["door"] for entry in house.ask("audit.list", asked)["entries"]}
+
+    wait_until(lambda: "requests" in doors(), 10, lambda: str(doors()))
+
+
+def test_the_audit_log_says_who_made_and_who_revoked_keys_and_tokens(house: House) -> None:
+    def keys(name: str, *arguments: str) -> None:
+        command = load(BY_NAME["keys", name])
+        command.main([*arguments, "--data-dir", str(house.folder)], standalone_mode=False)
+
+    def entries() -> list[tuple[str, str, str, str]]:
+        found = house.ask("audit.list", {"limit": 100})["entries"]
+        return [(e["user"], e["type"], e["target"], e["detail"]) for e in found if e["door"] == "files"][::-1]
+
+    me = key_log.account()
+    keys("new", "night-bot")
+    keys("token", "desk", "--role", "operator")
+    keys("token", "desk", "--revoke")
+    told = [
+        (me, "keys.new", "night-bot", "role bot"),
+        (me, "token.new", "desk", "role operator"),
+        (me, "token.revoke", "desk", "role operator"),
+    ]
+    wait_until(lambda: entries() == told, 20, lambda: str(entries()))
+    house.daemon.kill()
+    keys("revoke", "night-bot")
+    house.daemon.start()
+    told.append((me, "keys.revoke", "night-bot", "role bot"))
+    wait_until(lambda: entries() == told, 20, lambda: str(entries()))
+
+
+def test_the_first_backup_comes_soon_and_holds_what_there_is(house: House) -> None:
+    folder = house.folder / "backups"
+    wait_until(lambda: len(backups.listing(folder)) >= 1, 60, lambda: house.daemon.log()[-2000:])
+    assert backups.examine(backups.listing(folder)[0].path).head == len(TOPICS)

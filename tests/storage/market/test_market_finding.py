@@ -1,0 +1,285 @@
+"""Market data: finding, resampling, names, and what a crash, a failing disk and others at work leave."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from storage.candle_tables import HOUR, NAMES, START, bring, table, write
+from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.errors import Internal, Invalid, NotFound, TunesmithError
+from tunesmith.storage.market import market_store
+from tunesmith.storage.market.market_store import MarketStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MarketStore:
+    return MarketStore(tmp_path / "market")
+
+
+@pytest.fixture
+def full(store: MarketStore) -> MarketStore:
+    bring(store, table())
+    bring(store, table(), symbol="ETH/USDT")
+    bring(store, table(), symbol="ETH/USDT", venue="binance")
+    five = table().assign(date=pd.to_datetime(START + 300_000 * np.arange(48), unit="ms", utc=True))
+    bring(store, five, symbol="SOL/USDT", timeframe="5m")
+    bring(store, table(), symbol="SOL/USDT")
+    return store
+
+
+def test_finding_what_is_stored_or_can_be_made(full: MarketStore) -> None:
+    exact = full.find("BTC/USDT", "1h")
+    assert (exact.source, exact.timeframe, exact.n_bars) == (None, "1h", 48)
+    assert full.find("BTC/USDT", "60m").timeframe == "1h"
+    assert full.find("BTC/USDT") == exact
+    assert full.find("ETH/USDT", "1h", "binance").venue == "binance"
+    made = full.find("SOL/USDT", "4h")
+    assert (made.source, made.timeframe, made.n_bars) == ("1h", "4h", 12)
+    assert (made.start_ms, made.end_ms, made.data_hash) == (
+        START,
+        START + 48 * HOUR,
+        full.find("SOL/USDT", "1h").data_hash,
+    )
+    assert full.find("SOL/USDT", "30m").source == "5m"
+    assert len(full.load("local", "SOL/USDT", "30m")) == 8
+    assert full.load("local", "SOL/USDT", "4h").timeframe == "4h"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "path", "words"),
+    [
+        (("BTC/USD", "1h"), NotFound, "/data/symbol", "did you mean BTC/USDT"),
+        (("XXXXXXXX", "1h"), NotFound, "/data/symbol", "there are BTC/USDT, ETH/USDT, SOL/USDT"),
+        (("BTC/USDT", "1h", "kraken"), NotFound, "/data/symbol", "from kraken"),
+        (("BTC/USDT", "5m"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "90m"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "1w"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "hourly"), Invalid, "/data/timeframe", "no timeframe"),
+        (("ETH/USDT", "1h"), Invalid, "/data/venue", "binance, local"),
+        (("SOL/USDT",), Invalid, "/data/timeframe", "5m, 1h"),
+    ],
+)
+def test_what_cannot_be_found_is_said_with_what_is_there(
+    full: MarketStore, arguments: tuple[str, ...], kind: type[TunesmithError], path: str, words: str
+) -> None:
+    with pytest.raises(kind) as refused:
+        full.find(*arguments)
+    assert type(refused.value) is kind
+    assert refused.value.path == path
+    assert words in refused.value.message
+
+
+def test_listing_by_venue_and_symbol(full: MarketStore) -> None:
+    assert [(s.venue, s.symbol, s.timeframe) for s in full.list()] == [
+        ("binance", "ETH/USDT", "1h"),
+        ("local", "BTC/USDT", "1h"),
+        ("local", "ETH/USDT", "1h"),
+        ("local", "SOL/USDT", "5m"),
+        ("local", "SOL/USDT", "1h"),
+    ]
+    assert len(full.list(venue="local")) == 4
+    assert len(full.list(symbol="ETH/USDT")) == 2
+    assert full.list(venue="binance", symbol="BTC/USDT") == []
+
+
+def test_the_time_at_a_share_of_the_span_is_a_bar_s(full: MarketStore) -> None:
+    series = full.find("BTC/USDT", "1h")
+    assert series.time_at(0.0) == START
+    assert series.time_at(0.7) == START + 33 * HOUR
+    assert series.time_at(1.0) == series.end_ms
+
+
+EVIL = [
+    "..",
+    "../x",
+    "a/../b",
+    "a/../../../b",
+    "/etc/passwd",
+    "a\0b",
+    "",
+    ".",
+    "*",
+    "A" * 5000,
+    "ä/ö",
+    "a\nb",
+    " a",
+    "%2e%2e",
+]
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_no_name_leads_out_of_its_folder(store: MarketStore, name: str) -> None:
+    bring(store, table())
+    outside = {path for path in store.root.parent.rglob("*") if store.root not in (path, *path.parents)}
+    for names in ({"symbol": name}, {"venue": name}, {"timeframe": name}):
+        refused = ""
+        try:
+            bring(store, table(), **names)
+        except Invalid as error:
+            refused = error.message
+        assert len(refused) < 200
+        with pytest.raises((NotFound, Invalid)):
+            store.load(names.get("venue", "local"), names.get("symbol", "NO/SUCH"), names.get("timeframe", "4w"))
+        assert [
+            s for s in store.list(names.get("venue"), names.get("symbol")) if s.symbol not in (name, "BTC/USDT")
+        ] == []
+    assert {path for path in store.root.parent.rglob("*") if store.root not in (path, *path.parents)} == outside
+    assert all(len(path.relative_to(store.root).parts) <= 3 for path in store.root.rglob("*"))
+
+
+def test_a_symbol_with_dots_and_slashes_has_one_folder_of_its_own(store: MarketStore) -> None:
+    bring(store, table(), symbol="a/../b")
+    (series,) = store.list()
+    assert series.symbol == "a/../b"
+    assert store.load("local", "a/../b", "1h").symbol == "a/../b"
+    assert [path.name for path in (store.root / "local").iterdir()] == ["a%2F..%2Fb"]
+
+
+def test_a_damaged_manifest_is_said_and_can_be_replaced(store: MarketStore) -> None:
+    bring(store, table())
+    (manifest,) = store.root.rglob("*.json")
+    manifest.write_text("{")
+    with pytest.raises(Internal, match=r"1h.json is damaged .* import the data again with replace"):
+        store.list()
+    with pytest.raises(Internal, match="damaged"):
+        bring(store, table())
+    assert bring(store, table(), replace=True).n_new == 48
+    assert len(store.list()) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "gone"])
+def test_damaged_candles_are_said_and_can_be_replaced(store: MarketStore, damage: str) -> None:
+    bring(store, table())
+    (file,) = store.root.rglob("*.parquet")
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:1000])
+    elif damage == "other":
+        market_store.write_parquet(file, Bars.from_frame(table(seed=1), **NAMES))
+    else:
+        file.unlink()
+    with pytest.raises(Internal, match="import the data again"):
+        store.load("local", "BTC/USDT", "1h")
+    assert bring(store, table(), replace=True).n_new == 48
+    assert len(store.load("local", "BTC/USDT", "1h")) == 48
+
+
+def test_what_a_crash_left_is_cleaned_up(store: MarketStore) -> None:
+    bring(store, table(range(30)))
+    (manifest,) = store.root.rglob("*.json")
+    (manifest.parent / ".0123.tmp").write_text("half")
+    (manifest.parent / "1h-0123.parquet").write_text("half")
+    (manifest.parent / "4h-0123.parquet").write_text("another timeframe's")
+    assert len(store.load("local", "BTC/USDT", "1h")) == 30
+    bring(store, table())
+    names = sorted(path.name for path in manifest.parent.iterdir())
+    stem = f"1h-{store.list()[0].data_hash}"
+    assert names == [".lock", f"{stem}.npy", f"{stem}.parquet", "1h.json", "4h-0123.parquet"]
+
+
+@pytest.mark.parametrize("step", ["write_parquet", "_write_bytes"])
+def test_a_failing_disk_leaves_the_old_data(store: MarketStore, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    before = bring(store, table(range(30)))
+
+    def fail(path: Path, content: object) -> None:
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(market_store, step, fail)
+    with pytest.raises(Internal, match="was not stored: No space left"):
+        bring(store, table())
+    assert store.load("local", "BTC/USDT", "1h").data_hash == before.data_hash
+    assert list(store.root.rglob("*.tmp")) == []
+
+
+def test_a_reader_follows_an_import_that_replaces_the_file_under_it(
+    store: MarketStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(store, table(range(30)))
+    read, stale = market_store.read_parquet, [True]
+
+    def import_in_between(path: Path) -> Any:
+        if stale:
+            stale.clear()
+            monkeypatch.setattr(market_store, "read_parquet", read)
+            bring(store, table())
+        return read(path)
+
+    monkeypatch.setattr(market_store, "read_parquet", import_in_between)
+    assert len(store.load("local", "BTC/USDT", "1h")) == 48
+
+
+def test_imports_at_the_same_time_lose_nothing(store: MarketStore, tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / f"{hour}.parquet", table(range(hour, hour + 6)).reset_index(drop=True))
+        for hour in range(0, 48, 6)
+    ]
+    code = """
+import sys
+from pathlib import Path
+from tunesmith.storage.market.market_store import MarketStore
+print("ready", flush=True)
+sys.stdin.readline()
+for file in sys.argv[2:]:
+    MarketStore(Path(sys.argv[1])).import_file(Path(file), symbol="BTC/USDT", timeframe="1h")
+"""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code, str(store.root), *map(str, files[i::2])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.communicate("go\n", timeout=60)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert store.load("local", "BTC/USDT", "1h").data_hash == Bars.from_frame(table(), **NAMES).data_hash
+
+
+def test_listing_and_finding_need_no_pandas(full: MarketStore) -> None:
+    code = """
+import sys
+from pathlib import Path
+from tunesmith.storage.market.market_store import MarketStore
+store = MarketStore(Path(sys.argv[1]))
+assert len(store.list()) == 5
+assert store.find("SOL/USDT", "4h").n_bars == 12
+heavy = {"pandas", "pyarrow", "scipy", "numba"} & sys.modules.keys()
+assert not heavy, heavy
+"""
+    result = subprocess.run([sys.executable, "-c", code, str(full.root)], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_manifest_is_read_again_only_when_it_changed(full: MarketStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    full.list()
+    read: list[Path] = []
+    original = market_store.read_manifest
+    monkeypatch.setattr(market_store, "read_manifest", lambda path: [read.append(path), original(path)][1])
+    full.list()
+    assert read == []
+    MarketStore(full.root).import_rows([(START + 48 * HOUR, 1.0, 2.0, 0.5, 1.0, 1.0)], **NAMES)
+    read.clear()
+    assert full.find("BTC/USDT", "1h").n_bars == 49
+    assert len(read) == 1
+
+
+def test_a_manifest_is_json_that_anyone_can_read(store: MarketStore) -> None:
+    bring(store, table())
+    manifest = json.loads((store.root / "local" / "BTC%2FUSDT" / "1h.json").read_text())
+    assert manifest["n_bars"] == 48
+    stored = pd.read_parquet(store.root / "local" / "BTC%2FUSDT" / manifest["file"])
+    assert list(stored.columns) == ["timestamp", *COLUMNS]
+    assert str(stored["timestamp"].dtype) == "datetime64[ms, UTC]"
