@@ -18,7 +18,7 @@ from tunesmith.storage.tables import outbox, task_table
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from tunesmith.storage import outbox, tasks
+from tunesmith.storage.tables import outbox, task_table
 from tunesmith.storage.sqlite.database import Database
 
 async def write(database, k):
@@ -26,7 +26,7 @@ async def write(database, k):
     while True:
         name = f"{k}-{i}"
         async def both(conn):
-            await tasks.create(conn, task_id=name, kind="x", user="u", client=None, priority=5, request="{}")
+            await task_table.create(conn, task_id=name, kind="x", user="u", client=None, priority=5, request="{}")
             await outbox.append(conn, f"task/{k}/done/", "task.completed", None, {"name": name})
         await database.write(both)
         print(name, flush=True)
@@ -43,13 +43,13 @@ FULL = """
 import asyncio, resource, sys
 from pathlib import Path
 from tunesmith.errors import Internal
-from tunesmith.storage import tasks
+from tunesmith.storage.tables import task_table
 from tunesmith.storage.sqlite.database import Database
 
 async def main():
     database = await Database.open(Path(sys.argv[1]))
     async def add(name, size):
-        await database.write(lambda conn: tasks.create(
+        await database.write(lambda conn: task_table.create(
             conn, task_id=name, kind="x", user="u", client=None, priority=5, request="x" * size))
     await add("before", 10)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -120,8 +120,8 @@ def test_a_peer_that_vanished_is_noticed(room: Room, bot: Bot, sockets: ExitStac
 FLOOD_AND_GO = """
 import time, zmq
 from transport.rooms import Room
-from tunesmith.transport import doors
-doors.HEARTBEAT_MS = 50
+from tunesmith.transport.zmq import endpoints
+endpoints.HEARTBEAT_MS = 50
 with Room() as room:
     for kind, door in ((zmq.DEALER, room.requests), (zmq.PUB, room.inbox), (zmq.XSUB, room.events)):
         context = zmq.Context()
