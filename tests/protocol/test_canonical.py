@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith.errors import Invalid
 from tunesmith.protocol.canonical import canonical_hash, canonical_json
 
 RFC_8785_APPENDIX_B = {
@@ -40,7 +41,7 @@ RFC_8785_APPENDIX_B = {
 @pytest.mark.parametrize(("bits", "text"), RFC_8785_APPENDIX_B.items())
 def test_numbers_of_the_standard(bits: str, text: str) -> None:
     [value] = struct.unpack(">d", bytes.fromhex(bits))
-    assert canonical_json(value) == text
+    assert canonical_json(value).decode() == text
 
 
 def test_members_are_sorted_by_utf16_code_units() -> None:
@@ -49,13 +50,23 @@ def test_members_are_sorted_by_utf16_code_units() -> None:
 
 
 def test_undefined_numbers_are_null_and_equal_values_have_one_text() -> None:
-    assert canonical_json([math.nan, math.inf, 1.0, 1, True]) == "[null,null,1,1,true]"
+    assert canonical_json([math.nan, math.inf, 1.0, 1, True]) == b"[null,null,1,1,true]"
     assert canonical_hash({"a": 1.0, "b": [2]}) == canonical_hash({"b": [2.0], "a": 1})
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists))
 def test_it_reads_back_as_the_same_value(value: object) -> None:
     assert json.loads(canonical_json(value), parse_int=float) == value
+
+
+@pytest.mark.parametrize("value", [2**53, -(2**53), {"a": [2**70]}, "\ud800"])
+def test_what_has_no_text_of_its_own_is_refused(value: object) -> None:
+    with pytest.raises(Invalid):
+        canonical_hash(value)
+
+
+def test_neighbours_at_the_limit_have_hashes_of_their_own() -> None:
+    assert len({canonical_hash(2**53 - n) for n in range(1, 9)}) == 8
 
 
 def test_node_writes_the_same_numbers() -> None:
@@ -65,4 +76,4 @@ def test_node_writes_the_same_numbers() -> None:
     values = [s * m * 10.0**e for s in (1, -1) for m in (1, 1.5, 123456.789, 2 / 3) for e in range(-30, 31)]
     script = "process.stdout.write(JSON.stringify(JSON.parse(require('fs').readFileSync(0, 'utf8'))))"
     said = subprocess.run([node, "-e", script], input=json.dumps(values), capture_output=True, text=True, check=True)
-    assert canonical_json(values) == said.stdout
+    assert canonical_json(values).decode() == said.stdout

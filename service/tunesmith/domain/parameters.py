@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-EXACT = 2**53
-"""Up to here every whole number is a float64, in which points are kept."""
+EXACT = 2**53 - 1
+"""Up to here every whole number is a float64, in which points are kept, and tells itself from its neighbours in JSON."""
 
-Scalar = bool | int | float | str
+Integer = Annotated[int, msgspec.Meta(ge=-EXACT, le=EXACT)]
+Scalar = bool | Integer | float | str
 """One parameter value."""
 
 Kind = Literal["int", "float", "choice", "bool"]
@@ -99,7 +100,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     values: Annotated[list[Scalar], msgspec.Meta(min_length=1, max_length=10_000)] | None = None
 
 
-RangeSpec = Range | Annotated[list[Scalar], msgspec.Meta(min_length=1, max_length=10_000)] | bool | int | float | str
+RangeSpec = Range | Annotated[list[Scalar], msgspec.Meta(min_length=1, max_length=10_000)] | Scalar
 """A range object, a bare list of values, or one fixed value."""
 
 

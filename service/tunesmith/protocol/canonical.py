@@ -3,54 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from typing import Any
 
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
-"""A string as JSON; json.dumps would make an encoder for each."""
+import rfc8785
+
+from tunesmith.errors import Invalid
 
 
-def canonical_json(value: Any) -> str:
-    """`value` (None, bool, numbers, text, lists, dicts) as RFC 8785 text; undefined numbers become null.
+def canonical_json(value: Any) -> bytes:
+    """Write `value` (None, bool, numbers, text, lists, dicts) as RFC 8785 text in UTF-8; NaN and infinities as null.
 
-    Members are sorted by their UTF-16 code units (section 3.2.3), numbers are written as ECMAScript does (3.2.2.3).
+    Raises `Invalid` for integers beyond ± (2⁵³ − 1) and for text that is not Unicode.
     """
-    if isinstance(value, dict):
-        members = sorted(value.items(), key=_by_code_units)
-        return "{" + ",".join([f"{_quoted(name)}:{canonical_json(member)}" for name, member in members]) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(canonical_json, value)) + "]"
-    if isinstance(value, str):
-        return _quoted(value)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return _number(float(value))
+    try:
+        return rfc8785.dumps(_without_undefined(value))
+    except rfc8785.IntegerDomainError as error:
+        raise Invalid(f"an integer is too large to be told from its neighbours in JSON: {error}") from error
+    except rfc8785.CanonicalizationError as error:
+        raise Invalid(f"this cannot be written as JSON: {error}") from error
 
 
 def canonical_hash(value: Any) -> str:
-    """sha256 of the canonical JSON in UTF-8, in hexadecimal."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    """sha256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
-def _by_code_units(member: tuple[str, Any]) -> bytes:
-    return member[0].encode("utf-16-be")
-
-
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return "null"
-    if value == 0:
-        return "0"
-    text = repr(value)
-    if "e" not in text:  # from 1e-4 up to 1e16 Python writes what ECMAScript does, but for the end of whole numbers
-        return text.removesuffix(".0")
-    sign = "-" if value < 0 else ""
-    mantissa, _, exponent = text.removeprefix("-").partition("e")
-    digits, point = mantissa.replace(".", ""), int(exponent) + 1
-    if 0 < point <= 21:
-        return sign + digits + "0" * (point - len(digits))
-    if -6 < point <= 0:
-        return f"{sign}0.{'0' * -point}{digits}"
-    tail = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{sign}{digits[0]}{tail}e{point - 1:+d}"
+def _without_undefined(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _without_undefined(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_undefined(member) for member in value]
+    return value
