@@ -55,7 +55,8 @@ ORDER_WITHIN = {
     "search walk_forward",
     "compute/decision": "statistics inputs criteria_checks segments decision_work checks decision_plan "
     "reported_statistics",
-    "domain": "metrics parameters names trading closed_trades declared thresholds approval market space criteria search",
+    "domain": "metrics parameters names trading closed_trades declared thresholds approval market space criteria "
+    "search",
     "protocol": "private_files canonical signatures envelope messages topics catalog key_files codec message_schema",
     "storage": "timestamps faults atomic_files file_lock cache market sources secrets sqlite tables",
     "services": "runtime requests market tasks strategies backtests searches sessions walkforwards verdicts packages "

@@ -47,15 +47,15 @@ from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.secrets.tokens import TokenFile
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.storage.sqlite.opening import Keeping
-from tunesmith.transport.access.access_control import open_gate
+from tunesmith.storage.sqlite.opening import BackupPolicy
+from tunesmith.transport.access.access_control import open_access_control
 from tunesmith.transport.access.bind_rules import check_upstream
-from tunesmith.transport.http import Health, HttpDoor, Probes
+from tunesmith.transport.http import Health, HttpSidecar, Probes
 from tunesmith.transport.router import Router
-from tunesmith.transport.zmq.endpoints import Entry
-from tunesmith.transport.zmq.event_socket import EventsDoor
-from tunesmith.transport.zmq.request_sockets import InboxDoor, RequestsDoor
-from tunesmith.transport.zmq.zap import ZapDoor
+from tunesmith.transport.zmq.endpoints import BindPolicy
+from tunesmith.transport.zmq.event_socket import EventSocket
+from tunesmith.transport.zmq.request_sockets import InboxSocket, RequestSocket
+from tunesmith.transport.zmq.zap import ZapHandler
 from tunesmith.workers.daemon_pools import start_pools
 
 logger = structlog.get_logger("tunesmith.app")
@@ -110,7 +110,7 @@ class Daemon:
     async def _open(self, stack: AsyncExitStack) -> Context:
         settings = self.settings
         check_upstream(settings.sources.upstream, insecure=settings.sources.insecure_upstream)
-        gate = open_gate(settings)
+        gate = open_access_control(settings)
         signing_keys = SigningKeys(settings.keys_dir / "signing")
         self._tokens = TokenFile(settings.keys_dir / "tokens.json", always=gate is not None)
         signing_keys.load()  # what is wrong with secrets is said before anything is begun
@@ -127,11 +127,11 @@ class Daemon:
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(wires.term)
         if gate is not None:
-            zap = ZapDoor(wires, gate)
+            zap = ZapHandler(wires, gate)
             stack.callback(zap.stop)
             zap.start()
-        self._entry = Entry(settings.server.insecure_bind, gate)
-        events = EventsDoor(
+        self._entry = BindPolicy(settings.server.insecure_bind, gate)
+        events = EventSocket(
             wires,
             settings.server.events,
             settings.events,
@@ -176,16 +176,16 @@ class Daemon:
         entry = self._entry
         if entry.gate is not None:
             entry.gate.refused = refusals.note_key
-        requests = RequestsDoor(self._wires, where.requests, router, limits, entry=entry, dropped=dropped)
+        requests = RequestSocket(self._wires, where.requests, router, limits, entry=entry, dropped=dropped)
         stack.callback(requests.stop)
         publish = self._events.publish
-        inbox = InboxDoor(self._wires, where.inbox, router, publish, limits, entry=entry, dropped=dropped)
+        inbox = InboxSocket(self._wires, where.inbox, router, publish, limits, entry=entry, dropped=dropped)
         stack.callback(inbox.stop)
         http = None
         if where.http:
             look = functools.partial(health, context, router, self._alive)
             probes = Probes(look, functools.partial(refresh, context, look))
-            http = HttpDoor(
+            http = HttpSidecar(
                 where.http,
                 router,
                 limits,
@@ -223,7 +223,7 @@ async def refresh(context: Context, look: Callable[[], Awaitable[Health]]) -> No
 
 
 async def _open_database(settings: Settings) -> Database:
-    keeping = Keeping(settings.backups_dir, settings.backups.keep)
+    keeping = BackupPolicy(settings.backups_dir, settings.backups.keep)
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
 
 
@@ -283,7 +283,7 @@ async def serve(settings: Settings) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the daemon process; the exit code (0: it was told to stop)."""
+    """BindPolicy point of the daemon process; the exit code (0: it was told to stop)."""
     parser = argparse.ArgumentParser(prog="tunesmith serve", description="Run the daemon.", allow_abbrev=False)
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with settings")
     for option, what in (

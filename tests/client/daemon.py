@@ -23,13 +23,13 @@ from tunesmith.protocol.messages.server import EventRecord, EventsReplay, Events
 from tunesmith.protocol.messages.tasks import TaskLogs, TaskLogsReply
 from tunesmith.protocol.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
 from tunesmith.storage.sqlite.connections import SigningKey
-from tunesmith.transport.access.access_control import Gate
+from tunesmith.transport.access.access_control import AccessControl
 from tunesmith.transport.access.client_keys import KeyStore
 from tunesmith.transport.router import Router
-from tunesmith.transport.zmq.endpoints import Entry
-from tunesmith.transport.zmq.event_socket import EventsDoor
-from tunesmith.transport.zmq.request_sockets import RequestsDoor
-from tunesmith.transport.zmq.zap import ZapDoor
+from tunesmith.transport.zmq.endpoints import BindPolicy
+from tunesmith.transport.zmq.event_socket import EventSocket
+from tunesmith.transport.zmq.request_sockets import RequestSocket
+from tunesmith.transport.zmq.zap import ZapHandler
 
 T = TypeVar("T")
 SYMBOL = "BTC/USDT"
@@ -190,7 +190,7 @@ class FakeDaemon:
         text = msgspec.json.encode(event).decode()
         return EventRecord(topic=topic, event=event, text=text, signature=base64.b64encode(signature).decode())
 
-    def open_gate(self) -> None:
+    def open_access_control(self) -> None:
         self.call(self._gate.set)
 
     async def _main(self) -> None:
@@ -210,12 +210,12 @@ class FakeDaemon:
         }
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         router = self.router = Router(table, limits)
-        gate = None if self.keys is None else Gate(self.keys)
-        entry, zap = Entry(gate=gate), None if gate is None else ZapDoor(context, gate)
+        gate = None if self.keys is None else AccessControl(self.keys)
+        entry, zap = BindPolicy(gate=gate), None if gate is None else ZapHandler(context, gate)
         if zap is not None:
             zap.start()
-        requests = RequestsDoor(context, self.requests, router, limits, entry=entry)
-        events = self._events_door = EventsDoor(
+        requests = RequestSocket(context, self.requests, router, limits, entry=entry)
+        events = self._events_door = EventSocket(
             context,
             self.events,
             self.settings,

@@ -20,7 +20,7 @@ from tunesmith.client import AsyncClient, Client, sockets
 from tunesmith.client.sockets import BREAKS
 from tunesmith.errors import DeadlineExceeded, Invalid, Unauthorized
 from tunesmith.protocol.key_files import read_client_key
-from tunesmith.transport.access.access_control import Gate
+from tunesmith.transport.access.access_control import AccessControl
 from tunesmith.transport.access.client_keys import KeyStore
 from tunesmith.transport.zmq import endpoints
 
@@ -145,15 +145,15 @@ def test_a_daemon_that_cannot_check_a_key_just_now_is_waited_for(
     store: KeyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says nothing and breaks off late; one without a key would learn that it is there."""
-    admit, tries = Gate.admit, []
+    admit, tries = AccessControl.admit, []
 
-    def fail_first(gate: Gate, key: str) -> Any:
+    def fail_first(gate: AccessControl, key: str) -> Any:
         tries.append(key)
         if len(tries) <= BREAKS + 1:
             raise OSError("the keys cannot be read")
         return admit(gate, key)
 
-    monkeypatch.setattr(Gate, "admit", fail_first)
+    monkeypatch.setattr(AccessControl, "admit", fail_first)
     monkeypatch.setattr(endpoints, "HANDSHAKE_MS", 300)
     monkeypatch.setattr(sockets, "AT_ONCE_S", 0.1)
     daemon = FakeDaemon()

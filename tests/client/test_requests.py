@@ -58,7 +58,7 @@ def test_a_slow_request_does_not_hold_up_another(daemon: FakeDaemon) -> None:
         await until(lambda: daemon.asked["backtest.start"])
         await client.ping()
         assert not slow.done()
-        await asyncio.to_thread(daemon.open_gate)
+        await asyncio.to_thread(daemon.open_access_control)
         assert (await slow).task_id == "bt-bot"
 
     run(daemon, test)
@@ -108,7 +108,7 @@ def test_a_request_outlives_a_restart_of_the_daemon(daemon: FakeDaemon) -> None:
         sent_while_down = asyncio.create_task(client.ping())
         await asyncio.to_thread(daemon.start)
         await until(lambda: daemon.asked["backtest.start"] == 2)
-        await asyncio.to_thread(daemon.open_gate)
+        await asyncio.to_thread(daemon.open_access_control)
         assert (await waiting).status == "pending"
         assert daemon.ids.count("keep") == 2
         assert (await sent_while_down).protocol == 1
@@ -153,7 +153,7 @@ def test_one_id_waits_once(daemon: FakeDaemon) -> None:
         await until(lambda: daemon.asked["backtest.start"])
         with pytest.raises(Conflict):
             await client.request("ping", id="one")
-        await asyncio.to_thread(daemon.open_gate)
+        await asyncio.to_thread(daemon.open_access_control)
         await first
 
     run(daemon, test)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from client.daemon import TOPIC, package
-from tunesmith.client.package_shelf import PackageEvent, Shelf
+from tunesmith.client.package_shelf import PackageEvent, PackageShelf
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 SOON = "2024-01-02T00:00:00Z"
@@ -22,13 +22,13 @@ def withdrawn(package_id: str, kind: Any = "revoked", topic: str = TOPIC) -> Pac
     return PackageEvent(kind=kind, package_id=package_id, topic=topic, seq=0, time="t", reason="why not")
 
 
-def taken(shelf: Shelf) -> list[str]:
+def taken(shelf: PackageShelf) -> list[str]:
     """The ids of everything on it, in the order in which it is handed out."""
     return [found["package_id"] for found in iter(shelf.take, None)]
 
 
 def after(*events: PackageEvent) -> list[str]:
-    shelf = Shelf()
+    shelf = PackageShelf()
     shelf.put(events)
     return taken(shelf)
 
@@ -51,7 +51,7 @@ def test_an_approval_replaces_the_one_of_its_venue_and_what_it_supersedes() -> N
 
 
 def test_a_repeated_approval_is_handed_out_once_while_the_package_stands() -> None:
-    shelf = Shelf()
+    shelf = PackageShelf()
     shelf.put([approved(A), approved(A)])
     assert taken(shelf) == [A]
     shelf.put([approved(A)])
@@ -63,7 +63,7 @@ def test_a_repeated_approval_is_handed_out_once_while_the_package_stands() -> No
 
 
 def test_a_package_that_comes_back_into_force_is_handed_out_again() -> None:
-    shelf = Shelf()
+    shelf = PackageShelf()
     shelf.put([approved(A)])
     assert taken(shelf) == [A]
     shelf.put([approved(B)])
@@ -75,7 +75,7 @@ def test_a_package_that_comes_back_into_force_is_handed_out_again() -> None:
 
 
 def test_one_that_was_replaced_before_it_was_taken_leaves_the_bot_with_what_it_has() -> None:
-    shelf = Shelf()
+    shelf = PackageShelf()
     shelf.put([approved(A)])
     assert taken(shelf) == [A]
     shelf.put([approved(B), withdrawn(B), approved(A)])

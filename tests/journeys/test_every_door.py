@@ -30,7 +30,7 @@ PATHS = {
 """The REST routes of what is asked here; the rest goes through /api/messages/."""
 
 
-class Door(Protocol):
+class Endpoint(Protocol):
     def ask(self, message_type: str, data: dict[str, Any], request_id: str) -> dict[str, Any]: ...
 
     def close(self) -> None: ...
@@ -107,7 +107,7 @@ def checked(reply: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-DOORS: dict[str, Callable[[zmq.Context[Any], DaemonProcess], Door]] = {
+DOORS: dict[str, Callable[[zmq.Context[Any], DaemonProcess], Endpoint]] = {
     "dealer": lambda context, daemon: Request(zmq.DEALER, context, daemon),
     "req": lambda context, daemon: Request(zmq.REQ, context, daemon),
     "inbox": Inbox,

@@ -23,15 +23,15 @@ from tunesmith.protocol.messages.server import EventsSnapshot, Ping, Pong
 from tunesmith.protocol.messages.strategies import CreateStrategy, DeleteStrategy, StrategyDeleted, UpdateStrategy
 from tunesmith.protocol.messages.tasks import ListTasks, LogLine, TaskList, TaskLogs, TaskLogsReply
 from tunesmith.protocol.messages.verdicts import VerdictById, VerdictReply
-from tunesmith.transport.access.access_control import Gate
+from tunesmith.transport.access.access_control import AccessControl
 from tunesmith.transport.access.client_keys import KeyStore
-from tunesmith.transport.http import Health, HttpDoor, Probes
+from tunesmith.transport.http import Health, HttpSidecar, Probes
 from tunesmith.transport.http.bearer import Tokens
 from tunesmith.transport.router import Router
-from tunesmith.transport.zmq.endpoints import Entry
-from tunesmith.transport.zmq.event_socket import EventsDoor
-from tunesmith.transport.zmq.request_sockets import InboxDoor, RequestsDoor
-from tunesmith.transport.zmq.zap import ZapDoor
+from tunesmith.transport.zmq.endpoints import BindPolicy
+from tunesmith.transport.zmq.event_socket import EventSocket
+from tunesmith.transport.zmq.request_sockets import InboxSocket, RequestSocket
+from tunesmith.transport.zmq.zap import ZapHandler
 
 T = TypeVar("T")
 
@@ -176,12 +176,12 @@ class Room:
         self.handlers = Handlers()
         self.router = Router(self.handlers.table(), self.limits, self._observe)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.gate = None if self.keys is None else Gate(self.keys)
-        entry = Entry(gate=self.gate)
+        self.gate = None if self.keys is None else AccessControl(self.keys)
+        entry = BindPolicy(gate=self.gate)
         if self.gate is not None:
-            self.zap = ZapDoor(context, self.gate)
+            self.zap = ZapHandler(context, self.gate)
             self.zap.start()
-        self.events = EventsDoor(
+        self.events = EventSocket(
             context,
             "tcp://127.0.0.1:0",
             self.settings,
@@ -190,17 +190,17 @@ class Room:
             head=lambda: self.head,
             entry=entry,
         )
-        self.requests = RequestsDoor(
+        self.requests = RequestSocket(
             context, "tcp://127.0.0.1:*", self.router, self.limits, entry=entry, dropped=self._drop
         )
-        self.inbox = InboxDoor(
+        self.inbox = InboxSocket(
             context, "tcp://127.0.0.1:0", self.router, self.events.publish, self.limits, entry=entry, dropped=self._drop
         )
         doors = (self.events, self.requests, self.inbox)
         for door in doors:
             door.start()
         if self.with_http:
-            self.http = HttpDoor("127.0.0.1:0", self.router, self.limits, Probes(self._health), tokens=self.tokens)
+            self.http = HttpSidecar("127.0.0.1:0", self.router, self.limits, Probes(self._health), tokens=self.tokens)
             await self.http.start()
         self._ready.set()
         await self._done.wait()

@@ -9,7 +9,7 @@ from typing import Any
 
 import zmq
 
-from tunesmith.client.sockets import Context, Place, Wire
+from tunesmith.client.sockets import ClientSocket, Context, DaemonAddress
 from tunesmith.errors import Busy, Conflict, DeadlineExceeded, Draining, TooLarge, TunesmithError, from_problem
 from tunesmith.protocol.codec import decode_reply, encode_request
 from tunesmith.protocol.envelope import ReplyEnvelope
@@ -32,10 +32,10 @@ class _Waiting:
     sent: bool = False
 
 
-class Asking:
+class RequestClient:
     """One DEALER. Any number of requests at once; those that wait are sent again whenever a new connection stands."""
 
-    def __init__(self, context: Context, place: Place, client: str | None) -> None:
+    def __init__(self, context: Context, place: DaemonAddress, client: str | None) -> None:
         self._context = context
         self._place = place
         self._client = client
@@ -72,9 +72,9 @@ class Asking:
             if not waiting.reply.done():
                 waiting.reply.set_exception(Draining("the client was closed"))
 
-    def _open(self) -> Wire:
+    def _open(self) -> ClientSocket:
         self._connected = self._shut = False
-        return Wire(self._context, zmq.DEALER, self._place, self._hear, self._connect, self._refuse)
+        return ClientSocket(self._context, zmq.DEALER, self._place, self._hear, self._connect, self._refuse)
 
     async def _exchange(self, waiting: _Waiting) -> ReplyEnvelope:
         loop = asyncio.get_running_loop()
@@ -110,7 +110,7 @@ class Asking:
         self._connected = True
 
     def _refuse(self, error: TunesmithError) -> None:
-        """The daemon shut the door: who waits learns why, and the next request tries again."""
+        """The daemon shut the socket: who waits learns why, and the next request tries again."""
         self._shut = True
         for waiting in self._waiting.values():
             if not waiting.reply.done():

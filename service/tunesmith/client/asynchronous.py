@@ -13,10 +13,10 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import zmq
 
-from tunesmith.client.asking import Asking
+from tunesmith.client.asking import RequestClient
 from tunesmith.client.following import PAGE
-from tunesmith.client.package_shelf import Wanted
-from tunesmith.client.sockets import Context, Place, key_in
+from tunesmith.client.package_shelf import PackageFilter
+from tunesmith.client.sockets import Context, DaemonAddress, key_in
 from tunesmith.client.streams import EventStream, PackageEvents, Packages
 from tunesmith.client.trust import Trust, Trusted, trust_in
 from tunesmith.errors import DeadlineExceeded, Forbidden, TunesmithError
@@ -64,12 +64,12 @@ class AsyncClient:
     ) -> None:
         self._trust = trust_in(trusted)
         identity = key_in(key)
-        self._requests = Place(requests, identity)
-        self._events = Place(events, identity)
+        self._requests = DaemonAddress(requests, identity)
+        self._events = DaemonAddress(events, identity)
         self._name = identity.name if name is None and identity is not None else name
         self._deadline_s = deadline_s
         self._context: Context | None = None
-        self._asking: Asking | None = None
+        self._asking: RequestClient | None = None
         self._streams: list[EventStream] = []
 
     async def request(
@@ -171,7 +171,7 @@ class AsyncClient:
         """
         data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id}
         reply = _typed(PackageReply, await self.request("package.latest", data))
-        wanted = Wanted(symbol, timeframe, strategy_id, (reply.package.grade,))
+        wanted = PackageFilter(symbol, timeframe, strategy_id, (reply.package.grade,))
         return reply if self._trust is None else await self._signed(reply, wanted, self._trust)
 
     async def packages_in_force(
@@ -181,7 +181,7 @@ class AsyncClient:
 
         With `trusted` keys those that none of them signed are left out.
         """
-        wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades))
+        wanted = PackageFilter(symbol, timeframe, strategy_id, tuple(grades))
         data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id, "in_force": True}
         replies = _typed(PackageList, await self.request("package.list", data)).packages
         found = []
@@ -224,7 +224,7 @@ class AsyncClient:
         seconds. What waits to be taken is held back while events are known to be missing, or nothing is heard of the
         daemon: it may have been revoked.
         """
-        wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades))
+        wanted = PackageFilter(symbol, timeframe, strategy_id, tuple(grades))
         return Packages(self._stream([wanted.prefix], self._trust), wanted, timeout_s)
 
     def package_events(
@@ -239,7 +239,7 @@ class AsyncClient:
     ) -> PackageEvents:
         """Follow everything that happens to packages, also what takes them out of force. Bots that hold positions
         by a package should follow this. With `refusals` also what was refused comes, and why."""
-        wanted = Wanted(symbol, timeframe, strategy_id, tuple(grades), refusals)
+        wanted = PackageFilter(symbol, timeframe, strategy_id, tuple(grades), refusals)
         return PackageEvents(self._stream([wanted.prefix], self._trust), wanted, timeout_s)
 
     async def close(self) -> None:
@@ -267,12 +267,12 @@ class AsyncClient:
             self._context = zmq.Context()
         return self._context
 
-    def _open(self) -> Asking:
+    def _open(self) -> RequestClient:
         if self._asking is None:
-            self._asking = Asking(self._wires(), self._requests, self._name)
+            self._asking = RequestClient(self._wires(), self._requests, self._name)
         return self._asking
 
-    async def _signed(self, reply: PackageReply, wanted: Wanted, trust: Trust) -> PackageReply:
+    async def _signed(self, reply: PackageReply, wanted: PackageFilter, trust: Trust) -> PackageReply:
         """The reply with the package as it was signed. Raises `Forbidden` with the reason when it must not be taken."""
         about = reply.package
         topic = package_topic(about.symbol, about.timeframe, about.strategy_id)

@@ -41,7 +41,7 @@ def read_plainly(record: EventRecord) -> Numbered:
     return Numbered(record.topic, msgspec.convert(record.event, Event))
 
 
-class Question(NamedTuple):
+class MissedEventsRequest(NamedTuple):
     """A request that mends what a follower misses."""
 
     type: str
@@ -82,13 +82,13 @@ class Follower:
         """Ask for everything again: what was refused may be believed by now."""
         self._forget()
 
-    def question(self) -> Question:
+    def question(self) -> MissedEventsRequest:
         """What to ask when `behind` or `unsure`."""
         if self._epoch is None and not self._whole:
-            return Question("events.snapshot", EventsSnapshot(topics=self.prefixes))
-        return Question("events.replay", EventsReplay(topics=self.prefixes, after=self._sure, limit=PAGE))
+            return MissedEventsRequest("events.snapshot", EventsSnapshot(topics=self.prefixes))
+        return MissedEventsRequest("events.replay", EventsReplay(topics=self.prefixes, after=self._sure, limit=PAGE))
 
-    def learn(self, asked: Question, reply: EventsReply) -> list[Numbered]:
+    def learn(self, asked: MissedEventsRequest, reply: EventsReply) -> list[Numbered]:
         """What can be passed on now that `asked` was answered, oldest first."""
         if asked != self.question():  # of another database, or of a time when other keys were trusted
             return []

@@ -36,7 +36,7 @@ class PackageEvent(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class PackageFilter(msgspec.Struct, frozen=True):
     """Which packages a bot asked for; None means any. `refusals`: and what was refused, with the reason."""
 
     symbol: str
@@ -103,7 +103,7 @@ _Place = tuple[str, str]
 """Topic and venue, for which at most one package is in force."""
 
 
-class Shelf:
+class PackageShelf:
     """Packages in force that were not taken yet: of each topic and venue the newest.
 
     A topic names no venue, so packages of several venues may stand on it side by side.

@@ -40,8 +40,8 @@ _FOR_GOOD = 400
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
-class Place(NamedTuple):
-    """A door of the daemon, and the key to come in with, where it asks for one."""
+class DaemonAddress(NamedTuple):
+    """The address of one of the daemon's sockets, and the client key where the daemon asks for one."""
 
     address: str
     key: ClientKey | None = None
@@ -53,22 +53,22 @@ def key_in(file: str | os.PathLike[str] | None) -> ClientKey | None:
     return read_client_key(where) if where else None
 
 
-class Wire:
-    """One connected socket. `heard` gets each message's frames, `connected` is called with each new connection.
+class ClientSocket:
+    """Connects one socket to the daemon: `heard` gets each message's frames, `connected` is called at each connection.
 
-    Nothing is queued for a connection that does not stand: what was sent into a lost one is sent again by whoever
-    still waits for its answer. Opened and closed on one loop, and used there.
+    Nothing is queued while there is no connection: whoever still waits for an answer sends its request again. It is
+    opened, used and closed on one event loop.
 
-    When the daemon shuts the door for good (`refused` is called with why), nothing more is tried: open another wire.
-    To a key of another daemon it says nothing and breaks off, as anything on its way up or down does. So a second wire,
-    without a key, finds out whether a daemon that takes keys is there; it is told apart from one that restarts by that.
+    When the daemon refuses the key for good, `refused` is called with the reason and nothing more is tried: open a new
+    socket. A daemon with another key breaks a handshake off without a reason, and so does one that is starting or
+    stopping. To tell them apart, a second socket without a key asks whether a daemon that takes keys is there.
     """
 
     def __init__(
         self,
         context: Context,
         kind: int,
-        place: Place,
+        place: DaemonAddress,
         heard: Callable[[list[bytes]], None],
         connected: Callable[[], None],
         refused: Callable[[TunesmithError], None],
@@ -80,7 +80,7 @@ class Wire:
         self._context = context
         self._place = place
         self._hint = ""
-        self._probe: Wire | None = None
+        self._probe: ClientSocket | None = None
         self._reached_at = 0.0
         self._is_there = False
         self._n_breaks = 0
@@ -197,7 +197,8 @@ class Wire:
     def _count(self, address: str, key: ClientKey) -> None:
         """A handshake was broken off at once; where a daemon that takes keys does so again and again, say why."""
         if self._probe is None:
-            self._probe = Wire(self._context, zmq.DEALER, Place(address), _ignore, _do_nothing, self._find)
+            place = DaemonAddress(address)
+            self._probe = ClientSocket(self._context, zmq.DEALER, place, _ignore, _do_nothing, self._find)
         self._n_breaks += self._is_there
         if self._n_breaks >= BREAKS:
             self._give_up(

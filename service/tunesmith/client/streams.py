@@ -13,9 +13,9 @@ from typing import Any, Generic, Self, TypeVar
 import msgspec
 import zmq
 
-from tunesmith.client.following import Follower, Numbered, Question, read_plainly
-from tunesmith.client.package_shelf import PackageEvent, Shelf, Wanted
-from tunesmith.client.sockets import Context, Place, Wire
+from tunesmith.client.following import Follower, MissedEventsRequest, Numbered, read_plainly
+from tunesmith.client.package_shelf import PackageEvent, PackageFilter, PackageShelf
+from tunesmith.client.sockets import ClientSocket, Context, DaemonAddress
 from tunesmith.client.trust import Trust
 from tunesmith.errors import BadJson, TunesmithError
 from tunesmith.protocol.codec import decode_event
@@ -51,7 +51,7 @@ class EventStream:
     """
 
     def __init__(
-        self, context: Context, place: Place, prefixes: list[str], ask: Ask, trust: Trust | None = None
+        self, context: Context, place: DaemonAddress, prefixes: list[str], ask: Ask, trust: Trust | None = None
     ) -> None:
         self._context = context
         self._place = place
@@ -70,7 +70,7 @@ class EventStream:
         self._heard_at = self._beat_at = asyncio.get_running_loop().time()
         self._beat_s = 0.0
         self._shut = False
-        self._wire: Wire | None = self._open()
+        self._wire: ClientSocket | None = self._open()
 
     @property
     def closed(self) -> bool:
@@ -126,15 +126,15 @@ class EventStream:
                 self._inquiry.cancel()
             self._news.set()
 
-    def _open(self) -> Wire:
+    def _open(self) -> ClientSocket:
         self._shut = False
-        wire = Wire(self._context, zmq.SUB, self._place, self._hear, lambda: None, self._shut_out)
+        wire = ClientSocket(self._context, zmq.SUB, self._place, self._hear, lambda: None, self._shut_out)
         for prefix in (*self._follower.prefixes, HEARTBEAT):  # heartbeats last: who hears one has the others
             wire.subscribe(prefix)
         return wire
 
     def _shut_out(self, error: TunesmithError) -> None:
-        """The daemon shut the door: who asks for the next event learns why, and asking again tries again."""
+        """The daemon shut the socket: who asks for the next event learns why, and asking again tries again."""
         self._shut, self._refusal = True, error
         self._news.set()
 
@@ -209,7 +209,7 @@ class EventStream:
             self._inquiry = None
             self._news.set()
 
-    def _learn(self, question: Question, reply: EventsReply) -> None:
+    def _learn(self, question: MissedEventsRequest, reply: EventsReply) -> None:
         found = self._follower.learn(question, reply)
         for told in found:
             if told.refusal is None:
@@ -258,7 +258,7 @@ class EventStream:
 class Follow(Generic[T]):
     """An asynchronous iterator that survives the cancellation of one step. Ends when closed, or after a silence."""
 
-    def __init__(self, stream: EventStream, wanted: Wanted, timeout_s: float | None) -> None:
+    def __init__(self, stream: EventStream, wanted: PackageFilter, timeout_s: float | None) -> None:
         self._stream = stream
         self._wanted = wanted
         self._timeout_s = timeout_s
@@ -311,7 +311,7 @@ class Follow(Generic[T]):
 class PackageEvents(Follow[PackageEvent]):
     """Everything that happens to the packages that were asked for, in order."""
 
-    def __init__(self, stream: EventStream, wanted: Wanted, timeout_s: float | None) -> None:
+    def __init__(self, stream: EventStream, wanted: PackageFilter, timeout_s: float | None) -> None:
         super().__init__(stream, wanted, timeout_s)
         self._events: deque[PackageEvent] = deque()
 
@@ -325,9 +325,9 @@ class PackageEvents(Follow[PackageEvent]):
 class Packages(Follow[dict[str, Any]]):
     """The packages in force that were asked for, each once; of several of one topic and venue the newest."""
 
-    def __init__(self, stream: EventStream, wanted: Wanted, timeout_s: float | None) -> None:
+    def __init__(self, stream: EventStream, wanted: PackageFilter, timeout_s: float | None) -> None:
         super().__init__(stream, wanted, timeout_s)
-        self._shelf = Shelf()
+        self._shelf = PackageShelf()
 
     async def __anext__(self) -> dict[str, Any]:
         self._take_in(self._stream.arrived())

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 EXACT = 2**53 - 1
-"""Up to here every whole number is a float64, in which points are kept, and tells itself from its neighbours in JSON."""
+"""Up to here every whole number is a float64 of its own: points are kept as such, and so does JSON elsewhere."""
 
 Integer = Annotated[int, msgspec.Meta(ge=-EXACT, le=EXACT)]
 Scalar = bool | Integer | float | str

@@ -1,4 +1,4 @@
-"""From bytes to a handler and back, the same for every door.
+"""From bytes to a handler and back, the same for every socket.
 
     size limits → envelope → draining → version, type → role → in-flight limits → data → deadline → handler
 
@@ -99,7 +99,7 @@ class _Flight:
 
 
 class Router:
-    """The handlers behind the doors. While `draining` is set, new requests are refused.
+    """The handlers behind the sockets. While `draining` is set, new requests are refused.
 
     A handler is `async (request, call) -> reply`, or a plain function where the reply is at hand: that one is answered
     on the spot, without a task, and is never in flight.

@@ -22,7 +22,7 @@ from tunesmith.services.runtime.incidents import Noticed
 from tunesmith.services.schedules import schedule_requests as scheduling
 from tunesmith.storage.sqlite import backups
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.storage.sqlite.opening import Keeping
+from tunesmith.storage.sqlite.opening import BackupPolicy
 from tunesmith.storage.tables import schedule_table
 from tunesmith.storage.tables.schedule_table import ScheduleRow
 from tunesmith.storage.timestamps import milliseconds
@@ -40,7 +40,7 @@ def over(folder: Path, scene: Callable[[Context], Awaitable[None]], **of_backups
         return None
 
     async def main() -> None:
-        database = await Database.open(folder / "tunesmith.db", keeping=Keeping(settings.backups_dir, 2))
+        database = await Database.open(folder / "tunesmith.db", keeping=BackupPolicy(settings.backups_dir, 2))
         parts = SimpleNamespace(
             settings=settings,
             database=database,

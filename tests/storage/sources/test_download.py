@@ -19,7 +19,7 @@ from tunesmith.storage.sources.source import Market, Row
 MARKET = Market("far", "A/B", "1h")
 
 
-class Shelf:
+class PackageShelf:
     """A source in memory: hours `first` to `last`, without those in `holes`; fails at page `fails_at`."""
 
     def __init__(self, first: int, last: int, *, holes: range = range(0), page: int = 5, fails_at: int = -1) -> None:
@@ -46,7 +46,7 @@ def stored(store: MarketStore) -> list[int]:
 
 def test_it_takes_closed_bars_of_the_span_and_says_how_far_it_is(tmp_path: Path) -> None:
     store, told = MarketStore(tmp_path), list[Progress]()
-    n_new = download(Shelf(0, 100), store, MARKET, (at(10), at(30) + HOUR // 2), told.append)
+    n_new = download(PackageShelf(0, 100), store, MARKET, (at(10), at(30) + HOUR // 2), told.append)
     assert (n_new, stored(store)) == (20, list(range(10, 30)))
     assert [progress.n_bars for progress in told] == [5, 10, 15, 20]
     assert [progress.share for progress in told] == sorted(progress.share for progress in told)
@@ -56,18 +56,18 @@ def test_it_takes_closed_bars_of_the_span_and_says_how_far_it_is(tmp_path: Path)
 def test_without_a_start_it_goes_on_where_the_stored_ends(tmp_path: Path) -> None:
     store = MarketStore(tmp_path)
     with pytest.raises(Invalid, match="where to start"):
-        download(Shelf(0, 100), store, MARKET, (None, at(50)))
-    download(Shelf(0, 100), store, MARKET, (at(0), at(20)))
-    shelf = Shelf(0, 100)
+        download(PackageShelf(0, 100), store, MARKET, (None, at(50)))
+    download(PackageShelf(0, 100), store, MARKET, (at(0), at(20)))
+    shelf = PackageShelf(0, 100)
     assert download(shelf, store, MARKET, (None, at(32))) == 12
     assert (stored(store), shelf.n_pages) == (list(range(32)), 3)
-    idle = Shelf(0, 100)
+    idle = PackageShelf(0, 100)
     assert (download(idle, store, MARKET, (at(3), at(30))), idle.n_pages) == (0, 0)
 
 
 def test_the_source_may_begin_later_and_have_holes(tmp_path: Path) -> None:
     store = MarketStore(tmp_path)
-    download(Shelf(40, 100, holes=range(50, 63)), store, MARKET, (at(0), at(80)))
+    download(PackageShelf(40, 100, holes=range(50, 63)), store, MARKET, (at(0), at(80)))
     assert stored(store) == [*range(40, 50), *range(63, 80)]
 
 
@@ -79,20 +79,20 @@ def test_interrupted_anywhere_it_ends_the_same(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK_BARS", 7)
         store = MarketStore(Path(folder))
-        download(Shelf(0, 100), store, MARKET, (at(before[0]), at(before[1])))
+        download(PackageShelf(0, 100), store, MARKET, (at(before[0]), at(before[1])))
         for fails_at in data.draw(st.lists(st.integers(1, 6), max_size=4), "broken pages"):
-            shelf = Shelf(0, 100, fails_at=fails_at)
+            shelf = PackageShelf(0, 100, fails_at=fails_at)
             try:
                 download(shelf, store, MARKET, (at(start), at(stop)))
             except Internal:
                 hours = stored(store)
                 assert hours == list(range(hours[0], hours[-1] + 1))
-        download(Shelf(0, 100), store, MARKET, (at(start), at(stop)))
+        download(PackageShelf(0, 100), store, MARKET, (at(start), at(stop)))
         assert stored(store) == list(range(min(start, before[0]), stop))
 
 
 def test_unsound_candles_are_refused(tmp_path: Path) -> None:
-    shelf = Shelf(0, 20)
+    shelf = PackageShelf(0, 20)
     shelf.rows[3] = (*shelf.rows[3][:2], -1.0, *shelf.rows[3][3:])
     with pytest.raises(Invalid, match="high"):
         download(shelf, MarketStore(tmp_path), MARKET, (at(0), at(20)))

@@ -25,11 +25,11 @@ from tunesmith.config import Limits, Security, Server, Settings
 from tunesmith.errors import Invalid
 from tunesmith.examples import bot_plain
 from tunesmith.protocol.key_files import ClientKey, read_client_key
-from tunesmith.transport.access.access_control import Gate, Identity, audible, open_gate
+from tunesmith.transport.access.access_control import AccessControl, Identity, audible, open_access_control
 from tunesmith.transport.access.client_keys import KeyStore
 from tunesmith.transport.router import Router
 from tunesmith.transport.zmq import endpoints
-from tunesmith.transport.zmq.request_sockets import RequestsDoor
+from tunesmith.transport.zmq.request_sockets import RequestSocket
 
 CREATE = {"id": "x", "name": "x", "version": "1.0", "code": "enter_long(True)", "default_params": {}}
 
@@ -355,15 +355,15 @@ def test_an_error_in_the_check_asks_to_come_again_and_harms_nobody(
     store = KeyStore(tmp_path / "keys")
     store.make_server()
     unlucky, lucky = (read_client_key(store.add(name, "bot")) for name in ("unlucky", "lucky"))
-    admit, failed = Gate.admit, []
+    admit, failed = AccessControl.admit, []
 
-    def fail(self: Gate, key: str) -> Identity | None:
+    def fail(self: AccessControl, key: str) -> Identity | None:
         if key == unlucky.public and len(failed) < 3:
             failed.append(key)
             raise RuntimeError("no")
         return admit(self, key)
 
-    monkeypatch.setattr(Gate, "admit", fail)
+    monkeypatch.setattr(AccessControl, "admit", fail)
     monkeypatch.setattr(endpoints, "HANDSHAKE_MS", 200)  # after which libzmq closes what was told to come again
     with Room(keys=store) as room:
         dealers = [bot.socket(zmq.DEALER, room.requests.endpoint, 10_000, key) for key in (unlucky, lucky)]
@@ -394,7 +394,7 @@ def test_silent_and_garbled_connections_do_not_stop_the_gate(house: House, bot: 
 
 
 def test_what_is_tried_in_vain_is_logged_once_a_second(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, times = Gate(house.store), iter((1000.0, 1000.1, 1000.9, 1001.1))
+    gate, times = AccessControl(house.store), iter((1000.0, 1000.1, 1000.9, 1001.1))
     monkeypatch.setattr(
         "tunesmith.transport.access.access_control.time", SimpleNamespace(monotonic=lambda: next(times))
     )
@@ -409,17 +409,17 @@ def settings_for(folder: Path, curve: Any) -> Settings:
 
 
 def test_the_gate_is_there_when_the_settings_or_a_servers_key_ask_for_it(tmp_path: Path) -> None:
-    assert open_gate(settings_for(tmp_path, "auto")) is None
-    assert open_gate(settings_for(tmp_path, "off")) is None
+    assert open_access_control(settings_for(tmp_path, "auto")) is None
+    assert open_access_control(settings_for(tmp_path, "off")) is None
     with pytest.raises(Invalid, match="tunesmith keys init"):
-        open_gate(settings_for(tmp_path, "on"))
+        open_access_control(settings_for(tmp_path, "on"))
     KeyStore(tmp_path / "keys").make_server()
-    assert open_gate(settings_for(tmp_path, "auto")) is not None
-    assert open_gate(settings_for(tmp_path, "on")) is not None
-    assert open_gate(settings_for(tmp_path, "off")) is None
+    assert open_access_control(settings_for(tmp_path, "auto")) is not None
+    assert open_access_control(settings_for(tmp_path, "on")) is not None
+    assert open_access_control(settings_for(tmp_path, "off")) is None
     (tmp_path / "keys" / "server.key").chmod(0o644)
     with pytest.raises(Invalid, match="chmod 600"):
-        open_gate(settings_for(tmp_path, "auto"))
+        open_access_control(settings_for(tmp_path, "auto"))
 
 
 def test_behind_a_gate_a_door_may_open_to_the_outside(tmp_path: Path) -> None:
@@ -427,8 +427,8 @@ def test_behind_a_gate_a_door_may_open_to_the_outside(tmp_path: Path) -> None:
     store.make_server()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        entry = endpoints.Entry(gate=Gate(store))
-        door = RequestsDoor(context, "tcp://0.0.0.0:0", Router({}, Limits()), Limits(), entry=entry)
+        entry = endpoints.Entry(gate=AccessControl(store))
+        door = RequestSocket(context, "tcp://0.0.0.0:0", Router({}, Limits()), Limits(), entry=entry)
         assert door.endpoint.startswith("tcp://0.0.0.0:")
         door.stop()
     finally:

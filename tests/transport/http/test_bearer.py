@@ -18,7 +18,7 @@ from tunesmith.config import Limits
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.protocol.messages.tasks import LogLine
 from tunesmith.storage.secrets.tokens import TokenFile
-from tunesmith.transport.http import Health, HttpDoor, Probes
+from tunesmith.transport.http import Health, HttpSidecar, Probes
 
 CHALLENGE = 'Bearer realm="tunesmith"'
 CREATE = {"id": "s", "name": "S", "code": "x = 1"}
@@ -98,8 +98,8 @@ def test_beyond_loopback_data_needs_a_token_and_probes_do_not(room: Room, tokens
     async def health() -> Health:
         return Health()
 
-    async def open_door() -> HttpDoor:
-        door = HttpDoor(
+    async def open_door() -> HttpSidecar:
+        door = HttpSidecar(
             "0.0.0.0:0", room.router, Limits(), Probes(health), insecure_bind=True, tokens=tokens, refused=asked.append
         )
         await door.start()

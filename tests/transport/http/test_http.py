@@ -17,7 +17,7 @@ from transport.rooms import Room
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.tasks import LogLine
-from tunesmith.transport.http import Health, HttpDoor, Probes, client_timeouts
+from tunesmith.transport.http import Health, HttpSidecar, Probes, client_timeouts
 from tunesmith.transport.http.rest_routes import ROUTES
 
 START = {"symbol": "BTC/USDT", "strategy_id": "s"}
@@ -300,8 +300,8 @@ def test_a_taken_port_and_an_open_one_are_refused(room: Room) -> None:
     async def health() -> Health:
         return Health()
 
-    def door(address: str) -> HttpDoor:
-        return HttpDoor(address, room.router, Limits(), Probes(health))
+    def door(address: str) -> HttpSidecar:
+        return HttpSidecar(address, room.router, Limits(), Probes(health))
 
     with pytest.raises(Invalid, match=r"server\.http.*in use"):
         room.call(door, room.http.endpoint)

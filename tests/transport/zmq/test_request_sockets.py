@@ -14,8 +14,8 @@ from transport.rooms import Bot, Room, body
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
 from tunesmith.transport.router import Router
-from tunesmith.transport.zmq.endpoints import FRAMES_PER_TURN, TURN_S, Door, Entry, bind, listen
-from tunesmith.transport.zmq.request_sockets import RequestsDoor
+from tunesmith.transport.zmq.endpoints import FRAMES_PER_TURN, TURN_S, BindPolicy, Endpoint, bind, listen
+from tunesmith.transport.zmq.request_sockets import RequestSocket
 
 START = {"symbol": "BTC/USDT", "strategy_id": "s"}
 
@@ -142,7 +142,7 @@ class Flooded:
         taken: list[bytes] = []
         self.taken = taken
 
-        class Listening(Door):
+        class Listening(Endpoint):
             _sure_of_more = True
 
             def _take(self, frames: list[bytes], n_frames: int) -> None:
@@ -264,7 +264,7 @@ def test_a_taken_port_is_told_clearly(room: Room) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         with pytest.raises(Invalid, match=r"server\.requests.*in use"):
-            RequestsDoor(context, room.requests.endpoint, room.router, Limits())
+            RequestSocket(context, room.requests.endpoint, room.router, Limits())
     finally:
         context.destroy(linger=0)
 
@@ -273,8 +273,8 @@ def test_a_door_to_the_outside_is_refused() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         with pytest.raises(Invalid, match="insecure_bind"):
-            RequestsDoor(context, "tcp://*:0", Router({}, Limits()), Limits())
-        door = RequestsDoor(context, "tcp://*:0", Router({}, Limits()), Limits(), entry=Entry(insecure_bind=True))
+            RequestSocket(context, "tcp://*:0", Router({}, Limits()), Limits())
+        door = RequestSocket(context, "tcp://*:0", Router({}, Limits()), Limits(), entry=BindPolicy(insecure_bind=True))
         door.stop()
     finally:
         context.destroy(linger=0)

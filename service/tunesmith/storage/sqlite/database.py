@@ -40,7 +40,7 @@ from tunesmith.storage.sqlite.connections import (
     ThreadConnection,
     connect,
 )
-from tunesmith.storage.sqlite.opening import Keeping, claim, make_new, opening_fault, prepare
+from tunesmith.storage.sqlite.opening import BackupPolicy, claim, make_new, opening_fault, prepare
 from tunesmith.storage.sqlite.row_reader import RowReader
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Database:
     _writer: ThreadConnection
     _readers: list[ThreadConnection]
     _lock: DirectoryLock
-    keeping: Keeping
+    keeping: BackupPolicy
     signing_key: Callable[[], SigningKey | None] = lambda: None
     """Answers the key that signs the events of a group of writes; called in the writer's thread."""
     counts: WriteCounts = field(default_factory=WriteCounts)
@@ -102,7 +102,7 @@ class Database:
 
     @classmethod
     async def open(
-        cls, path: Path, *, instance: str = "default", n_readers: int = 3, keeping: Keeping | None = None
+        cls, path: Path, *, instance: str = "default", n_readers: int = 3, keeping: BackupPolicy | None = None
     ) -> Database:
         """Opens or makes the database `path`, migrates it after a backup (`keeping`), and starts the writer.
 
@@ -111,7 +111,7 @@ class Database:
         opened, cannot be migrated; it is as it was).
         """
         lock = claim(path)
-        keeping = keeping or Keeping(path.with_name("backups"))
+        keeping = keeping or BackupPolicy(path.with_name("backups"))
         connections: list[ThreadConnection] = []
         try:
             make_new(path, keeping)

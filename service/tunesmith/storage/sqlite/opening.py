@@ -24,7 +24,7 @@ _WAYS_OUT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class BackupPolicy:
     """Where backups are kept, and how many of each kind."""
 
     folder: Path
@@ -46,7 +46,7 @@ def opening_fault(path: Path, error: sqlite3.Error) -> TunesmithError:
     return type(refused)(f"{path}: {refused.message}")
 
 
-def make_new(path: Path, keeping: Keeping) -> None:
+def make_new(path: Path, keeping: BackupPolicy) -> None:
     """Makes a database where there is none yet, whole or not at all; never in the place of one that was lost."""
     refuse_unfinished(path)
     if path.exists():
@@ -69,7 +69,7 @@ def _make_empty(draft: Path) -> None:
         migrate(conn)
 
 
-def prepare(conn: sqlite3.Connection, path: Path, instance: str, keeping: Keeping) -> tuple[str, int]:
+def prepare(conn: sqlite3.Connection, path: Path, instance: str, keeping: BackupPolicy) -> tuple[str, int]:
     """Schema and identity of the database: its epoch and newest event."""
 
     def secure(found: int) -> None:

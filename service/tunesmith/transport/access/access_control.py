@@ -33,7 +33,7 @@ WARN_INTERVAL_S = 1.0
 log = structlog.get_logger(__name__)
 
 Refused = Callable[[str, str, str], None]
-"""Called with the user, as far as known, the door, and why a key was refused."""
+"""Called with the user, as far as known, the socket, and why a key was refused."""
 
 
 class Identity(NamedTuple):
@@ -43,7 +43,7 @@ class Identity(NamedTuple):
     role: Role = "operator"
 
 
-class Gate:
+class AccessControl:
     """The keys in force, as the store has them. Raises `Invalid` where the daemon's own pair cannot be read."""
 
     def __init__(self, store: KeyStore) -> None:
@@ -149,10 +149,10 @@ def audible(who: Identity, prefix: bytes) -> list[bytes]:
     return [part.encode("latin-1") for part in parts]
 
 
-def open_gate(settings: Settings) -> Gate | None:
-    """The gate that the settings ask for; None where doors ask for no keys. Raises `Invalid` for wrong keys."""
+def open_access_control(settings: Settings) -> AccessControl | None:
+    """Open the access control that the settings ask for; None without keys. Raises `Invalid` for wrong key files."""
     store = KeyStore(settings.keys_dir)
     wanted = settings.security.curve
     if wanted == "off" or (wanted == "auto" and not store.has_server):
         return None
-    return Gate(store)
+    return AccessControl(store)

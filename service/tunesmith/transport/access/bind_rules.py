@@ -1,4 +1,4 @@
-"""Who may reach a door: addresses beyond this machine are refused unless something fences them."""
+"""Who may reach a socket: addresses beyond this machine are refused unless something fences them."""
 
 from __future__ import annotations
 

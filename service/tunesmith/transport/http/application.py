@@ -23,10 +23,10 @@ from tunesmith.errors import BadJson, Invalid, TooLarge, TunesmithError
 from tunesmith.protocol.codec import convert_query, decode_at, encode, is_id, message_type
 from tunesmith.protocol.message_schema import asyncapi
 from tunesmith.transport.http import client_timeouts
-from tunesmith.transport.http.bearer import BearerGate
+from tunesmith.transport.http.bearer import BearerAuthentication
 from tunesmith.transport.http.log_stream import Streams, stream_logs
 from tunesmith.transport.http.openapi import openapi
-from tunesmith.transport.http.origin_check import Fence
+from tunesmith.transport.http.origin_check import OriginCheck
 from tunesmith.transport.http.probes import Probes, add_probes
 from tunesmith.transport.http.problems import HttpInvalid, problem_response, refuse
 from tunesmith.transport.http.rest_routes import ANY_MESSAGE, ROUTES, TASK_LOGS, Route
@@ -44,7 +44,7 @@ Endpoint = Callable[[Request, str], Awaitable[Response]]
 
 
 def make_app(
-    router: Router, limits: Limits, probes: Probes, stopping: asyncio.Event, gate: BearerGate, *, local: bool
+    router: Router, limits: Limits, probes: Probes, stopping: asyncio.Event, gate: BearerAuthentication, *, local: bool
 ) -> FastAPI:
     """The application; streams end when `stopping` is set. `local`: it listens on loopback alone."""
     app = FastAPI(title="Tunesmith", version=__version__, docs_url=None, redoc_url=None)
@@ -81,7 +81,7 @@ def make_app(
     add_probes(app, probes)
     app.add_exception_handler(HTTPException, refuse)
     app.add_exception_handler(Exception, refuse)
-    app.add_middleware(Fence, local=local)
+    app.add_middleware(OriginCheck, local=local)
     return app
 
 

@@ -1,8 +1,8 @@
 """Who is let in over HTTP: bearer tokens.
 
-Writes need one as soon as there is any or the other doors ask for keys, and always where the door listens beyond
+Writes need one as soon as there is any or the other sockets ask for keys, and always where the socket listens beyond
 loopback; there reads of data need one too. Probes, metrics and the descriptions of the API are open: they tell nothing
-of strategies or packages. Without tokens, on loopback, whoever reaches the door is its operator.
+of strategies or packages. Without tokens, on loopback, whoever reaches the socket is its operator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SCHEME = "bearer"
 _MAX_TOKEN = 256
 
 
-class Holder(Protocol):
+class TokenHolder(Protocol):
     """Whose a token is."""
 
     @property
@@ -37,7 +37,7 @@ class Tokens(Protocol):
     @property
     def required(self) -> bool: ...
 
-    def holder(self, secret: str) -> Holder | None: ...
+    def holder(self, secret: str) -> TokenHolder | None: ...
 
 
 class NoTokens:
@@ -45,7 +45,7 @@ class NoTokens:
 
     required = False
 
-    def holder(self, secret: str) -> Holder | None:
+    def holder(self, secret: str) -> TokenHolder | None:
         """Nobody's."""
         return None
 
@@ -54,10 +54,10 @@ def ignore(what: str) -> None:
     """Nobody listens."""
 
 
-class BearerGate:
+class BearerAuthentication:
     """Says who asks.
 
-    `local`: the door listens on loopback alone. `refused` is called with method and route of what was asked in vain.
+    `local`: the socket listens on loopback alone. `refused` is called with method and route of what was asked in vain.
     """
 
     def __init__(self, tokens: Tokens, *, local: bool, refused: Callable[[str], None] = ignore) -> None:
@@ -83,7 +83,7 @@ class BearerGate:
             raise self._refusal(request, "writing needs a token")
         return Peer(door="http", lane=lane)
 
-    def _holder(self, header: str) -> Holder | None:
+    def _holder(self, header: str) -> TokenHolder | None:
         scheme, _, secret = header.partition(" ")
         secret = secret.strip()
         if scheme.lower() != _SCHEME or not secret or len(secret) > _MAX_TOKEN:

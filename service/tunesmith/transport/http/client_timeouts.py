@@ -1,4 +1,4 @@
-"""How long the HTTP door waits for a client, and how much it says of those that talk nonsense.
+"""How long the HTTP sidecar waits for a client, and how much it says of those that talk nonsense.
 
 uvicorn waits for ever for the first bytes of a request, and for the rest of them: connections that say nothing would
 hold descriptors until there are none left. It also logs every line that is no HTTP.
@@ -19,7 +19,7 @@ BODY_S = 30.0
 _WARN_INTERVAL_S = 1.0
 
 
-class PatientProtocol(H11Protocol):
+class TimeoutProtocol(H11Protocol):
     """A connection that is closed when it neither has a request under way nor sends a whole one in time."""
 
     _timer: asyncio.TimerHandle | None = None
@@ -48,7 +48,7 @@ class PatientProtocol(H11Protocol):
             self._timer = None
 
 
-class Terse(logging.Filter):
+class ShortAccessLog(logging.Filter):
     """Lets one warning a second pass: nobody fills the disk by sending nonsense."""
 
     def __init__(self) -> None:

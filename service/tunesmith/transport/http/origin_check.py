@@ -20,8 +20,8 @@ _READS = ("GET", "HEAD", "OPTIONS")
 _HAVE_BODIES = ("POST", "PUT", "PATCH")
 
 
-class Fence:
-    """ASGI middleware. `local` says that the door listens on loopback alone."""
+class OriginCheck:
+    """ASGI middleware that refuses cross-site writes and foreign host names; `local`: the sidecar is on loopback."""
 
     def __init__(self, app: ASGIApp, *, local: bool) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Refusals over HTTP: `application/problem+json`, the same object as on every door."""
+"""Refusals over HTTP: `application/problem+json`, the same object as on every socket."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from tunesmith.config import Limits
 from tunesmith.errors import Invalid
 from tunesmith.transport.access.bind_rules import check_http_bind, is_loopback
 from tunesmith.transport.http.application import make_app
-from tunesmith.transport.http.bearer import BearerGate, NoTokens, Tokens, ignore
-from tunesmith.transport.http.client_timeouts import PatientProtocol, Terse
+from tunesmith.transport.http.bearer import BearerAuthentication, NoTokens, Tokens, ignore
+from tunesmith.transport.http.client_timeouts import ShortAccessLog, TimeoutProtocol
 from tunesmith.transport.http.probes import Probes
 from tunesmith.transport.router import Router
 
@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
         self.up.set()
 
 
-class HttpDoor:
+class HttpSidecar:
     """The HTTP sidecar. `endpoint` is `host:port` with the port that a free one (`:0`) became.
 
     `refused` is called with the method and route of what was asked without a token that it needs.
@@ -66,13 +66,13 @@ class HttpDoor:
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         local = is_loopback(host)
-        gate = BearerGate(tokens or NoTokens(), local=local, refused=refused)
+        gate = BearerAuthentication(tokens or NoTokens(), local=local, refused=refused)
         app = make_app(router, limits, probes, self._stopping, gate, local=local)
-        self._terse = Terse()
+        self._terse = ShortAccessLog()
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http=PatientProtocol,
+                http=TimeoutProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -1,6 +1,6 @@
-"""What the ZeroMQ doors share: a bound socket that the event loop reads without ever waiting on it.
+"""What the ZeroMQ sockets share: a bound socket that the event loop reads without ever waiting on it.
 
-libzmq's file descriptor is edge-triggered: it signals once, and a send may swallow the signal. So a door reads until
+libzmq's file descriptor is edge-triggered: it signals once, and a send may swallow the signal. So a socket reads until
 nothing is left, and looks again after every send. It takes at most `FRAMES_PER_TURN` frames before it lets the loop
 breathe: fewer requests than one user may have in flight, so that requests answered in one step never pile up to the
 limit. A turn of requests that take their time, such as bodies of a megabyte, ends after `TURN_S`. What is sent while it
@@ -22,7 +22,7 @@ import zmq.backend
 
 from tunesmith.config import Limits
 from tunesmith.errors import Invalid
-from tunesmith.transport.access.access_control import Gate, Identity
+from tunesmith.transport.access.access_control import AccessControl, Identity
 from tunesmith.transport.access.bind_rules import check_bind
 
 FRAMES_PER_TURN = 48
@@ -45,7 +45,7 @@ _EVENTS, _NOW, _NOW_MORE = int(zmq.EVENTS), int(zmq.NOBLOCK), int(zmq.NOBLOCK | 
 _USER_ID = b"User-Id"
 
 _send_bare = zmq.backend.Socket.send
-"""Without the checks of options that no door uses; two of these go out for each reply."""
+"""Without the checks of options that no socket uses; two of these go out for each reply."""
 
 
 _MAPPED = re.compile(r"\[::ffff:([0-9.]+)\]")
@@ -54,24 +54,24 @@ _MAPPED = re.compile(r"\[::ffff:([0-9.]+)\]")
 LOCAL = Identity()
 
 
-class Entry(NamedTuple):
-    """Who may come in at a door: those whose keys the gate knows; without one, whoever reaches it."""
+class BindPolicy(NamedTuple):
+    """Who may connect: those whose keys access control knows, or anybody where there is none; and what may be bound."""
 
     insecure_bind: bool = False
-    gate: Gate | None = None
+    gate: AccessControl | None = None
 
 
-OPEN = Entry()
+OPEN = BindPolicy()
 
 
 def listen(
-    context: zmq.Context[zmq.Socket[bytes]], kind: int, limits: Limits, entry: Entry = OPEN
+    context: zmq.Context[zmq.Socket[bytes]], kind: int, limits: Limits, entry: BindPolicy = OPEN
 ) -> zmq.Socket[bytes]:
-    """A socket of this kind with the options of every door, not bound yet.
+    """A socket of this kind with the options of every socket, not bound yet.
 
     libzmq 4.3.5 aborts the process when a heartbeat is due on a connection whose peer has gone while its input waits
-    for room (libzmq issue 4364): a flood and a disconnect at the wrong moment. So doors that take requests do not beat:
-    TCP finds who is gone, and so do the heartbeats of clients that tell their TTL. Subscribers must be beaten, for deaf
+    for room (libzmq issue 4364): a flood and a disconnect at the wrong moment. So sockets that take requests do not
+    beat: TCP finds who is gone, and so do the heartbeats of clients that tell their TTL. Subscribers must be beaten, for deaf
     ones hold memory; there the input never waits.
     """
     socket = context.socket(kind)
@@ -97,7 +97,7 @@ def listen(
     return socket
 
 
-def bind(socket: zmq.Socket[bytes], address: str, setting: str, entry: Entry = OPEN) -> str:
+def bind(socket: zmq.Socket[bytes], address: str, setting: str, entry: BindPolicy = OPEN) -> str:
     """Bind and say where: the address with the port that a free one (`:0`, `:*`) became.
 
     Raises `Invalid` that names the setting when the address is refused, taken or wrong; the socket is closed then.
@@ -114,7 +114,7 @@ def bind(socket: zmq.Socket[bytes], address: str, setting: str, entry: Entry = O
     return _MAPPED.sub(r"\1", socket.get_string(zmq.LAST_ENDPOINT))
 
 
-class Door:
+class Endpoint:
     """A bound socket read by the event loop; subclasses say what a message means in `_take`.
 
     `_sure_of_more`: the first frame of a message is never its last, so that it need not be asked. `_whence`:
@@ -126,7 +126,7 @@ class Door:
     _frame_by_frame = False
     _whence = False
 
-    def __init__(self, socket: zmq.Socket[bytes], endpoint: str, gate: Gate | None = None) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], endpoint: str, gate: AccessControl | None = None) -> None:
         self.endpoint = endpoint
         self._socket = socket
         self._gate = gate

@@ -1,4 +1,4 @@
-"""The events door: XPUB. Publishes, answers a new subscription with what it missed last, and beats.
+"""The events socket: XPUB. Publishes, answers a new subscription with what it missed last, and beats.
 
     out  [topic] [JSON] [Ed25519 signature over the JSON's bytes, where a key is configured]
 
@@ -27,7 +27,7 @@ from tunesmith.protocol.envelope import VERSION, Event
 from tunesmith.protocol.messages.events import Heartbeat
 from tunesmith.protocol.topics import HEARTBEAT, progress_topic
 from tunesmith.transport.access.access_control import audible
-from tunesmith.transport.zmq.endpoints import OPEN, Door, Entry, bind, listen
+from tunesmith.transport.zmq.endpoints import OPEN, BindPolicy, Endpoint, bind, listen
 from tunesmith.transport.zmq.keyed_connections import Connections
 
 PROGRESS_INTERVAL_S = 0.1
@@ -50,7 +50,7 @@ _numbered_decoder = msgspec.json.Decoder(_Numbered)
 _event_encoder = msgspec.json.Encoder()
 
 
-class EventsDoor(Door):
+class EventSocket(Endpoint):
     """XPUB: everybody hears what they subscribed to; the last event of each package topic is kept for the late.
 
     A subscription is one frame; whatever says that more follow must not swallow the next peer's.
@@ -70,7 +70,7 @@ class EventsDoor(Door):
         *,
         origin: tuple[str, str],
         head: Callable[[], int],
-        entry: Entry = OPEN,
+        entry: BindPolicy = OPEN,
     ) -> None:
         socket = listen(context, zmq.XPUB, limits, entry)
         socket.setsockopt(zmq.XPUB_VERBOSE, 1)

@@ -1,4 +1,4 @@
-"""The connections behind a guarded door, by the key that they came in with, so that one's can be ended.
+"""The connections behind a socket with keys, by the key that they came in with, so that one's can be ended.
 
 libzmq closes no single peer of a socket. It does say from which file descriptor a message came; what is shut down here
 is the TCP connection below it, as if the peer had gone. Nobody else's connection is touched.

@@ -1,9 +1,9 @@
-"""The doors that take requests: ROUTER for those who wait for the reply, SUB for those who listen elsewhere.
+"""The sockets that take requests: ROUTER for those who wait for the reply, SUB for those who listen elsewhere.
 
-requests door   in   [identity] [any frames …, REQ's empty delimiter] [body]
+requests socket   in   [identity] [any frames …, REQ's empty delimiter] [body]
                 out  [identity] [the same frames …]                   [reply]
-inbox door      in   [topic frames …] [body]
-                out  on the events door: [rep/<client>/<id>/] [reply]
+inbox socket      in   [topic frames …] [body]
+                out  on the events socket: [rep/<client>/<id>/] [reply]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tunesmith.errors import Forbidden, Unauthorized
 from tunesmith.protocol.codec import addressee
 from tunesmith.protocol.topics import reply_topic
 from tunesmith.transport.router import Peer, Router
-from tunesmith.transport.zmq.endpoints import KEPT_FRAMES, OPEN, Door, Entry, bind, listen
+from tunesmith.transport.zmq.endpoints import KEPT_FRAMES, OPEN, BindPolicy, Endpoint, bind, listen
 from tunesmith.transport.zmq.keyed_connections import origin_of
 
 NO_ID = "-"
@@ -32,14 +32,14 @@ _GIVEN = b"\0"
 REVOKED = "the key of this connection was revoked or replaced"
 
 Dropped = Callable[[str], None]
-"""Called with the door's name when a reply could not be delivered."""
+"""Called with the socket's name when a reply could not be delivered."""
 
 
 def _ignore(door: str) -> None:
     """Nobody counts."""
 
 
-class RequestsDoor(Door):
+class RequestSocket(Endpoint):
     """ROUTER: any number of REQ and DEALER clients, each reply to its own.
 
     A client may choose its routing id, and when it has gone, another may come with the same. Behind a gate that may be
@@ -55,7 +55,7 @@ class RequestsDoor(Door):
         router: Router,
         limits: Limits,
         *,
-        entry: Entry = OPEN,
+        entry: BindPolicy = OPEN,
         dropped: Dropped = _ignore,
     ) -> None:
         socket = listen(context, zmq.ROUTER, limits, entry)
@@ -91,7 +91,7 @@ class RequestsDoor(Door):
         self._router.submit(body, peer, answer, n_frames=n_frames - 1)
 
 
-class InboxDoor(Door):
+class InboxSocket(Endpoint):
     """SUB: requests that bots publish; who sent one is known by its key, without keys by the `client` that it names."""
 
     def __init__(
@@ -102,7 +102,7 @@ class InboxDoor(Door):
         publish: Callable[[str, bytes], None],
         limits: Limits,
         *,
-        entry: Entry = OPEN,
+        entry: BindPolicy = OPEN,
         dropped: Dropped = _ignore,
     ) -> None:
         socket = listen(context, zmq.SUB, limits, entry)

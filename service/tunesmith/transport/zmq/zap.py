@@ -13,8 +13,8 @@ import structlog
 import zmq
 from zmq.utils import z85
 
-from tunesmith.transport.access.access_control import DOMAIN, Gate
-from tunesmith.transport.zmq.endpoints import Door
+from tunesmith.transport.access.access_control import DOMAIN, AccessControl
+from tunesmith.transport.zmq.endpoints import Endpoint
 
 ADDRESS = "inproc://zeromq.zap.01"
 
@@ -24,10 +24,10 @@ _WHOLE = 9
 log = structlog.get_logger(__name__)
 
 
-class ZapDoor(Door):
-    """Answers libzmq from the gate's keys. It opens before the guarded doors of its context and closes after them."""
+class ZapHandler(Endpoint):
+    """Answers libzmq from access control's keys. It opens before the other sockets of its context and closes after."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], gate: Gate) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], gate: AccessControl) -> None:
         socket = context.socket(zmq.ROUTER)
         socket.setsockopt(zmq.LINGER, 0)
         socket.bind(ADDRESS)
