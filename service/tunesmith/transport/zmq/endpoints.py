@@ -71,8 +71,8 @@ def listen(
 
     libzmq 4.3.5 aborts the process when a heartbeat is due on a connection whose peer has gone while its input waits
     for room (libzmq issue 4364): a flood and a disconnect at the wrong moment. So sockets that take requests do not
-    beat: TCP finds who is gone, and so do the heartbeats of clients that tell their TTL. Subscribers must be beaten, for deaf
-    ones hold memory; there the input never waits.
+    send no heartbeats: TCP finds who is gone, and so do the heartbeats of clients that send their TTL. Subscribers get
+    heartbeats, for a dead one holds memory; there the input never waits.
     """
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
