@@ -1,30 +1,58 @@
-"""The blocking client: the asynchronous one on a loop in a thread of its own. Any number of threads may use it."""
+"""The blocking client: `AsyncClient` on an event loop in a thread of its own. Any number of threads may use it.
+
+Its methods are those of `AsyncClient`, with the same parameters and docstrings; they are made from them below.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import threading
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from tunesmith.client.asynchronous import DEADLINE_S, EVENTS, REQUESTS, AsyncClient
-from tunesmith.client.package_shelf import PackageEvent
-from tunesmith.client.streams import Follow, PackageEvents, Packages
+from tunesmith.client.streams import Follow
 from tunesmith.client.trust import Trusted
-from tunesmith.protocol.messages.backtests import BacktestStarted
-from tunesmith.protocol.messages.events import TaskDone
-from tunesmith.protocol.messages.optimizations import OptimizationStarted
-from tunesmith.protocol.messages.packages import PackageAck, PackageReply
-from tunesmith.protocol.messages.server import Pong
-from tunesmith.protocol.messages.verdicts import VerdictReply
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def _blocking(
+    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Client, P], T]:
+    """Make a method that runs `method` on the client's event loop and waits for what it returns."""
+
+    @functools.wraps(method)
+    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._run(method(self._client, *args, **kwargs))
+
+    return call
+
+
+def _iterated(
+    method: Callable[Concatenate[AsyncClient, P], Follow[T]],
+) -> Callable[Concatenate[Client, P], Blocking[T]]:
+    """Make a method that opens the stream of `method` on the client's event loop, to be iterated with `for`."""
+
+    @functools.wraps(method)
+    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Blocking[T]:
+        async def opened() -> Follow[T]:
+            return method(self._client, *args, **kwargs)
+
+        return Blocking(self, self._run(opened()))
+
+    return call
+
+
 class Client:
-    """As `AsyncClient`, blocking. Close it, or use `with`; not to be used across a fork."""
+    """Asks the daemon and follows packages as `AsyncClient` does, blocking. Close it, or use `with`.
+
+    It does not survive a fork: make a new one in the child.
+    """
 
     def __init__(
         self,
@@ -41,126 +69,17 @@ class Client:
         self._thread = threading.Thread(target=self._loop.run_forever, name="tunesmith-client", daemon=True)
         self._thread.start()
 
-    def request(
-        self,
-        type: str,
-        data: Any = None,
-        *,
-        deadline_s: float | None = None,
-        id: str | None = None,
-    ) -> dict[str, Any]:
-        """Any message: its reply's data. The same `id` again, also after a crash of the bot, changes nothing twice."""
-        return self._run(self._client.request(type, data, deadline_s=deadline_s, id=id))
-
-    def ping(self) -> Pong:
-        """Whether the daemon is there, and its version."""
-        return self._run(self._client.ping())
-
-    def backtest(
-        self,
-        symbol: str,
-        strategy_id: str,
-        params: Mapping[str, Any] | None = None,
-        *,
-        options: Mapping[str, Any] | None = None,
-        id: str | None = None,
-    ) -> BacktestStarted:
-        """Start a backtest; `options` are further fields of `backtest.start`."""
-        return self._run(self._client.backtest(symbol, strategy_id, params, options=options, id=id))
-
-    def optimize(
-        self,
-        symbol: str,
-        strategy_id: str,
-        param_ranges: Mapping[str, Any] | None = None,
-        *,
-        options: Mapping[str, Any] | None = None,
-        id: str | None = None,
-    ) -> OptimizationStarted:
-        """Start a search; without ranges the strategy's own. `options` are further fields of `optimization.start`."""
-        return self._run(self._client.optimize(symbol, strategy_id, param_ranges, options=options, id=id))
-
-    def wait(self, task_id: str, timeout_s: float | None = None) -> TaskDone:
-        """The end of a task, of any kind; raises `DeadlineExceeded` when it has none within `timeout_s` seconds."""
-        return self._run(self._client.wait(task_id, timeout_s))
-
-    def approve(
-        self,
-        strategy_id: str,
-        *,
-        optimization_id: str | None = None,
-        backtest_id: str | None = None,
-        criteria: Mapping[str, Any] | None = None,
-        deadline_s: float = 60.0,
-        id: str | None = None,
-    ) -> VerdictReply:
-        """Ask for a verdict on a search or a backtest and wait for it; it may still be running at the deadline."""
-        return self._run(
-            self._client.approve(
-                strategy_id,
-                optimization_id=optimization_id,
-                backtest_id=backtest_id,
-                criteria=criteria,
-                deadline_s=deadline_s,
-                id=id,
-            )
-        )
-
-    def latest_package(self, symbol: str, timeframe: str | None = None, strategy_id: str | None = None) -> PackageReply:
-        """As `AsyncClient.latest_package`: the newest package in force, of any grade."""
-        return self._run(self._client.latest_package(symbol, timeframe, strategy_id))
-
-    def packages_in_force(
-        self, symbol: str, timeframe: str, strategy_id: str, *, grades: Collection[str] = ("proven",)
-    ) -> list[dict[str, Any]]:
-        """As `AsyncClient.packages_in_force`."""
-        return self._run(self._client.packages_in_force(symbol, timeframe, strategy_id, grades=grades))
-
-    def acknowledge(
-        self,
-        package_id: str,
-        outcome: Literal["applied", "refused"] = "applied",
-        *,
-        reason: str = "",
-        id: str | None = None,
-    ) -> PackageAck:
-        """Say what became of a package here, so that its operators see who runs what; `name` tells the bots apart."""
-        return self._run(self._client.acknowledge(package_id, outcome, reason=reason, id=id))
-
-    def packages(
-        self,
-        symbol: str,
-        timeframe: str | None = None,
-        strategy_id: str | None = None,
-        *,
-        grades: Collection[str] = ("proven",),
-        timeout_s: float | None = None,
-    ) -> Blocking[dict[str, Any]]:
-        """As `AsyncClient.packages`, to be iterated with `for`."""
-
-        async def follow() -> Packages:
-            return self._client.packages(symbol, timeframe, strategy_id, grades=grades, timeout_s=timeout_s)
-
-        return Blocking(self, self._run(follow()))
-
-    def package_events(
-        self,
-        symbol: str,
-        timeframe: str | None = None,
-        strategy_id: str | None = None,
-        *,
-        grades: Collection[str] = ("proven",),
-        timeout_s: float | None = None,
-        refusals: bool = False,
-    ) -> Blocking[PackageEvent]:
-        """As `AsyncClient.package_events`, to be iterated with `for`."""
-
-        async def follow() -> PackageEvents:
-            return self._client.package_events(
-                symbol, timeframe, strategy_id, grades=grades, timeout_s=timeout_s, refusals=refusals
-            )
-
-        return Blocking(self, self._run(follow()))
+    request = _blocking(AsyncClient.request)
+    ping = _blocking(AsyncClient.ping)
+    backtest = _blocking(AsyncClient.backtest)
+    optimize = _blocking(AsyncClient.optimize)
+    wait = _blocking(AsyncClient.wait)
+    approve = _blocking(AsyncClient.approve)
+    latest_package = _blocking(AsyncClient.latest_package)
+    packages_in_force = _blocking(AsyncClient.packages_in_force)
+    acknowledge = _blocking(AsyncClient.acknowledge)
+    packages = _iterated(AsyncClient.packages)
+    package_events = _iterated(AsyncClient.package_events)
 
     def close(self) -> None:
         """Close every connection and stream; once is enough."""
