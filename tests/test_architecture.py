@@ -91,6 +91,16 @@ MAY_IMPORT_LATER = {
 """Where modules are imported inside functions, and why; nowhere else."""
 
 
+PRIVATE_NAMES_OF_OTHERS = {
+    "compute/kernels/compiling.py": {"_cache": "numba has no public way to go on when the disk takes no kernel"},
+    "storage/sqlite/connections.py": {
+        "_thread": "aiosqlite's thread must not keep a process alive that wants to end",
+        "_execute": "a whole function in the thread, instead of a hop for each statement",
+    },
+}
+"""Names of libraries that they do not promise to keep, and why there is no other way. Nowhere else."""
+
+
 def room_of(file: Path) -> str:
     part = file.relative_to(PACKAGE).parts[0]
     return part.removesuffix(".py")
@@ -158,7 +168,10 @@ class TestFile:
             n_parameters -= bool(arguments.args and arguments.args[0].arg in ("self", "cls"))
             if n_parameters > MAX_PARAMETERS and not kernel and not wordy:
                 wrong.append(f"{function.name} takes {n_parameters} parameters")
-            if arguments.kwarg and not function.name.startswith("_"):
+            passes_on = (
+                arguments.kwarg is not None and ast.unparse(arguments.kwarg.annotation or ast.Constant(0)) == "P.kwargs"
+            )
+            if arguments.kwarg and not passes_on and not function.name.startswith("_"):
                 wrong.append(f"{function.name} takes any keyword")
         assert wrong == []
 
@@ -194,6 +207,31 @@ def test_no_folder_is_crowded() -> None:
 def test_no_module_name_is_used_for_two_things() -> None:
     counts = Counter(file.stem for file in FILES if file.stem != "__init__")
     assert [name for name, n in counts.items() if n > 1] == []
+
+
+def private_names_in(file: Path) -> tuple[set[str], set[str]]:
+    """The names with a leading underscore that a file uses as attributes, and those that it defines."""
+    used, defined = set(), set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()):
+                defined.add(name)
+            case ast.Attribute(attr=name):
+                used.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                defined.add(name)
+    return {name for name in used if re.match(r"_[a-z]", name)} - {"_asdict", "_replace", "_fields", "_exit"}, defined
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_private_names_of_libraries_are_listed_with_a_reason(file: Path) -> None:
+    used, defined = private_names_in(file)
+    for module, _ in imports_of(file):
+        theirs = ROOT / "service" / Path(*module.split("."))
+        if theirs.with_suffix(".py").exists():
+            defined |= private_names_in(theirs.with_suffix(".py"))[1]
+    named = PRIVATE_NAMES_OF_OTHERS.get(str(file.relative_to(PACKAGE)), {})
+    assert used - defined == set(named)
 
 
 def test_there_is_no_import_cycle() -> None:

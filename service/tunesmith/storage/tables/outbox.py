@@ -142,12 +142,6 @@ async def n_unpublished(source: Source) -> int:
     return int(row[0]) if row else 0
 
 
-async def latest(source: Source, topic: str) -> EventRow | None:
-    """The newest event on exactly this topic, or None."""
-    events = await select(source, EventRow, "WHERE topic = ? ORDER BY seq DESC LIMIT 1", (topic,))
-    return events[0] if events else None
-
-
 async def head(source: Source) -> int:
     """The newest event's `seq`, 0 before the first (`Database.head` knows it without a query)."""
     row = await source.fetch_one("SELECT coalesce(max(seq), 0) FROM events")
