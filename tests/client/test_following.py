@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.client.following import Follower, Numbered, Question
+from tunesmith.client.following import Follower, MissedEventsRequest, Numbered
 from tunesmith.protocol.envelope import Event
 from tunesmith.protocol.messages.server import EventRecord, EventsReplay, EventsReply
 
@@ -31,7 +31,7 @@ class Log:
         self.rows.append((topic, event(self.epoch, seq, prev)))
         return self.rows[-1]
 
-    def answer(self, question: Question, prefixes: tuple[str, ...] = ("pkg/A/",)) -> EventsReply:
+    def answer(self, question: MissedEventsRequest, prefixes: tuple[str, ...] = ("pkg/A/",)) -> EventsReply:
         rows = [(t, e) for t, e in self.rows if t.startswith(prefixes)]
         if isinstance(question.data, EventsReplay):
             after = question.data.after

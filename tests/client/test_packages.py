@@ -13,7 +13,7 @@ import pytest
 from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, Client, streams
 from tunesmith.client.following import Numbered
-from tunesmith.client.package_shelf import Wanted
+from tunesmith.client.package_shelf import PackageFilter
 from tunesmith.errors import BadJson, Forbidden
 from tunesmith.protocol.envelope import Event
 from tunesmith.protocol.messages.server import Pong
@@ -410,10 +410,10 @@ def test_the_blocking_client_follows_too(daemon: FakeDaemon) -> None:
 
 
 def test_a_prefix_is_as_long_as_what_is_asked_for() -> None:
-    assert Wanted("A/B", None, None, ()).prefix == "pkg/A/B/"
-    assert Wanted("A/B", "1h", None, ()).prefix == "pkg/A/B/1h/"
-    assert Wanted("A/B", "1h", "s", ()).prefix == "pkg/A/B/1h/s/"
-    assert Wanted("A/B", None, "s", ()).prefix == "pkg/A/B/"
+    assert PackageFilter("A/B", None, None, ()).prefix == "pkg/A/B/"
+    assert PackageFilter("A/B", "1h", None, ()).prefix == "pkg/A/B/1h/"
+    assert PackageFilter("A/B", "1h", "s", ()).prefix == "pkg/A/B/1h/s/"
+    assert PackageFilter("A/B", None, "s", ()).prefix == "pkg/A/B/"
 
 
 def test_a_longer_symbol_under_the_same_prefix_is_refused() -> None:
@@ -432,8 +432,8 @@ def test_a_longer_symbol_under_the_same_prefix_is_refused() -> None:
         prev=0,
     )
     told = Numbered("pkg/BTC/USDT/1h/1d/grid/", event)
-    assert Wanted("BTC/USDT", None, None, ("proven",)).read(told) is None
-    found = Wanted("BTC/USDT/1h", None, None, ("proven",)).read(told)
+    assert PackageFilter("BTC/USDT", None, None, ("proven",)).read(told) is None
+    found = PackageFilter("BTC/USDT/1h", None, None, ("proven",)).read(told)
     assert found is not None
     assert msgspec.to_builtins(found)["package"] == data
 

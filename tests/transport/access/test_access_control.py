@@ -427,7 +427,7 @@ def test_behind_a_gate_a_door_may_open_to_the_outside(tmp_path: Path) -> None:
     store.make_server()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        entry = endpoints.Entry(gate=AccessControl(store))
+        entry = endpoints.BindPolicy(gate=AccessControl(store))
         door = RequestSocket(context, "tcp://0.0.0.0:0", Router({}, Limits()), Limits(), entry=entry)
         assert door.endpoint.startswith("tcp://0.0.0.0:")
         door.stop()
