@@ -57,9 +57,10 @@ ORDER_WITHIN = {
     "reported_statistics",
     "domain": "metrics parameters names trading closed_trades declared thresholds approval market space criteria "
     "search",
-    "protocol": "private_files canonical signatures envelope messages topics catalog key_files codec message_schema",
+    "protocol": "private_files canonical signatures envelope messages topics task_types catalog key_files codec "
+    "message_schema",
     "storage": "timestamps faults atomic_files file_lock cache market sources secrets sqlite tables",
-    "services": "runtime requests market tasks strategies backtests searches sessions walkforwards verdicts packages "
+    "services": "runtime requests market tasks strategies backtests searches sessions walkforwards packages verdicts "
     "schedules daemon",
     "transport": "router access zmq http",
     "cli": "lazy_commands range_text tables pictures daemon_connection watching data access decide search daemon guide "

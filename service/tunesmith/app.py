@@ -28,7 +28,7 @@ from tunesmith import __version__, telemetry
 from tunesmith.config import Settings, load
 from tunesmith.errors import Invalid, TunesmithError
 from tunesmith.masking import hide_credentials
-from tunesmith.routes import DRIVERS, handlers
+from tunesmith.routes import handlers
 from tunesmith.services.daemon.daemon_health import condition
 from tunesmith.services.daemon.housekeeping import keep_house, set_gauges
 from tunesmith.services.packages.publisher import Publisher
@@ -39,6 +39,7 @@ from tunesmith.services.runtime.task_runner import Tasks
 from tunesmith.services.runtime.upstream_bars import Upstream
 from tunesmith.services.schedules import schedule_requests
 from tunesmith.services.strategies import strategy_requests
+from tunesmith.services.tasks.task_kinds import install_drivers
 from tunesmith.storage.atomic_files import write_file
 from tunesmith.storage.cache.caches import Cache, LayeredCache, MemoryCache
 from tunesmith.storage.cache.redis_cache import RedisCache
@@ -164,7 +165,7 @@ class Daemon:
             started=asyncio.get_running_loop().time(),
             doors={},
         )
-        running.drivers = {kind: functools.partial(drive, context) for kind, drive in DRIVERS.items()}
+        install_drivers(context)
         return context
 
     async def _open_doors(self, stack: AsyncExitStack, context: Context) -> dict[str, str | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -16,11 +15,12 @@ import numpy as np
 from services.recorder import Recorder
 from tunesmith.config import Settings
 from tunesmith.protocol.catalog import MESSAGES, Call
-from tunesmith.routes import DRIVERS, handlers
+from tunesmith.routes import handlers
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Tasks
 from tunesmith.services.runtime.upstream_bars import Upstream
 from tunesmith.services.strategies import strategy_requests
+from tunesmith.services.tasks.task_kinds import install_drivers
 from tunesmith.storage.cache.caches import MemoryCache
 from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.sqlite.database import Database
@@ -127,7 +127,7 @@ async def housed(settings: Settings, market: MarketStore, executor: Executor) ->
         started=0.0,
         doors={},
     )
-    tasks.drivers = {kind: functools.partial(drive, context) for kind, drive in DRIVERS.items()}
+    install_drivers(context)
     await tasks.recover()
     try:
         yield House(context)

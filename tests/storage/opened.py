@@ -57,7 +57,7 @@ def over_database(test: Callable[[Database], Awaitable[None]]) -> Callable[[Path
 
 async def add_task(conn: Connection, task_id: str, kind: str = "backtest", **more: Any) -> task_table.TaskRow:
     values = {"user": "ann", "client": None, "priority": 5, "request": "{}", **more}
-    return await task_table.create(conn, task_id=task_id, kind=kind, **values)
+    return await task_table.create(conn, task_table.NewTaskRow(id=task_id, kind=kind, **values))
 
 
 async def add_optimization(conn: Connection, task_id: str, **more: Any) -> None:

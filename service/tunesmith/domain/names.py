@@ -18,4 +18,16 @@ Venue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}(?!
 Timeframe = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[smhdw](?![\s\S])", description="such as 5m, 1h, 1d")]
 Date = Annotated[str, msgspec.Meta(max_length=40, description="ISO 8601, UTC; a bare end day is inclusive")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Label = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{1,64}(?![\s\S])",
+        description="1 to 64 printable characters",
+    ),
+]
+"""What a user calls a task. Control characters are refused: terminals and logs show it."""
+
+GivenLabel = Label | msgspec.UnsetType | None
+"""A label in a request. One that is left out is not encoded, so that such a request has the bytes it always had."""
+
 Version = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,20}(?![\s\S])")]

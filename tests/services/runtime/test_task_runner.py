@@ -14,15 +14,23 @@ from tunesmith.config import Settings, Workers
 from tunesmith.errors import Internal, Invalid
 from tunesmith.protocol.catalog import Call
 from tunesmith.services.runtime.task_runner import Driver, Job, Tasks
-from tunesmith.services.tasks.task_requests import insert
 from tunesmith.storage.faults import DiskRefused
+from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import outbox, task_table
+from tunesmith.storage.tables.task_table import NewTaskRow, TaskRow
 from tunesmith.workers.inline import InlineExecutor
 from workers import doubling as doubling_chunks
 
 CALL = Call("x", "1", "ann", "operator", "requests", 0.0, "bot")
 SETTINGS = Settings(workers=Workers(count=1, task_timeout_s=0.5))
+
+
+async def insert(conn: Connection, call: Call, task_id: str, kind: str, request: Any, priority: int = 5) -> TaskRow:
+    """Store a pending task of a kind that no feature has."""
+    text = msgspec.json.encode(request).decode()
+    new = NewTaskRow(id=task_id, kind=kind, user=call.user, client=call.client, request=text, priority=priority)
+    return await task_table.create(conn, new)
 
 
 class House:

@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 
 from services.recorder import Recorder
+from services.runtime.test_task_runner import insert
 from tunesmith.config import Settings, Workers
 from tunesmith.protocol.catalog import Call
 from tunesmith.services.runtime.task_runner import Driver, Job, Tasks
-from tunesmith.services.tasks.task_requests import insert
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import task_table
 from tunesmith.workers.executor import Limits

@@ -19,13 +19,12 @@ import pytest
 
 import tunesmith
 from services.recorder import Recorder
-from services.runtime.test_task_runner import CALL, in_loop
+from services.runtime.test_task_runner import CALL, in_loop, insert
 from tunesmith.cli.daemon.doctor import _MODULES
 from tunesmith.config import Settings, Workers
 from tunesmith.protocol.catalog import MESSAGES
 from tunesmith.routes import DRIVERS, ROUTES
 from tunesmith.services.runtime.task_runner import Job, Tasks
-from tunesmith.services.tasks.task_requests import insert
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import task_table
 from tunesmith.workers import checkup

@@ -19,6 +19,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from tunesmith.storage.tables import outbox, task_table
+from tunesmith.storage.tables.task_table import NewTaskRow
 from tunesmith.storage.sqlite.database import Database
 
 async def write(database, k):
@@ -26,7 +27,7 @@ async def write(database, k):
     while True:
         name = f"{k}-{i}"
         async def both(conn):
-            await task_table.create(conn, task_id=name, kind="x", user="u", client=None, priority=5, request="{}")
+            await task_table.create(conn, NewTaskRow(id=name, kind="x", user="u", client=None, request="{}"))
             await outbox.append(conn, f"task/{k}/done/", "task.completed", None, {"name": name})
         await database.write(both)
         print(name, flush=True)
@@ -44,13 +45,14 @@ import asyncio, resource, sys
 from pathlib import Path
 from tunesmith.errors import Internal
 from tunesmith.storage.tables import task_table
+from tunesmith.storage.tables.task_table import NewTaskRow
 from tunesmith.storage.sqlite.database import Database
 
 async def main():
     database = await Database.open(Path(sys.argv[1]))
     async def add(name, size):
         await database.write(lambda conn: task_table.create(
-            conn, task_id=name, kind="x", user="u", client=None, priority=5, request="x" * size))
+            conn, NewTaskRow(id=name, kind="x", user="u", client=None, request="x" * size)))
     await add("before", 10)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))

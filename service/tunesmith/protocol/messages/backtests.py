@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.domain.names import Id, Symbol, Version
+import msgspec
+
+from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.protocol.messages.strategies import Params
@@ -19,6 +21,7 @@ class StartBacktest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fie
     params: Params = {}
     use_holdout: bool = False
     optimization_id: Id | None = None
+    label: GivenLabel = msgspec.UNSET
 
 
 class BacktestStarted(Reply, frozen=True, kw_only=True):
@@ -51,6 +54,7 @@ class BacktestStatusReply(Reply, frozen=True, kw_only=True):
     metrics: dict[str, float | None] | None = None
     withheld_from: str | None = None
     error: dict[str, Any] | None = None
+    label: str | None = None
 
 
 class GetReport(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):

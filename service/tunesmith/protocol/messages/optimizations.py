@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tunesmith.domain.approval import ApprovalCriteria
-from tunesmith.domain.names import Id, Symbol, Version
+from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
@@ -54,6 +54,7 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5
     parallel: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
     approve: ApprovalCriteria | None = None
+    label: GivenLabel = msgspec.UNSET
 
 
 class OptimizationStarted(Reply, frozen=True, kw_only=True):
@@ -109,6 +110,7 @@ class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
     verdict_id: str | None = None
     withheld_from: str | None = None
     error: dict[str, Any] | None = None
+    label: str | None = None
 
 
 class OptimizationResults(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tunesmith.domain.names import Id
+import msgspec
+
+from tunesmith.domain.names import GivenLabel, Id
 from tunesmith.protocol.envelope import Reply, Request, TaskStatus
 from tunesmith.protocol.messages.packages import PackageId
 
@@ -17,6 +19,7 @@ class ReplayVerdict(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     verdict_id: Id | None = None
     package_id: PackageId | None = None
+    label: GivenLabel = msgspec.UNSET
 
 
 class ReplayStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,3 +51,4 @@ class ReplayReply(Reply, frozen=True, kw_only=True):
     differences: list[Difference] = []
     changed: list[str] = []
     error: dict[str, Any] | None = None
+    label: str | None = None

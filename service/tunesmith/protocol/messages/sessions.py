@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from tunesmith.domain.names import Id, Symbol
+from tunesmith.domain.names import GivenLabel, Id, Symbol
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 from tunesmith.protocol.messages.markets import MarketRequest
@@ -34,6 +34,7 @@ class SessionRequest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fi
     optimization_target: Target = "sharpe"
     constraints: Constraints | None = None
     seed: Seed = 0
+    label: GivenLabel = msgspec.UNSET
 
 
 class PlanSession(SessionRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,6 +101,7 @@ class SessionReply(Reply, frozen=True, kw_only=True):
     best: SessionItem | None = None
     items: list[SessionItem] | None = None
     request: dict[str, Any] | None = None
+    label: str | None = None
 
 
 class ExecuteSession(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):

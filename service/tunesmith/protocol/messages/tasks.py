@@ -24,6 +24,8 @@ class CancelTask(Request, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class TaskSummary(Reply, frozen=True, kw_only=True):
+    """One task; `label` is what its user called it."""
+
     task_id: str
     kind: str
     status: TaskStatus
@@ -35,6 +37,7 @@ class TaskSummary(Reply, frozen=True, kw_only=True):
     completed_at: str | None
     eta_s: float | None = None
     error: dict[str, Any] | None = None
+    label: str | None = None
 
 
 class TaskList(Reply, frozen=True, kw_only=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from tunesmith.domain.approval import ApprovalCriteria, Check, VerdictStatus
-from tunesmith.domain.names import Id, Symbol
+from tunesmith.domain.names import GivenLabel, Id, Symbol
 from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request, TaskStatus
 
 Apply = Literal["new_trades", "when_flat", "immediately"]
@@ -19,6 +21,7 @@ class ApproveStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=
     backtest_id: Id | None = None
     approval_criteria: ApprovalCriteria | None = None
     apply: Apply = "new_trades"
+    label: GivenLabel = msgspec.UNSET
 
 
 class VerdictReply(Reply, frozen=True, kw_only=True):
@@ -44,6 +47,7 @@ class VerdictReply(Reply, frozen=True, kw_only=True):
     report_id: str | None = None
     evidence: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    label: str | None = None
 
 
 class VerdictById(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tunesmith.domain.names import Id, Symbol, Version
+from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.protocol.envelope import Reply, Request, TaskStatus
@@ -38,6 +38,7 @@ class StartWalkForward(MarketRequest, frozen=True, kw_only=True, forbid_unknown_
     seed: Seed = 0
     constraints: Constraints | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5
+    label: GivenLabel = msgspec.UNSET
 
 
 class WalkForwardById(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,3 +77,4 @@ class WalkForwardReply(Reply, frozen=True, kw_only=True):
     equity: list[tuple[int, float]] = []
     cannot_say: str | None = None
     error: dict[str, Any] | None = None
+    label: str | None = None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 import structlog
 
 from tunesmith import telemetry
-from tunesmith.domain.approval import Check, VerdictStatus
+from tunesmith.domain.approval import Check
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.protocol.canonical import canonical_hash
 from tunesmith.protocol.catalog import Call
@@ -44,38 +44,17 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
-    """What a verdict came to, by statistics (proven) or by criteria alone.
-
-    `checks` are all that were made, `shown` the same as a client may see them; `reason` may be shown. Of several
-    markets `data` is the first's, `others` those of the rest, `by_symbol` the metrics of each by segment, and `kept`
-    those symbols that hold without the others, which alone get a package.
-    """
-
-    grade: Grade
-    status: VerdictStatus
-    reason: str
-    checks: tuple[Check, ...]
-    shown: tuple[Check, ...]
-    metrics: Mapping[str, Mapping[str, float | None]]
-    evidence: dict[str, Any]
-    data: Prepared
-    others: tuple[Prepared, ...] = ()
-    by_symbol: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
-    kept: tuple[str, ...] | None = None
-
-    @property
-    def approved(self) -> bool:
-        return self.status == "approved"
-
-
-@dataclass(frozen=True, slots=True)
 class Approved:
-    """An approval on its way to the package of one market. `together`: every symbol that the verdict decided on."""
+    """An approval on its way to the package of one market, with the metrics of that market by segment.
+
+    `together`: every symbol that the verdict decided on.
+    """
 
     assignment: Assignment
     data: Prepared
-    ruling: Ruling
+    grade: Grade
+    checks: Sequence[Check]
+    metrics: Mapping[str, Mapping[str, float | None]]
     together: Sequence[str] = ()
 
 
@@ -87,10 +66,9 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
     """
     window, strategy = approved.assignment.window, approved.assignment.strategy
     created_ms = int(time.time() * 1000)
-    own = approved.ruling.by_symbol.get(window.symbol, approved.ruling.metrics)
     incumbent = await package_table.standing(conn, window.venue, window.symbol, window.timeframe, strategy.id)
     fields: dict[str, Any] = {
-        "grade": approved.ruling.grade,
+        "grade": approved.grade,
         "venue": window.venue,
         "symbol": window.symbol,
         "timeframe": window.timeframe,
@@ -98,8 +76,8 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
         "strategy_version": strategy.version,
         "code_hash": strategy.code_hash,
         "params": params,
-        "metrics": {segment: dict(metrics) for segment, metrics in own.items()},
-        "checks": [msgspec.to_builtins(check) for check in approved.ruling.checks],
+        "metrics": {segment: dict(metrics) for segment, metrics in approved.metrics.items()},
+        "checks": [msgspec.to_builtins(check) for check in approved.checks],
         "data_hash": approved.data.snapshot,
         "costs": msgspec.to_builtins(window.costs),
         "fill": window.fill,

@@ -18,6 +18,7 @@ from tunesmith.masking import mask
 from tunesmith.protocol.catalog import MESSAGES, Call
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.protocol.messages.audit import AuditEntry, AuditList, ListAudit
+from tunesmith.protocol.task_types import TASK_TYPES
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.dates import parse_date
 from tunesmith.storage.sqlite.connections import Connection
@@ -34,8 +35,8 @@ _MAX_DETAIL = 500
 _ABOUT = ("package_id", "optimization_id", "backtest_id", "schedule_id", "id", "symbol", "count")
 """Fields of requests that say what they are about, the more telling first."""
 
-_MADE = ("verdict_id", "task_id", "schedule_id")
-"""Fields of replies that name what was made."""
+_MADE = ("schedule_id",)
+"""Fields of replies that name what was made, beside the id of a task."""
 
 
 class Who(NamedTuple):
@@ -66,7 +67,8 @@ async def list_all(context: Context, request: ListAudit, call: Call) -> AuditLis
 async def enter_change(conn: Connection, call: Call, request: Request, reply: Reply) -> None:
     """Enter what was done, if it is an operator's act."""
     if is_audited(call.type):
-        made = next((str(getattr(reply, name)) for name in _MADE if getattr(reply, name, None)), "")
+        of_task = [row.id_field for row in TASK_TYPES.values() if row.start == call.type]
+        made = next((str(getattr(reply, name)) for name in (*of_task, *_MADE) if getattr(reply, name, None)), "")
         await audit_table.append(conn, _entry(call, request, "ok", getattr(request, "reason", "") or made))
 
 

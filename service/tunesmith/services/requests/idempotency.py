@@ -14,7 +14,7 @@ import hashlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,22 +26,39 @@ from tunesmith.services.runtime.context import Context
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import reply_table
 from tunesmith.storage.tables.reply_table import StoredReply
+from tunesmith.storage.tables.task_table import TaskRow
 
 ID_PATH = "/id"
 
 Finish = Callable[[Context, Reply, Call], Awaitable[Reply]]
 
 
+class Started(NamedTuple):
+    """What a change made that also started a task: the reply, and the task to drive once it is durable."""
+
+    reply: Reply
+    task: TaskRow
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a handler decided: `apply` makes the reply in the writer's transaction, `after` runs once it is durable."""
 
-    apply: Callable[[Connection], Coroutine[Any, Any, Reply]]
+    apply: Callable[[Connection], Coroutine[Any, Any, Reply | Started]]
     after: Callable[[], None] | None = None
 
 
+def unchanged(reply: Reply) -> Change:
+    """The change of a request that is done already: nothing is written but its reply."""
+
+    async def apply(conn: Connection) -> Reply:
+        return reply
+
+    return Change(apply)
+
+
 Planner = Callable[[Context, Any, Call], Awaitable[Change] | Change]
-"""Decides what to do. A plain function has looked at nothing, and refuses nothing: all that is left to `apply`."""
+"""Decides what to do. A synchronous planner reads no state, so it cannot refuse; every check happens inside `apply`."""
 
 
 def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handler:
@@ -74,32 +91,36 @@ def fingerprint(message_type: str, request: Request) -> str:
 
 
 async def _first(context: Context, plan: Planner, request: Request, call: Call, print_: str) -> Reply:
-    key = (call.user, call.client or "", call.id)
-    changes: list[Change] = []
-
-    async def write(conn: Connection) -> Reply | StoredReply:
-        stored = await reply_table.find(conn, *key)
-        if stored:
-            return stored
-        reply = await changes[0].apply(conn)
-        await audit_log.enter_change(conn, call, request, reply)
-        text = msgspec.json.encode({"data": reply}).decode()
-        await reply_table.store(conn, *key, call.type, print_, text)
-        return reply
-
     try:
         planned = plan(context, request, call)
-        changes.append(planned if isinstance(planned, Change) else await planned)
-        made = await context.database.write(write)
+        change = planned if isinstance(planned, Change) else await planned
+        made = await context.database.write(functools.partial(_apply, change, request, call, print_))
     except TunesmithError as error:
         if not error.retryable and error.path != ID_PATH:
             await context.database.write(functools.partial(_refuse, error, request, call, print_))
         raise
     if isinstance(made, StoredReply):
         return _again(made, call, print_)
-    after = changes[0].after
-    if after:
-        after()
+    if change.after:
+        change.after()
+    if isinstance(made, Started):
+        context.tasks.start(made.task)
+        return made.reply
+    return made
+
+
+async def _apply(
+    change: Change, request: Request, call: Call, print_: str, conn: Connection
+) -> Reply | Started | StoredReply:
+    """Make the change and store its reply, in one transaction; the stored reply where another request came first."""
+    key = (call.user, call.client or "", call.id)
+    stored = await reply_table.find(conn, *key)
+    if stored:
+        return stored
+    made = await change.apply(conn)
+    reply = made.reply if isinstance(made, Started) else made
+    await audit_log.enter_change(conn, call, request, reply)
+    await reply_table.store(conn, *key, call.type, print_, msgspec.json.encode({"data": reply}).decode())
     return made
 
 

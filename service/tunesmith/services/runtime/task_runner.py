@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -39,7 +39,16 @@ _FLUSH_S = 0.05
 LOCAL = "local"
 """The user of everybody where there are no keys."""
 Also = Callable[[Connection], Coroutine[Any, Any, None]]
-Complete = Callable[[Connection], Coroutine[Any, Any, dict[str, Any]]]
+
+
+class Completed(NamedTuple):
+    """What a task came to that goes on with another one: its result, and the task that is started after the commit."""
+
+    result: dict[str, Any]
+    following: TaskRow
+
+
+Complete = Callable[[Connection], Coroutine[Any, Any, dict[str, Any] | Completed]]
 
 
 class Announcer(Protocol):
@@ -78,9 +87,10 @@ class Job:
     async def timed(self, function: str, payload: Any, *, limit_s: float | None = None) -> Timed:
         """As `run`, with the seconds that the chunk was at work, 0 where its function does not tell."""
         workers = self._owner.settings.workers
-        left_s = workers.task_timeout_s - self._worked_s
+        work_s = self._owner.work_limits.get(self.row.kind, workers.task_timeout_s)
+        left_s = work_s - self._worked_s
         if left_s <= 0:
-            raise DeadlineExceeded(f"the task worked longer than its limit of {workers.task_timeout_s:g} s")
+            raise DeadlineExceeded(f"the task worked longer than its limit of {work_s:g} s")
         allowed_s = left_s if limit_s is None else min(left_s, limit_s)
         try:
             answer = await self._owner.executor.run(
@@ -185,6 +195,8 @@ class Tasks:
         self.executor = executor
         self.announcer = announcer
         self.drivers: Mapping[str, Driver] = {}
+        self.work_limits: Mapping[str, float] = {}
+        """Kind of task → seconds that the chunks of one may work in all; the settings' where none is named."""
         self.jobs: dict[str, Job] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._next: dict[str, TaskRow] = {}
@@ -284,22 +296,25 @@ class Tasks:
     ) -> bool:
         """End a task with its event in one transaction; False when it had ended before."""
 
-        async def write(conn: Connection) -> bool:
+        async def write(conn: Connection) -> tuple[bool, TaskRow | None]:
             if not await task_table.finish(conn, row.id, status, error):
-                return False
-            result = await apply(conn) if apply else None
+                return False, None
+            made = await apply(conn) if apply else None
+            result, following = made if isinstance(made, Completed) else (made, None)
             if result is not None:
                 await task_table.set_result(conn, row.id, msgspec.json.encode(result).decode())
             data = {"task_id": row.id, "kind": row.kind, "status": status, "result": result, "error": error}
             await outbox.append(conn, done_topic(row.id), f"task.{status}", None, data)
-            return True
+            return True, following
 
-        ended = await self.database.write(write)
+        ended, following = await self.database.write(write)
         if ended:
             telemetry.TASKS_FINISHED.labels(kind=row.kind, status=status).inc()
             event = self._finished.pop(row.id, None)
             if event:
                 event.set()
+        if following is not None:
+            self.start(following)
         return ended
 
     async def _drive(self, job: Job) -> None:

@@ -27,8 +27,8 @@ from tunesmith.protocol.messages.schedules import (
 )
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.searches.search_tasks import insert_search, make_search
-from tunesmith.services.tasks import task_requests
+from tunesmith.services.searches.optimization_requests import insert_search
+from tunesmith.services.searches.search_tasks import make_search
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import schedule_table
 from tunesmith.storage.tables.schedule_table import ScheduleRow
@@ -178,15 +178,15 @@ async def _run(context: Context, row: ScheduleRow) -> None:
             lambda conn: schedule_table.set_run(conn, row.id, time=now(), next_at=then, task_id=None, error=reason)
         )
         return
-    task_id = task_requests.new_id("opt")
 
     async def write(conn: Connection) -> TaskRow:
-        task = await insert_search(conn, row.user, f"schedule:{row.id}"[:64], task_id, made)
-        await schedule_table.set_run(conn, row.id, time=now(), next_at=then, task_id=task_id, error=None)
+        task = await insert_search(conn, row.user, f"schedule:{row.id}"[:64], made)
+        await schedule_table.set_run(conn, row.id, time=now(), next_at=then, task_id=task.id, error=None)
         return task
 
-    context.tasks.start(await context.database.write(write))
-    logger.info("scheduled search begun", schedule=row.id, task_id=task_id)
+    begun = await context.database.write(write)
+    context.tasks.start(begun)
+    logger.info("scheduled search begun", schedule=row.id, task_id=begun.id)
 
 
 def _read(name: str) -> bytes:

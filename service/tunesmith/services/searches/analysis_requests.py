@@ -25,10 +25,11 @@ from tunesmith.protocol.messages.analysis import (
     Narrowing,
 )
 from tunesmith.protocol.messages.optimizations import StartOptimization
+from tunesmith.protocol.task_types import OPTIMIZATION
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.searches.search_tasks import KIND, OptimizationTask, computed_metrics
+from tunesmith.services.searches.search_tasks import OptimizationTask, computed_metrics
 from tunesmith.services.strategies import strategy_requests
-from tunesmith.services.tasks import task_requests
+from tunesmith.services.tasks.task_kinds import load, request_of
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.storage.timestamps import iso
 from tunesmith.workers.chunks.analysis_payloads import Analyze, Compare, Export, Exported, StoredSearch, export_name
@@ -138,8 +139,8 @@ async def export(context: Context, request: ExportOptimization, call: Call) -> E
 
 
 async def _search(context: Context, optimization_id: str, path: str) -> tuple[TaskRow, OptimizationTask]:
-    row = await task_requests.load(context, optimization_id, KIND, path)
-    return row, task_requests.request_of(row, OptimizationTask)
+    row = await load(context, optimization_id, OPTIMIZATION, path)
+    return row, request_of(row, OptimizationTask)
 
 
 async def _run(context: Context, call: Call, chunk: Chunk) -> Any:

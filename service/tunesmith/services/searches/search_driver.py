@@ -1,4 +1,4 @@
-"""Driving a search: which chunks it wants, in which order their results count, and when it is over.
+"""Driving a search: cut the bars, make the trials that are missing, report the best, go on to a verdict.
 
 A method that does not learn gives any range of its trials, so its chunks run side by side and are stored as they come.
 One that learns gets a batch at a time, and is told every trial before it, in order. Either way trial i is the same
@@ -9,24 +9,33 @@ fails is cut in two until what fails is a single trial, which is tried again and
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith import telemetry
+from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.stopping import Watch
+from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.search.methods import LEARNING
-from tunesmith.domain.search.stop_rules import StopRules
+from tunesmith.domain.space.space import encode_points
 from tunesmith.errors import Internal, TunesmithError
+from tunesmith.protocol.task_types import OPTIMIZATION
+from tunesmith.services.backtests.report_requests import Origin, make_report
+from tunesmith.services.market.payload_building import Assignment, prepared, work_of
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.runtime.task_runner import Job
-from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import optimization_table, trial_table
+from tunesmith.services.runtime.task_runner import Completed, Job
+from tunesmith.services.searches.search_tasks import OptimizationTask, assignments, best_first
+from tunesmith.services.strategies import strategy_requests
+from tunesmith.services.tasks.task_kinds import Finished, follow_up_of, insert_task, new_id
+from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.tables import optimization_table, report_table, trial_table
 from tunesmith.storage.tables import task_table as task_rows
-from tunesmith.workers.chunks.payloads import Search, SearchSpec, Told, Trials
+from tunesmith.workers.chunks.payloads import BestTrial, OnePoint, Prepared, Search, SearchSpec, Told, Trials, Work
 from tunesmith.workers.executor import ChunkFailed, ChunkTimeout, MemoryExceeded, WorkerDied
 
 _TRIES = 3
@@ -47,34 +56,117 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     stopped_by: str | None = None
 
 
+async def run(context: Context, job: Job) -> None:
+    """Drive a search from its stored request to its result, its reports and, if asked for, its verdict's task."""
+    task = job.decode(OptimizationTask)
+    parts = assignments(task)
+    data = [await prepared(context, job, part.window, slot=f"prepared/{i}") for i, part in enumerate(parts)]
+    works = [work_of(context, part, cut) for part, cut in zip(parts, data, strict=True)]
+    name, symbols = f"{job.id} {job.row.attempts}", [part.window.symbol for part in parts]
+    spec = SearchSpec(id=name, plan=task.plan, works=works, symbols=symbols)
+    job.best = await best_stored(context.database, job.id, task)
+    n_bars = sum(cut.n_in_sample for cut in data)
+    objective = Objective.parse(task.plan.target)
+    ended = await _Trials(context, job, task, spec, objective, n_bars).make()
+    best, front = await _winner(context, job, task, objective)
+    if best is None:
+        job.log("no trial kept the constraints", "warning")
+        await job.complete(_without_winner)
+        return
+    winner = _Winner(best, front, ended.stopped_by)
+    await _finish(context, job, task, winner, list(zip(parts, data, works, strict=True)))
+
+
+async def best_stored(source: Source, optimization_id: str, task: OptimizationTask) -> BestTrial | None:
+    """The best trial that is stored; None where none kept the constraints."""
+    descending = best_first("score", task.plan.target)
+    found = await trial_table.best(source, optimization_id, descending=descending)
+    if found is None or found.score is None:
+        return None
+    rank = found.score if descending else -found.score
+    return BestTrial(index=found.index, rank=rank, score=found.score, params=msgspec.json.encode(found.params).decode())
+
+
+class _Winner(msgspec.Struct, frozen=True):
+    best: BestTrial
+    front: list[int] | None
+    stopped_by: str | None
+
+
+async def _finish(
+    context: Context, job: Job, task: OptimizationTask, winner: _Winner, parts: list[tuple[Assignment, Prepared, Work]]
+) -> None:
+    """A report of the best trial on each symbol, then everything in one transaction, with the verdict's task."""
+    params = msgspec.json.decode(winner.best.params)
+    made = []
+    for assignment, data, work in parts:
+        report = await job.run("backtest", OnePoint(work=work, params=params))
+        if report["disagreements"]:
+            raise Internal(f"vectorbt computes other numbers: {'; '.join(report['disagreements'])}")
+        origin = Origin(report_id=new_id("rp-"), task_id=job.id, optimization_id=job.id, used_holdout=False)
+        made.append(make_report(origin, assignment, data, report))
+    verdict = None
+    if task.approve is not None:
+        verdict = await follow_up_of(OPTIMIZATION.name).plan(context, Finished(job.id, task, params, made[0].id))
+
+    async def apply(conn: Connection) -> dict[str, Any] | Completed:
+        for report in made:
+            await report_table.create(conn, report)
+        found = optimization_table.Best(params, winner.best.score, winner.best.index)
+        await optimization_table.set_result(conn, job.id, found, winner.front, winner.stopped_by)
+        result = {"best_params": params, "best_score": winner.best.score, "report_id": made[0].id, "verdict_id": None}
+        verdict_id = verdict.id if verdict else None
+        await optimization_table.link(conn, job.id, report_id=made[0].id, verdict_id=verdict_id)
+        if verdict is None:
+            return result
+        new = verdict._replace(priority=job.row.priority, label=job.row.label)
+        row = await insert_task(conn, new, job.row.user, job.row.client)
+        return Completed({**result, "verdict_id": verdict_id}, row)
+
+    await job.complete(apply)
+
+
+async def _winner(
+    context: Context, job: Job, task: OptimizationTask, objective: Objective
+) -> tuple[BestTrial | None, list[int] | None]:
+    """The best trial; of a search for several targets the knee of the Pareto front, and the front."""
+    if objective.n_targets == 1:
+        return await best_stored(context.database, job.id, task), None
+    n = await trial_table.count(context.database, job.id)
+    rows = await trial_table.told(context.database, job.id, n, objective.n_targets)
+    found = await job.run("front", (objective.signed(rows.scores), rows.eligible))
+    if not found.front:
+        return None, None
+    score = float(rows.scores[found.knee, 0])
+    best = BestTrial(index=found.knee, rank=score, score=score, params=rows.params[found.knee])
+    return best, found.front
+
+
+async def _without_winner(conn: Connection) -> dict[str, Any]:
+    return {"best_params": None, "best_score": None, "report_id": None, "verdict_id": None}
+
+
 @dataclass
-class Shape:
-    """What the driver has to know of a search beside its spec."""
-
-    n_targets: int
-    n_parameters: int
-    encode: Callable[[list[str]], NDArray[np.float64]]
-    sign: NDArray[np.float64]
-    stop: StopRules | None
-    parallel: int | None
-    n_bars: int
-
-
-@dataclass
-class Driver:
-    """One search under way."""
+class _Trials:
+    """Makes the trials of one search. `n_bars` is the number of in-sample bars of all its markets."""
 
     context: Context
     job: Job
+    task: OptimizationTask
     spec: SearchSpec
-    shape: Shape
+    objective: Objective
+    n_bars: int
     n_stored: int = 0
     seconds: float = 0.0
     evaluated: int = 0
     worked_before_s: float = 0.0
-    on_trials: Callable[[Trials], None] = field(default=lambda found: None)
 
-    async def run(self) -> Ended:
+    def __post_init__(self) -> None:
+        self._parameters: tuple[Parameter, ...] = strategy_requests.parse_ref(self.task.strategy).parameters
+        self._n_targets = self.objective.n_targets
+        self._sign = self.objective.signed(np.ones((1, self._n_targets)))[0]
+
+    async def make(self) -> Ended:
         """Make every trial that is missing; how the search ended. A search that had ended before is left alone."""
         if "ended" in self.job.state:
             return msgspec.convert(self.job.state["ended"], Ended)
@@ -96,7 +188,7 @@ class Driver:
         if ended is not None:
             return ended
         ranges = self._pieces(missing_ranges(done, n_trials, n_trials))
-        coming = self.job.map(lambda piece: self._evaluate(*piece, None), ranges, self.shape.parallel)
+        coming = self.job.map(lambda piece: self._evaluate(*piece, None), ranges, self.task.parallel)
         async with contextlib.aclosing(coming):
             async for found in coming:
                 await self._store(found)
@@ -144,7 +236,7 @@ class Driver:
             self.seconds += answer.seconds
             self.evaluated += max(1, len(found.params))
             work = self.spec.works[0]
-            n = len(found.params) * self.shape.n_bars
+            n = len(found.params) * self.n_bars
             self.context.speeds.learn(work.strategy, work.engine, answer.seconds, n)
             return found
         if reason is None:
@@ -166,7 +258,7 @@ class Driver:
     async def _failed(self, payload: Search, reason: TunesmithError) -> Trials:
         params: list[str] = await self.job.run("propose", payload)
         tries = "" if isinstance(reason, WorkerDied) else f" ({_TRIES} tries)"
-        n, k = len(params), self.shape.n_targets
+        n, k = len(params), self._n_targets
         return Trials(
             start=payload.start,
             params=params,
@@ -175,7 +267,7 @@ class Driver:
             eligible=np.zeros(n, bool),
             errors=[f"{reason.message}{tries}"] * n,
             by_symbol=None,
-            points=self.shape.encode(params),
+            points=self._points(params),
             scores=np.full((n, k), np.nan),
         )
 
@@ -187,14 +279,14 @@ class Driver:
         size = self.context.settings.workers.chunk_trials
         if self.spec.works[0].engine == "vectorbt":
             size = max(1, size // _SLOWER)
-        return min(size, self.shape.stop.batch) if self.shape.stop else size
+        return min(size, self.task.stop.batch) if self.task.stop else size
 
     def _pieces(self, ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         """The ranges in chunks, each as large as it may be when its turn comes: none keeps a worker for long."""
         for start, stop in ranges:
             while start < stop:
                 work = self.spec.works[0]
-                seconds = self.context.speeds.ns(work.strategy, work.engine) * self.shape.n_bars / 1e9
+                seconds = self.context.speeds.ns(work.strategy, work.engine) * self.n_bars / 1e9
                 until = min(stop, start + max(1, min(self._chunk_size(), int(_CHUNK_S / seconds))))
                 yield start, until
                 start = until
@@ -212,7 +304,7 @@ class Driver:
         self.n_stored += len(found.params)
         progress = self.n_stored / self.spec.plan.n_trials
         eta_s = self.job.eta_s
-        timed = self.shape.stop is not None and self.shape.stop.time_budget_s is not None
+        timed = self.task.stop is not None and self.task.stop.time_budget_s is not None
         state = {**self.job.state, "worked_s": self.worked_before_s + self.job.worked_s}
 
         async def write(conn: Connection) -> None:
@@ -223,20 +315,34 @@ class Driver:
 
         await self.context.database.write(write)
         telemetry.TRIALS.inc(len(found.params))
-        self.on_trials(found)
+        self._keep_best(found)
         self.job.advance(self.n_stored, self.spec.plan.n_trials)
 
+    def _keep_best(self, found: Trials) -> None:
+        scores = found.scores[:, 0]
+        if np.isnan(scores).all():
+            return
+        at = int(np.nanargmax(scores))
+        rank, index, best = float(scores[at]), found.start + at, self.job.best
+        if best is None or (rank, -index) > (best.rank, -best.index):
+            score = float(found.values[at, 0])
+            self.job.best = BestTrial(index=index, rank=rank, score=score, params=found.params[at])
+
+    def _points(self, params: list[str]) -> NDArray[np.float64]:
+        rows = [encode_points(self._parameters, msgspec.json.decode(text)) for text in params]
+        return np.concatenate(rows) if rows else np.empty((0, len(self._parameters)))
+
     async def _stored(self, start: int, stop: int) -> Told:
-        rows = await trial_table.told(self.context.database, self.job.id, stop, self.shape.n_targets, start=start)
-        scores = np.where(rows.eligible[:, np.newaxis], rows.scores * self.shape.sign, np.nan)
-        return Told(points=self.shape.encode(rows.params), scores=scores.reshape(stop - start, self.shape.n_targets))
+        rows = await trial_table.told(self.context.database, self.job.id, stop, self._n_targets, start=start)
+        scores = np.where(rows.eligible[:, np.newaxis], rows.scores * self._sign, np.nan)
+        return Told(points=self._points(rows.params), scores=scores.reshape(stop - start, self._n_targets))
 
     async def _watch(self) -> Watch | None:
         """The rules that may end the search early, told what is stored."""
-        if self.shape.stop is None:
+        if self.task.stop is None:
             return None
-        n_trials, k = self.spec.plan.n_trials, self.shape.n_targets
-        watch = Watch(self.shape.stop, n_trials, k, sign=float(self.shape.sign[0]))
+        n_trials, k = self.spec.plan.n_trials, self._n_targets
+        watch = Watch(self.task.stop, n_trials, k, sign=float(self._sign[0]))
         for start, stop in await trial_table.done_ranges(self.context.database, self.job.id):
             watch.take(start, (await self._stored(start, stop)).scores)
         return watch
@@ -273,6 +379,9 @@ def missing_ranges(done: list[tuple[int, int]], n_trials: int, size: int) -> lis
 
 def _joined(first: Trials, second: Trials) -> Trials:
     names = {**first.metrics, **second.metrics}
+    by_symbol = None
+    if first.by_symbol is not None or second.by_symbol is not None:
+        by_symbol = [text for part in (first, second) for text in (part.by_symbol or ["{}"] * len(part.params))]
     return Trials(
         start=first.start,
         params=first.params + second.params,
@@ -280,16 +389,10 @@ def _joined(first: Trials, second: Trials) -> Trials:
         values=np.concatenate([first.values, second.values]),
         eligible=np.concatenate([first.eligible, second.eligible]),
         errors=first.errors + second.errors,
-        by_symbol=_joined_symbols(first, second),
+        by_symbol=by_symbol,
         points=np.concatenate([first.points, second.points]),
         scores=np.concatenate([first.scores, second.scores]),
     )
-
-
-def _joined_symbols(first: Trials, second: Trials) -> list[str] | None:
-    if first.by_symbol is None and second.by_symbol is None:
-        return None
-    return [text for part in (first, second) for text in (part.by_symbol or ["{}"] * len(part.params))]
 
 
 def _metric(part: Trials, name: str) -> NDArray[np.float64]:

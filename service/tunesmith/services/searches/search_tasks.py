@@ -1,4 +1,8 @@
-"""From a request for a search to its task: strategy, windows, plan, and how many trials there are."""
+"""From a request for a search to its task: strategy, windows, plan, how many trials there are, and what they cost.
+
+The cost is told before a search starts: points times bars times what one point takes on one bar. The last factor is
+measured while searches run, for each strategy's code and engine; until then it is assumed.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +16,27 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import problem_of, region_of
 from tunesmith.compute.search.samplers import choose_method, make_sampler
+from tunesmith.config import Settings
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import Bound, bounds, merge, parse_constraints, search_floor
 from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.protocol.messages.optimizations import StartOptimization
+from tunesmith.protocol.task_types import OPTIMIZATION
 from tunesmith.services.market.market_windows import Window, window_of
 from tunesmith.services.market.payload_building import Assignment, assign
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.searches.approval_criteria import default_criteria
-from tunesmith.services.searches.budgets import check_search, n_bars_of
 from tunesmith.services.strategies import strategy_requests
-from tunesmith.services.tasks import task_requests
+from tunesmith.services.tasks.task_kinds import load, request_of
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import optimization_table, trial_table
-from tunesmith.storage.tables import task_table as task_rows
 from tunesmith.storage.tables.optimization_table import NewOptimization
-from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.storage.timestamps import iso
 
-KIND = "optimization"
 _WARM = 50
 
 
@@ -54,6 +56,7 @@ class NewSearch(msgspec.Struct, frozen=True, kw_only=True):
     task: OptimizationTask
     data_hash: str
     priority: int
+    label: str | None
     chosen_because: str | None
     seconds: float
 
@@ -102,6 +105,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         ),
         data_hash=context.market.find(windows[0].symbol, windows[0].timeframe, windows[0].venue).data_hash,
         priority=request.priority,
+        label=None if request.label is msgspec.UNSET else request.label,
         chosen_because=because,
         seconds=seconds,
     )
@@ -131,18 +135,9 @@ def sized(
     return msgspec.structs.replace(plan, n_trials=n_trials), because
 
 
-async def insert_search(conn: Connection, user: str, client: str | None, task_id: str, made: NewSearch) -> TaskRow:
-    """Store a search as a pending task."""
+async def store_search(conn: Connection, task_id: str, made: NewSearch) -> None:
+    """Store what a search has beside its task, in the transaction that stored the task."""
     task, window = made.task, made.task.window
-    row = await task_rows.create(
-        conn,
-        task_id=task_id,
-        kind=KIND,
-        user=user,
-        client=client,
-        priority=made.priority,
-        request=msgspec.json.encode(task).decode(),
-    )
     await optimization_table.create(
         conn,
         NewOptimization(
@@ -164,7 +159,6 @@ async def insert_search(conn: Connection, user: str, client: str | None, task_id
             details={"plan": task.plan, "costs": window.costs, "fill": window.fill, "engine": window.engine},
         ),
     )
-    return row
 
 
 def assignments(task: OptimizationTask) -> list[Assignment]:
@@ -182,6 +176,58 @@ def best_first(sort: str, target: Any) -> bool:
     if sort == "score":
         return Objective.parse(target).directions[0] == "maximize"
     return sort in METRICS and METRICS[sort].direction == "maximize"
+
+
+def n_bars_of(context: Context, window: Window) -> int:
+    """The bars of a window, as far as that is known without reading them."""
+    series = context.market.find(window.symbol, window.timeframe, window.venue)
+    return max(1, series.n_bars_from(window.start_ms) - series.n_bars_from(window.end_ms))
+
+
+def seconds_of(context: Context, of: Assignment, n_trials: int, n_bars: int, stop: StopRules | None = None) -> float:
+    """Seconds of one worker for so many trials on so many bars; a search that ends by time takes no longer."""
+    seconds = n_trials * n_bars * context.speeds.ns(of.strategy, of.window.engine) / 1e9
+    limit = stop.time_budget_s if stop is not None else None
+    return seconds if limit is None else min(seconds, limit)
+
+
+def check_search(
+    context: Context, of: Assignment, n_trials: int, n_bars: int, stop: StopRules | None = None, *, path: str
+) -> float:
+    """The seconds of one worker that a search needs by estimate; raises `Invalid` when they exceed the budget."""
+    seconds, budget_s = seconds_of(context, of, n_trials, n_bars, stop), context.settings.limits.search_budget_s
+    if seconds <= budget_s:
+        return seconds
+    speeds, engine = context.speeds, of.window.engine
+    how = "measured" if speeds.is_measured(of.strategy, engine) else "assumed"
+    raise Invalid(
+        f"{n_trials:,} trials on {n_bars:,} bars need about {seconds:,.0f} s of a worker "
+        f"({speeds.ns(of.strategy, engine):.3g} ns for a trial and bar, {how}); the budget is {budget_s:,.0f} s: "
+        "narrow the ranges, widen the steps, shorten the dates, or use another method with max_iterations",
+        path=path,
+    )
+
+
+def check_session(context: Context, seconds: Sequence[float]) -> None:
+    """Raise `Invalid` when the searches of a session together need more than its budget."""
+    total, budget_s = sum(seconds), context.settings.limits.session_budget_s
+    if total > budget_s:
+        raise Invalid(
+            f"{len(seconds):,} searches need about {total:,.0f} s of a worker; the budget of a session is "
+            f"{budget_s:,.0f} s: make it smaller, or several",
+            path="/data/size",
+        )
+
+
+def default_criteria(settings: Settings) -> ApprovalCriteria:
+    """The approval criteria of the settings."""
+    decision = settings.decision
+    return ApprovalCriteria(**{name: getattr(decision, name) for name in ApprovalCriteria.__struct_fields__})
+
+
+def default_thresholds(settings: Settings) -> Thresholds:
+    """The statistics' thresholds of the settings."""
+    return msgspec.convert(msgspec.to_builtins(settings.statistics), Thresholds)
 
 
 def _symbols(request: StartOptimization) -> list[str]:
@@ -219,8 +265,8 @@ async def _warm(context: Context, request: StartOptimization) -> list[dict[str, 
     if request.warm_start is None:
         return []
     path = "/data/warm_start"
-    row = await task_requests.load(context, request.warm_start, KIND, path)
-    earlier = task_requests.request_of(row, OptimizationTask)
+    row = await load(context, request.warm_start, OPTIMIZATION, path)
+    earlier = request_of(row, OptimizationTask)
     if earlier.strategy.id != request.strategy_id:
         raise Invalid(f"that is a search of the strategy {earlier.strategy.id!r}", path=path)
     descending = best_first("score", earlier.plan.target)

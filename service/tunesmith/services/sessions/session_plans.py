@@ -13,7 +13,7 @@ from tunesmith.services.market.payload_building import prepare_payload, work_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import NewSearch
 from tunesmith.services.sessions.session_requests import plan_items
-from tunesmith.services.tasks import task_requests
+from tunesmith.services.tasks.task_kinds import new_id
 from tunesmith.workers.chunks.payloads import Prepared, Probe, Probed, Search, SearchSpec, Timed
 from tunesmith.workers.executor import Chunk
 
@@ -80,7 +80,7 @@ async def _probe(context: Context, made: NewSearch, call: Call) -> tuple[Probed,
     data: Prepared = await _run(context, Chunk("prepare", payload), call)
     plan_ = msgspec.structs.replace(task.plan, n_trials=min(task.plan.n_trials, _PROBED))
     spec = SearchSpec(
-        id=task_requests.new_id("probe"),
+        id=new_id("probe-"),
         plan=plan_ if plan_.method != "grid" else task.plan,
         works=[work_of(context, task, data)],
         symbols=[task.window.symbol],

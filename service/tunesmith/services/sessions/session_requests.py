@@ -32,15 +32,16 @@ from tunesmith.protocol.messages.sessions import (
     SessionsCleaned,
     SessionStatus,
 )
-from tunesmith.services.requests.idempotency import Change
+from tunesmith.protocol.task_types import SESSION
+from tunesmith.services.requests.handlers import Route
+from tunesmith.services.requests.idempotency import Change, Started
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.searches.budgets import check_session
-from tunesmith.services.searches.search_tasks import NewSearch, best_first, make_search
-from tunesmith.services.sessions.session_runs import KIND, SessionTask, begin, reopen
+from tunesmith.services.searches.search_tasks import NewSearch, best_first, check_session, make_search
+from tunesmith.services.sessions.session_runs import SessionTask, reopen, run
 from tunesmith.services.sessions.session_views import n_failed, reply_of, trial_of
-from tunesmith.services.tasks import task_requests
-from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import session_table, trial_table
+from tunesmith.services.tasks.task_kinds import NewTask, TaskKind, cancel_one, check_quota, insert_task, register
+from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.tables import session_table, task_table, trial_table
 from tunesmith.storage.tables.session_table import ItemRow, SessionRow
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.storage.timestamps import iso, now
@@ -119,7 +120,7 @@ async def generate(context: Context, request: GenerateSession, call: Call) -> Ch
 
     async def apply(conn: Connection) -> SessionReply:
         await session_table.create(conn, session, items)
-        return await reply_of(context, session, conn=conn)
+        return await reply_of(context, session, conn)
 
     return Change(apply)
 
@@ -135,18 +136,28 @@ async def execute(context: Context, request: ExecuteSession, call: Call) -> Chan
     states = await session_table.states(context.database, session.id)
     if session.status == "completed" and not (request.retry_failed and await n_failed(context.database, states)):
         raise Conflict("the session is complete", path="/data/session_id")
-    await task_requests.check_quota(context, call)
+    await check_quota(context, call, KIND)
     task = SessionTask(session_id=session.id, parallel=request.parallel)
-    stored: list[TaskRow] = []
 
-    async def apply(conn: Connection) -> SessionReply:
-        await task_requests.check_quota(context, call, conn)
-        stored.append(await begin(conn, session, task))
+    async def apply(conn: Connection) -> Started:
+        await check_quota(context, call, KIND, conn)
+        row = await _begin(conn, session, task)
         for state in states:
             await reopen(conn, state, task.parallel, retry_failed=request.retry_failed)
-        return await reply_of(context, await _load(context, session.id, conn), conn=conn)
+        return Started(await reply_of(context, await _load(context, session.id, conn), conn), row)
 
-    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+    return Change(apply)
+
+
+async def _begin(conn: Connection, session: SessionRow, task: SessionTask) -> TaskRow:
+    """The pending task of an execution: a new one, or the one before once more."""
+    known = await task_table.get(conn, session.id)
+    if known is not None:
+        return await task_table.restart(conn, session.id, request=msgspec.json.encode(task).decode())
+    new = NewTask(KIND, task, session.id, label=session.request.get("label"))
+    row = await insert_task(conn, new, session.user, session.client)
+    await session_table.set_status(conn, session.id, "pending")
+    return row
 
 
 async def status(context: Context, request: SessionStatus, call: Call) -> SessionReply:
@@ -157,7 +168,7 @@ async def status(context: Context, request: SessionStatus, call: Call) -> Sessio
             raise NotFound("there is no session yet", path="/data/session_id")
     else:
         session = await _load(context, request.session_id)
-    return await reply_of(context, session, detailed=request.detailed)
+    return await reply_of(context, session, context.database, detailed=request.detailed)
 
 
 async def cancel(context: Context, request: CancelSession, call: Call) -> Change:
@@ -166,11 +177,11 @@ async def cancel(context: Context, request: CancelSession, call: Call) -> Change
     _own(session, call)
     if session.status not in ("pending", "running", "cancelled"):
         raise Conflict(f"the session is {session.status}", path="/data/session_id")
-    await task_requests.cancel_one(context, call, session.id, KIND, "/data/session_id")
+    await cancel_one(context, call, session.id, SESSION)
     session = await _load(context, session.id)
 
     async def apply(conn: Connection) -> SessionReply:
-        return await reply_of(context, session, conn=conn)
+        return await reply_of(context, session, conn)
 
     return Change(apply)
 
@@ -180,7 +191,7 @@ async def list_all(context: Context, request: ListSessions, call: Call) -> Sessi
     page = await session_table.listing(
         context.database, status=request.status, limit=request.limit, offset=request.offset
     )
-    return SessionList(sessions=[await reply_of(context, row) for row in page.rows], total=page.total)
+    return SessionList(sessions=[await reply_of(context, row, context.database) for row in page.rows], total=page.total)
 
 
 async def results(context: Context, request: SessionResults, call: Call) -> SessionResultsReply:
@@ -274,8 +285,8 @@ def _placed(error: TunesmithError, strategy: int, symbol: int, strategy_id: str)
     return type(error)(error.message, path=moved.get(path, path) or None)
 
 
-async def _load(context: Context, session_id: str, conn: Connection | None = None) -> SessionRow:
-    session = await session_table.get(conn or context.database, session_id)
+async def _load(context: Context, session_id: str, source: Source | None = None) -> SessionRow:
+    session = await session_table.get(source or context.database, session_id)
     if session is None:
         raise NotFound(f"there is no session {session_id!r}", path="/data/session_id")
     return session
@@ -291,3 +302,28 @@ async def _ended_before(context: Context, days: int, call: Call) -> list[Session
     before = iso(int((time.time() - days * _DAY_S) * 1000))
     found = await session_table.ended_before(context.database, before)
     return [row for row in found if row.user == call.user or call.role == "operator"]
+
+
+async def _show(context: Context, row: TaskRow, source: Source) -> SessionReply:
+    """Where the session of a task stands."""
+    return await reply_of(context, await _load(context, row.id, source), source)
+
+
+KIND = register(
+    TaskKind(
+        wire=SESSION,
+        request=SessionTask,
+        drive=run,
+        show=_show,
+        began=session_table.unfinished_searches,
+        routes={
+            "session.generate": Route(generate),
+            "session.execute": Route(execute),
+            "session.status": Route(status),
+            "session.cancel": Route(cancel),
+            "session.list": Route(list_all),
+            "session.results": Route(results),
+            "session.clean": Route(clean),
+        },
+    )
+)

@@ -10,15 +10,14 @@ from tunesmith.errors import Conflict, TunesmithError
 from tunesmith.protocol.messages.optimizations import StartOptimization
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
-from tunesmith.services.searches.search_tasks import insert_search, make_search
-from tunesmith.services.tasks import task_requests
+from tunesmith.services.searches.optimization_requests import insert_search
+from tunesmith.services.searches.search_tasks import make_search
+from tunesmith.services.tasks.task_kinds import load
 from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import session_table, trial_table
-from tunesmith.storage.tables import task_table as task_rows
-from tunesmith.storage.tables.session_table import ItemRow, ItemState, SessionRow
+from tunesmith.storage.tables import session_table, task_table, trial_table
+from tunesmith.storage.tables.session_table import ItemRow, ItemState
 from tunesmith.storage.tables.task_table import TaskRow
 
-KIND = "session"
 _POLL_S = 0.5
 
 
@@ -47,7 +46,7 @@ async def run(context: Context, job: Job) -> None:
             job.advance(done + int(item.n_trials * (child.progress if child else 0.0)), total)
         done += item.n_trials
         job.advance(done, total)
-        ended = await task_requests.load(context, row.id)
+        ended = await load(context, row.id)
         if ended.status != "completed":
             failures.append(item.number)
             job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}) is {ended.status}", "warning")
@@ -60,25 +59,6 @@ async def run(context: Context, job: Job) -> None:
     await job.complete(apply)
 
 
-async def begin(conn: Connection, session: SessionRow, task: SessionTask) -> TaskRow:
-    """The pending task of an execution: a new one, or the one before once more."""
-    request = msgspec.json.encode(task).decode()
-    known = await task_rows.get(conn, session.id)
-    if known is not None:
-        return await task_rows.restart(conn, session.id, request=request)
-    row = await task_rows.create(
-        conn,
-        task_id=session.id,
-        kind=KIND,
-        user=session.user,
-        client=session.client,
-        priority=5,
-        request=request,
-    )
-    await session_table.set_status(conn, session.id, "pending")
-    return row
-
-
 async def reopen(conn: Connection, state: ItemState, parallel: int | None, *, retry_failed: bool) -> None:
     """Make a search that did not come to its end pending again, or one with trials to try again."""
     if state.optimization_id is None:
@@ -87,30 +67,30 @@ async def reopen(conn: Connection, state: ItemState, parallel: int | None, *, re
     if failed:
         await trial_table.delete_failed(conn, state.optimization_id)
     if state.status in ("cancelled", "failed") or failed:
-        row = await task_rows.get(conn, state.optimization_id)
+        row = await task_table.get(conn, state.optimization_id)
         request = None if row is None else {**msgspec.json.decode(row.request), "parallel": parallel}
         text = None if request is None else msgspec.json.encode(request).decode()
-        await task_rows.restart(conn, state.optimization_id, request=text, forget="ended")
+        await task_table.restart(conn, state.optimization_id, request=text, forget="ended")
 
 
 async def _begin_item(context: Context, job: Job, task: SessionTask, item: ItemRow) -> TaskRow | None:
     """The task of an item's search: the one that is there, or a new one; None where it cannot be made any more."""
     if item.optimization_id is not None:
-        return await task_requests.load(context, item.optimization_id)
+        return await load(context, item.optimization_id)
     request = msgspec.convert(item.request, StartOptimization)
     try:
-        made = await make_search(context, msgspec.structs.replace(request, parallel=task.parallel))
+        asked = msgspec.structs.replace(request, parallel=task.parallel, label=job.row.label)
+        made = await make_search(context, asked)
     except TunesmithError as error:
         job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}): {error.message}", "error")
         return None
-    task_id = task_requests.new_id("opt")
 
     async def write(conn: Connection) -> TaskRow | None:
         session = await session_table.get(conn, item.session_id)
         if session is None or session.status != "running":
             return None
-        row = await insert_search(conn, job.row.user, job.row.client, task_id, made)
-        await session_table.begin_item(conn, item.session_id, item.number, task_id)
+        row = await insert_search(conn, job.row.user, job.row.client, made)
+        await session_table.begin_item(conn, item.session_id, item.number, row.id)
         return row
 
     return await context.database.write(write)

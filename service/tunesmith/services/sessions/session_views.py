@@ -10,7 +10,7 @@ import msgspec
 from tunesmith.protocol.messages.sessions import SessionItem, SessionReply, SessionTrial
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import best_first
-from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.sqlite.connections import Source
 from tunesmith.storage.tables import session_table, trial_table
 from tunesmith.storage.tables.session_table import ItemState, SessionRow
 from tunesmith.storage.timestamps import now, seconds_between
@@ -22,11 +22,8 @@ async def n_failed(source: Source, states: list[ItemState]) -> int:
     return sum(counts)
 
 
-async def reply_of(
-    context: Context, session: SessionRow, *, detailed: bool = False, conn: Connection | None = None
-) -> SessionReply:
-    """Where a session stands; with its items where `detailed`. `conn` sees what the transaction has written."""
-    source = conn or context.database
+async def reply_of(context: Context, session: SessionRow, source: Source, *, detailed: bool = False) -> SessionReply:
+    """Where a session stands; with its items where `detailed`. Within a write, `source` is its connection."""
     states = await session_table.states(source, session.id)
     n_done = sum(state.n_done for state in states)
     n_trials = sum(state.n_trials for state in states)
@@ -53,6 +50,7 @@ async def reply_of(
         best=None if best is None else _item(best),
         items=[_item(state) for state in states] if detailed else None,
         request=session.request if detailed else None,
+        label=session.request.get("label"),
     )
 
 

@@ -11,10 +11,10 @@ from tunesmith import __version__
 from tunesmith.compute.decision.criteria_checks import Decision, Segments, decide
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
-from tunesmith.services.packages.package_requests import Ruling
 from tunesmith.services.requests.value_cache import engine_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
+from tunesmith.services.verdicts.evidence import Ruling
 from tunesmith.workers.chunks.payloads import OnePoint, Prepared
 
 Look = Callable[[Prepared], Awaitable[None]]

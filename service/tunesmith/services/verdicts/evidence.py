@@ -1,14 +1,17 @@
-"""The evidence of a verdict: what is kept of it, what of it may be shown, and what two of them differ in."""
+"""What a verdict came to and its evidence: what is kept of it, what may be shown, and what two of them differ in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from tunesmith.domain.approval import Check, VerdictStatus
+from tunesmith.protocol.envelope import Grade
 from tunesmith.storage.tables.verdict_table import VerdictRow
+from tunesmith.workers.chunks.payloads import Prepared
 
 Path = tuple[str | int, ...]
 
@@ -20,6 +23,32 @@ _SHOWN = {
 _SHOWN_OF = {"p": {"reality_check", "search"}, "metrics": {"in_sample", "costs"}}
 _IN_SAMPLE = {"data", "in_sample"}
 _PROGRAM = {"version", "engine"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a verdict came to, by statistics (proven) or by criteria alone.
+
+    `checks` are all that were made, `shown` the same as a client may see them; `reason` may be shown. Of several
+    markets `data` is the first's, `others` those of the rest, `by_symbol` the metrics of each by segment, and `kept`
+    those symbols that hold without the others, which alone get a package.
+    """
+
+    grade: Grade
+    status: VerdictStatus
+    reason: str
+    checks: tuple[Check, ...]
+    shown: tuple[Check, ...]
+    metrics: Mapping[str, Mapping[str, float | None]]
+    evidence: dict[str, Any]
+    data: Prepared
+    others: tuple[Prepared, ...] = ()
+    by_symbol: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
+    kept: tuple[str, ...] | None = None
+
+    @property
+    def approved(self) -> bool:
+        return self.status == "approved"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,27 +15,33 @@ from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import Reply
-from tunesmith.protocol.messages.replays import Difference, ReplayReply, ReplayStatus, ReplayVerdict
+from tunesmith.protocol.messages.replays import Difference, ReplayReply, ReplayVerdict
+from tunesmith.protocol.task_types import REPLAY, VERDICT
 from tunesmith.services.market.payload_building import prepared
-from tunesmith.services.packages.package_requests import Ruling
+from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.requests.value_cache import engine_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
-from tunesmith.services.tasks import task_requests
+from tunesmith.services.tasks.task_kinds import (
+    PATIENCE,
+    TaskKind,
+    check_quota,
+    live_progress,
+    load,
+    register,
+    request_of,
+    start_task,
+)
 from tunesmith.services.verdicts import search_decision
 from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
-from tunesmith.services.verdicts.evidence import Comparison, Path, as_stored, compare, may_be_shown
-from tunesmith.services.verdicts.verdict_requests import evidence_of
-from tunesmith.services.verdicts.verdict_tasks import KIND as VERDICT
-from tunesmith.services.verdicts.verdict_tasks import VerdictTask
-from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.services.verdicts.evidence import Comparison, Path, Ruling, as_stored, compare, may_be_shown
+from tunesmith.services.verdicts.verdict_tasks import VerdictTask, evidence_of
+from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import package_table, verdict_table
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.storage.tables.verdict_table import VerdictRow
 from tunesmith.workers.chunks.payloads import Prepared
-
-KIND = "replay"
 
 
 class ReplayTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,36 +61,27 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 async def start(context: Context, request: ReplayVerdict, call: Call) -> Change:
     """Store the replay's task. `invalid`, `not_found`, `conflict` for a verdict that is not there yet."""
-    verdict_id = await _verdict_of(context, request)
-    await task_requests.check_quota(context, call)
-    stored: list[TaskRow] = []
+    task = ReplayTask(verdict_id=await _verdict_of(context, request))
+    await check_quota(context, call, KIND)
 
-    async def apply(conn: Connection) -> ReplayReply:
-        task = ReplayTask(verdict_id=verdict_id)
-        await task_requests.check_quota(context, call, conn)
-        stored.append(await task_requests.insert(conn, call, task_requests.new_id("re"), KIND, task))
-        return _reply(context, stored[-1])
+    async def answer(conn: Connection, row: TaskRow) -> ReplayReply:
+        return _reply(context, row)
 
-    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
+    return start_task(context, call, KIND.new(task, label=request.label), answer)
 
 
 async def await_replay(context: Context, reply: Reply, call: Call) -> Reply:
     """What the replay came to when it is there before the deadline, else the reply that it is under way."""
     if not isinstance(reply, ReplayReply):
         return reply
-    await context.tasks.wait(reply.task_id, call.remaining() * task_requests.PATIENCE)
-    return _reply(context, await task_requests.load(context, reply.task_id))
-
-
-async def status(context: Context, request: ReplayStatus, call: Call) -> ReplayReply:
-    """What the replay came to, or how far it is. `not_found`."""
-    return _reply(context, await task_requests.load(context, request.task_id, KIND))
+    await context.tasks.wait(reply.task_id, call.remaining() * PATIENCE)
+    return _reply(context, await load(context, reply.task_id))
 
 
 async def run(context: Context, job: Job) -> None:
     """Drive a replay: on the same bars the same decision, then the comparison."""
     row = await _stored(context, job.decode(ReplayTask).verdict_id)
-    asked = task_requests.request_of(await task_requests.load(context, row.id, VERDICT), VerdictTask)
+    asked = request_of(await load(context, row.id, VERDICT), VerdictTask)
     task = asked.on_holdout(row.evidence["boundary_ms"])
     changed = []
     if row.evidence["engine"] != engine_version():
@@ -181,7 +178,7 @@ async def _verdict_of(context: Context, request: ReplayVerdict) -> str:
         verdict_id = package.verdict_id
     if verdict_id is None:
         raise NotFound("no verdict stands behind that package", path=path)
-    task = await task_requests.load(context, verdict_id, VERDICT, path)
+    task = await load(context, verdict_id, VERDICT, path)
     if task.status != "completed":
         raise Conflict(f"the verdict is {task.status}; a replay needs a completed one", path=path)
     return (await _stored(context, verdict_id, path)).id
@@ -197,15 +194,31 @@ async def _stored(context: Context, verdict_id: str, path: str = "/data/verdict_
 
 
 def _reply(context: Context, row: TaskRow) -> ReplayReply:
-    progress, _ = task_requests.live_progress(context, row)
+    progress, _ = live_progress(context, row)
     reply = ReplayReply(
         task_id=row.id,
-        verdict_id=task_requests.request_of(row, ReplayTask).verdict_id,
+        verdict_id=request_of(row, ReplayTask).verdict_id,
         status=row.status,
         progress=progress,
         error=row.error,
+        label=row.label,
     )
     if row.status != "completed" or row.result is None:
         return reply
     came_to = msgspec.json.decode(row.result, type=Replayed)
     return msgspec.structs.replace(reply, **msgspec.structs.asdict(came_to))
+
+
+async def _show(context: Context, row: TaskRow, source: Source) -> ReplayReply:
+    return _reply(context, row)
+
+
+KIND = register(
+    TaskKind(
+        wire=REPLAY,
+        request=ReplayTask,
+        drive=run,
+        show=_show,
+        routes={"verdict.replay": Route(start, await_replay)},
+    )
+)

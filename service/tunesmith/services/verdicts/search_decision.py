@@ -24,16 +24,16 @@ from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.timeframes import YEAR_MS
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.thresholds import Thresholds
+from tunesmith.protocol.task_types import OPTIMIZATION
 from tunesmith.services.market.market_windows import Window
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
-from tunesmith.services.packages.package_requests import Ruling
 from tunesmith.services.requests.value_cache import engine_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.searches.search_driver import Ended
-from tunesmith.services.searches.search_tasks import KIND as SEARCH
 from tunesmith.services.searches.search_tasks import OptimizationTask
-from tunesmith.services.tasks import task_requests
+from tunesmith.services.tasks.task_kinds import load, request_of
+from tunesmith.services.verdicts.evidence import Ruling
 from tunesmith.storage.timestamps import milliseconds
 from tunesmith.workers.chunks.payloads import (
     Hold,
@@ -114,8 +114,8 @@ def seed_of(verdict_id: str) -> int:
 
 async def lay(context: Context, job: Job, request: Request) -> Ground:
     """Cut the bars that a decision needs; nothing of the hold-out is looked at but how many bars it has."""
-    row = await task_requests.load(context, request.optimization_id, SEARCH)
-    search = task_requests.request_of(row, OptimizationTask)
+    row = await load(context, request.optimization_id, OPTIMIZATION)
+    search = request_of(row, OptimizationTask)
     in_sample, whole = [], []
     for i, window in enumerate(request.windows):
         which = f"/{i}" if i else ""

@@ -1,4 +1,4 @@
-"""The tasks of verdicts: what one is asked about, and which requests for one are the same."""
+"""The tasks of verdicts: what one is asked about, which requests for one are the same, and how it is driven."""
 
 from __future__ import annotations
 
@@ -8,24 +8,37 @@ from typing import Any
 
 import msgspec
 
+from tunesmith import telemetry
+from tunesmith.compute.decision.inputs import Ledger
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import merge
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.messages.packages import Package
 from tunesmith.protocol.messages.verdicts import Apply
+from tunesmith.protocol.task_types import VERDICT
 from tunesmith.services.market.market_windows import Window, on_newest_holdout
 from tunesmith.services.market.payload_building import Assignment
+from tunesmith.services.packages.package_requests import Approved, compose, publish
+from tunesmith.services.requests import audit_log
 from tunesmith.services.runtime.context import Context
-from tunesmith.services.searches.approval_criteria import default_criteria, default_thresholds
-from tunesmith.services.searches.search_tasks import OptimizationTask, assignments, check_lengths
-from tunesmith.services.tasks import task_requests
-from tunesmith.services.verdicts import ledger
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.services.searches.search_tasks import (
+    OptimizationTask,
+    assignments,
+    check_lengths,
+    default_criteria,
+    default_thresholds,
+)
+from tunesmith.services.verdicts import ledger, search_decision
+from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
+from tunesmith.services.verdicts.evidence import Ruling
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.tables import task_table as task_rows
-from tunesmith.storage.tables import verdict_table
+from tunesmith.storage.tables import holdout_table, package_table, task_table, verdict_table
 from tunesmith.storage.tables.task_table import TaskRow
-
-KIND = "verdict"
+from tunesmith.storage.tables.verdict_table import VerdictRow
+from tunesmith.storage.timestamps import now
+from tunesmith.workers.chunks.payloads import Prepared
 
 
 class VerdictTask(Assignment, frozen=True, kw_only=True):
@@ -99,8 +112,8 @@ async def shared(source: Source, task: VerdictTask) -> TaskRow | None:
     """The task of the same request that has its verdict or is under way, whoever asked; None where there is none."""
     known = await verdict_table.with_key(source, task.key)
     if known is not None:
-        return await task_rows.get(source, known.id)
-    return await task_rows.unfinished_with(source, KIND, msgspec.json.encode(task).decode())
+        return await task_table.get(source, known.id)
+    return await task_table.unfinished_with(source, VERDICT.name, msgspec.json.encode(task).decode())
 
 
 async def check_verdict_quota(context: Context, search: OptimizationTask, call: Call) -> None:
@@ -110,14 +123,140 @@ async def check_verdict_quota(context: Context, search: OptimizationTask, call: 
     await ledger.check_quota(context, windows, min(ends), call.user)
 
 
-async def insert_follow_up(conn: Connection, parent: TaskRow, task: VerdictTask) -> TaskRow:
-    """Store the verdict that a search goes on to, for the user who asked for the search."""
-    return await task_rows.create(
-        conn,
-        task_id=task_requests.new_id("vd"),
-        kind=KIND,
-        user=parent.user,
-        client=parent.client,
-        priority=parent.priority,
-        request=msgspec.json.encode(task).decode(),
+async def run(context: Context, job: Job) -> None:
+    """Drive a verdict; verdict, package and event are stored in one step.
+
+    A search is proven or refused by statistics; a lone backtest can keep the criteria, which uses the hold-out up.
+    """
+    task = job.decode(VerdictTask)
+    by_statistics = task.optimization_id is not None
+    ruling = await (_by_proof if by_statistics else _by_criteria)(context, job, task)
+
+    async def apply(conn: Connection) -> dict[str, Any]:
+        made: dict[str, Package] = {}
+        together = [window.symbol for window in task.windows]
+        for window, data in zip(task.windows, (ruling.data, *ruling.others), strict=True):
+            if not ruling.approved or (ruling.kept is not None and window.symbol not in ruling.kept):
+                continue
+            of_now = msgspec.structs.replace(window, boundary_ms=ruling.evidence["boundary_ms"])
+            of = Assignment(strategy=task.strategy, window=of_now)
+            own = ruling.by_symbol.get(window.symbol, ruling.metrics)
+            approved = Approved(of, data, ruling.grade, ruling.checks, own, together)
+            made[window.symbol] = await compose(conn, approved, task.params, task.apply)
+        await verdict_table.create(conn, _row(job, task, ruling, made))
+        for package in made.values():
+            await publish(conn, package, verdict_id=job.id, report_id=task.report_id)
+        if made and ruling.grade == "criteria":
+            await holdout_table.record_look(conn, *_look(task, ruling.data), job.row.user, "approval", job.id)
+        package_ids: list[str | None] = [package.package_id for package in made.values()] or [None]
+        for package_id in package_ids:
+            await audit_log.enter_verdict(conn, job.row, ruling.status, package_id, ruling.reason)
+        return {
+            "verdict": ruling.status,
+            "reason": ruling.reason,
+            "package_id": package_ids[0],
+        }
+
+    if await job.complete(apply):
+        telemetry.VERDICTS.labels(ruling.status).inc()
+        if ruling.approved:
+            telemetry.PACKAGES.labels("approved").inc(len(ruling.kept or (task.window.symbol,)))
+
+
+async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
+    async def look(data: Prepared) -> None:
+        await _record_look(job, task, data)
+
+    bounds = Bounds(
+        params=task.params,
+        criteria=task.criteria,
+        until_ms=task.until_ms,
+        min_bars=context.settings.decision.min_bars,
     )
+    return await rule_by_criteria(context, job, task, bounds, look)
+
+
+async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
+    limits = task.thresholds or default_thresholds(context.settings)
+    while True:
+        request = search_decision.Request(
+            optimization_id=task.optimization_id or "",
+            strategy=task.strategy,
+            windows=task.windows,
+            params=dict(task.params),
+            criteria=task.criteria,
+            thresholds=limits,
+            until_ms=task.until_ms,
+            seed=search_decision.seed_of(job.id),
+        )
+        ground = await search_decision.lay(context, job, request)
+        asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms, thresholds=limits, sound=ground.sound)
+        entry = await ledger.enter(context, job, asked)
+        if entry.boundary_ms == request.boundary_ms:
+            break
+        task = task.on_holdout(entry.boundary_ms)
+    standing = [await _incumbent(context, task, window) for window in task.windows]
+    decided = await search_decision.decide(context, job, ground, Ledger(entry.look, entry.burnt), standing)
+    return search_decision.ruling_of(decided)
+
+
+async def _incumbent(context: Context, task: VerdictTask, window: Window) -> search_decision.Incumbent | None:
+    row = await package_table.standing(
+        context.database, window.venue, window.symbol, window.timeframe, task.strategy.id
+    )
+    if row is None:
+        return None
+    return search_decision.Incumbent(package_id=row.id, params=row.doc["params"], approved_at=row.created_at)
+
+
+def evidence_of(task: VerdictTask, ruling: Ruling) -> dict[str, Any]:
+    """What is kept of a ruling so that it can be explained and made again."""
+    return {
+        "criteria": msgspec.to_builtins(task.criteria),
+        "data_hash": ruling.data.snapshot,
+        "code_hash": task.strategy.code_hash,
+        "checks": [msgspec.to_builtins(check) for check in ruling.checks],
+        **ruling.evidence,
+    }
+
+
+async def _record_look(job: Job, task: VerdictTask, data: Prepared) -> None:
+    """Before the hold-out is looked at: once for each verdict, also when it is driven again after a restart."""
+    if job.state.get("looked"):
+        return
+
+    async def look(conn: Connection) -> None:
+        await holdout_table.record_look(conn, *_look(task, data), job.row.user, "verdict", job.id)
+
+    await job.save({**job.state, "looked": True}, look)
+
+
+def _row(job: Job, task: VerdictTask, ruling: Ruling, made: Mapping[str, Package]) -> VerdictRow:
+    window = task.window
+    package_ids = {symbol: package.package_id for symbol, package in made.items()}
+    return VerdictRow(
+        id=job.id,
+        user=job.row.user,
+        strategy_id=task.strategy.id,
+        optimization_id=task.optimization_id,
+        report_id=task.report_id,
+        venue=window.venue,
+        symbol=window.symbol,
+        timeframe=window.timeframe,
+        verdict=ruling.status,
+        grade=ruling.grade if ruling.approved else None,
+        reason=ruling.reason,
+        checks=[msgspec.to_builtins(check) for check in ruling.shown],
+        evidence=evidence_of(task, ruling),
+        package_id=package_ids.get(window.symbol),
+        request_key=job.decode(VerdictTask).key,
+        created_at=now(),
+        others=[
+            {"venue": other.venue, "symbol": other.symbol, "package_id": package_ids.get(other.symbol)}
+            for other in task.others
+        ],
+    )
+
+
+def _look(task: VerdictTask, data: Prepared) -> tuple[str, str, tuple[int, int]]:
+    return task.window.venue, task.window.symbol, (task.window.start_ms, data.end_ms)

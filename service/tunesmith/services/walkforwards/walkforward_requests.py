@@ -11,24 +11,26 @@ from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.errors import Invalid
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.optimizations import StartOptimization
-from tunesmith.protocol.messages.walkforwards import (
-    StartWalkForward,
-    WalkForwardById,
-    WalkForwardReply,
-    WalkForwardWindow,
-)
+from tunesmith.protocol.messages.walkforwards import StartWalkForward, WalkForwardReply, WalkForwardWindow
+from tunesmith.protocol.task_types import WALK_FORWARD
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
+from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
-from tunesmith.services.searches.budgets import check_search
-from tunesmith.services.searches.search_tasks import make_search
-from tunesmith.services.tasks import task_requests
-from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.services.searches.search_tasks import check_search, make_search
+from tunesmith.services.tasks.task_kinds import (
+    TaskKind,
+    check_quota,
+    live_progress,
+    register,
+    request_of,
+    start_task,
+)
+from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.workers.chunks.payloads import StitchParts, WalkedPart, WalkPart
 
-KIND = "walkforward"
 _OWN = {"train_bars", "test_bars", "anchored"}
 
 
@@ -44,9 +46,10 @@ class WalkForwardTask(Assignment, frozen=True, kw_only=True):
 
 async def start(context: Context, request: StartWalkForward, call: Call) -> Change:
     """Store the task. `not_found`, `invalid` as for a search, and for windows that leave nothing to trade."""
-    await task_requests.check_quota(context, call)
+    await check_quota(context, call, KIND)
     shared = {name: getattr(request, name) for name in request.__struct_fields__ if name not in _OWN}
-    made = (await make_search(context, StartOptimization(**shared))).task
+    search = await make_search(context, StartOptimization(**shared))
+    made = search.task
     window = made.window
     n_bars = (window.end_ms - window.start_ms) // _length(context, made)
     n_windows = len(parts_of(n_bars, request.train_bars, request.test_bars, anchored=request.anchored))
@@ -67,19 +70,12 @@ async def start(context: Context, request: StartWalkForward, call: Call) -> Chan
         anchored=request.anchored,
         n_windows=n_windows,
     )
-    stored: list[TaskRow] = []
+    new = KIND.new(task, priority=search.priority, label=search.label)
 
-    async def apply(conn: Connection) -> WalkForwardReply:
-        await task_requests.check_quota(context, call, conn)
-        stored.append(await task_requests.insert(conn, call, task_requests.new_id("wf"), KIND, task, request.priority))
-        return _reply(context, stored[-1])
+    async def answer(conn: Connection, row: TaskRow) -> WalkForwardReply:
+        return await _show(context, row, conn)
 
-    return Change(apply, after=lambda: context.tasks.start(stored[-1]))
-
-
-async def status(context: Context, request: WalkForwardById, call: Call) -> WalkForwardReply:
-    """Where the walk-forward stands, and what came of it. `not_found`."""
-    return _reply(context, await task_requests.load(context, request.walkforward_id, KIND, "/data/walkforward_id"))
+    return start_task(context, call, new, answer)
 
 
 async def run(context: Context, job: Job) -> None:
@@ -116,9 +112,10 @@ def _length(context: Context, task: Assignment) -> int:
     return max(1, (from_ms.end_ms - from_ms.start_ms) // max(1, from_ms.n_bars))
 
 
-def _reply(context: Context, row: TaskRow) -> WalkForwardReply:
-    task = task_requests.request_of(row, WalkForwardTask)
-    progress, eta_s = task_requests.live_progress(context, row)
+async def _show(context: Context, row: TaskRow, source: Source) -> WalkForwardReply:
+    """Where a walk-forward stands, and what came of it."""
+    task = request_of(row, WalkForwardTask)
+    progress, eta_s = live_progress(context, row)
     found = msgspec.json.decode(row.result) if row.result else {}
     return WalkForwardReply(
         walkforward_id=row.id,
@@ -133,4 +130,16 @@ def _reply(context: Context, row: TaskRow) -> WalkForwardReply:
         equity=[(int(time), float(cash)) for time, cash in found.get("equity", [])],
         cannot_say=found.get("cannot_say"),
         error=row.error,
+        label=row.label,
     )
+
+
+KIND = register(
+    TaskKind(
+        wire=WALK_FORWARD,
+        request=WalkForwardTask,
+        drive=run,
+        show=_show,
+        routes={"walkforward.start": Route(start)},
+    )
+)

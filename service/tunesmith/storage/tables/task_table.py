@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import msgspec
+
 from tunesmith.errors import NotFound
 from tunesmith.protocol.envelope import TaskStatus
 from tunesmith.storage.sqlite.connections import Connection, Source
@@ -39,6 +41,7 @@ class TaskRow(Row, frozen=True, kw_only=True):
     started_at: str | None
     completed_at: str | None
     attempts: int
+    label: str | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -56,20 +59,27 @@ class LogRow(Row, frozen=True, kw_only=True):
     message: str
 
 
-async def create(
-    conn: Connection, *, task_id: str, kind: str, user: str, client: str | None, priority: int, request: str
-) -> TaskRow:
-    """A new pending task; `request` is JSON text."""
+class NewTaskRow(Row, frozen=True, kw_only=True):
+    """A task as it is asked for; `request` is JSON text."""
+
+    table: ClassVar[str] = "tasks"
+
+    id: str
+    kind: str
+    user: str
+    client: str | None
+    request: str
+    priority: int = 5
+    label: str | None = None
+
+
+async def create(conn: Connection, new: NewTaskRow) -> TaskRow:
+    """Stores a pending task."""
     row = TaskRow(
-        id=task_id,
-        kind=kind,
-        user=user,
-        client=client,
+        **msgspec.structs.asdict(new),
         status="pending",
-        priority=priority,
         progress=0.0,
         eta_s=None,
-        request=request,
         state=None,
         result=None,
         error=None,
@@ -140,6 +150,13 @@ async def unfinished_with(source: Source, kind: str, request: str) -> TaskRow | 
     """The oldest unfinished task of a kind with exactly this request, whoever asked, or None."""
     tail = f"WHERE {_UNFINISHED} AND kind = ? AND request = ? ORDER BY rowid"
     return await select_one(source, TaskRow, tail, (kind, request))
+
+
+async def labels(source: Source, task_ids: Sequence[str]) -> dict[str, str | None]:
+    """The labels of tasks, by id."""
+    marks = ", ".join("?" * len(task_ids))
+    rows = await source.fetch_all(f"SELECT id, label FROM tasks WHERE id IN ({marks})", task_ids)  # noqa: S608
+    return {row[0]: row[1] for row in rows}
 
 
 async def end_of(source: Source, task_id: str) -> tuple[str, TaskStatus] | None:

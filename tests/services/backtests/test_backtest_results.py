@@ -15,7 +15,7 @@ import pytest
 from tunesmith.config import Server, Settings
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Conflict, Internal
-from tunesmith.services.backtests import answers
+from tunesmith.services.backtests import backtest_results
 from tunesmith.services.market import window_snapshots
 from tunesmith.services.market.market_windows import Window
 from tunesmith.services.market.payload_building import Assignment
@@ -89,7 +89,7 @@ class House:
     async def ask(self, task: Assignment = TASK, params: dict[str, Any] = PARAMS, **more: Any) -> list[str]:
         """Which chunks ran for a backtest; its result is checked."""
         worker = Worker(self.series, **more)
-        _, made = await answers.backtest(self.context, cast(Job, worker), task, params)
+        _, made = await backtest_results.backtest(self.context, cast(Job, worker), task, params)
         assert {name: made[name] for name in ("metrics", "trades", "equity")} == {
             name: FOUND[name] for name in ("metrics", "trades", "equity")
         }
@@ -155,7 +155,7 @@ def test_new_bars_are_cut_again(monkeypatch: pytest.MonkeyPatch) -> None:
         await house.ask()
         house.series.data_hash = "d2"
         assert await house.ask() == ["prepare", "backtest"]
-        for module in (answers, window_snapshots):
+        for module in (backtest_results, window_snapshots):
             monkeypatch.setattr(module, "engine_version", lambda: "another")
         assert await house.ask() == ["prepare", "backtest"]
 
@@ -186,12 +186,12 @@ def test_a_task_that_goes_on_after_a_restart_keeps_to_its_snapshot(tmp_path: Pat
         for file in files:
             file.touch()
         worker = Worker(house.series, state={"prepared": msgspec.to_builtins(old)})
-        data, _ = await answers.backtest(house.context, cast(Job, worker), TASK, PARAMS)
+        data, _ = await backtest_results.backtest(house.context, cast(Job, worker), TASK, PARAMS)
         assert (data, worker.ran) == (old, ["backtest"])
         for file in files:
             file.unlink()
         with pytest.raises(Conflict, match="no longer those"):
-            await answers.backtest(house.context, cast(Job, worker), TASK, PARAMS)
+            await backtest_results.backtest(house.context, cast(Job, worker), TASK, PARAMS)
 
     asyncio.run(main())
 

@@ -18,7 +18,9 @@ from tunesmith.protocol.catalog import MESSAGES, Call
 from tunesmith.protocol.messages.analysis import ComparedSearch, CompareOptimizations, ComparisonReply
 from tunesmith.protocol.messages.backtests import BacktestStatus, BacktestStatusReply
 from tunesmith.protocol.messages.optimizations import OptimizationResults, OptimizationResultsReply
-from tunesmith.services.backtests import answers
+from tunesmith.routes import all_routes
+from tunesmith.services.requests import settled_replies as replies
+from tunesmith.services.requests.settled_replies import settled_replies
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.cache.caches import Cache, MemoryCache
 from tunesmith.storage.sqlite.database import Database
@@ -38,14 +40,14 @@ class House:
         self.jobs: dict[str, Any] = {}
         parts = SimpleNamespace(database=database, cache=cache, settings=Settings(), tasks=self)
         self.context = cast(Context, parts)
-        self.about = answers.about_tasks(self.context, self._status)
-        self.results = answers.about_tasks(self.context, self._results)
-        self.comparison = answers.about_tasks(self.context, self._compare)
+        self.about = settled_replies(self.context, self._status, ["task_id"])
+        self.results = settled_replies(self.context, self._results, ["optimization_id"])
+        self.comparison = settled_replies(self.context, self._compare, ["a", "b"])
 
     async def create(self, task_id: str = "bt-1") -> None:
         await self.database.write(
             lambda conn: task_table.create(
-                conn, task_id=task_id, kind="backtest", user="u", client=None, priority=5, request="{}"
+                conn, task_table.NewTaskRow(id=task_id, kind="backtest", user="u", client=None, request="{}")
             )
         )
 
@@ -250,7 +252,7 @@ def test_who_asks_again_after_the_deadline_gets_what_was_made_meanwhile(tmp_path
 
 def test_few_answers_are_made_that_nobody_waits_for(tmp_path: Path) -> None:
     async def scene(house: House) -> None:
-        names = [f"bt-{i}" for i in range(answers._LEFT_ALONE + 3)]
+        names = [f"bt-{i}" for i in range(replies._LEFT_ALONE + 3)]
         for name in names:
             await house.create(name)
             await house.move("running", name)
@@ -264,7 +266,7 @@ def test_few_answers_are_made_that_nobody_waits_for(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         house.gate.set()
         found = [(await house.ask(name))[1] for name in names]
-        assert found == [1] * 3 + [0] * answers._LEFT_ALONE
+        assert found == [1] * 3 + [0] * replies._LEFT_ALONE
 
     play(tmp_path, scene)
 
@@ -413,11 +415,18 @@ def test_foreign_values_are_read_afresh(tmp_path: Path, text: bytes) -> None:
     play(tmp_path, scene, Foreign())
 
 
-@pytest.mark.parametrize("name", answers.ABOUT_TASKS)
+SETTLED = {name: route.settled_by for name, route in all_routes().items() if route.settled_by}
+
+
+def test_replies_about_ended_searches_and_backtests_are_kept() -> None:
+    assert {"backtest.status", "optimization.status", "optimization.results", "optimization.compare"} <= set(SETTLED)
+
+
+@pytest.mark.parametrize("name", SETTLED)
 def test_the_table_names_fields_that_are_there(name: str) -> None:
     message = MESSAGES[name]
     assert not message.changes
-    for field in answers.ABOUT_TASKS[name]:
+    for field in SETTLED[name]:
         assert field in message.request.__struct_fields__
-        reply = message.reply if len(answers.ABOUT_TASKS[name]) == 1 else get_type_hints(message.reply)[field]
+        reply = message.reply if len(SETTLED[name]) == 1 else get_type_hints(message.reply)[field]
         assert "status" in reply.__struct_fields__
