@@ -36,6 +36,8 @@ Events = Annotated[str | None, typer.Option("--events", help="Address of the eve
 
 Key = Annotated[str | None, typer.Option("--key", help="Key file, where the daemon asks for one.", metavar="FILE")]
 
+Label = Annotated[str | None, typer.Option(help="What to call the task, in its listings.", metavar="TEXT")]
+
 _START = "Start one with `tunesmith serve`, or name its address with --requests. `tunesmith doctor` checks the rest."
 
 _OPTIONS: dict[str, Any] = {
@@ -72,6 +74,7 @@ _LOOKS = {
     "timeframe": "5m, 1h or 1d",
     "venue": "binance",
     "version": "1.0: 1 to 20 of A-Z a-z 0-9 _ . -",
+    "label": "1 to 64 printable characters",
 }
 """What a field looks like whose form is fixed."""
 

@@ -1,9 +1,9 @@
-"""Tasks by their id: what to ask for each kind, and following one to its end with a progress bar."""
+"""Tasks by their id: the status of one of any kind, and following one to its end with a progress bar."""
 
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -12,40 +12,24 @@ from tunesmith.cli import INTERRUPTED
 from tunesmith.cli.daemon_connection import Line
 from tunesmith.cli.tables import duration, make_console
 from tunesmith.errors import NotFound
+from tunesmith.protocol.task_types import TaskType, task_type_of
 
 _POLL_S = 0.2
 ENDED = ("completed", "failed", "cancelled")
 
 
-class Kind(NamedTuple):
-    """A kind of task: its message types begin with `name`, which take the id as `field`."""
-
-    name: str
-    field: str
-
-
-KINDS = {
-    "opt-": Kind("optimization", "optimization_id"),
-    "bt-": Kind("backtest", "task_id"),
-    "vd-": Kind("verdict", "verdict_id"),
-    "re-": Kind("replay", "task_id"),
-    "session_": Kind("session", "session_id"),
-}
-"""By the beginning of a task's id."""
-
-
-def kind_of(task_id: str) -> Kind:
-    """The kind of a task; raises `NotFound` for what is no task's id."""
-    for prefix, kind in KINDS.items():
-        if task_id.startswith(prefix):
-            return kind
-    raise NotFound(f"{task_id!r} is no task's id; `tunesmith status` shows the newest tasks")
+def kind_of(task_id: str) -> TaskType:
+    """The type of a task; raises `NotFound` for what is no task's id."""
+    found = task_type_of(task_id)
+    if found is None:
+        raise NotFound(f"{task_id!r} is no task's id; `tunesmith status` shows the newest tasks")
+    return found
 
 
 def status_of(line: Line, task_id: str) -> dict[str, Any]:
     """The reply to the status message of a task's kind."""
     kind = kind_of(task_id)
-    reply: dict[str, Any] = line.ask(f"{kind.name}.status", {kind.field: task_id})
+    reply: dict[str, Any] = line.ask(kind.status, {kind.id_field: task_id})
     return reply
 
 

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from tunesmith.cli import FAILED
-from tunesmith.cli.daemon_connection import Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, talks
 from tunesmith.cli.decide.package_commands import full_id
 from tunesmith.cli.decide.verdict_story import tell
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import fill_text, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow, kind_of
 from tunesmith.errors import Conflict, NotFound, TunesmithError
+from tunesmith.protocol.task_types import OPTIMIZATION, VERDICT
 
 app = new_app()
 
@@ -42,9 +43,9 @@ def explain(line: Line, id: Subject) -> None:
 
 @app.command()
 @talks
-def replay(line: Line, id: Subject) -> None:
+def replay(line: Line, id: Subject, label: Label = None) -> None:
     """Make a verdict again from its evidence and compare every value. The exit code is 1 where one differs."""
-    asked = line.ask("verdict.replay", {"verdict_id": _verdict_of(line, id)}, deadline_s=_ASK_S)
+    asked = line.ask("verdict.replay", {"verdict_id": _verdict_of(line, id), "label": label}, deadline_s=_ASK_S)
     found = asked if asked["status"] in ENDED else follow(line, asked["task_id"])
     if line.as_json:
         line.print_json(found)
@@ -74,9 +75,9 @@ def show_replay(found: dict[str, Any]) -> None:
 
 
 def _verdict_of(line: Line, id: str) -> str:
-    if id.startswith("vd-"):
+    if id.startswith(VERDICT.prefix):
         return id
-    if id.startswith("opt-"):
+    if id.startswith(OPTIMIZATION.prefix):
         line.ask("optimization.status", {"optimization_id": id})
         given = line.ask("verdict.list", {"limit": _NEWEST})["verdicts"]
         found = [verdict["verdict_id"] for verdict in given if verdict["optimization_id"] == id]

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 import typer
 
 from tunesmith.cli import FAILED, NOT_APPROVED
-from tunesmith.cli.daemon_connection import Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import fill_text, metric, params, show_facts, show_table
-from tunesmith.cli.watching import ENDED, follow, kind_of
+from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
 from tunesmith.errors import Conflict, Invalid, NotFound
 
 app = new_app()
@@ -68,6 +68,7 @@ def approve(
     apply: Annotated[
         Literal["new_trades", "when_flat", "immediately"], typer.Option(help="When bots take the package up.")
     ] = "new_trades",
+    label: Label = None,
 ) -> None:
     """Ask for the verdict on a search or a backtest. It looks once at the hold-out, and the look is written down.
 
@@ -75,7 +76,7 @@ def approve(
     are not named are those of the daemon's settings.
     """
     criteria = Criteria(min_sharpe, max_drawdown, min_return, min_trades, min_win_rate, min_profit_factor).given()
-    verdict = ask_verdict(line, task, criteria, apply)
+    verdict = ask_verdict(line, task, criteria, apply, label)
     if line.as_json:
         line.print_json(verdict)
     else:
@@ -83,9 +84,11 @@ def approve(
     end_with(verdict)
 
 
-def ask_verdict(line: Line, task_id: str, criteria: dict[str, float], apply: str = "new_trades") -> dict[str, Any]:
+def ask_verdict(
+    line: Line, task_id: str, criteria: dict[str, float], apply: str = "new_trades", label: str | None = None
+) -> dict[str, Any]:
     """The verdict on a search or a backtest, once it is there."""
-    data = _subject(line, task_id) | {"approval_criteria": criteria or None, "apply": apply}
+    data = _subject(line, task_id) | {"approval_criteria": criteria or None, "apply": apply, "label": label}
     verdict: dict[str, Any] = line.ask("strategy.approve", data, deadline_s=_ASK_S)
     return verdict if verdict["status"] in ENDED else follow(line, verdict["verdict_id"])
 
@@ -97,6 +100,7 @@ def show_verdict(verdict: dict[str, Any]) -> None:
     show_facts(
         {
             "verdict": f"{standing.replace('_', ' ')} ({verdict['verdict_id']})",
+            "label": verdict.get("label"),
             "reason": verdict["reason"] or error,
             "grade": verdict["grade"],
         }
@@ -158,9 +162,9 @@ def end_with(verdict: dict[str, Any]) -> None:
 def _subject(line: Line, task_id: str) -> dict[str, str]:
     """The request's subject and its strategy, which the report of the task names."""
     kind = kind_of(task_id)
-    if kind.name in ("verdict", "replay"):
+    if kind.name not in ("optimization", "backtest", "session"):
         raise Invalid(f"{task_id} is a {kind.name}; name the search or backtest that it shall be about")
-    status = line.ask(f"{kind.name}.status", {kind.field: task_id})
+    status = status_of(line, task_id)
     if kind.name == "session":
         best = (
             f"\nThe best of this one: tunesmith approve {status['best']['optimization_id']}" if status["best"] else ""

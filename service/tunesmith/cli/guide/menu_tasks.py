@@ -64,13 +64,13 @@ def _act(line: Line, task_id: str, found: dict[str, Any]) -> bool:
     if at == len(actions):
         return False
     kind = kind_of(task_id)
-    named = {kind.field: task_id}
+    named = {kind.id_field: task_id}
     action = list(actions)[at]
     try:
         if action == _WATCH:
             follow(line, task_id)
         elif action == _STOP:
-            line.ask(f"{kind.name}.cancel", named)
+            line.ask(kind.cancel or "task.cancel", kind.named(task_id, kind.cancel or "task.cancel"))
         elif action in (_GO_ON, _RUN):
             line.ask(*_going_on(kind.name, named, action))
             follow(line, task_id)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tunesmith.cli.daemon_connection import Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.range_text import parse_params
 from tunesmith.cli.search import market_options
@@ -38,6 +38,7 @@ def backtest(
     holdout: Annotated[
         bool, typer.Option("--holdout", help="Look at the hold-out too; the look is written down.")
     ] = False,
+    label: Label = None,
 ) -> None:
     """Run a strategy with one set of parameters on the in-sample part of a market, and show what came of it.
 
@@ -45,6 +46,7 @@ def backtest(
     """
     data = market_options.market(timeframe, venue, (start, end), (fee, slippage), (direction, fill, engine))
     data |= {"symbol": symbol, "strategy_id": strategy, "params": parse_params(param or ()), "use_holdout": holdout}
+    data["label"] = label
     started = line.ask("backtest.start", data)
     status = finish(follow(line, started["task_id"]))
     show_report(line, status["report_id"], status)

@@ -1,4 +1,4 @@
-"""`tunesmith results`: the trials of a search, the report of a backtest."""
+"""`tunesmith results`: the trials of a search, the report of a backtest, what came of any other task."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.search.target_text import is_metric, names_of
+from tunesmith.cli.search.walk_forward_tables import show_walk_forward
 from tunesmith.cli.tables import fill_text, metric, number, params, show_facts, show_table
 from tunesmith.cli.watching import kind_of
 from tunesmith.errors import Conflict
@@ -32,7 +33,7 @@ def results(
         bool, typer.Option("--front", help="The Pareto front alone, of a search for several targets.")
     ] = False,
 ) -> None:
-    """Show a search's trials, the best first, or a backtest's report. All of it with --json."""
+    """Show a search's trials, the best first, a backtest's report, or a walk-forward's windows. All with --json."""
     kind = kind_of(task)
     if kind.name in ("verdict", "session", "replay"):
         command = "session results" if kind.name == "session" else "status"
@@ -43,12 +44,16 @@ def results(
             raise Conflict(f"{task} is {status['status']}; it has no report\nSee why with: tunesmith logs {task}")
         show_report(line, status["report_id"], status)
         return
-    data = {"optimization_id": task, "sort": sort, "limit": limit, "offset": offset, "front": front}
-    found = line.ask("optimization.results", data)
+    page = {"sort": sort, "limit": limit, "offset": offset, "front": front} if kind.name == "optimization" else {}
+    found = line.ask(kind.results, {kind.id_field: task, **page})
     if line.as_json:
         line.print_json(found)
-        return
-    show_trials(found, sort, offset, front=front)
+    elif kind.name == "optimization":
+        show_trials(found, sort, offset, front=front)
+    elif kind.name == "walkforward":
+        show_walk_forward(found)
+    else:
+        show_facts({name.replace("_", " "): value for name, value in found.items()})
 
 
 def show_report(line: Line, report_id: str, status: dict[str, Any]) -> None:

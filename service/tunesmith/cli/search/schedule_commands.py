@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tunesmith.cli.daemon_connection import Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, talks
 from tunesmith.cli.decide.verdict_commands import (
     Criteria,
     MaxDrawdown,
@@ -93,6 +93,7 @@ def add(
     min_trades: MinTrades = None,
     min_win_rate: MinWinRate = None,
     min_profit_factor: MinProfitFactor = None,
+    label: Label = None,
 ) -> None:
     """Make a search again and again on the newest bars, each on to a verdict; a schedule of that name is replaced.
 
@@ -106,6 +107,7 @@ def add(
     search |= symbols_of(symbol) | {"strategy_id": strategy, "param_ranges": parse_ranges(ranges or ())}
     search |= {"optimization_target": parse_targets(target or ()), "method": method, "max_iterations": iterations}
     search |= {"seed": seed, "constraints": constraint, "aggregate": aggregate, "approve": criteria}
+    search["label"] = label
     search = {field: value for field, value in search.items() if value is not None}
     schedule = line.ask("schedule.create", {"schedule_id": name, "search": search, "every": every, "cron": cron})
     if line.as_json:

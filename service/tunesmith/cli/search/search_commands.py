@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import typer
 
-from tunesmith.cli.daemon_connection import Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, talks
 from tunesmith.cli.decide.verdict_commands import (
     Criteria,
     MaxDrawdown,
@@ -94,6 +94,7 @@ def optimize(
     direction: market_options.Direction = None,
     fill: market_options.Fill = None,
     engine: market_options.Engine = None,
+    label: Label = None,
     watch: Watch = False,
     approve: Annotated[bool, typer.Option("--approve", help="Go on to a verdict, with the criteria below.")] = False,
     min_sharpe: MinSharpe = None,
@@ -119,7 +120,7 @@ def optimize(
         "stop": parse_settings(stop or (), "--stop", "patience=3", StopRules.__struct_fields__) or None,
         "warm_start": warm_start,
     }
-    data |= {"aggregate": aggregate, "parallel": parallel, "approve": criteria if approve else None}
+    data |= {"aggregate": aggregate, "parallel": parallel, "approve": criteria if approve else None, "label": label}
     started = line.ask("optimization.start", data)
     say_started(line, started, watch)
     if watch:

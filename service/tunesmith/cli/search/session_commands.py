@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from tunesmith.cli import FAILED
-from tunesmith.cli.daemon_connection import Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.search import market_options
 from tunesmith.cli.search.search_commands import Watch
@@ -59,11 +59,13 @@ def asked(
     direction: market_options.Direction = None,
     fill: market_options.Fill = None,
     engine: market_options.Engine = None,
+    label: Label = None,
 ) -> dict[str, Any]:
     """The request that the options of plan and generate mean."""
     given = market_options.market(timeframe, venue, (start, end), (fee, slippage), (direction, fill, engine))
     given |= {"symbols": words(symbol), "strategies": words(strategy), "mode": mode, "size": size, "seed": seed}
     given |= {"optimization_target": parse_targets(target or ()), "constraints": constraint, "conditions": condition}
+    given["label"] = label
     return session_request(file, given, ranges or ())
 
 

@@ -132,6 +132,7 @@ def show_session(found: dict[str, Any]) -> None:
     failed = f", {found['n_failed']:,} could not be evaluated" if found["n_failed"] else ""
     facts = {
         "session": f"{found['session_id']}, {found['status']}",
+        "label": found.get("label"),
         "made of": f"{found['mode'].replace('_', ' ')}, {_searches(found)}",
         "trials": f"{found['n_done']:,} of {found['n_trials']:,} ({found['progress']:.0%}){failed}",
         "speed": f"{found['ms_per_trial']:.3g} ms a trial" if found["ms_per_trial"] else None,

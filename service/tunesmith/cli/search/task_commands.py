@@ -15,6 +15,7 @@ from tunesmith.cli.decide.explain_commands import show_replay
 from tunesmith.cli.decide.verdict_commands import end_with, show_verdict
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.search.session_tables import finish_session, show_session
+from tunesmith.cli.search.walk_forward_tables import show_walk_forward
 from tunesmith.cli.tables import duration, moment, number, params, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
 from tunesmith.errors import Conflict
@@ -28,7 +29,9 @@ _SHOWS: dict[str, Callable[[dict[str, Any]], None]] = {
     "verdict": show_verdict,
     "session": show_session,
     "replay": show_replay,
+    "walkforward": show_walk_forward,
 }
+"""How the status of a kind is printed; every other kind's is printed as facts that all tasks have."""
 
 
 @app.command()
@@ -80,12 +83,11 @@ def logs(
 @app.command()
 @talks
 def cancel(line: Line, task: TaskId) -> None:
-    """Cancel a search, a backtest or a session; the trials that are done are kept."""
+    """Cancel a search, a backtest, a walk-forward or a session; the trials that are done are kept."""
     kind = kind_of(task)
-    if kind.name == "verdict":
-        raise Conflict("a verdict cannot be cancelled; it ends by itself in seconds")
-    name = "task" if kind.name == "replay" else kind.name
-    found = line.ask(f"{name}.cancel", {kind.field: task})
+    if kind.cancel is None:
+        raise Conflict(f"a {kind.name} cannot be cancelled; it ends by itself in seconds")
+    found = line.ask(kind.cancel, kind.named(task, kind.cancel))
     if line.as_json:
         line.print_json(found)
     else:
@@ -136,11 +138,20 @@ def _list(line: Line, limit: int) -> None:
     if not found["tasks"]:
         typer.echo("No tasks yet. Start one: tunesmith optimize BTC/USDT ma_cross_v1.0 --watch")
         return
+    labelled = any(t.get("label") for t in found["tasks"])
     rows = [
-        (t["task_id"], t["status"], f"{t['progress']:.0%}", moment(t["created_at"]), t["client"] or t["user"])
+        (
+            t["task_id"],
+            t["status"],
+            f"{t['progress']:.0%}",
+            moment(t["created_at"]),
+            t["client"] or t["user"],
+            *([t["label"] or ""] if labelled else ()),
+        )
         for t in found["tasks"]
     ]
-    show_table(("task", "status", "done", "asked for (UTC)", "by"), rows, right=("done",))
+    columns = ("task", "status", "done", "asked for (UTC)", "by", *(["label"] if labelled else ()))
+    show_table(columns, rows, right=("done",))
     if found["total"] > len(rows):
         typer.echo(f"… of {found['total']:,} in all (--limit)")
 
@@ -157,8 +168,9 @@ def show_task(line: Line, task_id: str, found: dict[str, Any]) -> None:
     running = found["status"] == "running"
     facts: dict[str, Any] = {
         kind: f"{task_id}, {found['status']}" + (f", {found['progress']:.0%} done" if running else ""),
+        "label": found.get("label"),
         "time left": duration(found["eta_s"]) if running and found.get("eta_s") is not None else None,
-        "error": _reason(found) if found["error"] else None,
+        "error": _reason(found) if found.get("error") else None,
     }
     if kind == "optimization":
         score = number(round(found["best_score"], 4)) if found["best_score"] is not None else None
