@@ -85,7 +85,7 @@ class House:
 
     async def log_of(self, task_id: str) -> str:
         """All lines of a task's log, once they are written."""
-        while self.context.tasks._lines:
+        while self.context.tasks._lines or self.context.tasks._flusher is not None:
             await asyncio.sleep(0.002)
         lines = (await self.ask("task.logs", task_id=task_id))["lines"]
         return "\n".join(line["message"] for line in lines)

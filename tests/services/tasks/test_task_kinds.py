@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import importlib
 import json
 import re
 import subprocess
@@ -19,12 +18,15 @@ import pytest
 
 import tunesmith
 from services.recorder import Recorder
-from services.runtime.test_task_runner import CALL, in_loop, insert
+from services.runtime.test_task_runner import CALL, in_loop, insert, nothing
 from tunesmith.cli.daemon.doctor import _MODULES
 from tunesmith.config import Settings, Workers
+from tunesmith.errors import Internal
 from tunesmith.protocol.catalog import MESSAGES
-from tunesmith.routes import DRIVERS, ROUTES
+from tunesmith.protocol.task_types import TASK_TYPES
+from tunesmith.routes import FEATURES, ROUTES, all_routes
 from tunesmith.services.runtime.task_runner import Job, Tasks
+from tunesmith.services.tasks.task_kinds import KINDS, follow_up_of
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import task_table
 from tunesmith.workers import checkup
@@ -39,17 +41,8 @@ OPTIONAL = {"optuna": "optuna", "scikit-learn": "sklearn", "deap": "deap", "scip
 OWN_LOOPS = {"app.py", "workers/checkup.py"}
 """Programs of their own, which begin a loop where there is none."""
 
-STARTS = ["backtest.start", "optimization.start", "session.generate", "session.execute", "strategy.approve"]
-
-
-def kinds() -> dict[str, str]:
-    """Kind of task → the module that says so."""
-    found = {}
-    for file in SERVICES:
-        for match in re.finditer(r'^KIND = "(\w+)"$', file.read_text(), re.MULTILINE):
-            assert match[1] not in found, f"two modules have the kind {match[1]}"
-            found[match[1]] = "tunesmith." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
-    return found
+STARTS = ["session.generate", *(row.start for row in TASK_TYPES.values() if row.start != "verdict.replay")]
+"""All but the one that gives either of two fields, which its handler checks."""
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, list[ast.expr]]]:
@@ -60,19 +53,58 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, list[ast.expr]]]:
             yield name, node.args
 
 
-def test_every_kind_of_task_has_a_driver_and_every_driver_a_kind() -> None:
-    assert set(kinds()) == set(DRIVERS)
-    for kind, module in kinds().items():
-        assert kind == importlib.import_module(module).KIND
-        assert asyncio.iscoroutinefunction(DRIVERS[kind])
+@pytest.mark.parametrize("name", TASK_TYPES)
+def test_the_record_of_every_kind_says_what_its_row_of_the_protocols_table_says(name: str) -> None:
+    kind = KINDS[name]
+    assert kind.wire is TASK_TYPES[name]
+    assert asyncio.iscoroutinefunction(kind.drive)
+    assert {kind.wire.start, kind.wire.status} <= set(kind.all_routes())
+    assert issubclass(kind.request, msgspec.Struct)
+
+
+def test_every_feature_has_its_record_and_none_is_in_two() -> None:
+    assert set(KINDS) == set(TASK_TYPES)
+    assert {module.KIND.wire.name for module in FEATURES} == set(KINDS)
+    prefixes = [row.prefix for row in TASK_TYPES.values()]
+    assert not [(a, b) for a in prefixes for b in prefixes if a != b and a.startswith(b)]
+    of_tasks = [name for kind in KINDS.values() for name in kind.all_routes()]
+    assert len(of_tasks) == len(set(of_tasks))
+    assert not set(of_tasks) & set(ROUTES)
+
+
+def test_nothing_follows_on_a_kind_that_no_other_names() -> None:
+    assert follow_up_of("optimization") is KINDS["verdict"].follows
+    with pytest.raises(Internal, match="no kind of task follows on backtest"):
+        follow_up_of("backtest")
 
 
 def test_every_message_has_a_use_case_and_a_request_that_takes_nothing_unknown() -> None:
-    assert set(ROUTES) == set(MESSAGES)
+    assert set(all_routes()) == set(MESSAGES)
     for name, message in MESSAGES.items():
         assert message.request.__struct_config__.forbid_unknown_fields, name
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"no_such_field": 1}, message.request)
+
+
+@in_loop
+async def test_a_kind_may_limit_what_its_tasks_work(database: Database) -> None:
+    async def works_twice(job: Job) -> None:
+        await job.run("double", 1)
+        job._worked_s = 2.0
+        await job.run("double", 1)
+        await job.complete(nothing)
+
+    house = Tasks(Settings(workers=Workers(count=1)), database, InlineExecutor("workers.doubling"), Recorder())
+    house.drivers, house.work_limits = {"quick": works_twice, "any": works_twice}, {"quick": 1.5}
+    for kind in house.drivers:
+        house.start(await database.write(lambda conn, kind=kind: insert(conn, CALL, kind, kind, None)))
+        assert await house.wait(kind, 10.0)
+    await house.close()
+    errors = [
+        row.error and row.error["detail"] for name in ("quick", "any") if (row := await task_table.get(database, name))
+    ]
+    assert errors[0] == "the task worked longer than its limit of 1.5 s"
+    assert errors[1] is None or "limit" not in errors[1]
 
 
 @pytest.mark.parametrize("name", STARTS)

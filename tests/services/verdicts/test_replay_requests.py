@@ -167,4 +167,4 @@ def test_comparing_tells_kinds_signs_and_what_is_missing() -> None:
     found = evidence.compare(was, {"a": 1, "b": [-0.0, None], "d": 2})
     assert found.n == 5
     assert found.differences == [(("a",), 1.0, 1), (("b", 0), 0.0, -0.0), (("c",), {}, None), (("d",), None, 2)]
-    assert replay_requests.KIND == "replay"
+    assert replay_requests.KIND.wire.name == "replay"
