@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from dataclasses import dataclass
 from typing import ClassVar
 
 from tunesmith.errors import Busy, Conflict, Internal, TunesmithError
@@ -66,3 +67,31 @@ def file_fault(error: OSError, what: str) -> Internal:
     if error.errno in _DISK_ERRORS:
         return DiskRefused(message, retry_after_ms=_DISK_RETRY_AFTER_MS)
     return Internal(message)
+
+
+@dataclass(slots=True)
+class DiskState:
+    """What reads and writes have met of the disk.
+
+    `damage`: what is wrong with the file, as far as it was noticed; it stays until the daemon is started again.
+    `refusal`: why the disk did not take the last write; None since it took one.
+    """
+
+    damage: str | None = None
+    refusal: str | None = None
+
+    def note(self, error: TunesmithError | None) -> None:
+        """Takes in what a write or a look met; None: the disk took a write."""
+        if isinstance(error, Damaged):
+            self.damage = self.damage or error.message
+        elif error is None:
+            self.refusal = None
+        elif isinstance(error, DiskRefused):
+            self.refusal = error.message
+
+    def met(self, error: sqlite3.Error) -> TunesmithError:
+        """The error that a reading's caller sees; damage is noted."""
+        met = fault(error)
+        if isinstance(met, Damaged):
+            self.note(met)
+        return met

@@ -124,14 +124,14 @@ def test_a_disk_that_turns_read_only_is_noticed_though_nobody_writes(
 
         await database.try_to_write()
         assert [await n_written(at_s) for at_s in (0.0, 9.0, 10.0, 11.0, 20.0, 22.0)] == [0, 0, 1, 0, 0, 1]
-        await database._writer.run(lambda conn: conn.execute("PRAGMA query_only = ON"))
+        await database._connections[0].run(lambda conn: conn.execute("PRAGMA query_only = ON"))
         assert await n_written(24.0) == 0
         assert (await condition(context, {}, draining=False)).reasons == ()
         with pytest.raises(Internal):
             await n_written(40.0)
         [reason] = (await condition(context, {}, draining=False)).reasons
         assert "the database takes no writes: the database is read-only" in reason
-        await database._writer.run(lambda conn: conn.execute("PRAGMA query_only = OFF"))
+        await database._connections[0].run(lambda conn: conn.execute("PRAGMA query_only = OFF"))
         assert await n_written(41.0) == 1
         assert (await condition(context, {}, draining=False)).reasons == ()
 

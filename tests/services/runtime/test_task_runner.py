@@ -85,6 +85,42 @@ async def doubling(job: Job) -> None:
 
 
 @in_loop
+async def test_the_last_lines_of_a_task_are_there_with_its_end(database: Database) -> None:
+    async def talks(job: Job) -> None:
+        job.log("the last word")
+        await job.complete(nothing)
+
+    async def breaks(job: Job) -> None:
+        raise Invalid("it cannot be")
+
+    house = House(database, {"talks": talks, "breaks": breaks})
+    for kind, last in (("talks", "the last word"), ("breaks", "it cannot be")):
+        await house.submit(kind, kind)
+        assert (await house.ended(kind)).is_finished
+        assert [line.message for line in await task_table.logs(database, kind)] == [f"{kind} started", last]
+    await house.tasks.close()
+
+
+@in_loop
+async def test_lines_that_the_disk_refused_with_a_tasks_end_are_written_later(database: Database) -> None:
+    async def refuses(conn: Any) -> dict[str, Any]:
+        raise DiskRefused("full", retry_after_ms=1)
+
+    async def talks(job: Job) -> None:
+        job.log("said before")
+        await job.complete(refuses if job.row.attempts == 0 else nothing)
+
+    house = House(database, {"talks": talks})
+    house.tasks.retry_s = 0.01
+    await house.submit("t", "talks")
+    await house.ended("t")
+    said = [line.message for line in await task_table.logs(database, "t")]
+    assert said.count("said before") == 2
+    assert said[-1] == "said before"
+    await house.tasks.close()
+
+
+@in_loop
 async def test_a_task_runs_to_its_end_and_says_so(database: Database) -> None:
     house = House(database, {"doubling": doubling})
     await house.submit("t1", "doubling", [3, 1, 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from tunesmith.domain.parameters import shown
@@ -18,6 +19,7 @@ def instant_at(share: float, start_ms: int, end_ms: int, timeframe: str) -> int:
     return start_ms + round((end_ms - start_ms) * share) // length * length
 
 
+@functools.lru_cache(maxsize=1024)
 def timeframe_ms(timeframe: str, path: str | None = None) -> int:
     """Length of `timeframe` in milliseconds; raises `Invalid` for what is not a number and one of s, m, h, d, w."""
     match = _TIMEFRAME.fullmatch(timeframe)

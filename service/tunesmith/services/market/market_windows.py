@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -109,7 +110,8 @@ async def boundary_of(context: Context, venue: str, symbol: str) -> int:
             path="/data/symbol",
         )
     boundary = longest.time_at(1.0 - decision.holdout_share)
-    return await context.database.write(lambda conn: holdout_table.set_boundary(conn, venue, symbol, boundary))
+    store = functools.partial(holdout_table.set_boundary, venue=venue, symbol=symbol, boundary_ms=boundary)
+    return await context.database.write(store)
 
 
 async def known_boundary(context: Context, venue: str, symbol: str) -> str | None:

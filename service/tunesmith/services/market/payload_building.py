@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,7 +38,7 @@ async def prepared(
     one task apart.
     """
     known = msgspec.convert(job.state[slot], Prepared) if slot in job.state else None
-    if known is not None and Snapshots(context.settings.data_dir / "snapshots").keep(known.snapshot):
+    if known is not None and Snapshots(Path(context.data_dir, "snapshots")).keep(known.snapshot):
         return known
     done: Prepared = await job.run("prepare", prepare_payload(context, window, until_ms))
     if known is not None and known.snapshot != done.snapshot:
@@ -50,7 +51,7 @@ async def prepared(
 def prepare_payload(context: Context, window: Window, until_ms: int | None = None) -> Prepare:
     """What a worker needs to cut the window."""
     return Prepare(
-        data_dir=str(context.settings.data_dir),
+        data_dir=context.data_dir,
         venue=window.venue,
         symbol=window.symbol,
         timeframe=window.timeframe,
@@ -65,7 +66,7 @@ def work_of(context: Context, assignment: Assignment, data: Prepared) -> Work:
     """What a worker needs to evaluate the assignment on prepared data."""
     window = assignment.window
     return Work(
-        data_dir=str(context.settings.data_dir),
+        data_dir=context.data_dir,
         strategy=assignment.strategy,
         snapshot=data.snapshot,
         first=data.first,

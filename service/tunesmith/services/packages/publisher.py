@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -125,7 +126,7 @@ class Publisher:
     async def _mark(self) -> None:
         seqs = self._unmarked[:_MARKED_AT_ONCE]
         if seqs:
-            await self._database.write(lambda conn: outbox.mark_published(conn, seqs))
+            await self._database.write(functools.partial(outbox.mark_published, seqs=seqs))
             del self._unmarked[: len(seqs)]
         if self._unmarked:
             self._wake_to_mark.set()

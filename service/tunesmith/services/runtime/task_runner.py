@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 import traceback
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
@@ -35,7 +36,8 @@ logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")
-_FLUSH_S = 0.05
+_FLUSH_S = 0.2
+"""Seconds that log lines wait for others, so that they do not cost a commit each; the end of a task writes them too."""
 LOCAL = "local"
 """The user of everybody where there are no keys."""
 Also = Callable[[Connection], Coroutine[Any, Any, None]]
@@ -77,11 +79,13 @@ class Job:
         """The stored request as what the driver knows it to be."""
         return msgspec.json.decode(self.row.request, type=kind)
 
-    async def run(self, function: str, payload: Any, *, limit_s: float | None = None) -> Any:
-        """One chunk of work in a worker.
+    async def run(self, function: str, payload: Any, *, limit_s: float | None = None, says: str | None = None) -> Any:
+        """One chunk of work in a worker; `says` is logged before.
 
         Raises `DeadlineExceeded` when the task's chunks have worked longer than a task may; waiting does not count.
         """
+        if says is not None:
+            self.log(says)
         return (await self.timed(function, payload, limit_s=limit_s)).value
 
     async def timed(self, function: str, payload: Any, *, limit_s: float | None = None) -> Timed:
@@ -121,7 +125,7 @@ class Job:
         self, work: Callable[[A], Coroutine[Any, Any, B]], items: Iterable[A], n_out: int | None = None
     ) -> AsyncGenerator[B, None]:
         """`work` for each of `items`, `n_out` at a time (default: a few); results in the order in which they come."""
-        n_out = n_out or 2 * self._owner.settings.n_workers
+        n_out = n_out or self._owner.n_out
         waiting = iter(items)
         running = {asyncio.create_task(work(item)) for item in islice(waiting, n_out)}
         done: set[asyncio.Task[B]] = set()
@@ -138,14 +142,14 @@ class Job:
 
     async def save(self, state: dict[str, Any], also: Also | None = None) -> None:
         """Keep what a restart must not do anew, such as which data the task works on, and `also` write in one step."""
-        text = msgspec.json.encode(state).decode()
+        store = functools.partial(task_table.set_state, task_id=self.id, state=msgspec.json.encode(state).decode())
 
-        async def write(conn: Connection) -> None:
-            await task_table.set_state(conn, self.id, text)
+        async def both(conn: Connection) -> None:
+            await store(conn)
             if also:
                 await also(conn)
 
-        await self._owner.database.write(write)
+        await self._owner.database.write(both if also else store)
         self.state = state
 
     def advance(self, done: int, total: int) -> None:
@@ -204,6 +208,8 @@ class Tasks:
         self._lines: list[tuple[str, str, str]] = []
         self._flusher: asyncio.Task[None] | None = None
         self.retry_s = 5.0
+        self.n_out = 2 * settings.n_workers
+        """How many chunks a task has at the workers or on their way, so that none waits for the next."""
         self._retries: set[asyncio.TimerHandle] = set()
         self._reviving: set[asyncio.Task[None]] = set()
         self._draining = self._closing = False
@@ -280,8 +286,7 @@ class Tasks:
     def log(self, task_id: str, level: str, message: str) -> None:
         """Append a line to a task's log; lines are written in batches."""
         self._lines.append((task_id, level, message))
-        if self._flusher is None and not self._closing:
-            self._flusher = asyncio.create_task(self._flush_soon())
+        self._flush_later()
 
     def hear(self, task_id: str, kind: str, payload: Any) -> None:
         """Take in what a chunk of a task says while it runs, as `executor.OnMessage` has it."""
@@ -294,9 +299,12 @@ class Tasks:
     async def finish(
         self, row: TaskRow, status: str, apply: Complete | None = None, error: dict[str, Any] | None = None
     ) -> bool:
-        """End a task with its event in one transaction; False when it had ended before."""
+        """End a task with its event and its last log lines in one transaction; False when it had ended before."""
+        lines, self._lines = self._lines, []
 
         async def write(conn: Connection) -> tuple[bool, TaskRow | None]:
+            if lines:
+                await task_table.append_logs(conn, lines)
             if not await task_table.finish(conn, row.id, status, error):
                 return False, None
             made = await apply(conn) if apply else None
@@ -307,7 +315,12 @@ class Tasks:
             await outbox.append(conn, done_topic(row.id), f"task.{status}", None, data)
             return True, following
 
-        ended, following = await self.database.write(write)
+        try:
+            ended, following = await self.database.write(write)
+        except BaseException:
+            self._lines[:0] = lines
+            self._flush_later()
+            raise
         if ended:
             telemetry.TASKS_FINISHED.labels(kind=row.kind, status=status).inc()
             event = self._finished.pop(row.id, None)
@@ -320,7 +333,7 @@ class Tasks:
     async def _drive(self, job: Job) -> None:
         with structlog.contextvars.bound_contextvars(task_id=job.id):
             try:
-                if await self.database.write(lambda conn: task_table.set_running(conn, job.id)):
+                if await self.database.write(functools.partial(task_table.set_running, task_id=job.id)):
                     job.log(f"{job.row.kind} started")
                     await self.drivers[job.row.kind](job)
             except asyncio.CancelledError:
@@ -373,6 +386,10 @@ class Tasks:
         self._reviving.add(reviving)
         reviving.add_done_callback(self._reviving.discard)
 
+    def _flush_later(self) -> None:
+        if self._lines and self._flusher is None and not self._closing:
+            self._flusher = asyncio.create_task(self._flush_soon())
+
     async def _flush_soon(self) -> None:
         while self._lines:
             await asyncio.sleep(0 if self._closing else _FLUSH_S)
@@ -384,7 +401,7 @@ class Tasks:
         if not lines:
             return
         try:
-            await self.database.write(lambda conn: task_table.append_logs(conn, lines))
+            await self.database.write(functools.partial(task_table.append_logs, lines=lines))
         except TunesmithError as error:
             logger.warning("log lines of tasks were lost", n_lines=len(lines), reason=error.message)
 

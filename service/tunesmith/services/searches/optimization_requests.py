@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.errors import Conflict, Forbidden, Invalid, NotFound
 from tunesmith.protocol.catalog import Call
@@ -157,7 +158,9 @@ async def _best(
         return stored.best_params, stored.best_score
     job = context.tasks.jobs.get(row.id)
     best = (
-        job.best if job is not None and job.best is not None else await search_driver.best_stored(source, row.id, task)
+        job.best
+        if job is not None and job.best is not None
+        else await search_driver.best_stored(source, row.id, Objective.parse(task.plan.target))
     )
     return None if best is None else (msgspec.json.decode(best.params), best.score)
 

@@ -29,7 +29,7 @@ from tunesmith.services.backtests.report_requests import Origin, make_report
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Completed, Job
-from tunesmith.services.searches.search_tasks import OptimizationTask, assignments, best_first
+from tunesmith.services.searches.search_tasks import OptimizationTask, assignments
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.tasks.task_kinds import Finished, follow_up_of, insert_task, new_id
 from tunesmith.storage.sqlite.connections import Connection, Source
@@ -64,11 +64,11 @@ async def run(context: Context, job: Job) -> None:
     works = [work_of(context, part, cut) for part, cut in zip(parts, data, strict=True)]
     name, symbols = f"{job.id} {job.row.attempts}", [part.window.symbol for part in parts]
     spec = SearchSpec(id=name, plan=task.plan, works=works, symbols=symbols)
-    job.best = await best_stored(context.database, job.id, task)
     n_bars = sum(cut.n_in_sample for cut in data)
     objective = Objective.parse(task.plan.target)
+    job.best = await best_stored(context.database, job.id, objective)
     ended = await _Trials(context, job, task, spec, objective, n_bars).make()
-    best, front = await _winner(context, job, task, objective)
+    best, front = await _winner(context, job, objective)
     if best is None:
         job.log("no trial kept the constraints", "warning")
         await job.complete(_without_winner)
@@ -77,9 +77,9 @@ async def run(context: Context, job: Job) -> None:
     await _finish(context, job, task, winner, list(zip(parts, data, works, strict=True)))
 
 
-async def best_stored(source: Source, optimization_id: str, task: OptimizationTask) -> BestTrial | None:
+async def best_stored(source: Source, optimization_id: str, objective: Objective) -> BestTrial | None:
     """The best trial that is stored; None where none kept the constraints."""
-    descending = best_first("score", task.plan.target)
+    descending = objective.directions[0] == "maximize"
     found = await trial_table.best(source, optimization_id, descending=descending)
     if found is None or found.score is None:
         return None
@@ -126,12 +126,10 @@ async def _finish(
     await job.complete(apply)
 
 
-async def _winner(
-    context: Context, job: Job, task: OptimizationTask, objective: Objective
-) -> tuple[BestTrial | None, list[int] | None]:
+async def _winner(context: Context, job: Job, objective: Objective) -> tuple[BestTrial | None, list[int] | None]:
     """The best trial; of a search for several targets the knee of the Pareto front, and the front."""
     if objective.n_targets == 1:
-        return await best_stored(context.database, job.id, task), None
+        return await best_stored(context.database, job.id, objective), None
     n = await trial_table.count(context.database, job.id)
     rows = await trial_table.told(context.database, job.id, n, objective.n_targets)
     found = await job.run("front", (objective.signed(rows.scores), rows.eligible))

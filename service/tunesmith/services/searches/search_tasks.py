@@ -32,6 +32,7 @@ from tunesmith.services.market.payload_building import Assignment, assign
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.tasks.task_kinds import load, request_of
+from tunesmith.storage.market.series import Series
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import optimization_table, trial_table
 from tunesmith.storage.tables.optimization_table import NewOptimization
@@ -87,10 +88,11 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
     limit, asked = context.settings.limits.grid_points, plan
     plan, because = await context.aside.run(lambda: sized(rule, asked, request.method, objective, limit))
     windows = [await window_of(context, request, symbol) for symbol in _symbols(request)]
+    series = [context.market.find(window.symbol, window.timeframe, window.venue) for window in windows]
     if request.approve is not None:
         check_lengths(windows, "/data/approve")
     assignment = assign(row, windows[0])
-    n_bars = sum(n_bars_of(context, window) for window in windows)
+    n_bars = sum(map(n_bars_of, series, windows))
     path = "/data/param_ranges" if plan.method == "grid" else "/data/max_iterations"
     seconds = check_search(context, assignment, plan.n_trials, n_bars, request.stop, path=path)
     return NewSearch(
@@ -103,7 +105,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
             parallel=request.parallel,
             approve=request.approve,
         ),
-        data_hash=context.market.find(windows[0].symbol, windows[0].timeframe, windows[0].venue).data_hash,
+        data_hash=series[0].data_hash,
         priority=request.priority,
         label=None if request.label is msgspec.UNSET else request.label,
         chosen_because=because,
@@ -178,9 +180,8 @@ def best_first(sort: str, target: Any) -> bool:
     return sort in METRICS and METRICS[sort].direction == "maximize"
 
 
-def n_bars_of(context: Context, window: Window) -> int:
-    """The bars of a window, as far as that is known without reading them."""
-    series = context.market.find(window.symbol, window.timeframe, window.venue)
+def n_bars_of(series: Series, window: Window) -> int:
+    """The bars of a window on a series, as far as that is known without reading them."""
     return max(1, series.n_bars_from(window.start_ms) - series.n_bars_from(window.end_ms))
 
 

@@ -70,8 +70,7 @@ async def _drive(job: Job, point: OnePoint, bounds: Bounds, data: Prepared, look
         for step in range(1, 100):
             if ask.work == "holdout":
                 await look(data)
-            job.log(f"asking for {ask.work}")
-            answer = await job.run("judge", msgspec.structs.replace(point, ask=ask.work))
+            answer = await job.run("judge", msgspec.structs.replace(point, ask=ask.work), says=f"asking for {ask.work}")
             job.advance(step, 4)
             ask = plan.send(answer)
     except StopIteration as stop:

@@ -177,19 +177,17 @@ class _Driver:
         try:
             ask = next(plan)
             while True:
-                self.job.log(f"asking for {ask.work.replace('_', ' ')}")
-                ask = plan.send(await self._answer(ask))
+                ask = plan.send(await self._answer(ask, f"asking for {ask.work.replace('_', ' ')}"))
         except StopIteration as stop:
             proof: Proof = stop.value
             return proof
 
-    async def _answer(self, ask: Ask) -> Any:
-        if ask.work == "permutations":
-            return await self._permutations(ask)
-        if ask.work == "holdout_permutations":
-            return await self._holdout_permutations(ask)
+    async def _answer(self, ask: Ask, says: str) -> Any:
+        if ask.work in ("permutations", "holdout_permutations"):
+            self.job.log(says)
+            return await (self._permutations if ask.work == "permutations" else self._holdout_permutations)(ask)
         if ask.work in ("holdout", "holdout_symbols", "incumbent", "replay"):
-            return await self.job.run("hold", self._hold(ask.work))
+            return await self.job.run("hold", self._hold(ask.work), says=says)
         limits = self.request.thresholds
         return await self.job.run(
             "prove",
@@ -201,6 +199,7 @@ class _Driver:
                 n_draws=ask.n_draws,
                 seed=self.request.seed,
             ),
+            says=says,
         )
 
     async def _permutations(self, ask: Ask) -> dict[str, Any]:

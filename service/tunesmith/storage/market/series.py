@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -56,6 +57,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
         return n_slots
 
 
+@functools.lru_cache(maxsize=1024)
 def check_names(venue: str, symbol: str, timeframe: str) -> None:
     """Raises `Invalid` for a name that is not what the wire allows either; a checked symbol may name a folder."""
     for value, kind, path in (
@@ -74,6 +76,7 @@ def folder_of(root: Path, venue: str, symbol: str) -> Path:
     return root / venue / quote_symbol(symbol)
 
 
+@functools.lru_cache(maxsize=1024)
 def quote_symbol(symbol: str) -> str:
     """A checked symbol as the name of one folder."""
     return quote(symbol, safe="")

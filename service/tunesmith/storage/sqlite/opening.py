@@ -13,11 +13,13 @@ from tunesmith.storage.atomic_files import write_file
 from tunesmith.storage.faults import Damaged, fault
 from tunesmith.storage.file_lock import DirectoryLock
 from tunesmith.storage.sqlite import backups
+from tunesmith.storage.sqlite.connections import ThreadConnection
 from tunesmith.storage.sqlite.migrating import migrate, migrations
 from tunesmith.storage.sqlite.restoring import refuse_unfinished
 
 CHECKED_BYTES = 64 * 2**20
 """Up to this size a database is read through before it is opened; a larger one is, beside the work, afterwards."""
+_BUSY_TIMEOUT_MS = 5_000
 _WAYS_OUT = (
     "`tunesmith restore` brings the newest backup back; for a fresh start move the file, its -wal and the backups away"
 )
@@ -103,3 +105,32 @@ def _check(conn: sqlite3.Connection, path: Path) -> None:
 def head_of(conn: sqlite3.Connection) -> int:
     """The newest event's `seq`, 0 before the first."""
     return int(conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+
+
+async def connect(path: Path, *, writer: bool) -> ThreadConnection:
+    """An open connection with our settings: the only one that writes, or one that can only read."""
+
+    def open_file() -> sqlite3.Connection:
+        mode = "rw" if writer else "ro"
+        conn = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        try:
+            conn.row_factory = sqlite3.Row
+            conn.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+            conn.execute("PRAGMA foreign_keys = ON")
+            if writer:
+                conn.execute("PRAGMA journal_mode = WAL")
+                conn.execute("PRAGMA synchronous = FULL")
+            else:
+                conn.execute("PRAGMA query_only = ON")
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
+    connection = ThreadConnection(open_file)
+    try:
+        await connection
+    except BaseException:
+        connection.join()
+        raise
+    return connection
