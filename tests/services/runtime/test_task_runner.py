@@ -277,7 +277,7 @@ async def test_an_end_that_the_disk_refuses_is_tried_again(database: Database) -
     write, refusals = database.write, [Internal("disk is full")]
 
     async def full(work: Any) -> Any:
-        if refusals and "finish" in work.__qualname__:
+        if refusals and "finish" in getattr(work, "__qualname__", ""):
             raise refusals.pop()
         return await write(work)
 
