@@ -32,8 +32,8 @@ from tunesmith.routes import DRIVERS, handlers
 from tunesmith.services.daemon.daemon_health import condition
 from tunesmith.services.daemon.housekeeping import keep_house, set_gauges
 from tunesmith.services.packages.publisher import Publisher
-from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.requests.audit_log import Refusals
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Tasks
 from tunesmith.services.runtime.upstream_bars import Upstream
