@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reference import indicators as slow
 from reference.random_rules import random_bars
-from tunesmith.compute.language.vocabulary import FUNCTIONS
+from tunesmith.compute.indicators.registry import INDICATORS
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.market.bars import Bars
@@ -197,7 +197,7 @@ def test_every_function_over_history_has_its_beginning_tested() -> None:
     without = {"where", "at", "abs", "min", "max", "sqrt", "log", "exp", "crossed_above", "crossed_below"}
     without |= {"rising", "falling", "since"}
     tested = {expression.split("(")[0] for expression in BEGINNINGS}
-    assert set(FUNCTIONS) - without <= tested
+    assert set(INDICATORS) - without <= tested
 
 
 def test_windows_longer_than_the_series_are_undefined_everywhere() -> None:

@@ -1,4 +1,4 @@
-"""Kernels are compiled at their first call, into the folder that is named, and anew after a change of what they call."""
+"""Kernels are compiled at their first call, into the folder that is named, and anew when what they call has changed."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tunesmith.compute.graph.nodes import Node
 from tunesmith.compute.kernels.masks import BITS
-from tunesmith.compute.language.nodes import Node
 
 TILE = 4096
 _TILE_WORDS = TILE // BITS
