@@ -52,10 +52,11 @@ class Indicator:
     """One function of the rule language.
 
     `look_back` says, for the reference, at which bar (from 0) the first value is defined when the arguments always are:
-    arithmetic over the arguments' names and n, the first window; "d: signal - 1 more" is for the field d alone.
-    `inputs` are columns of the bars that it reads before its arguments. `rows` are the row functions that it brings.
-    Without a `formula` it is the row function of its own name over `inputs` and arguments. `refusal`, given the builder
-    and the nodes of the arguments, says what is wrong with them together.
+    arithmetic over the arguments' names and n, the first window. "…; d: signal - 1 more" adds to it for the field d,
+    "…; middle: n - 1" replaces it for the field middle. `inputs` are columns of the bars that it reads before its
+    arguments. `rows` are the row functions that it brings. Without a `formula` it is the row function of its own name
+    over `inputs` and arguments. `refusal`, given the builder and the nodes of the arguments, says what is wrong with
+    them together.
     """
 
     name: str

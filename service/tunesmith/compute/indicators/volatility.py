@@ -213,7 +213,7 @@ DECLARED = (
         "volatility",
         (window(20), Argument("width", "factor", 2), window(10, "atr_window")),
         "Keltner channel: the ema of the close, and width average true ranges above and below",
-        look_back="max(n - 1, atr_window)",
+        look_back="max(n - 1, atr_window); middle: n - 1",
         formula=_keltner,
         fields=("upper", "middle", "lower"),
     ),
