@@ -49,7 +49,7 @@ MAY_IMPORT = {
 """Room → rooms that it may import; each may import itself."""
 
 ORDER_WITHIN = {
-    "compute": "kernels indicators language codegen stepping simulation rules strategies measures engines search "
+    "compute": "kernels graph indicators language codegen stepping simulation rules strategies measures engines search "
     "analysis decision",
     "compute/search": "pareto stopping selection split objective independent_parts feasible_space samplers problem "
     "search walk_forward",

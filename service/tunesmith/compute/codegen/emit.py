@@ -26,8 +26,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tunesmith.compute.graph.nodes import Node
 from tunesmith.compute.kernels.masks import BITS
-from tunesmith.compute.language.nodes import Node
 
 TILE = 4096
 _TILE_WORDS = TILE // BITS
@@ -81,9 +81,11 @@ _NUMBERS = {
 
 _HEAD = f'''"""Conditions of one rule, generated from its expression graph."""
 
-import numpy as np
-from numba import njit
+from functools import partial
 
+import numpy as np
+
+from tunesmith.compute.kernels.compiling import kernel
 from tunesmith.compute.kernels.mask_comparisons import at_most_nb, equal_nb, less_nb, lowest_bit_nb
 
 nan = np.nan
@@ -91,7 +93,7 @@ zero, one, last, bits = np.uint64(0), np.uint64(1), np.uint64(63), np.uint64(64)
 ones = np.uint64(2**64 - 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@partial(kernel, beside=True)
 def conditions(rows, rough, known, index, values, extent, scratch, words, prices):
     n_bars, lo, hi, everywhere = extent
     n_words = (n_bars + 63) // 64

@@ -21,8 +21,9 @@ from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.services.market.payload_building import Assignment, work_of
 from tunesmith.services.market.window_snapshots import cut_window, known_window
 from tunesmith.services.requests.lookups import Lookups
+from tunesmith.services.requests.program_version import engine_version, program_version
 from tunesmith.services.requests.single_flight import UnderWay
-from tunesmith.services.requests.value_cache import count, daemon_version, engine_version, key_of, recall, remember
+from tunesmith.services.requests.value_cache import count, key_of, recall, remember
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.cache.caches import MemoryCache
@@ -107,7 +108,7 @@ def about_tasks(context: Context, handle: Handler) -> Handler:
             if end is None:
                 return await _reply(handle, context, request, call)
             ends.append(end)
-        of = [daemon_version(), context.database.epoch, ends, call.type, msgspec.to_builtins(request)]
+        of = [program_version(), context.database.epoch, ends, call.type, msgspec.to_builtins(request)]
         key = key_of("task", of)
         kept: Reply | None = await recall(context, key, MESSAGES[call.type].reply)
         count("task", hit=kept is not None)

@@ -12,7 +12,7 @@ from tunesmith.compute.decision.criteria_checks import Decision, Segments, decid
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
 from tunesmith.services.packages.package_requests import Ruling
-from tunesmith.services.requests.value_cache import engine_version
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.workers.chunks.payloads import OnePoint, Prepared
@@ -43,7 +43,7 @@ async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: B
     decision = await _drive(job, point, bounds, data, look)
     evidence: dict[str, Any] = {
         "version": __version__,
-        "engine": engine_version(),
+        "engine": program_version(),
         "until_ms": bounds.until_ms,
         "boundary_ms": window.boundary_ms,
         "min_bars": bounds.min_bars,

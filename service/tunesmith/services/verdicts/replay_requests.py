@@ -19,7 +19,7 @@ from tunesmith.protocol.messages.replays import Difference, ReplayReply, ReplayS
 from tunesmith.services.market.payload_building import prepared
 from tunesmith.services.packages.package_requests import Ruling
 from tunesmith.services.requests.idempotency import Change
-from tunesmith.services.requests.value_cache import engine_version
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.tasks import task_requests
@@ -87,7 +87,7 @@ async def run(context: Context, job: Job) -> None:
     asked = task_requests.request_of(await task_requests.load(context, row.id, VERDICT), VerdictTask)
     task = asked.on_holdout(row.evidence["boundary_ms"])
     changed = []
-    if row.evidence["engine"] != engine_version():
+    if row.evidence["engine"] != program_version():
         changed.append("the program or its libraries are not those that made the verdict")
     made = await (_prove if task.optimization_id is not None else _hold)(context, job, task, row)
     if isinstance(made, Ruling):

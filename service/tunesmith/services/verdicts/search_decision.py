@@ -27,7 +27,7 @@ from tunesmith.domain.thresholds import Thresholds
 from tunesmith.services.market.market_windows import Window
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
 from tunesmith.services.packages.package_requests import Ruling
-from tunesmith.services.requests.value_cache import engine_version
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.searches.search_driver import Ended
@@ -317,7 +317,7 @@ def _evidence_of(decided: Decided) -> dict[str, Any]:
     standing = [None if package is None else msgspec.to_builtins(package) for package in decided.standing]
     evidence = {
         "version": __version__,
-        "engine": engine_version(),
+        "engine": program_version(),
         "seed": request.seed,
         "thresholds": msgspec.to_builtins(request.thresholds),
         "ledger": {"look": decided.ledger.look, "burnt": decided.ledger.burnt},
