@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.made_markets import FAMILIES, LENGTHS, NOISE, Family
+from benchmarks.made_markets import FAMILIES, LENGTHS, NOISE, Family, draws
 from benchmarks.marathon import Row, stream
 from tunesmith.compute.decision.checks.held_out_bars import draw_holdouts
 from tunesmith.compute.decision.checks.search_permutations import draw_searches
@@ -75,7 +75,7 @@ def _in_sample(study: Study, seed: int) -> dict[str, bool]:
     spread = np.sqrt(np.maximum(sums.squares.sum(axis=1) / n - mean * mean, 0.0))
     ratios = np.where(spread > 1e-9, mean / np.where(spread > 1e-9, spread, 1.0), np.nan)
     real = own["timing_sharpe"]
-    drawn = np.array(draw_searches(subject, seed=seed, indices=range(199))[ALL_MARKETS])
+    drawn = np.array(draw_searches(subject, draws(seed, 0, 199))[ALL_MARKETS])
     return {
         "profitable": own["total_return"] > 0.0,
         "double_costs": metrics_at_costs(subject, 2.0)["total_return"] > 0.0,
@@ -109,7 +109,7 @@ def _lone(study: Study, bars: Bars, seed: int) -> bool:
     found = metrics_of(subject)
     if not (found["total_return"] > 0.0 and found["n_trades"] >= 5):
         return False
-    drawn = np.array(draw_holdouts(subject, seed=seed, indices=range(199))[ALL_MARKETS])
+    drawn = np.array(draw_holdouts(subject, draws(seed, 0, 199))[ALL_MARKETS])
     return bool((1 + (drawn >= found["timing_sharpe"] - TIE).sum()) / 200 <= 0.2)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.made_markets import FAMILIES, NOISE, bars_of, regimes, steps_of, walk
+from benchmarks.made_markets import FAMILIES, NOISE, bars_of, draws, regimes, steps_of, walk
 from benchmarks.marathon import Row, run, stream
 from tunesmith.compute.decision.checks.search_permutations import draw_searches
 from tunesmith.compute.decision.inputs import Ledger
@@ -95,7 +95,7 @@ def genetic(seed: int, i: int, n_draws: int = 59) -> Row:
     market = Market(bars.symbol, study.bars.slice(0, study.split.in_stop), study.execution)
     subject = Winner(study.strategy, study.plan, study.points[study.best_index], market)
     real = statistic_of(subject)
-    drawn = np.array(draw_searches(subject, seed=int(rng.integers(2**48)), indices=range(n_draws))[ALL_MARKETS])
+    drawn = np.array(draw_searches(subject, draws(int(rng.integers(2**48)), 0, n_draws))[ALL_MARKETS])
     return {"p": float((1 + (drawn >= real - TIE).sum()) / (n_draws + 1))}
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -67,8 +68,7 @@ CALM = DecisionCheck(
 
 def draw_toy(winner: Winner, inputs: WorkInputs) -> DrawnStatistics:
     starts = [market.first for market in winner.markets]
-    indices = range(inputs.start, inputs.stop)
-    return draw_statistics(winner, indices, lambda index: on_permuted_markets(winner, inputs.seed, index, starts))
+    return draw_statistics(winner, inputs, lambda index: on_permuted_markets(winner, inputs.seed, index, starts))
 
 
 def holdout_check(limit: float) -> DecisionCheck:
@@ -147,7 +147,7 @@ def test_a_toy_that_passes_is_asked_computed_stored_explained_and_replayed(tmp_p
             names = [check["name"] for check in verdict["checks"]]
             assert names.index("reality_check") < names.index("calm") < names.index("permutations")
             assert names.index("combined") < names.index("toy") < names.index("replay")
-            chunks = [chunk.payload for chunk in listener.chunks if chunk.function == "decision_work"]
+            chunks = [chunk.payload for chunk in listener.chunks if chunk.function.startswith("decision_work")]
             toys = {payload.work: payload.sees_holdout for payload in chunks if "t" in payload.work[:3]}
             assert toys == {"trades_a_bar": False, "toy_statistic": True, "toy_permutations": True}
             assert sum(payload.work == "toy_permutations" for payload in chunks) == 5, "30 draws, 7 a chunk"
@@ -269,6 +269,19 @@ def test_work_is_not_done_by_workers_of_the_other_segment(work: str, sees_holdou
     )
     with pytest.raises(Internal, match="workers of the other segment"):
         do_decision_work(payload, lambda ref: pytest.fail("no bars are loaded"))
+
+
+def test_long_work_ends_between_its_steps_where_nobody_waits_any_more() -> None:
+    drawn: list[int] = []
+
+    def gone() -> None:
+        if len(drawn) == 2:
+            raise InterruptedError
+
+    inputs = WorkInputs(thresholds=Thresholds(), seed=1, stop=9, before_each=gone)
+    with pytest.raises(InterruptedError):
+        draw_statistics(SimpleNamespace(markets=(), others=()), inputs, lambda index: drawn.append(index))  # type: ignore[arg-type]
+    assert drawn == [0, 1]
 
 
 def test_progress_is_shared_by_the_works_that_declare_a_share() -> None:

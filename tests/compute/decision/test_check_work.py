@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.made_markets import FAMILIES, moved, regimes, reverting, walk
+from benchmarks.made_markets import FAMILIES, draws, moved, regimes, reverting, walk
 from tunesmith.compute.decision.checks.data_gate import faults_of
 from tunesmith.compute.decision.checks.held_out_bars import draw_holdouts
 from tunesmith.compute.decision.checks.neighbours import neighbours_of
@@ -100,7 +100,7 @@ def searched_by_hand(plan: SearchPlan, bars: Bars) -> float:
 def test_the_search_on_permuted_markets_is_the_obvious_loop() -> None:
     plan = plan_of("grid")
     _, subject = found(plan, market_of())
-    again = draw_searches(subject, seed=SEED, indices=range(3, 9))[ALL_MARKETS]
+    again = draw_searches(subject, draws(SEED, 3, 9))[ALL_MARKETS]
     slow = [searched_by_hand(plan, by_hand(BARS, draw_order(len(BARS), SEED, i))) for i in range(3, 9)]
     np.testing.assert_allclose(again, slow, rtol=1e-9)
     assert len(set(again)) == 6
@@ -110,8 +110,8 @@ def test_the_search_on_permuted_markets_is_the_obvious_loop() -> None:
 def test_every_method_is_run_again_as_it_is_and_in_any_parts(method: str) -> None:
     plan = plan_of(method)
     outcome, subject = found(plan, market_of())
-    whole = draw_searches(subject, seed=SEED, indices=range(6))[ALL_MARKETS]
-    parts = [draw_searches(subject, seed=SEED, indices=range(start, start + 2))[ALL_MARKETS] for start in (4, 0, 2)]
+    whole = draw_searches(subject, draws(SEED, 0, 6))[ALL_MARKETS]
+    parts = [draw_searches(subject, draws(SEED, start, start + 2))[ALL_MARKETS] for start in (4, 0, 2)]
     assert whole == [*parts[1], *parts[2], *parts[0]]
     bars = permuted(BARS, draw_order(len(BARS), SEED, 5))
     other = run_whole(Search(RULE, plan), [market_of(bars)], n_threads=2)
@@ -144,7 +144,7 @@ def test_a_search_that_stopped_early_stops_by_the_same_rules_again() -> None:
     outcome, subject = found(plan, market_of(), rules=rules)
     assert outcome.stopped_by == "no_improvement"
     assert len(trials_of(subject)) == len(outcome.found.points) < 200
-    again = draw_searches(subject, seed=SEED, indices=range(4))[ALL_MARKETS]
+    again = draw_searches(subject, draws(SEED, 0, 4))[ALL_MARKETS]
     lengths = []
     for i, value in enumerate(again):
         bars = permuted(BARS, draw_order(len(BARS), SEED, i))
@@ -153,7 +153,7 @@ def test_a_search_that_stopped_early_stops_by_the_same_rules_again() -> None:
         assert value == timing_sharpe(bars, other.found.points[other.best])
         lengths.append(len(other.found.points))
     assert max(lengths) < 200
-    assert again != draw_searches(replace(subject, stop=None), seed=SEED, indices=range(4))[ALL_MARKETS]
+    assert again != draw_searches(replace(subject, stop=None), draws(SEED, 0, 4))[ALL_MARKETS]
 
 
 def test_a_search_that_time_ended_makes_as_many_trials_again() -> None:
@@ -164,7 +164,7 @@ def test_a_search_that_time_ended_makes_as_many_trials_again() -> None:
     assert first.best is not None
     subject = Winner(RULE, plan, first.found.points[first.best], market_of(), rules, frozen_at=20)
     assert len(trials_of(subject)) == 20
-    for i, value in enumerate(draw_searches(subject, seed=SEED, indices=range(3))[ALL_MARKETS]):
+    for i, value in enumerate(draw_searches(subject, draws(SEED, 0, 3))[ALL_MARKETS]):
         bars = permuted(BARS, draw_order(len(BARS), SEED, i))
         twenty = run_whole(Search(RULE, plan_of("random", n_trials=60)), [market_of(bars)]).found.first(20)
         best = int(np.nanargmax(np.where(twenty.eligible, twenty.scores[:, 0], -np.inf)))
@@ -176,7 +176,7 @@ def test_a_permuted_market_on_which_nothing_is_eligible_reaches_nothing() -> Non
     _, subject = found(plan, market_of())
     bounds = [Bound("n_trades >= 1000", "n_trades", 1e6, True)]
     none = replace(subject, plan=plan_of("grid", bounds=bounds))
-    assert np.isnan(draw_searches(none, seed=SEED, indices=range(2))[ALL_MARKETS]).all()
+    assert np.isnan(draw_searches(none, draws(SEED, 0, 2))[ALL_MARKETS]).all()
 
 
 def test_higher_costs_are_those_costs() -> None:
@@ -213,7 +213,7 @@ def test_a_winner_alone_in_its_space_has_no_neighbours() -> None:
 def test_permuted_holdouts_keep_the_bars_before_and_the_parameters() -> None:
     _, in_sample = found(plan_of("grid"), market_of(BARS.slice(0, 490)))
     subject = replace(in_sample, market=market_of(BARS, first=490))
-    again = draw_holdouts(subject, seed=SEED, indices=range(2, 6))[ALL_MARKETS]
+    again = draw_holdouts(subject, draws(SEED, 2, 6))[ALL_MARKETS]
     for i, value in zip(range(2, 6), again, strict=True):
         order = draw_order(len(BARS), SEED, i, start=490)
         assert order[:490].tolist() == list(range(490))
@@ -221,7 +221,7 @@ def test_permuted_holdouts_keep_the_bars_before_and_the_parameters() -> None:
         np.testing.assert_allclose(bars.close[:490], BARS.close[:490], rtol=1e-12)
         assert bars.close[-1] == pytest.approx(BARS.close[-1])
         assert value == pytest.approx(timing_sharpe(bars, subject.point, first=490), rel=1e-9)
-    parts = [draw_holdouts(subject, seed=SEED, indices=range(i, i + 1))[ALL_MARKETS][0] for i in (5, 3, 2, 4)]
+    parts = [draw_holdouts(subject, draws(SEED, i, i + 1))[ALL_MARKETS][0] for i in (5, 3, 2, 4)]
     assert again == [parts[2], parts[1], parts[3], parts[0]]
 
 

@@ -12,7 +12,7 @@ from tunesmith.compute.decision.checks.check_registry import registered
 from tunesmith.compute.decision.decision_plan import decide_search, follow, public_checks, public_reason
 from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Ledger, WorkRequest
 from tunesmith.domain.approval import ApprovalCriteria
-from tunesmith.domain.thresholds import Thresholds, looser
+from tunesmith.domain.thresholds import Thresholds
 
 GOOD = {
     "total_return": 0.4,
@@ -238,12 +238,6 @@ def test_the_registry_has_every_check_in_order_with_its_question_and_explanation
     assert all(check.question and check.explanations for check in registered())
     explanations = [told for check in registered() for told in check.explanations.values()]
     assert all(told.cost and told.helps for told in explanations)
-
-
-def test_what_is_looser_is_named() -> None:
-    assert looser(Thresholds(), Thresholds()) == []
-    asked = Thresholds(combined=0.01, n_permutations=99, search=0.01)
-    assert looser(asked, Thresholds()) == ["combined", "n_permutations"]
 
 
 def test_of_several_symbols_each_is_asked_alone_and_only_those_that_hold_are_kept() -> None:

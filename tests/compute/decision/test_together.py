@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.made_markets import FAMILIES, regimes
+from benchmarks.made_markets import FAMILIES, draws, regimes
 from tunesmith.compute.decision.checks.held_out_bars import draw_holdouts
 from tunesmith.compute.decision.checks.neighbours import neighbours_of
 from tunesmith.compute.decision.checks.search_permutations import draw_searches
@@ -125,7 +125,7 @@ def test_one_market_moves_as_it_does_alone(start: int) -> None:
 @pytest.mark.parametrize("aggregate", HOW)
 def test_the_search_on_markets_permuted_together_is_the_obvious_loop(aggregate: str) -> None:
     subject, each = winner(aggregate), [market.bars for market in markets()]
-    again = draw_searches(subject, seed=SEED, indices=range(2, 5))[ALL_MARKETS]
+    again = draw_searches(subject, draws(SEED, 2, 5))[ALL_MARKETS]
     for index, value in zip(range(2, 5), again, strict=True):
         shuffled = [moved(bars, of) for bars, of in zip(each, sources(each, index), strict=True)]
         best, chosen = -math.inf, np.empty(0)
@@ -136,12 +136,12 @@ def test_the_search_on_markets_permuted_together_is_the_obvious_loop(aggregate: 
                 if one_number(shuffled, point, "n_trades", aggregate) >= 10 and score > best + 1e-12:
                     best, chosen = score, point
         assert value == pytest.approx(one_number(shuffled, chosen, "timing_sharpe", aggregate), rel=1e-9)
-        told = draw_searches(subject, seed=SEED, indices=range(index, index + 1))
+        told = draw_searches(subject, draws(SEED, index, index + 1))
         assert list(told) == [ALL_MARKETS, "A", "B", "C"]
         for market, bars in zip(subject.markets, shuffled, strict=True):
             alone = evaluate_points(RULE, bars, chosen[np.newaxis], EXECUTION, metrics=["timing_sharpe"])
             assert told[market.symbol] == pytest.approx(alone["timing_sharpe"].tolist(), rel=1e-9)
-    parts = [draw_searches(subject, seed=SEED, indices=range(i, i + 1))[ALL_MARKETS][0] for i in (4, 2, 3)]
+    parts = [draw_searches(subject, draws(SEED, i, i + 1))[ALL_MARKETS][0] for i in (4, 2, 3)]
     assert again == [parts[1], parts[2], parts[0]]
 
 
@@ -149,7 +149,7 @@ def test_holdouts_are_permuted_together_with_what_came_before_in_place() -> None
     subject, starts = replace(winner(), point=np.array([2.0, 20.0])), (300, 240, 290)
     held = subject.on([replace(market, first=first) for market, first in zip(subject.markets, starts, strict=True)])
     each = [market.bars for market in held.markets]
-    for index, value in enumerate(draw_holdouts(held, seed=SEED, indices=range(3))[ALL_MARKETS]):
+    for index, value in enumerate(draw_holdouts(held, draws(SEED, 0, 3))[ALL_MARKETS]):
         of = sources(each, index, starts)
         for bars, source_of, first in zip(each, of, starts, strict=True):
             assert all(source_of[stamp] == stamp for stamp in bars.timestamp[:first].tolist())

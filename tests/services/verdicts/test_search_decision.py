@@ -131,7 +131,7 @@ def test_no_chunk_with_bars_of_the_holdout_reaches_a_worker_that_searches(
             searching, keeping = ({chunk.function for chunk in lane.chunks} for lane in lanes)
             assert searching >= {"search", "decision_work", "backtest"}
             assert not searching & KEEPERS
-            assert keeping >= {"prepare", "decision_work", "backtest"}
+            assert keeping >= {"prepare", "decision_work_holdout", "backtest"}
 
     asyncio.run(main())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +78,8 @@ class WorkInputs:
     """What a work is given beside the winner: limits, the seed of its random numbers, and what the check handed over.
 
     Of a permutation test the draws `start` to `stop` (exclusive) are to be computed. Work on the hold-out gets, of each
-    market in the winner's order, its split and the package in force, None where there is none.
+    market in the winner's order, its split and the package in force, None where there is none. Long work calls
+    `before_each` between its steps, which raises where nobody waits for the answer any more.
     """
 
     thresholds: Thresholds
@@ -89,6 +90,7 @@ class WorkInputs:
     splits: Sequence[Split] = ()
     packages: Sequence[PackageInForce | None] = ()
     data: Any = None
+    before_each: Callable[[], None] = lambda: None
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tunesmith.compute.decision.inputs import WorkRequest
+from tunesmith.compute.decision.inputs import WorkInputs, WorkRequest
 from tunesmith.compute.decision.statistics.permuted_markets import Sequential, Tally, draw_orders, p_value, permuted
 from tunesmith.compute.decision.winner import Winner, statistic_by_symbol
 
@@ -54,11 +54,15 @@ class PermutationTest:
         return [value for start in sorted(self._parts) for value in self._parts[start][symbol]][:n]
 
 
-def draw_statistics(winner: Winner, indices: Sequence[int], choose: Callable[[int], Winner | None]) -> DrawnStatistics:
-    """The statistics of the winners that `choose` finds in the permutations `indices`; NaN where it finds none."""
+def draw_statistics(winner: Winner, inputs: WorkInputs, choose: Callable[[int], Winner | None]) -> DrawnStatistics:
+    """The statistics of the winners that `choose` finds in the permutations `start` to `stop` of the inputs.
+
+    They are NaN where it finds none.
+    """
     columns = [ALL_MARKETS, *(market.symbol for market in winner.markets if winner.others)]
     drawn: list[Mapping[str, float]] = []
-    for index in indices:
+    for index in range(inputs.start, inputs.stop):
+        inputs.before_each()
         chosen = choose(index)
         drawn.append(dict.fromkeys(columns, math.nan) if chosen is None else _statistics(chosen))
     return {column: [each[column] for each in drawn] for column in columns}

@@ -47,8 +47,8 @@ from tunesmith.workers.chunks.payloads import (
     WinnerRef,
 )
 
-CHUNK = "decision_work"
-"""The chunk function that does a registered work."""
+CHUNK_OF = {"in_sample": "decision_work", "holdout": "decision_work_holdout"}
+"""The chunk function that does a registered work, by the segment that it sees."""
 
 
 class Incumbent(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +145,7 @@ async def prepare(context: Context, job: Job, request: Request) -> PreparedDecis
         n_in_sample=min(data.n_in_sample for data in whole),
         n_holdout=min(data.n_holdout for data in whole),
         years=min(data.end_ms - data.start_ms for data in whole) / YEAR_MS,
-        faults=await job.run(CHUNK, faults),
+        faults=await job.run(CHUNK_OF[FAULTS.segment], faults),
         symbols=[window.symbol for window in request.windows],
     )
     return PreparedDecision(request, winner, in_sample, whole, inputs)
@@ -184,7 +184,7 @@ class _Driver:
         payload = self._payload(work, request)
         if work.draws_per_chunk:
             return await self._test(work, request, payload)
-        return await self.job.run(CHUNK, payload)
+        return await self.job.run(CHUNK_OF[work.segment], payload)
 
     async def _test(self, work: Work, request: WorkRequest, payload: DecisionWork) -> dict[str, Any]:
         """A permutation test: in sample its chunks run side by side, on the hold-out one after the other."""
@@ -193,7 +193,7 @@ class _Driver:
 
         async def draw(start: int) -> tuple[int, DrawnStatistics]:
             chunk = msgspec.structs.replace(payload, start=start, stop=min(start + n_chunk, n_draws))
-            return start, await self.job.run(CHUNK, chunk)
+            return start, await self.job.run(CHUNK_OF[work.segment], chunk)
 
         chunks = self.job.map(draw, range(0, n_draws, n_chunk), n_out=1 if work.sees_holdout else None)
         async for start, drawn in chunks:

@@ -119,7 +119,12 @@ def front(payload: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> Front:
 
 
 def decision_work(payload: DecisionWork) -> Any:
-    """Do what a check of a decision on a search asks for."""
+    """Do what a check of a decision on a search asks for, in sample."""
+    return do_decision_work(payload, _winner)
+
+
+def decision_work_holdout(payload: DecisionWork) -> Any:
+    """Do what a check of a decision on a search asks for on the hold-out."""
     return do_decision_work(payload, _winner)
 
 
@@ -190,7 +195,7 @@ CHUNKS: dict[str, Callable[[Any], Timed]] = {
     function.__name__: timed(function)
     for function in (
         *(prepare, search, propose, probe, front, backtest, judge, import_bars, fetch_bars),
-        *(decision_work, walk, stitch),
+        *(decision_work, decision_work_holdout, walk, stitch),
         *(analyze, compare_searches, export_trials),
     )
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tunesmith.compute.decision.checks.check_declaration import (
     DecisionCheck,
     Explanation,
@@ -53,17 +51,13 @@ def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
     return [*lines, line("holdout", "holdout", asks, p, limits.holdout, p <= limits.holdout, reason)]
 
 
-def draw_holdouts(winner: Winner, *, seed: int, indices: Sequence[int]) -> DrawnStatistics:
-    """The statistics on the permuted hold-outs `indices`, with the parameters as they are.
+def draw_holdouts(winner: Winner, inputs: WorkInputs) -> DrawnStatistics:
+    """The statistics on the permuted hold-outs `start` to `stop` of the inputs, with the parameters as they are.
 
     Bars before the hold-out, where each market's `first` is, stay where they are.
     """
     starts = [market.first for market in winner.markets]
-    return draw_statistics(winner, indices, lambda index: on_permuted_markets(winner, seed, index, starts))
-
-
-def _run(winner: Winner, inputs: WorkInputs) -> DrawnStatistics:
-    return draw_holdouts(winner, seed=inputs.seed, indices=range(inputs.start, inputs.stop))
+    return draw_statistics(winner, inputs, lambda index: on_permuted_markets(winner, inputs.seed, index, starts))
 
 
 HOLDOUT = Work(name="holdout", segment="holdout", run=lambda winner, inputs: metrics_of(winner), kept_in="metrics")
@@ -76,7 +70,7 @@ HOLDOUT_SYMBOLS = Work(
 HOLDOUT_PERMUTATIONS = Work(
     name="holdout_permutations",
     segment="holdout",
-    run=_run,
+    run=draw_holdouts,
     kept_in="evidence",
     p_value="holdout",
     draws_per_chunk=100,

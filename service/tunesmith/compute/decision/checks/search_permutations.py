@@ -5,7 +5,6 @@ Judged by the limit of paper trading: what passes that but not the limit of an a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from tunesmith.compute.decision.checks.check_declaration import (
@@ -41,24 +40,20 @@ def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
     return [line("permutations", "in_sample", asks, p, limits.search, p <= limits.paper_search, reason)]
 
 
-def draw_searches(winner: Winner, *, seed: int, indices: Sequence[int]) -> DrawnStatistics:
-    """The statistics of the winner on the permuted markets `indices`; NaN where there is none.
+def draw_searches(winner: Winner, inputs: WorkInputs) -> DrawnStatistics:
+    """The statistics of the winner on the permuted markets `start` to `stop` of the inputs; NaN where there is none.
 
     The same search, budget, rules and ties; one that time ended makes the number of trials that it made.
     """
     once = Search(winner.rule, winner.plan)
 
     def search_again(index: int) -> Winner | None:
-        moved = on_permuted_markets(winner, seed, index, [1] * len(winner.markets))
+        moved = on_permuted_markets(winner, inputs.seed, index, [1] * len(winner.markets))
         search = Search(winner.rule, winner.plan) if once.learns else once
         outcome = run_whole(search, moved.markets, rules=winner.stop, frozen_at=winner.frozen_at)
         return None if outcome.best is None else replace(moved, point=outcome.found.points[outcome.best])
 
-    return draw_statistics(winner, indices, search_again)
-
-
-def _run(winner: Winner, inputs: WorkInputs) -> DrawnStatistics:
-    return draw_searches(winner, seed=inputs.seed, indices=range(inputs.start, inputs.stop))
+    return draw_statistics(winner, inputs, search_again)
 
 
 SYMBOLS = Work(
@@ -70,7 +65,7 @@ SYMBOLS = Work(
 PERMUTATIONS = Work(
     name="permutations",
     segment="in_sample",
-    run=_run,
+    run=draw_searches,
     kept_in="evidence",
     p_value="search",
     draws_per_chunk=20,
