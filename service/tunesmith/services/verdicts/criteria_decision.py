@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from tunesmith import __version__
-from tunesmith.compute.decision.criteria_checks import Decision, Segments, decide
+from tunesmith.compute.decision.criteria_plan import decide_by_criteria, public_checks
+from tunesmith.compute.decision.inputs import Decision, SegmentLengths
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
 from tunesmith.services.packages.package_requests import Ruling
@@ -49,31 +50,31 @@ async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: B
         "min_bars": bounds.min_bars,
         "status": decision.status,
         "reason": decision.reason,
-        "metrics": {segment: dict(found) for segment, found in decision.metrics.items()},
+        "metrics": {segment: dict(found) for segment, found in decision.findings.metrics.items()},
     }
     return Ruling(
         grade="criteria",
         status=decision.status,
         reason=decision.reason,
         checks=decision.checks,
-        shown=tuple(decision.public_checks()),
-        metrics=decision.metrics,
+        shown=tuple(public_checks(decision)),
+        metrics=decision.findings.metrics,
         evidence=evidence,
         data=data,
     )
 
 
 async def _drive(job: Job, point: OnePoint, bounds: Bounds, data: Prepared, look: Look) -> Decision:
-    plan = decide(bounds.criteria, Segments(data.n_in_sample, data.n_holdout, bounds.min_bars))
+    plan = decide_by_criteria(bounds.criteria, SegmentLengths(data.n_in_sample, data.n_holdout, bounds.min_bars))
     try:
-        ask = next(plan)
+        work = next(plan)
         for step in range(1, 100):
-            if ask.work == "holdout":
+            if work == "holdout":
                 await look(data)
-            job.log(f"asking for {ask.work}")
-            answer = await job.run("judge", msgspec.structs.replace(point, ask=ask.work))
+            job.log(f"asking for {work}")
+            answer = await job.run("judge", msgspec.structs.replace(point, ask=work))
             job.advance(step, 4)
-            ask = plan.send(answer)
+            work = plan.send(answer)
     except StopIteration as stop:
         decision: Decision = stop.value
         return decision

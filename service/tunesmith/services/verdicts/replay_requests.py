@@ -116,7 +116,7 @@ async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow)
         until_ms=evidence["until_ms"],
         seed=evidence["seed"],
     )
-    ground = await search_decision.lay(context, job, request)
+    ground = await search_decision.prepare(context, job, request)
     now = [
         {"in_sample_hash": in_sample.snapshot, "data_hash": whole.snapshot}
         for in_sample, whole in zip(ground.in_sample, ground.whole, strict=True)

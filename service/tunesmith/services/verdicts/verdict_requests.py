@@ -28,7 +28,7 @@ from tunesmith.services.searches.search_tasks import OptimizationTask
 from tunesmith.services.tasks import task_requests
 from tunesmith.services.verdicts import ledger, search_decision
 from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
-from tunesmith.services.verdicts.evidence import public_evidence
+from tunesmith.services.verdicts.evidence import explanations_of, not_asked, public_evidence
 from tunesmith.services.verdicts.verdict_tasks import KIND, VerdictTask, make_task, shared
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import holdout_table, optimization_table, package_table, report_table, verdict_table
@@ -97,7 +97,14 @@ async def get(context: Context, request: VerdictById, call: Call) -> VerdictRepl
     """The verdict with the evidence that may be shown. `not_found`."""
     reply = await status(context, request, call)
     stored = await verdict_table.get(context.database, request.verdict_id) if reply.status == "completed" else None
-    return reply if stored is None else msgspec.structs.replace(reply, evidence=public_evidence(stored))
+    if stored is None:
+        return reply
+    return msgspec.structs.replace(
+        reply,
+        evidence=public_evidence(stored),
+        explanations=explanations_of(stored),
+        not_asked=not_asked(stored),
+    )
 
 
 async def list_all(context: Context, request: ListVerdicts, call: Call) -> VerdictList:
@@ -176,7 +183,7 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
             until_ms=task.until_ms,
             seed=search_decision.seed_of(job.id),
         )
-        ground = await search_decision.lay(context, job, request)
+        ground = await search_decision.prepare(context, job, request)
         asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms, thresholds=limits, sound=ground.sound)
         entry = await ledger.enter(context, job, asked)
         if entry.boundary_ms == request.boundary_ms:
