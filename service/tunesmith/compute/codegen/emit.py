@@ -7,14 +7,14 @@ The function writes, for the points lo to hi, one bit a bar for each condition a
 
 m = hi - lo. `index[i]` says which row each leaf of point i is, `values[i]` holds its scalars. Rows stand one after the
 other between margins, so that 64 bars may be read wherever one of them is a bar. Comparisons make words of 64 bars (see
-`kernel_masks`); a condition one bar back is the same word shifted by one. Two rows of which both are looked for, where
-the one and where the other is below, are compared in half the time as the rounded ones that `rough` holds (see
-`kernel_rough`): what is below when rounded is below, and words with a tie are compared again. Numbers that are compared
-and are no row are computed 64 at a time into `scratch`. Prices are computed at the bars that enter, where alone they
-are read, or `everywhere`. A rule that reads a number one bar back leaves bar 0 to its caller. Long series are cut into
-tiles that stay in the processor's cache while the block's points pass over them; from the last tile to the first,
-because a tile begins with the word before its own, for what is shifted out of that, and so leaves a word that the next
-one rewrites.
+`mask_comparisons`); a condition one bar back is the same word shifted by one. Two rows of which both are looked for,
+where the one and where the other is below, are compared in half the time as the rounded ones that `rough` holds (see
+`single_precision`): what is below when rounded is below, and words with a tie are compared again. Numbers that are
+compared and are no row are computed 64 at a time into `scratch`. Prices are computed at the bars that enter, where
+alone they are read, or `everywhere`. A rule that reads a number one bar back leaves bar 0 to its caller. Long series
+are cut into tiles that stay in the processor's cache while the block's points pass over them; from the last tile to the
+first, because a tile begins with the word before its own, for what is shifted out of that, and so leaves a word that
+the next one rewrites.
 
 A condition is emitted as "known true" or "known false" (three-valued logic resolved here, at no cost): comparisons with
 NaN are neither. Every name in the source is made of node numbers, every constant is the `repr` of a float: nothing of
