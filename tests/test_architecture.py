@@ -49,12 +49,15 @@ MAY_IMPORT = {
 """Room → rooms that it may import; each may import itself."""
 
 ORDER_WITHIN = {
-    "compute": "kernels indicators language codegen stepping simulation rules strategies measures engines search "
+    "compute": "kernels graph indicators language codegen stepping simulation rules strategies measures engines search "
     "analysis decision",
     "compute/search": "pareto stopping selection split objective independent_parts feasible_space samplers problem "
     "search walk_forward",
-    "compute/decision": "statistics inputs criteria_checks segments decision_work checks decision_plan "
-    "reported_statistics",
+    "compute/decision": "statistics inputs winner permutation_test segments reported_statistics checks decision_plan "
+    "criteria_plan",
+    "compute/decision/checks": "check_declaration data_gate user_bounds better_than_holding higher_costs neighbours "
+    "trial_bootstrap search_permutations held_out_bars combined_p_value symbols_alone package_in_force "
+    "vectorbt_agreement check_registry",
     "domain": "metrics parameters names trading closed_trades declared thresholds approval market space criteria "
     "search",
     "protocol": "private_files canonical signatures envelope messages topics task_types catalog key_files codec "

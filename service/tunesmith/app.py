@@ -32,8 +32,8 @@ from tunesmith.routes import handlers
 from tunesmith.services.daemon.daemon_health import condition
 from tunesmith.services.daemon.housekeeping import keep_house, set_gauges
 from tunesmith.services.packages.publisher import Publisher
-from tunesmith.services.requests import value_cache
 from tunesmith.services.requests.audit_log import Refusals
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Tasks
 from tunesmith.services.runtime.upstream_bars import Upstream
@@ -118,7 +118,7 @@ class Daemon:
         self._tokens.listing()
         cache = _make_cache(settings)
         stack.push_async_callback(cache.close)
-        value_cache.daemon_version()  # of the sources that are loaded now
+        program_version()  # of the sources that are loaded now
         database = await _open_database(settings)
         stack.push_async_callback(database.close)
         listeners: list[Callable[[str, str, Any], None]] = []

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.made_markets import FAMILIES, LENGTHS, NOISE, Family
+from benchmarks.made_markets import FAMILIES, LENGTHS, NOISE, Family, draws
 from benchmarks.marathon import Row, stream
-from tunesmith.compute.decision import decision_work
-from tunesmith.compute.decision.decision_work import Subject
+from tunesmith.compute.decision.checks.held_out_bars import draw_holdouts
+from tunesmith.compute.decision.checks.search_permutations import draw_searches
+from tunesmith.compute.decision.permutation_test import ALL_MARKETS
 from tunesmith.compute.decision.reported_statistics import report_of
 from tunesmith.compute.decision.segments import segment_metrics
 from tunesmith.compute.decision.statistics.permuted_markets import TIE
 from tunesmith.compute.decision.statistics.sharpe_ratio import deflated_sharpe, moments, probabilistic_sharpe
+from tunesmith.compute.decision.winner import Winner, metrics_at_costs, metrics_of
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.measures.block_sums import evaluate_blocks
 from tunesmith.compute.search.search import Market, run_whole
@@ -55,17 +57,17 @@ def one(seed: int, i: int) -> Row:
     return {**row, "passed": [name for name, passed in found.items() if passed]}
 
 
-def subject_of(study: Study) -> Subject:
+def subject_of(study: Study) -> Winner:
     """The winner on the in-sample bars."""
     bars = study.bars.slice(0, study.split.in_stop)
     market = Market(bars.symbol, bars, study.execution, study.split.first)
-    return Subject(study.strategy, study.plan, study.points[study.best_index], market, study.stop)
+    return Winner(study.strategy, study.plan, study.points[study.best_index], market, study.stop)
 
 
 def _in_sample(study: Study, seed: int) -> dict[str, bool]:
     subject = subject_of(study)
     market = subject.market
-    own, report = decision_work.metrics_of(subject), report_of(subject)
+    own, report = metrics_of(subject), report_of(subject)
     net = moments(trace(subject.rule, market.bars, subject.point, market.execution, start=market.first).returns)
     sums = evaluate_blocks(subject.rule, market.bars, study.points, market.execution, 16, start=market.first)
     n = sums.length * sums.returns.shape[1]
@@ -73,10 +75,10 @@ def _in_sample(study: Study, seed: int) -> dict[str, bool]:
     spread = np.sqrt(np.maximum(sums.squares.sum(axis=1) / n - mean * mean, 0.0))
     ratios = np.where(spread > 1e-9, mean / np.where(spread > 1e-9, spread, 1.0), np.nan)
     real = own["timing_sharpe"]
-    drawn = np.array(decision_work.search_again(subject, seed=seed, start=0, stop=199))
+    drawn = np.array(draw_searches(subject, draws(seed, 0, 199))[ALL_MARKETS])
     return {
         "profitable": own["total_return"] > 0.0,
-        "double_costs": decision_work.metrics_at_costs(subject, 2.0)["total_return"] > 0.0,
+        "double_costs": metrics_at_costs(subject, 2.0)["total_return"] > 0.0,
         "quarters": all((value or 0.0) > 0.0 for value in report["sub_periods"]["timing_sharpe"]),
         "psr_net": probabilistic_sharpe(net) > 0.95,
         "psr_timing": _above(report["psr"]["value"], 0.95),
@@ -104,10 +106,10 @@ def _lone(study: Study, bars: Bars, seed: int) -> bool:
         return False
     market = Market(bars.symbol, bars, study.execution, study.split.out_start)
     subject = replace(subject_of(study), point=outcome.found.points[outcome.best], market=market)
-    found = decision_work.metrics_of(subject)
+    found = metrics_of(subject)
     if not (found["total_return"] > 0.0 and found["n_trades"] >= 5):
         return False
-    drawn = np.array(decision_work.holdout_again(subject, seed=seed, start=0, stop=199))
+    drawn = np.array(draw_holdouts(subject, draws(seed, 0, 199))[ALL_MARKETS])
     return bool((1 + (drawn >= found["timing_sharpe"] - TIE).sum()) / 200 <= 0.2)
 
 

@@ -24,11 +24,9 @@ import numpy as np
 from scipy.stats import binom
 
 from benchmarks.made_markets import FAMILIES, moved, regimes
-from tunesmith.compute.decision import decision_work
-from tunesmith.compute.decision.decision_plan import prove
-from tunesmith.compute.decision.decision_work import Draws, Subject
-from tunesmith.compute.decision.inputs import Ask, Case, Proof
-from tunesmith.compute.decision.statistics.permuted_markets import Sequential, p_value
+from tunesmith.compute.decision.decision_plan import decide_search, follow
+from tunesmith.compute.decision.inputs import DecisionInputs, WorkRequest
+from tunesmith.compute.decision.winner import Winner
 from tunesmith.compute.search.search import Market, Search, run_whole
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.approval import ApprovalCriteria
@@ -37,6 +35,7 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Costs
+from tunesmith.notebook.judging import LocalWorker
 
 SYMBOLS = ("A", "B", "C")
 N_BARS, N_IN_SAMPLE = 2000, 1400
@@ -52,7 +51,7 @@ PLAN = SearchPlan(
     ranges={"fast": {"min": 5, "max": 50, "step": 5}, "slow": {"min": 60, "max": 200, "step": 20}},
     bounds=[Bound("n_trades >= 10", "n_trades", 10.0, True)],
 )
-PART = 20
+LEFT_OUT: dict[str, Any] = {"replay": [], "report": {}}
 
 
 class Told(NamedTuple):
@@ -87,55 +86,22 @@ def decide(bars: list[Bars], seed: int) -> Told:
     if outcome.best is None:
         return Told("rejected", "no eligible trial", ())
     point = outcome.found.points[outcome.best]
-    subject = Subject(RULE, PLAN, point, markets[0], others=tuple(markets[1:]))
-    held = subject.on([Market(each.symbol, each, EXECUTION, N_IN_SAMPLE) for each in named])
-    case = Case(ApprovalCriteria(), Thresholds(), N_IN_SAMPLE, N_BARS - N_IN_SAMPLE, N_BARS / 365, symbols=SYMBOLS)
-    proof = driven(case, subject, held, seed)
-    failed = next((check.name for check in proof.checks if not check.passed), "")
-    return Told(proof.status, failed, tuple(proof.seen.evidence.get("kept", ())) if proof.approved else ())
+    winner = Winner(RULE, PLAN, point, markets[0], others=tuple(markets[1:]))
+    held = winner.on([Market(each.symbol, each, EXECUTION, N_IN_SAMPLE) for each in named])
+    limits = Thresholds()
+    inputs = DecisionInputs(
+        ApprovalCriteria(), limits, N_IN_SAMPLE, N_BARS - N_IN_SAMPLE, N_BARS / 365, symbols=SYMBOLS
+    )
+    worker = LocalWorker(in_sample=winner, whole=held, splits=[], thresholds=limits, seed=seed)
 
+    def answer(request: WorkRequest) -> Any:
+        """The work of the checks; the replay and what is reported beside a decision decide nothing here."""
+        return LEFT_OUT[request.work] if request.work in LEFT_OUT else worker.answer(request)
 
-def driven(case: Case, subject: Subject, held: Subject, seed: int) -> Proof:
-    plan = prove(case)
-    try:
-        ask = next(plan)
-        while True:
-            ask = plan.send(answer(ask, subject, held, seed))
-    except StopIteration as stop:
-        proof: Proof = stop.value
-        return proof
-
-
-def answer(ask: Ask, subject: Subject, held: Subject, seed: int) -> Any:
-    if ask.work in ("permutations", "holdout_permutations"):
-        return tested(ask, subject if ask.work == "permutations" else held, seed)
-    return {
-        "in_sample": lambda: decision_work.metrics_of(subject),
-        "symbols": lambda: decision_work.metrics_by_symbol(subject),
-        "costs": lambda: decision_work.metrics_at_costs(subject, 2.0),
-        "neighbours": lambda: decision_work.neighbours_of(subject),
-        "reality_check": lambda: decision_work.check_reality(subject, 32, ask.n_draws, seed),
-        "holdout": lambda: decision_work.metrics_of(held),
-        "holdout_symbols": lambda: decision_work.metrics_by_symbol(held),
-        "replay": list,
-        "report": dict,
-    }[ask.work]()
-
-
-def tested(ask: Ask, subject: Subject, seed: int) -> dict[str, Any]:
-    draw = decision_work.draw_searches if ask.work == "permutations" else decision_work.draw_holdouts
-    test = Sequential(ask.real, ask.n_draws, ask.stop_at or ask.n_draws + 1)
-    parts: list[Draws] = []
-    for start in range(0, ask.n_draws, PART):
-        parts.append(draw(subject, seed=seed, start=start, stop=min(start + PART, ask.n_draws)))
-        if test.add(start, parts[-1][decision_work.TOGETHER]).over:
-            break
-    tally = test.tally
-    apart = {
-        symbol: p_value(real, [value for part in parts for value in part[symbol]][: tally.n])
-        for symbol, real in ask.apart.items()
-    }
-    return {"p": tally.p, "n": tally.n, "n_reached": tally.n_reached, "apart": apart}
+    decision = follow(decide_search(inputs), answer)
+    failed = next((check.name for check in decision.checks if not check.passed), "")
+    kept = tuple(decision.findings.evidence.get("kept", ())) if decision.approved else ()
+    return Told(decision.status, failed, kept)
 
 
 def main() -> int:

@@ -31,11 +31,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from reference.rule_cases import Findings, RuleCase, examine, rule_cases, seen_ahead, smallest  # noqa: E402
-from tunesmith.compute.language.vocabulary import COLUMNS, FUNCTIONS, STATEMENTS  # noqa: E402
+from tunesmith.compute.indicators.registry import INDICATORS  # noqa: E402
+from tunesmith.compute.language.vocabulary import COLUMNS, STATEMENTS  # noqa: E402
 from tunesmith.compute.rules.strategy import Strategy  # noqa: E402
 from tunesmith.domain.market.bars import Bars  # noqa: E402
 
-WORDS = {*COLUMNS, *FUNCTIONS, *STATEMENTS}
+WORDS = {*COLUMNS, *INDICATORS, *STATEMENTS}
 ENGINES = ("numba", "rust")
 N_CUTS = 3
 N_SHOWN = 5

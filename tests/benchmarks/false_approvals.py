@@ -31,13 +31,13 @@ from scipy.stats import beta, binom
 from benchmarks import bare_guards, looks
 from benchmarks.made_markets import EDGES, FAMILIES, LENGTHS, NOISE, WEAKER, Edge
 from benchmarks.marathon import Row, run, stream
-from tunesmith.compute.decision.inputs import Proof
+from tunesmith.compute.decision.inputs import Decision
 from tunesmith.compute.decision.statistics.permuted_markets import TIE, draw_order, permuted
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, bounds, keeps
 from tunesmith.domain.space.space import encode_points
-from tunesmith.notebook.judging import prove_study
+from tunesmith.notebook.judging import decide_study
 from tunesmith.notebook.study import Study
 
 RATE = 0.01
@@ -55,17 +55,17 @@ SINGLE: dict[str, dict[str, float]] = {
 """What somebody who knows the kind of edge would have written down beforehand, by family."""
 
 
-def told(study: Study, proof: Proof) -> Row:
+def told(study: Study, decision: Decision) -> Row:
     """What is kept of a decision."""
-    failed = next((check.name for check in proof.checks if not check.passed), "")
-    seen = proof.seen
-    in_sample = seen.metrics.get("in_sample", {})
+    failed = next((check.name for check in decision.checks if not check.passed), "")
+    findings = decision.findings
+    in_sample = findings.metrics.get("in_sample", {})
     kept = all(keeps(bound, in_sample.get(bound.metric)) for bound in bounds(DEFAULT_CRITERIA))
     return {
-        "status": proof.status,
+        "status": decision.status,
         "failed": failed,
-        "p": seen.p,
-        "n_draws": seen.evidence.get("permutations", {}).get("n"),
+        "p": findings.p,
+        "n_draws": findings.evidence.get("permutations", {}).get("n"),
         "n_trials": len(study.points),
         "keeps_criteria": kept,
     }
@@ -81,7 +81,7 @@ def one_market(seed: int, i: int) -> Row:
     study = FAMILIES[family].search(bars, direction)
     if study.best_index is None:
         return {**row, "status": "rejected", "failed": "no eligible trial", "p": {}, "n_draws": None}
-    return row | told(study, prove_study(study, ApprovalCriteria(), seed=int(rng.integers(2**48))))
+    return row | told(study, decide_study(study, ApprovalCriteria(), seed=int(rng.integers(2**48))))
 
 
 def one_edge(seed: int, i: int) -> Row:
@@ -103,8 +103,8 @@ def _edge(edges: dict[str, Edge], i: int, rng: np.random.Generator) -> Row:
     row: Row = {"kind": kind, "single": alone}
     if study.best_index is None:
         return {**row, "status": "rejected", "failed": "no eligible trial", "p": {}, "keeps_criteria": False}
-    proof = prove_study(study, ApprovalCriteria(), seed=int(rng.integers(2**48)))
-    return {**row, **told(study, proof), "point": study.points[study.best_index].tolist()}
+    decision = decide_study(study, ApprovalCriteria(), seed=int(rng.integers(2**48)))
+    return {**row, **told(study, decision), "point": study.points[study.best_index].tolist()}
 
 
 def true_sharpes(edge: Edge) -> dict[tuple[float, ...], float]:

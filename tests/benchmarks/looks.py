@@ -13,16 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.made_markets import FAMILIES, NOISE, bars_of, regimes, steps_of, walk
+from benchmarks.made_markets import FAMILIES, NOISE, bars_of, draws, regimes, steps_of, walk
 from benchmarks.marathon import Row, run, stream
-from tunesmith.compute.decision.decision_work import Subject, search_again, statistic_of
+from tunesmith.compute.decision.checks.search_permutations import draw_searches
 from tunesmith.compute.decision.inputs import Ledger
+from tunesmith.compute.decision.permutation_test import ALL_MARKETS
 from tunesmith.compute.decision.statistics.permuted_markets import TIE
+from tunesmith.compute.decision.winner import Winner, statistic_of
 from tunesmith.compute.search.search import Market
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.thresholds import Thresholds
-from tunesmith.notebook.judging import prove_study
+from tunesmith.notebook.judging import decide_study
 
 N_REQUESTS, N_LOOKS, STEP = 10, 40, 15
 _LAST = ("combined", "")
@@ -34,8 +36,8 @@ def decision(bars: Bars, family: str, direction: str, seed: int, look: int = 1) 
     study = FAMILIES[family].search(bars, direction)
     if study.best_index is None or Thresholds().of_look(look) is None:
         return "rejected", "data"
-    proof = prove_study(study, ApprovalCriteria(), seed=seed, ledger=Ledger(look))
-    return proof.status, next((check.name for check in proof.checks if not check.passed), "")
+    made = decide_study(study, ApprovalCriteria(), seed=seed, ledger=Ledger(look))
+    return made.status, next((check.name for check in made.checks if not check.passed), "")
 
 
 def both_ways(bars: Bars, family: str, direction: str, seed: int, look: int) -> tuple[bool, bool]:
@@ -91,9 +93,9 @@ def genetic(seed: int, i: int, n_draws: int = 59) -> Row:
     if study.best_index is None:
         return {"p": 1.0}
     market = Market(bars.symbol, study.bars.slice(0, study.split.in_stop), study.execution)
-    subject = Subject(study.strategy, study.plan, study.points[study.best_index], market)
+    subject = Winner(study.strategy, study.plan, study.points[study.best_index], market)
     real = statistic_of(subject)
-    drawn = np.array(search_again(subject, seed=int(rng.integers(2**48)), start=0, stop=n_draws))
+    drawn = np.array(draw_searches(subject, draws(int(rng.integers(2**48)), 0, n_draws))[ALL_MARKETS])
     return {"p": float((1 + (drawn >= real - TIE).sum()) / (n_draws + 1))}
 
 

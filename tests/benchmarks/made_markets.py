@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 import tunesmith as ts
+from tunesmith.compute.decision.inputs import WorkInputs
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Direction
 from tunesmith.notebook.study import Study
 
@@ -274,3 +276,8 @@ WEAKER: dict[str, Edge] = {
     "half-life 4, k = 2.5": Edge(lambda rng, n: reverting(rng, n, 4.0, 2.5), "RSI", "long"),
 }
 """The same edges, weaker: the lower part of the power curve."""
+
+
+def draws(seed: int, start: int, stop: int) -> WorkInputs:
+    """What a permutation test is given to draw the permuted markets `start` to `stop` of a seed."""
+    return WorkInputs(thresholds=Thresholds(), seed=seed, start=start, stop=stop)

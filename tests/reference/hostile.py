@@ -6,8 +6,8 @@ import random
 import time
 from collections.abc import Callable
 
+from tunesmith.compute.indicators.registry import INDICATORS
 from tunesmith.compute.language.scanner import MAX_CODE, MAX_NESTING
-from tunesmith.compute.language.vocabulary import FUNCTIONS
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.errors import Invalid
 
@@ -173,7 +173,7 @@ def huge(chance: random.Random) -> str:
         ["10**400", "9" * 5_000, "1e999", "1e308 * 10", "2**2**2**2**2", "-1", "0", "1.5", "100001", "0x7fffffff"]
     )
     number = number if chance.random() < 0.7 else str(chance.randint(100_001, 10**30))
-    name = chance.choice(sorted(FUNCTIONS))
+    name = chance.choice(sorted(INDICATORS))
     forms = [
         "enter_long({f}(close, {n}) > 1)",
         "enter_long({f}({n}) > 1)",

@@ -24,6 +24,14 @@ class ApprovalCriteria(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0, le=1e9)] | None = None
 
 
+class CheckExplanation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is told of a check: its question in words, what it costs, and what could help where it fails."""
+
+    question: str
+    cost: str
+    helps: str
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One check of a verdict. `segment` is in_sample or holdout; a hold-out's `value` stays null until approval."""
 

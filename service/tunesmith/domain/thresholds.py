@@ -45,12 +45,3 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return msgspec.structs.replace(
             self, n_permutations=n, combined=self.combined / k**2, paper_combined=self.paper_combined / k**2
         )
-
-
-def looser(asked: Thresholds, defaults: Thresholds) -> list[str]:
-    """The names of what `asked` asks less strictly than `defaults`."""
-    at_most = ("reality_check", "search", "paper_search", "holdout", "combined", "paper_combined")
-    at_least = ("min_bars", "min_holdout_bars", "min_holdout_trades", "cost_factor", "n_permutations", "stop_at")
-    return [name for name in at_most if getattr(asked, name) > getattr(defaults, name)] + [
-        name for name in (*at_least, "n_holdout_permutations") if getattr(asked, name) < getattr(defaults, name)
-    ]

@@ -1,31 +1,31 @@
 """The library face of decisions: one made in this process, without a daemon and without its ledger.
 
-The plan, the work and the numbers are the daemon's; only who answers differs. Nobody counts here how often a market was
-asked about, and the hold-out lies in the same memory as the search: whoever decides has to be trusted with both.
+The plan, the checks' work and the numbers are the daemon's; only where the work is done differs. Nobody counts here how
+often a market was asked about, and the hold-out lies in the same memory as the search: whoever decides has to be
+trusted with both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from tunesmith.compute.decision import decision_work
-from tunesmith.compute.decision.decision_plan import prove, public, public_reason
-from tunesmith.compute.decision.decision_work import Subject
-from tunesmith.compute.decision.inputs import Ask, Case, Ledger, Proof
-from tunesmith.compute.decision.reported_statistics import report_of
-from tunesmith.compute.decision.segments import confirm_segment
-from tunesmith.compute.decision.statistics.permuted_markets import Sequential, Tally
+from tunesmith.compute.decision.checks.check_declaration import Work
+from tunesmith.compute.decision.checks.check_registry import shown_before_approval, work_named
+from tunesmith.compute.decision.checks.data_gate import faults_of
+from tunesmith.compute.decision.decision_plan import decide_search, follow, public_checks, public_reason
+from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Ledger, WorkInputs, WorkRequest
+from tunesmith.compute.decision.permutation_test import DrawnStatistics, PermutationTest
+from tunesmith.compute.decision.winner import Winner
 from tunesmith.compute.search.search import Market
+from tunesmith.compute.search.split import Split
 from tunesmith.domain.approval import ApprovalCriteria, Check
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, merge
 from tunesmith.domain.declared import as_declared
-from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.timeframes import YEAR_MS
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Invalid
@@ -39,7 +39,7 @@ UNGUARDED = (
     "it issues no package"
 )
 
-_PART = 10
+_DRAWS_PER_THREAD = 10
 """Permuted markets that a thread takes at a time."""
 
 _Count = Annotated[int, Meta(ge=1, le=2**53)]
@@ -69,7 +69,7 @@ def judge(
     n_threads: int | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
-    """Decide whether a study found skill or noise: the daemon's decision, made here; see `compute.proof.checks`.
+    """Decide whether a study found skill or noise: the daemon's decision, made here; see `compute.decision.checks`.
 
     `criteria` take the settings' defaults where they are silent. `thresholds` are the statistics' limits and `seed`
     that of everything random; `progress(done, total)` tells of the permuted markets. Until it is approved a verdict
@@ -81,13 +81,14 @@ def judge(
     n_threads = as_declared(n_cores() if n_threads is None else n_threads, _Count, "/n_threads")
     if study.best_index is None:
         return Verdict("rejected", "no trial kept the constraints, so there is nothing to approve", [])
-    proof = prove_study(
+    decision = decide_study(
         study, merge(asked, DEFAULT_CRITERIA), thresholds=limits, seed=seed, n_threads=n_threads, progress=progress
     )
-    return Verdict(proof.status, f"{public_reason(proof)} ({UNGUARDED})", public(proof), _public_p(proof))
+    reason = f"{public_reason(decision)} ({UNGUARDED})"
+    return Verdict(decision.status, reason, public_checks(decision), _public_p(decision))
 
 
-def prove_study(
+def decide_study(
     study: Study,
     criteria: ApprovalCriteria,
     *,
@@ -96,18 +97,18 @@ def prove_study(
     seed: int = 0,
     n_threads: int = 1,
     progress: Progress | None = None,
-) -> Proof:
-    """The whole decision on a study's winner, here and now.
+) -> Decision:
+    """Decide on a study's winner, here and now.
 
     `ledger` is what the caller knows of earlier looks; without it this is the first. `seed` is that of the bootstrap
-    and of every permuted market; the proof is the same for any `n_threads`. `progress(done, total)` is called as the
+    and of every permuted market; the decision is the same for any `n_threads`. `progress(done, total)` is called as the
     permutation test of the search goes on. Raises `Invalid` for a study without a winner.
     """
     if study.best_index is None:
         raise Invalid("no trial kept the constraints, so there is nothing to decide on", path="/study")
     execution = replace(study.execution, engine="tunesmith")
     in_sample = Market(study.bars.symbol, study.bars.slice(0, study.split.in_stop), execution, study.split.first)
-    subject = Subject(
+    winner = Winner(
         rule=study.strategy,
         plan=study.plan,
         point=study.points[study.best_index],
@@ -116,107 +117,81 @@ def prove_study(
         frozen_at=len(study.points) if study.outcome.stopped_by == "time_budget" else None,
     )
     limits = thresholds or Thresholds()
-    bench = _Bench(subject, study, limits, seed, n_threads, progress)
-    case = Case(
+    worker = LocalWorker(
+        in_sample=winner,
+        whole=winner.on([replace(in_sample, bars=study.bars, first=study.split.out_start)]),
+        splits=[study.split],
+        thresholds=limits,
+        seed=seed,
+        n_threads=n_threads,
+        progress=progress,
+    )
+    inputs = DecisionInputs(
         criteria=criteria,
         thresholds=limits,
         n_in_sample=study.split.n_in_sample,
         n_holdout=len(study.bars) - study.split.out_start,
         years=(study.bars.end_ms - int(study.bars.timestamp[study.split.first])) / YEAR_MS,
         ledger=ledger or Ledger(),
-        faults=decision_work.faults_of(in_sample.bars, in_sample.first),
+        faults=faults_of(in_sample.bars, in_sample.first),
     )
-    plan = prove(case)
-    try:
-        ask = next(plan)
-        while True:
-            ask = plan.send(bench.answer(ask))
-    except StopIteration as stop:
-        proof: Proof = stop.value
-        return proof
+    return follow(decide_search(inputs), worker.answer)
 
 
-@dataclass(frozen=True, eq=False)
-class _Bench:
-    """Answers each `Ask` about a study's winner."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LocalWorker:
+    """Does the registered work of a decision in this process: a winner on its in-sample bars and on all of them.
 
-    subject: Subject
-    study: Study
+    On all bars each market's `first` is where its hold-out begins; `splits` are those of the markets in their order.
+    """
+
+    in_sample: Winner
+    whole: Winner
+    splits: Sequence[Split]
     thresholds: Thresholds
     seed: int
-    n_threads: int
-    progress: Progress | None
+    n_threads: int = 1
+    progress: Progress | None = None
 
-    def answer(self, ask: Ask) -> Any:
-        return self._answers[ask.work](ask)
+    def answer(self, request: WorkRequest) -> Any:
+        """What a check asks for: the answer of its work, or the evidence of its permutation test."""
+        work = work_named(request.work)
+        inputs = WorkInputs(
+            thresholds=self.thresholds,
+            seed=work.seed(self.seed),
+            n_draws=request.n_draws,
+            splits=self.splits if work.sees_holdout else (),
+            packages=[None] * len(self.splits) if work.sees_holdout else (),
+            data=request.data,
+        )
+        if work.draws_per_chunk:
+            return self._test(work, request, inputs)
+        return work.run(self._winner(work), inputs)
 
-    @cached_property
-    def _answers(self) -> Mapping[str, Callable[[Ask], Any]]:
-        limits, subject, held_out = self.thresholds, self.subject, self._held_out
-        return {
-            "in_sample": lambda ask: decision_work.metrics_of(subject),
-            "costs": lambda ask: decision_work.metrics_at_costs(subject, limits.cost_factor),
-            "neighbours": lambda ask: decision_work.neighbours_of(subject),
-            "reality_check": lambda ask: decision_work.check_reality(subject, limits.n_blocks, ask.n_draws, self.seed),
-            "permutations": self._permutations,
-            "holdout": lambda ask: decision_work.metrics_of(held_out),
-            "holdout_permutations": self._holdout_permutations,
-            "replay": lambda ask: self._replayed(),
-            "report": lambda ask: report_of(subject),
-        }
+    def _winner(self, work: Work) -> Winner:
+        return self.whole if work.sees_holdout else self.in_sample
 
-    @cached_property
-    def _held_out(self) -> Subject:
-        bars: Bars = self.study.bars
-        return replace(self.subject, market=replace(self.subject.market, bars=bars, first=self.study.split.out_start))
+    def _test(self, work: Work, request: WorkRequest, inputs: WorkInputs) -> dict[str, Any]:
+        test = PermutationTest(request)
 
-    def _permutations(self, ask: Ask) -> dict[str, Any]:
-        test = Sequential(ask.real, ask.n_draws, ask.stop_at)
+        def draw(start: int) -> DrawnStatistics:
+            stop = min(start + _DRAWS_PER_THREAD, request.n_draws)
+            drawn: DrawnStatistics = work.run(self._winner(work), replace(inputs, start=start, stop=stop))
+            return drawn
 
-        def part(start: int) -> list[float]:
-            stop = min(start + _PART, ask.n_draws)
-            return decision_work.search_again(self.subject, seed=self.seed, start=start, stop=stop)
-
-        starts = list(range(0, ask.n_draws, _PART))
+        starts = list(range(0, request.n_draws, _DRAWS_PER_THREAD))
         with ThreadPoolExecutor(self.n_threads) as threads:
             for at in range(0, len(starts), self.n_threads):
                 together = starts[at : at + self.n_threads]
-                for start, found in zip(together, threads.map(part, together), strict=True):
-                    tally = test.add(start, found)
-                if self.progress is not None:
-                    self.progress(tally.n, ask.n_draws)
+                for start, drawn in zip(together, threads.map(draw, together), strict=True):
+                    tally = test.add(start, drawn)
+                if self.progress is not None and work.progress_share:
+                    self.progress(tally.n, request.n_draws)
                 if tally.over:
                     break
-        return self._evidence(test.tally, ask, self.seed)
-
-    def _holdout_permutations(self, ask: Ask) -> dict[str, Any]:
-        test = Sequential(ask.real, ask.n_draws, ask.n_draws + 1)
-        seed = self.seed + 1
-        test.add(0, decision_work.holdout_again(self._held_out, seed=seed, start=0, stop=ask.n_draws))
-        return self._evidence(test.tally, ask, seed)
-
-    def _evidence(self, tally: Tally, ask: Ask, seed: int) -> dict[str, Any]:
-        return {
-            "p": tally.p,
-            "n": tally.n,
-            "n_reached": tally.n_reached,
-            "n_draws": ask.n_draws,
-            "stop_at": ask.stop_at,
-            "real": ask.real,
-            "seed": seed,
-        }
-
-    def _replayed(self) -> list[str]:
-        study, subject = self.study, self.subject
-        return [
-            f"{segment}: {line}"
-            for segment in ("in_sample", "holdout")
-            for line in confirm_segment(
-                subject.rule, study.bars, subject.point, subject.market.execution, study.split, segment
-            )
-        ]
+        return test.evidence(inputs.seed)
 
 
-def _public_p(proof: Proof) -> dict[str, float]:
-    hidden = () if proof.approved else ("holdout", "combined")
-    return {name: p for name, p in proof.seen.p.items() if name not in hidden}
+def _public_p(decision: Decision) -> dict[str, float]:
+    shown = shown_before_approval().p
+    return {name: p for name, p in decision.findings.p.items() if decision.approved or name in shown}

@@ -3,7 +3,7 @@
 optimize   search a parameter space on the in-sample part → a study
 analyze    a study → what mattered, where to search next
 
-`compute.proof.local` has judge: a study → a verdict, from the hold-out that the search never saw.
+`notebook.judging` has judge: a study → a verdict, from the hold-out that the search never saw.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 from tunesmith.workers.executor import Chunk, Executor, Stats
 
-KEEPERS = frozenset({"prepare", "import_bars", "fetch_bars", "judge", "hold"})
+KEEPERS = frozenset({"prepare", "import_bars", "fetch_bars", "judge", "decision_work_holdout"})
 """Functions that read market data beyond the boundary."""
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tunesmith.compute.decision.checks import CHECKS
-from tunesmith.compute.decision.decision_plan import prove, public, public_reason
-from tunesmith.compute.decision.inputs import Ask, Case, Ledger, Proof
+from tunesmith.compute.decision.checks.check_registry import registered
+from tunesmith.compute.decision.decision_plan import decide_search, follow, public_checks, public_reason
+from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Ledger, WorkRequest
 from tunesmith.domain.approval import ApprovalCriteria
-from tunesmith.domain.thresholds import Thresholds, looser
+from tunesmith.domain.thresholds import Thresholds
 
 GOOD = {
     "total_return": 0.4,
@@ -34,7 +34,7 @@ ANSWERS: dict[str, Any] = {
     "replay": [],
     "report": {"psr": 0.99},
 }
-CASE = Case(
+INPUTS = DecisionInputs(
     criteria=ApprovalCriteria(min_sharpe=0.5, max_drawdown=0.35, min_trades=10),
     thresholds=Thresholds(),
     n_in_sample=1400,
@@ -43,20 +43,18 @@ CASE = Case(
 )
 
 
-def judge(case: Case = CASE, **changed: Any) -> tuple[Proof, list[Ask]]:
-    plan = prove(case)
+def judge(inputs: DecisionInputs = INPUTS, **changed: Any) -> tuple[Decision, list[WorkRequest]]:
     asked = []
-    try:
-        ask = next(plan)
-        while True:
-            asked.append(ask)
-            ask = plan.send({**ANSWERS, **changed}[ask.work])
-    except StopIteration as stop:
-        return stop.value, asked
+
+    def answer(request: WorkRequest) -> Any:
+        asked.append(request)
+        return {**ANSWERS, **changed}[request.work]
+
+    return follow(decide_search(inputs), answer), asked
 
 
-def works(asked: list[Ask]) -> list[str]:
-    return [ask.work for ask in asked]
+def works(asked: list[WorkRequest]) -> list[str]:
+    return [request.work for request in asked]
 
 
 def changed(segment: str, **values: float | None) -> dict[str, Any]:
@@ -64,95 +62,103 @@ def changed(segment: str, **values: float | None) -> dict[str, Any]:
 
 
 def test_what_passes_everything_is_approved_with_its_evidence() -> None:
-    proof, asked = judge()
-    assert proof.approved
+    decision, asked = judge()
+    assert decision.approved
     assert works(asked) == [
         *("in_sample", "costs", "neighbours", "reality_check", "permutations"),
         *("holdout", "holdout_permutations", "replay", "report"),
     ]
-    assert asked[4] == Ask("permutations", 399, 21, 1.1)
+    assert asked[4] == WorkRequest("permutations", 399, 21, 1.1)
     assert asked[6].n_draws == 499
-    assert proof.seen.p["combined"] < 0.005
-    assert proof.seen.evidence["report"] == {"psr": 0.99}
-    assert proof.seen.evidence["permutations"]["n"] == 399
-    assert public(proof) == list(proof.checks)
+    assert decision.findings.p["combined"] < 0.005
+    assert decision.findings.evidence["report"] == {"psr": 0.99}
+    assert decision.findings.evidence["permutations"]["n"] == 399
+    assert public_checks(decision) == list(decision.checks)
 
 
 @pytest.mark.parametrize(
-    ("case", "answers", "status", "last", "words"),
+    ("inputs", "answers", "status", "last", "words"),
     [
         (
-            Case(CASE.criteria, CASE.thresholds, 699, 300, 4.0),
+            DecisionInputs(INPUTS.criteria, INPUTS.thresholds, 699, 300, 4.0),
             {},
             "insufficient_data",
             None,
             "999 bars are there after warm-up, at least 1,000 are needed; 4.0 years of data show a true Sharpe ratio "
             "of 1.2 half of the time and one of 1.9 four times in five",
         ),
-        (Case(CASE.criteria, CASE.thresholds, 900, 299, 4.0), {}, "insufficient_data", None, "299 bars are held out"),
         (
-            Case(CASE.criteria, CASE.thresholds, 1400, 600, 3.8, faults=["5 bars are missing"]),
+            DecisionInputs(INPUTS.criteria, INPUTS.thresholds, 900, 299, 4.0),
+            {},
+            "insufficient_data",
+            None,
+            "299 bars are held out",
+        ),
+        (
+            DecisionInputs(INPUTS.criteria, INPUTS.thresholds, 1400, 600, 3.8, faults=["5 bars are missing"]),
             {},
             "insufficient_data",
             None,
             "5 bars are missing",
         ),
         (
-            Case(CASE.criteria, CASE.thresholds, 1400, 600, 3.8, ledger=Ledger(1, "ann looked on 2026-01-01")),
+            DecisionInputs(
+                INPUTS.criteria, INPUTS.thresholds, 1400, 600, 3.8, ledger=Ledger(1, "ann looked on 2026-01-01")
+            ),
             {},
             "insufficient_data",
             None,
             "ann looked",
         ),
         (
-            Case(CASE.criteria, CASE.thresholds, 1400, 600, 3.8, ledger=Ledger(6)),
+            DecisionInputs(INPUTS.criteria, INPUTS.thresholds, 1400, 600, 3.8, ledger=Ledger(6)),
             {},
             "insufficient_data",
             None,
             "the budget is spent",
         ),
-        (CASE, changed("in_sample", sharpe=0.3), "rejected", "in_sample", "sharpe in sample is 0.30"),
-        (CASE, changed("in_sample", total_return=-0.1), "rejected", "in_sample", "in sample it is -10.0%"),
+        (INPUTS, changed("in_sample", sharpe=0.3), "rejected", "in_sample", "sharpe in sample is 0.30"),
+        (INPUTS, changed("in_sample", total_return=-0.1), "rejected", "in_sample", "in sample it is -10.0%"),
         (
-            CASE,
+            INPUTS,
             changed("in_sample", timing_sharpe=-0.1),
             "rejected",
             "in_sample",
             "the net Sharpe ratio is 1.20, but holding the same 59.0% exposure at random would have done as well",
         ),
         (
-            CASE,
+            INPUTS,
             changed("costs", total_return=-0.02),
             "rejected",
             "costs",
             "at 2 times the costs the net return is -2.0%",
         ),
-        (CASE, {"neighbours": {"median": -0.2, "n": 6}}, "rejected", "neighbours", "the 6 sets beside it is -0.20"),
-        (CASE, {"reality_check": {"p": 0.41, "n_trials": 1000}}, "rejected", "reality_check", "limit 0.4"),
+        (INPUTS, {"neighbours": {"median": -0.2, "n": 6}}, "rejected", "neighbours", "the 6 sets beside it is -0.20"),
+        (INPUTS, {"reality_check": {"p": 0.41, "n_trials": 1000}}, "rejected", "reality_check", "limit 0.4"),
         (
-            CASE,
+            INPUTS,
             {"permutations": {"p": 0.25, "n": 84, "n_reached": 21}},
             "rejected",
             "permutations",
             "on 21 of 84 shuffled versions of this market the same search found something as good (p = 0.25",
         ),
         (
-            CASE,
+            INPUTS,
             changed("holdout", total_return=-0.01),
             "rejected",
             "holdout",
             "does not hold on bars that the search never",
         ),
-        (CASE, changed("holdout", n_trades=4.0), "rejected", "holdout", "never saw; not met: at least 5 trades"),
+        (INPUTS, changed("holdout", n_trades=4.0), "rejected", "holdout", "never saw; not met: at least 5 trades"),
         (
-            CASE,
+            INPUTS,
             {"holdout_permutations": {"p": 0.21, "n": 499, "n_reached": 104}},
             "rejected",
             "holdout_permutations",
             "not met: better timing than in permuted hold-outs",
         ),
         (
-            CASE,
+            INPUTS,
             {
                 "permutations": {"p": 0.05, "n": 399, "n_reached": 19},
                 "holdout_permutations": {"p": 0.19, "n": 499, "n_reached": 94},
@@ -162,82 +168,81 @@ def test_what_passes_everything_is_approved_with_its_evidence() -> None:
             "their p is above the limit of 0.005",
         ),
         (
-            Case(CASE.criteria, CASE.thresholds, 1400, 600, 3.8, incumbent="abc"),
+            DecisionInputs(INPUTS.criteria, INPUTS.thresholds, 1400, 600, 3.8, incumbent="abc"),
             {"incumbent": {"newcomer": 0.4, "incumbent": 0.4, "n_bars": 600, "since": False}},
             "rejected",
             "incumbent",
             "it is no better than the package in force",
         ),
-        (CASE, {"replay": ["sharpe: 1 is not 2"]}, "rejected", "replay", "vectorbt"),
+        (INPUTS, {"replay": ["sharpe: 1 is not 2"]}, "rejected", "replay", "vectorbt"),
     ],
 )
 def test_the_first_check_that_fails_decides(
-    case: Case, answers: dict[str, Any], status: str, last: str | None, words: str
+    inputs: DecisionInputs, answers: dict[str, Any], status: str, last: str | None, words: str
 ) -> None:
-    proof, asked = judge(case, **answers)
-    assert (proof.status, (works(asked) or [None])[-1]) == (status, last)
-    assert words in proof.reason or words in public_reason(proof)
-    assert not proof.checks[-1].passed or not all(check.passed for check in proof.checks)
+    decision, asked = judge(inputs, **answers)
+    assert (decision.status, (works(asked) or [None])[-1]) == (status, last)
+    assert words in decision.reason or words in public_reason(decision)
+    assert not decision.checks[-1].passed or not all(check.passed for check in decision.checks)
 
 
 def test_the_users_bounds_are_asked_in_sample_and_tell_nothing_of_the_holdout() -> None:
-    proof, _ = judge(**changed("holdout", sharpe=0.1, max_drawdown=0.9, n_trades=6.0))
-    assert proof.approved
-    assert [check.name for check in proof.checks if check.segment == "holdout"] == [
+    decision, _ = judge(**changed("holdout", sharpe=0.1, max_drawdown=0.9, n_trades=6.0))
+    assert decision.approved
+    assert [check.name for check in decision.checks if check.segment == "holdout"] == [
         *("holdout_return", "holdout_trades", "holdout"),
     ]
 
 
 def test_a_thousand_bars_of_which_three_hundred_are_held_out_are_enough() -> None:
-    proof, _ = judge(Case(CASE.criteria, CASE.thresholds, 700, 300, 2.7))
-    assert proof.approved
-    assert [(check.name, check.value) for check in proof.checks[:2]] == [("bars", 1000.0), ("holdout_bars", 300.0)]
+    decision, _ = judge(DecisionInputs(INPUTS.criteria, INPUTS.thresholds, 700, 300, 2.7))
+    assert decision.approved
+    assert [(check.name, check.value) for check in decision.checks[:2]] == [("bars", 1000.0), ("holdout_bars", 300.0)]
 
 
 def test_what_only_the_strict_limits_refuse_is_for_paper() -> None:
-    proof, asked = judge(
+    decision, asked = judge(
         permutations={"p": 0.07, "n": 300, "n_reached": 21}, holdout_permutations={"p": 0.01, "n": 499, "n_reached": 4}
     )
-    assert proof.status == "paper_only"
+    assert decision.status == "paper_only"
     assert works(asked)[-1] == "report"
-    assert "p = 0.07" in proof.reason
-    assert "0.01" not in public_reason(proof)
+    assert "p = 0.07" in decision.reason
+    assert "0.01" not in public_reason(decision)
 
 
 def test_later_looks_ask_for_more() -> None:
-    third = Case(CASE.criteria, CASE.thresholds, 1400, 600, 3.8, ledger=Ledger(3))
-    proof, asked = judge(
+    third = DecisionInputs(INPUTS.criteria, INPUTS.thresholds, 1400, 600, 3.8, ledger=Ledger(3))
+    decision, asked = judge(
         third,
         permutations={"p": 1 / 3600, "n": 3599, "n_reached": 0},
         holdout_permutations={"p": 0.2, "n": 499, "n_reached": 99},
     )
     assert asked[4].n_draws == 3599
-    combined = next(check for check in proof.checks if check.name == "combined")
+    combined = next(check for check in decision.checks if check.name == "combined")
     assert combined.threshold == pytest.approx(0.005 / 9)
 
 
 def test_before_approval_nothing_of_the_holdout_is_shown_but_pass_or_fail() -> None:
-    proof, _ = judge(**changed("holdout", total_return=-0.0123))
-    shown = {check.name: check for check in public(proof)}
+    decision, _ = judge(**changed("holdout", total_return=-0.0123))
+    shown = {check.name: check for check in public_checks(decision)}
     assert shown["holdout_return"].value is None
     assert "1.2%" not in shown["holdout_return"].reason
     assert shown["permutations"].value == 0.0025
 
 
-def test_the_table_names_every_check_once_with_its_cost() -> None:
-    assert len({step.name for step in CHECKS}) == len(CHECKS)
-    assert all(step.asks and step.cost for step in CHECKS)
-
-
-def test_what_is_looser_is_named() -> None:
-    assert looser(Thresholds(), Thresholds()) == []
-    asked = Thresholds(combined=0.01, n_permutations=99, search=0.01)
-    assert looser(asked, Thresholds()) == ["combined", "n_permutations"]
+def test_the_registry_has_every_check_in_order_with_its_question_and_explanations() -> None:
+    assert [check.name for check in registered()] == [
+        *("data", "criteria", "timing", "costs", "neighbours", "reality_check", "permutations"),
+        *("holdout", "combined", "apart", "incumbent", "replay"),
+    ]
+    assert all(check.question and check.explanations for check in registered())
+    explanations = [told for check in registered() for told in check.explanations.values()]
+    assert all(told.cost and told.helps for told in explanations)
 
 
 def test_of_several_symbols_each_is_asked_alone_and_only_those_that_hold_are_kept() -> None:
     each = {"A": {"timing_sharpe": 1.5}, "B": {"timing_sharpe": 0.7}, "C": {"timing_sharpe": None}}
-    three = replace(CASE, symbols=["A", "B", "C"])
+    three = replace(INPUTS, symbols=["A", "B", "C"])
 
     def told(inside: list[float], outside: list[float]) -> dict[str, Any]:
         p = [{s: {"p": value} for s, value in zip("ABC", values, strict=True)} for values in (inside, outside)]
@@ -248,11 +253,11 @@ def test_of_several_symbols_each_is_asked_alone_and_only_those_that_hold_are_kep
             "holdout_permutations": {**ANSWERS["holdout_permutations"], "apart": p[1]},
         }
 
-    proof, asked = judge(three, **told([0.05, 0.06, 0.01], [0.20, 0.01, 0.21]))
-    assert proof.approved
-    assert proof.seen.evidence["kept"] == ["A"]
+    decision, asked = judge(three, **told([0.05, 0.06, 0.01], [0.20, 0.01, 0.21]))
+    assert decision.approved
+    assert decision.findings.evidence["kept"] == ["A"]
     assert works(asked)[4:8] == ["symbols", "permutations", "holdout", "holdout_symbols"]
-    assert asked[5].apart == {"A": 1.5, "B": 0.7, "C": -math.inf}
-    proof, _ = judge(three, **told([0.06, 0.06, 0.06], [0.01, 0.01, 0.01]))
-    assert proof.status == "rejected"
-    assert public_reason(proof) == "the symbols pass together, but none of them holds without the others"
+    assert asked[5].by_symbol == {"A": 1.5, "B": 0.7, "C": -math.inf}
+    decision, _ = judge(three, **told([0.06, 0.06, 0.06], [0.01, 0.01, 0.01]))
+    assert decision.status == "rejected"
+    assert public_reason(decision) == "the symbols pass together, but none of them holds without the others"

@@ -8,10 +8,10 @@ import pytest
 from benchmarks import looks
 from benchmarks.false_approvals import interval, most_allowed, upper_bound
 from benchmarks.made_markets import EDGES, FAMILIES, regimes, walk
-from tunesmith.compute.decision.inputs import Ledger, Proof
+from tunesmith.compute.decision.inputs import Decision, Ledger
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.bars import Bars
-from tunesmith.notebook.judging import prove_study
+from tunesmith.notebook.judging import decide_study
 
 SMALL = {
     "moving averages": {"fast": [4, 10, 20], "slow": [30, 60, 120]},
@@ -20,15 +20,15 @@ SMALL = {
 }
 
 
-def proof_of(bars: Bars, family: str, direction: str = "both", look: int = 1) -> Proof:
+def decision_on(bars: Bars, family: str, direction: str = "both", look: int = 1) -> Decision:
     study = FAMILIES[family].search(bars, direction, param_ranges=SMALL[family])
-    return prove_study(study, ApprovalCriteria(), seed=3, ledger=Ledger(look))
+    return decide_study(study, ApprovalCriteria(), seed=3, ledger=Ledger(look))
 
 
 def test_markets_without_an_edge_are_refused() -> None:
     """One of the eighteen looks as good as an edge in both parts; more of them would be no chance."""
     statuses = [
-        proof_of(walk(np.random.default_rng(seed), 1500), family).status for family in FAMILIES for seed in range(6)
+        decision_on(walk(np.random.default_rng(seed), 1500), family).status for family in FAMILIES for seed in range(6)
     ]
     assert statuses.count("approved") <= 1, statuses
 
@@ -38,29 +38,31 @@ def test_planted_edges_are_found(kind: str) -> None:
     """Drift regimes are stronger here than where the power is measured, as few fit into one hold-out."""
     edge = EDGES[kind]
     if kind == "drift regimes":
-        statuses = [proof_of(regimes(np.random.default_rng(i), 2000, 0.4, 60.0), edge.family).status for i in range(3)]
+        statuses = [
+            decision_on(regimes(np.random.default_rng(i), 2000, 0.4, 60.0), edge.family).status for i in range(3)
+        ]
     else:
         statuses = [
-            proof_of(edge.make(np.random.default_rng(i), 2000), edge.family, edge.direction).status for i in range(3)
+            decision_on(edge.make(np.random.default_rng(i), 2000), edge.family, edge.direction).status for i in range(3)
         ]
     assert statuses.count("approved") >= 2, statuses
 
 
 def test_holding_a_rising_market_is_no_skill() -> None:
     for seed in range(3):
-        proof = proof_of(walk(np.random.default_rng(seed), 1500, 0.01, 0.1), "moving averages", "long")
-        assert proof.status == "rejected"
-        assert proof.seen.metrics["in_sample"]["total_return"] > 0.0
+        decision = decision_on(walk(np.random.default_rng(seed), 1500, 0.01, 0.1), "moving averages", "long")
+        assert decision.status == "rejected"
+        assert decision.findings.metrics["in_sample"]["total_return"] > 0.0
 
 
 def test_an_edge_at_a_later_look_has_to_be_clearer() -> None:
     bars = regimes(np.random.default_rng(5), 2000, drift=0.3)
-    first, third = proof_of(bars, "moving averages"), proof_of(bars, "moving averages", look=3)
+    first, third = decision_on(bars, "moving averages"), decision_on(bars, "moving averages", look=3)
     assert first.approved
-    limits = [next(c.threshold for c in proof.checks if c.name == "combined") for proof in (first, third)]
+    limits = [next(c.threshold for c in decision.checks if c.name == "combined") for decision in (first, third)]
     assert limits == [0.005, 0.005 / 9]
-    assert third.seen.evidence["permutations"]["n_draws"] == 3599
-    assert proof_of(bars, "moving averages", look=6).status == "insufficient_data"
+    assert third.findings.evidence["permutations"]["n_draws"] == 3599
+    assert decision_on(bars, "moving averages", look=6).status == "insufficient_data"
 
 
 def test_a_genetic_search_is_judged_by_its_own_null() -> None:

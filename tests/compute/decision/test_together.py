@@ -9,11 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.made_markets import FAMILIES, regimes
-from tunesmith.compute.decision import decision_work
-from tunesmith.compute.decision.decision_work import Subject
+from benchmarks.made_markets import FAMILIES, draws, regimes
+from tunesmith.compute.decision.checks.held_out_bars import draw_holdouts
+from tunesmith.compute.decision.checks.neighbours import neighbours_of
+from tunesmith.compute.decision.checks.search_permutations import draw_searches
+from tunesmith.compute.decision.checks.trial_bootstrap import bootstrap_trials
+from tunesmith.compute.decision.permutation_test import ALL_MARKETS
 from tunesmith.compute.decision.reported_statistics import report_of
 from tunesmith.compute.decision.statistics.permuted_markets import draw_order, draw_orders
+from tunesmith.compute.decision.winner import (
+    Winner,
+    metrics_at_costs,
+    metrics_by_symbol,
+    metrics_of,
+    statistic_of,
+    trials_of,
+)
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.search.search import Market, Search, run_whole
 from tunesmith.compute.simulation.execution import Execution
@@ -48,11 +59,11 @@ def plan_of(aggregate: str) -> SearchPlan:
     return SearchPlan(target="sharpe", method="grid", n_trials=6, ranges=ranges, bounds=FLOOR, aggregate=aggregate)  # type: ignore[arg-type]
 
 
-def winner(aggregate: str = "mean") -> Subject:
+def winner(aggregate: str = "mean") -> Winner:
     found, plan = markets(), plan_of(aggregate)
     outcome = run_whole(Search(RULE, plan), found)
     assert outcome.best is not None
-    return Subject(RULE, plan, outcome.found.points[outcome.best], found[0], others=tuple(found[1:]))
+    return Winner(RULE, plan, outcome.found.points[outcome.best], found[0], others=tuple(found[1:]))
 
 
 def one_number(each: list[Bars], point: Any, metric: str, aggregate: str, starts: tuple[int, ...] = (0, 0, 0)) -> float:
@@ -114,7 +125,7 @@ def test_one_market_moves_as_it_does_alone(start: int) -> None:
 @pytest.mark.parametrize("aggregate", HOW)
 def test_the_search_on_markets_permuted_together_is_the_obvious_loop(aggregate: str) -> None:
     subject, each = winner(aggregate), [market.bars for market in markets()]
-    again = decision_work.search_again(subject, seed=SEED, start=2, stop=5)
+    again = draw_searches(subject, draws(SEED, 2, 5))[ALL_MARKETS]
     for index, value in zip(range(2, 5), again, strict=True):
         shuffled = [moved(bars, of) for bars, of in zip(each, sources(each, index), strict=True)]
         best, chosen = -math.inf, np.empty(0)
@@ -125,12 +136,12 @@ def test_the_search_on_markets_permuted_together_is_the_obvious_loop(aggregate: 
                 if one_number(shuffled, point, "n_trades", aggregate) >= 10 and score > best + 1e-12:
                     best, chosen = score, point
         assert value == pytest.approx(one_number(shuffled, chosen, "timing_sharpe", aggregate), rel=1e-9)
-        told = decision_work.draw_searches(subject, seed=SEED, start=index, stop=index + 1)
-        assert list(told) == [decision_work.TOGETHER, "A", "B", "C"]
+        told = draw_searches(subject, draws(SEED, index, index + 1))
+        assert list(told) == [ALL_MARKETS, "A", "B", "C"]
         for market, bars in zip(subject.markets, shuffled, strict=True):
             alone = evaluate_points(RULE, bars, chosen[np.newaxis], EXECUTION, metrics=["timing_sharpe"])
             assert told[market.symbol] == pytest.approx(alone["timing_sharpe"].tolist(), rel=1e-9)
-    parts = [decision_work.search_again(subject, seed=SEED, start=i, stop=i + 1)[0] for i in (4, 2, 3)]
+    parts = [draw_searches(subject, draws(SEED, i, i + 1))[ALL_MARKETS][0] for i in (4, 2, 3)]
     assert again == [parts[1], parts[2], parts[0]]
 
 
@@ -138,7 +149,7 @@ def test_holdouts_are_permuted_together_with_what_came_before_in_place() -> None
     subject, starts = replace(winner(), point=np.array([2.0, 20.0])), (300, 240, 290)
     held = subject.on([replace(market, first=first) for market, first in zip(subject.markets, starts, strict=True)])
     each = [market.bars for market in held.markets]
-    for index, value in enumerate(decision_work.holdout_again(held, seed=SEED, start=0, stop=3)):
+    for index, value in enumerate(draw_holdouts(held, draws(SEED, 0, 3))[ALL_MARKETS]):
         of = sources(each, index, starts)
         for bars, source_of, first in zip(each, of, starts, strict=True):
             assert all(source_of[stamp] == stamp for stamp in bars.timestamp[:first].tolist())
@@ -151,28 +162,26 @@ def test_holdouts_are_permuted_together_with_what_came_before_in_place() -> None
 def test_the_winner_is_judged_as_the_search_judged_it(aggregate: str) -> None:
     subject = winner(aggregate)
     each = [market.bars for market in subject.markets]
-    assert decision_work.statistic_of(subject) == pytest.approx(
-        one_number(each, subject.point, "timing_sharpe", aggregate)
-    )
-    told = decision_work.metrics_of(subject)
+    assert statistic_of(subject) == pytest.approx(one_number(each, subject.point, "timing_sharpe", aggregate))
+    told = metrics_of(subject)
     assert told["sharpe"] == pytest.approx(one_number(each, subject.point, "sharpe", aggregate))
-    apart = decision_work.metrics_by_symbol(subject)
+    apart = metrics_by_symbol(subject)
     assert list(apart) == ["A", "B", "C"]
     for market in subject.markets:
         alone = evaluate_points(RULE, market.bars, subject.point[np.newaxis], EXECUTION, metrics=["sharpe"])
         assert apart[market.symbol]["sharpe"] == alone["sharpe"][0]
-    assert decision_work.metrics_at_costs(subject, 3.0)["total_return"] < told["total_return"]
-    assert decision_work.neighbours_of(subject)["n"] >= 2
-    trials = decision_work.trials_of(subject)
+    assert metrics_at_costs(subject, 3.0)["total_return"] < told["total_return"]
+    assert neighbours_of(subject)["n"] >= 2
+    trials = trials_of(subject)
     assert subject.point.tolist() in trials.tolist()
 
 
 def test_the_reality_check_hears_every_market() -> None:
     subject = winner()
-    together = decision_work.check_reality(subject, 16, 200, SEED)["p"]
-    assert together == decision_work.check_reality(subject, 16, 200, SEED)["p"]
+    together = bootstrap_trials(subject, 16, 200, SEED)["p"]
+    assert together == bootstrap_trials(subject, 16, 200, SEED)["p"]
     alone = [
-        decision_work.check_reality(replace(winner_on(market), plan=subject.plan), 16, 200, SEED)["p"]
+        bootstrap_trials(replace(winner_on(market), plan=subject.plan), 16, 200, SEED)["p"]
         for market in subject.markets
     ]
     assert together < 0.1
@@ -180,16 +189,13 @@ def test_the_reality_check_hears_every_market() -> None:
     backwards = subject.on([replace(market, bars=mirrored(market.bars)) for market in subject.markets])
     lost = run_whole(Search(RULE, subject.plan), backwards.markets)
     assert lost.best is not None
-    assert (
-        decision_work.check_reality(replace(backwards, point=lost.found.points[lost.best]), 16, 200, SEED)["p"]
-        > together
-    )
+    assert bootstrap_trials(replace(backwards, point=lost.found.points[lost.best]), 16, 200, SEED)["p"] > together
 
 
-def winner_on(market: Market) -> Subject:
+def winner_on(market: Market) -> Winner:
     outcome = run_whole(Search(RULE, plan_of("mean")), [market])
     assert outcome.best is not None
-    return Subject(RULE, plan_of("mean"), outcome.found.points[outcome.best], market)
+    return Winner(RULE, plan_of("mean"), outcome.found.points[outcome.best], market)
 
 
 def mirrored(bars: Bars) -> Bars:
@@ -202,5 +208,5 @@ def test_the_report_tells_of_each_market() -> None:
     subject = winner()
     told = report_of(subject)["symbols"]
     assert list(told) == ["A", "B", "C"]
-    assert told["B"]["holding"]["sharpe"] == pytest.approx(decision_work.metrics_by_symbol(subject)["B"]["sharpe"])
+    assert told["B"]["holding"]["sharpe"] == pytest.approx(metrics_by_symbol(subject)["B"]["sharpe"])
     assert told["A"]["dsr"]["n_trials"] == 6

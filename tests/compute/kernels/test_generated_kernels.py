@@ -23,7 +23,6 @@ stop_loss(close - 2 * atr(n))
 WORK = f"""
 import sys, time
 import numpy as np
-from tunesmith.compute.kernels import generated_kernels
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.kernels.generated_kernels import is_compiled
 from tunesmith.compute.rules.strategy import Strategy

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.compute.language.composites import MAKERS
-from tunesmith.compute.language.vocabulary import FUNCTIONS, RESERVED, STATEMENTS, Argument, reference
+from tunesmith.compute.indicators.declaration import Argument
+from tunesmith.compute.indicators.registry import INDICATORS
+from tunesmith.compute.language.vocabulary import STATEMENTS, is_reserved, reference
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.space.space import build_space, decode_point
 
@@ -25,9 +26,9 @@ def written(arguments: tuple[Argument, ...]) -> str:
     return ", ".join(f"{argument.name}={SAMPLE[argument.kind]}" for argument in arguments)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", INDICATORS)
 def test_every_function_can_be_called_by_its_table_in_full_and_in_short(name: str) -> None:
-    function = FUNCTIONS[name]
+    function = INDICATORS[name]
     needed = tuple(argument for argument in function.arguments if argument.default is None)
     for arguments in (function.arguments, needed):
         names = ", ".join(f"part{i}" for i in range(len(function.fields))) or "x"
@@ -37,19 +38,16 @@ def test_every_function_can_be_called_by_its_table_in_full_and_in_short(name: st
         Strategy.parse(f"enter_long({name}({written(function.arguments)}).{field} > 0)\n")
 
 
-def test_every_function_has_its_maker() -> None:
-    assert set(MAKERS) == set(FUNCTIONS) - {"at"}
-
-
 def test_every_word_is_explained_once() -> None:
     words = reference()
     assert len({word.signature for word in words}) == len(words)
     assert all(len(word.meaning) > 4 for word in words)
-    assert {word.signature.split("(")[0] for word in words} == RESERVED
-    functions = [word for word in words if word.signature.split("(")[0] in FUNCTIONS]
-    assert len(functions) == len(FUNCTIONS)
+    assert all(is_reserved(word.signature.split("(")[0]) for word in words)
+    assert not is_reserved("anything")
+    functions = [word for word in words if word.signature.split("(")[0] in INDICATORS]
+    assert len(functions) == len(INDICATORS)
     assert all(word.warm_up for word in functions)
-    assert set(STATEMENTS) <= RESERVED
+    assert {*STATEMENTS, *INDICATORS} <= {word.signature.split("(")[0] for word in words}
 
 
 def test_parameters_come_out_as_declared() -> None:

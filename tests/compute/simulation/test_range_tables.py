@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reference.cases import random_bars
 from tunesmith.compute.kernels.masks import packed, unpacked
 from tunesmith.compute.simulation import range_tables as tables_of
-from tunesmith.compute.simulation.arrays import Conditions
+from tunesmith.compute.simulation.arrays import Conditions, Sides
 from tunesmith.compute.simulation.holdings import find_signalled_nb
 from tunesmith.compute.simulation.run import prepare
 from tunesmith.compute.simulation.signal_reading import next_signal_nb
@@ -99,7 +99,7 @@ def test_scans_equal_plain_searches(density: float, seed: int, n: int, data: st.
     for side, trades, asked in wanted:
         hits = np.flatnonzero(asked[start:])
         expected = start + int(hits[0]) if len(hits) else n
-        assert next_signal_nb(conditions, 1, n, start, side, trades) == expected
+        assert next_signal_nb(conditions, 1, n, start, side, Sides(*trades)) == expected
 
 
 @given(

@@ -17,7 +17,7 @@ from services.verdict_house import EDGE, LAX, NOISE, RANGES, decided, evidence, 
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, merge
-from tunesmith.notebook.judging import prove_study
+from tunesmith.notebook.judging import decide_study
 from tunesmith.services.verdicts.search_decision import seed_of
 from tunesmith.storage.market.snapshots import Snapshots
 from tunesmith.storage.tables import holdout_table
@@ -40,11 +40,11 @@ def test_the_daemon_decides_as_the_library_does_to_the_bit(tmp_path: Path, symbo
             stored = await evidence(house, verdict["verdict_id"])
             rule = Strategy.parse(AVERAGES, id="averages")
             study = ts.optimize(rule, bars_of(house, symbol), RANGES, method="grid", direction="both")
-            ours = prove_study(study, CRITERIA, seed=seed_of(verdict["verdict_id"]))
+            ours = decide_study(study, CRITERIA, seed=seed_of(verdict["verdict_id"]))
             assert ours.status == verdict["verdict"] == ("approved" if symbol == EDGE else "rejected")
-            assert stored["p"] == ours.seen.p
+            assert stored["p"] == ours.findings.p
             assert [check["value"] for check in stored["checks"]] == [check.value for check in ours.checks]
-            for test, told in ours.seen.evidence.items():
+            for test, told in ours.findings.evidence.items():
                 if test.endswith("permutations"):
                     assert {**stored[test], "seed": 0} == {**told, "seed": 0}
             assert verdict["grade"] == ("proven" if symbol == EDGE else None)
@@ -129,9 +129,9 @@ def test_no_chunk_with_bars_of_the_holdout_reaches_a_worker_that_searches(
             assert ends[0]
             assert max(ends[0]) <= boundary < max(ends[1])
             searching, keeping = ({chunk.function for chunk in lane.chunks} for lane in lanes)
-            assert searching >= {"search", "prove", "permute", "backtest"}
+            assert searching >= {"search", "decision_work", "backtest"}
             assert not searching & KEEPERS
-            assert keeping >= {"prepare", "hold", "backtest"}
+            assert keeping >= {"prepare", "decision_work_holdout", "backtest"}
 
     asyncio.run(main())
 

@@ -2,74 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from tunesmith.cli.tables import fill_text, params
 
 _IN = "  "
 
 
-class Question(NamedTuple):
-    """A check by its name: what it costs, and what its failing can be answered with."""
-
-    cost: str
-    helps: str
-
-
-_MORE_BARS = "Import more bars: a longer history, or the market's newer ones as they come."
-_NEW_HOLDOUT = (
-    "Wait for new bars. Once a whole hold-out of them is later than the last look, it begins anew and the count of "
-    "verdicts starts again."
-)
-_OWN_BOUND = "It is a bound of yours: set another in the approval criteria, or search for this as the target."
-_LUCK = (
-    "Search less: fewer parameters and coarser steps leave chance fewer tries, and a longer history tells skill from "
-    "luck sooner. Asking again on the same bars does not help: the limit falls with every verdict."
-)
-_GONE = (
-    "The edge may have ended, or there was none. What the hold-out showed stays hidden, so that nobody can fit to it; "
-    "new bars make a new one."
-)
-_DEAR = "Trade less often (a longer timeframe, a constraint on n_trades) or where it costs less."
-
-QUESTIONS: dict[str, Question] = {
-    "bars": Question("nothing", _MORE_BARS),
-    "holdout_bars": Question("nothing", _MORE_BARS),
-    "sound_bars": Question("nothing", "Import the bars that are missing, or begin after the gaps."),
-    "unseen_holdout": Question("nothing", _NEW_HOLDOUT),
-    "budget": Question("nothing", _NEW_HOLDOUT),
-    "net_return": Question("nothing more", "Nothing was earned after costs: try another rule or another market."),
-    "timing": Question(
-        "nothing more",
-        "It earned what anyone would have who held as much at random times. Other parameters seldom mend that: try "
-        "other rules for entry and exit.",
-    ),
-    "costs_total_return": Question("one backtest", _DEAR),
-    "costs_timing_sharpe": Question("the same backtest", _DEAR),
-    "neighbours": Question(
-        "a few backtests", "The winner stands alone, as luck does. Look for a plateau: `tunesmith analyze`."
-    ),
-    "reality_check": Question("the search once more", _LUCK),
-    "permutations": Question("the search on every shuffled market", _LUCK),
-    "holdout_return": Question("one backtest on the hold-out", _GONE),
-    "holdout_trades": Question(
-        "the same backtest", "It trades too seldom to be judged: more bars, or a livelier rule."
-    ),
-    "holdout": Question("a backtest on every shuffled hold-out", _GONE),
-    "combined": Question("nothing", _LUCK),
-    "apart": Question(
-        "nothing", "No market has an edge of its own: search on fewer symbols, or on each alone, and on more bars."
-    ),
-    "incumbent": Question("two backtests", "The package in force does better and stays. Search again on newer bars."),
-    "replay": Question(
-        "a replay by vectorbt", "Two engines disagree, which is a fault of the program: please report it."
-    ),
-}
-"""Every check but the user's own bounds, by its name."""
-
-_BOUND = Question("one backtest", _OWN_BOUND)
-_ORDER = ("permutations", "holdout", "combined", "incumbent", "replay")
 _NAMES = {
     "psr": "probabilistic Sharpe ratio",
     "dsr": "deflated Sharpe ratio",
@@ -90,11 +30,6 @@ def tell(verdict: Mapping[str, Any], report: Mapping[str, Any] | None, search: M
         *_what_next(verdict),
     ]
     return "\n".join(paragraphs)
-
-
-def question_of(name: str) -> Question:
-    """What a check costs and what could help, whichever it is."""
-    return QUESTIONS.get(name, _BOUND)
 
 
 def _beginning(verdict: Mapping[str, Any], report: Mapping[str, Any] | None) -> Iterator[str]:
@@ -151,11 +86,12 @@ def _checked(verdict: Mapping[str, Any]) -> Iterator[str]:
             figures = ""
         elif check["value"] is None and check["segment"] in ("holdout", "all"):
             figures = f"figure hidden, limit {_figure(check['threshold'])}"
-        told = ". ".join(part for part in (figures, check["reason"]) if part)
-        yield fill_text(f"{told}. Cost: {question_of(check['name']).cost}.", _IN * 5, _IN * 5)
-    made = {check["name"] for check in verdict["checks"]}
-    left = [name for name in _ORDER if name not in made]
-    if left and verdict["verdict"] in ("rejected", "insufficient_data") and "seed" in (verdict["evidence"] or {}):
+        explanation = _explanations(verdict).get(check["name"])
+        cost = f"Cost: {explanation['cost']}" if explanation else ""
+        told = ". ".join(part for part in (figures, check["reason"], cost) if part)
+        yield fill_text(f"{told}.", _IN * 5, _IN * 5)
+    left = verdict.get("not_asked")
+    if left:
         yield _line(f"Not asked any more, as one had failed: {', '.join(left)}.")
 
 
@@ -219,10 +155,12 @@ def _statistics(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _what_next(verdict: Mapping[str, Any]) -> Iterator[str]:
     failed = [check["name"] for check in verdict["checks"] if not check["passed"]]
+    explanations = _explanations(verdict)
+    advice = list(dict.fromkeys(explanations[name]["helps"] for name in failed if name in explanations))
     packages = verdict["parameter_packages"]
-    if failed:
+    if advice:
         yield from ("", "What could help")
-        yield from (_line(text) for text in _distinct(question_of(name).helps for name in failed))
+        yield from map(_line, advice)
     elif verdict["verdict"] == "paper_only":
         yield from ("", "What could help")
         yield _line("Follow it on paper and ask again when new bars make a new hold-out; it comes as no package.")
@@ -235,8 +173,9 @@ def _what_next(verdict: Mapping[str, Any]) -> Iterator[str]:
     yield _line(f"tunesmith replay {verdict['verdict_id']}")
 
 
-def _distinct(texts: Iterator[str]) -> Sequence[str]:
-    return list(dict.fromkeys(texts))
+def _explanations(verdict: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is told of each check by its name; a daemon of an earlier version tells nothing."""
+    return verdict.get("explanations") or {}
 
 
 def _line(text: str) -> str:

@@ -7,14 +7,14 @@ The function writes, for the points lo to hi, one bit a bar for each condition a
 
 m = hi - lo. `index[i]` says which row each leaf of point i is, `values[i]` holds its scalars. Rows stand one after the
 other between margins, so that 64 bars may be read wherever one of them is a bar. Comparisons make words of 64 bars (see
-`kernel_masks`); a condition one bar back is the same word shifted by one. Two rows of which both are looked for, where
-the one and where the other is below, are compared in half the time as the rounded ones that `rough` holds (see
-`kernel_rough`): what is below when rounded is below, and words with a tie are compared again. Numbers that are compared
-and are no row are computed 64 at a time into `scratch`. Prices are computed at the bars that enter, where alone they
-are read, or `everywhere`. A rule that reads a number one bar back leaves bar 0 to its caller. Long series are cut into
-tiles that stay in the processor's cache while the block's points pass over them; from the last tile to the first,
-because a tile begins with the word before its own, for what is shifted out of that, and so leaves a word that the next
-one rewrites.
+`mask_comparisons`); a condition one bar back is the same word shifted by one. Two rows of which both are looked for,
+where the one and where the other is below, are compared in half the time as the rounded ones that `rough` holds (see
+`single_precision`): what is below when rounded is below, and words with a tie are compared again. Numbers that are
+compared and are no row are computed 64 at a time into `scratch`. Prices are computed at the bars that enter, where
+alone they are read, or `everywhere`. A rule that reads a number one bar back leaves bar 0 to its caller. Long series
+are cut into tiles that stay in the processor's cache while the block's points pass over them; from the last tile to the
+first, because a tile begins with the word before its own, for what is shifted out of that, and so leaves a word that
+the next one rewrites.
 
 A condition is emitted as "known true" or "known false" (three-valued logic resolved here, at no cost): comparisons with
 NaN are neither. Every name in the source is made of node numbers, every constant is the `repr` of a float: nothing of
@@ -26,8 +26,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tunesmith.compute.graph.nodes import Node
 from tunesmith.compute.kernels.masks import BITS
-from tunesmith.compute.language.nodes import Node
 
 TILE = 4096
 _TILE_WORDS = TILE // BITS
@@ -81,9 +81,11 @@ _NUMBERS = {
 
 _HEAD = f'''"""Conditions of one rule, generated from its expression graph."""
 
-import numpy as np
-from numba import njit
+from functools import partial
 
+import numpy as np
+
+from tunesmith.compute.kernels.compiling import kernel
 from tunesmith.compute.kernels.mask_comparisons import at_most_nb, equal_nb, less_nb, lowest_bit_nb
 
 nan = np.nan
@@ -91,7 +93,7 @@ zero, one, last, bits = np.uint64(0), np.uint64(1), np.uint64(63), np.uint64(64)
 ones = np.uint64(2**64 - 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@partial(kernel, beside=True)
 def conditions(rows, rough, known, index, values, extent, scratch, words, prices):
     n_bars, lo, hi, everywhere = extent
     n_words = (n_bars + 63) // 64

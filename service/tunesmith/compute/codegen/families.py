@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.language.nodes import Node
+from tunesmith.compute.graph.nodes import Node
 
 _DENSE = 4
 

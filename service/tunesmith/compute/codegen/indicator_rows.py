@@ -12,11 +12,11 @@ from tunesmith.compute.codegen.emit import MARGIN
 from tunesmith.compute.codegen.families import Family, Needs
 from tunesmith.compute.codegen.longer_bars import LongerBars, first_known, longer_bars, spread
 from tunesmith.compute.codegen.rule_plan import Plan, row_arguments
-from tunesmith.compute.indicators.row_functions import ROW_FUNCTIONS
+from tunesmith.compute.graph.elementwise import Value, evaluate
+from tunesmith.compute.graph.nodes import ELEMENTWISE, Node, reachable
+from tunesmith.compute.indicators.registry import ROW_FUNCTIONS
 from tunesmith.compute.kernels.buffers import New
 from tunesmith.compute.kernels.threads import in_blocks
-from tunesmith.compute.language.elementwise import Value, evaluate
-from tunesmith.compute.language.nodes import ELEMENTWISE, Node, reachable
 from tunesmith.compute.language.points import point_values
 from tunesmith.domain.market.bars import Bars
 
@@ -125,7 +125,7 @@ class _Work:
             else:
                 fill(0, len(out))
             out[undefined] = np.nan
-            self.warmups[family] = ready + function.lookback(numbers)
+            self.warmups[family] = ready + function.look_back(numbers)
 
     def _longer(self, timeframe: str) -> LongerBars:
         if timeframe not in self._frames:

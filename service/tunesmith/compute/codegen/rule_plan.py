@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tunesmith.compute.codegen.emit import Fused, emit
 from tunesmith.compute.codegen.families import Family, find_families
-from tunesmith.compute.language.nodes import ELEMENTWISE, Node, reachable
+from tunesmith.compute.graph.nodes import ELEMENTWISE, Node, reachable
 from tunesmith.compute.language.program import Rule
 
 

@@ -1,73 +1,98 @@
-"""The plan of a decision: the checks in order, until one fails.
+"""The plan of a decision on a search: the registered checks in order, until one fails.
 
-It is a generator that yields the work it wants and is sent the answers, so that jobs can run that work in parallel,
+It is a generator that yields the work it wants and is sent the answers, so that tasks can run that work in parallel,
 report how far it is and cancel it, while the decision itself is a pure function of the answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from tunesmith.compute.decision.checks import CHECKS
-from tunesmith.compute.decision.inputs import Ask, Case, Proof, Seen, Status
+import msgspec
+
+from tunesmith.compute.decision.checks.check_declaration import SHOWN_SEGMENTS, DecisionCheck
+from tunesmith.compute.decision.checks.check_registry import REPORT, explanation_of, registered, work_named
+from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Findings, WorkRequest
 from tunesmith.domain.approval import Check
+from tunesmith.errors import Internal
 
-_LOOKED = {"holdout", "all"}
-_HIDDEN = {
-    "combined": "search and hold-out together could still be chance: their p is above the limit of {limit:.2g}",
-    "apart": "the symbols pass together, but none of them holds without the others",
-    "incumbent": "it is no better than the package in force",
-    "replay": "vectorbt, given the same orders, computes other numbers",
-}
-"""Why a check failed that had to look at the hold-out, without its figure."""
+Plan = Generator[WorkRequest, Any, Decision]
 
 
-def prove(case: Case) -> Generator[Ask, Any, Proof]:
-    """Approved: every check passed. Paper only: all passed but the strict limits of the permutation tests.
+def decide_search(inputs: DecisionInputs) -> Plan:
+    """Decide whether a search found skill or noise.
 
-    Rejected, or insufficient_data where the data gate is closed, at the first check that fails.
+    Approved: every check passed. Paper only: all passed but the strict limits of the permutation tests. Rejected, or
+    insufficient_data where the data gate is closed, at the first check that fails.
     """
-    seen = Seen()
-    checks: list[Check] = []
-    for step in CHECKS:
-        made = yield from step.make(case, seen)
-        checks.extend(made)
-        failed = [check for check in made if not check.passed]
+    findings = Findings()
+    lines: list[Check] = []
+    for check in registered():
+        made = yield from _make(check, inputs, findings)
+        lines.extend(made)
+        failed = [each for each in made if not each.passed]
         if failed:
-            status: Status = "insufficient_data" if step.name == "data" else "rejected"
-            return Proof(status, _why(failed), tuple(checks), seen)
-    seen.evidence["report"] = yield Ask("report")
-    if seen.paper:
-        reason = f"to be followed on paper, not traded: {'; '.join(seen.paper)}"
-        return Proof("paper_only", reason, tuple(checks), seen)
-    reason = (
-        f"all {len(checks)} checks passed: search p = {seen.p['search']:.3g}, hold-out p = {seen.p['holdout']:.3g}, "
-        f"together p = {seen.p['combined']:.2g}"
-    )
-    return Proof("approved", reason, tuple(checks), seen)
+            return Decision(check.fails_as, _why(failed), tuple(lines), findings)
+    REPORT.keep((yield WorkRequest(REPORT.name)), findings)
+    if findings.paper_reasons:
+        reason = f"to be followed on paper, not traded: {'; '.join(findings.paper_reasons)}"
+        return Decision("paper_only", reason, tuple(lines), findings)
+    summaries = ", ".join(check.summary(findings) for check in registered() if check.summary is not None)
+    return Decision("approved", f"all {len(lines)} checks passed: {summaries}", tuple(lines), findings)
 
 
-def public(proof: Proof) -> list[Check]:
+def follow(plan: Plan, answer: Callable[[WorkRequest], Any]) -> Decision:
+    """Follow a plan to its decision in this thread; `answer` does the work that it asks for."""
+    try:
+        request = next(plan)
+        while True:
+            request = plan.send(answer(request))
+    except StopIteration as stop:
+        decision: Decision = stop.value
+        return decision
+
+
+def public_checks(decision: Decision) -> list[Check]:
     """The checks as they may be shown: before approval nothing of the hold-out but pass or fail."""
-    if proof.approved:
-        return list(proof.checks)
-    return [_masked(check) if check.segment in _LOOKED else check for check in proof.checks]
+    if decision.approved:
+        return list(decision.checks)
+    return [check if check.segment in SHOWN_SEGMENTS else _masked(check) for check in decision.checks]
 
 
-def public_reason(proof: Proof) -> str:
+def public_reason(decision: Decision) -> str:
     """The reason as it may be shown."""
-    if proof.approved or proof.status == "insufficient_data":
-        return proof.reason
-    shown = public(proof)
-    failed = [check for check in shown if not check.passed]
+    if decision.approved or decision.status == "insufficient_data":
+        return decision.reason
+    failed = [check for check in public_checks(decision) if not check.passed]
     if failed:
         return _why(failed)
     return "to be followed on paper, not traded: the limits of an approval are not met"
 
 
+def _make(check: DecisionCheck, inputs: DecisionInputs, findings: Findings) -> Generator[WorkRequest, Any, list[Check]]:
+    """Make one check: pass its requests on, keep the answers as its works declare, return its lines.
+
+    Raises `Internal` for a line that the check does not declare: its figure could not be hidden by the segment.
+    """
+    judged = check.judge(inputs, findings)
+    if not isinstance(judged, list):
+        try:
+            request = next(judged)
+            while True:
+                answer = yield request
+                work_named(request.work).keep(answer, findings)
+                request = judged.send(answer)
+        except StopIteration as stop:
+            judged = stop.value
+    for made in judged:
+        if made.name not in check.explanations or made.segment != check.segment:
+            raise Internal(f"the check {check.name!r} does not declare its line {made.name!r} on {made.segment!r}")
+    return judged
+
+
 def _why(failed: Sequence[Check]) -> str:
-    if failed[0].segment == "holdout" and failed[0].name not in _HIDDEN:
+    if failed[0].segment == "holdout" and _hidden_reason(failed[0]) is None:
         asked = ", ".join(check.asks for check in failed)
         return f"it does not hold on bars that the search never saw; not met: {asked}"
     return "; ".join(check.reason for check in failed)
@@ -75,14 +100,12 @@ def _why(failed: Sequence[Check]) -> str:
 
 def _masked(check: Check) -> Check:
     reason = f"met: {check.asks}" if check.passed else f"not met: {check.asks}"
-    if not check.passed and check.name in _HIDDEN:
-        reason = _HIDDEN[check.name].format(limit=check.threshold)
-    return Check(
-        name=check.name,
-        segment=check.segment,
-        asks=check.asks,
-        value=None,
-        threshold=check.threshold,
-        passed=check.passed,
-        reason=reason,
-    )
+    hidden_reason = _hidden_reason(check)
+    if not check.passed and hidden_reason is not None:
+        reason = hidden_reason.format(limit=check.threshold)
+    return msgspec.structs.replace(check, value=None, reason=reason)
+
+
+def _hidden_reason(check: Check) -> str | None:
+    explanation = explanation_of(check.name)
+    return None if explanation is None else explanation.hidden_reason

@@ -1,44 +1,20 @@
-"""What a decision starts from, what it asks to be worked out, and what it comes to."""
+"""The values of a decision: what it is given, what its checks ask to be computed, and what comes of it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from tunesmith.domain.approval import ApprovalCriteria, Check
+import msgspec
+
+from tunesmith.compute.search.split import Split
+from tunesmith.domain.approval import ApprovalCriteria, Check, VerdictStatus
+from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.thresholds import Thresholds
 
 Metrics = Mapping[str, float | None]
-Work = Literal[
-    "in_sample",
-    "symbols",
-    "costs",
-    "neighbours",
-    "reality_check",
-    "permutations",
-    "holdout",
-    "holdout_permutations",
-    "holdout_symbols",
-    "incumbent",
-    "replay",
-    "report",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Work that the plan wants next. Of a permutation test: its draws, when it may stop, and the real statistic.
-
-    `apart`: of several markets the real statistic of each by its symbol, which gets a p-value of its own.
-    """
-
-    work: Work
-    n_draws: int = 0
-    stop_at: int = 0
-    real: float = math.nan
-    apart: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +26,8 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """A search's winner before its judges.
+class DecisionInputs:
+    """What a decision on a search's winner is given before any work: bounds, limits, and how much data there is.
 
     Bars are those after warm-up; `years` is the length of both parts together, as a decision looks at both. Of a search
     over several markets, `symbols`, the shortest says how many bars there are. `incumbent` is the package in force for
@@ -68,29 +44,86 @@ class Case:
     faults: Sequence[str] = ()
     symbols: Sequence[str] = ()
 
+    @property
+    def limits(self) -> Thresholds:
+        """The thresholds of this verdict, which are stricter with every look at the market."""
+        return self.thresholds.of_look(self.ledger.look) or self.thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRequest:
+    """A check asks for a registered work. Of a permutation test: its draws, when it may stop, and the real statistic.
+
+    `stop_at` 0: it makes all draws. `by_symbol`: of several markets the real statistic of each, which gets a p-value of
+    its own. `data` are plain values that the check hands to its work.
+    """
+
+    work: str
+    n_draws: int = 0
+    stop_at: int = 0
+    real: float = math.nan
+    by_symbol: Mapping[str, float] = field(default_factory=dict)
+    data: Any = None
+
+
+class PackageInForce(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of the package in force for a market, and when it was approved, UTC milliseconds."""
+
+    params: dict[str, Scalar]
+    approved_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkInputs:
+    """What a work is given beside the winner: limits, the seed of its random numbers, and what the check handed over.
+
+    Of a permutation test the draws `start` to `stop` (exclusive) are to be computed. Work on the hold-out gets, of each
+    market in the winner's order, its split and the package in force, None where there is none. Long work calls
+    `before_each` between its steps, which raises where nobody waits for the answer any more.
+    """
+
+    thresholds: Thresholds
+    seed: int
+    n_draws: int = 0
+    start: int = 0
+    stop: int = 0
+    splits: Sequence[Split] = ()
+    packages: Sequence[PackageInForce | None] = ()
+    data: Any = None
+    before_each: Callable[[], None] = lambda: None
+
 
 @dataclass(slots=True)
-class Seen:
-    """What is known by now: metrics by segment, p-values by test, and everything that a report shows."""
+class Findings:
+    """What is known so far: metrics by segment, p-values by test, and all other evidence by name.
+
+    `paper_reasons`: limits of an approval that were missed, though not those of paper trading.
+    """
 
     metrics: dict[str, Metrics] = field(default_factory=dict)
     p: dict[str, float] = field(default_factory=dict)
     evidence: dict[str, Any] = field(default_factory=dict)
-    paper: list[str] = field(default_factory=list)
-
-
-Status = Literal["approved", "paper_only", "rejected", "insufficient_data"]
+    paper_reasons: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What it came to: the status, its reason in plain words, every check made, and the evidence behind them."""
+class Decision:
+    """What came of it: the status, its reason in plain words, every check made, and what was found on the way."""
 
-    status: Status
+    status: VerdictStatus
     reason: str
     checks: tuple[Check, ...]
-    seen: Seen
+    findings: Findings
 
     @property
     def approved(self) -> bool:
         return self.status == "approved"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentLengths:
+    """How many bars lie on each side of the hold-out's boundary, warm-up bars not counted, and how many each needs."""
+
+    n_in_sample: int
+    n_holdout: int
+    min_bars: int

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.decision.decision_work import Subject, blocks_of, metrics_at_costs, metrics_of, trials_of
 from tunesmith.compute.decision.statistics.overfitting import PBO_CANNOT_SAY, overfitting
 from tunesmith.compute.decision.statistics.sharpe_ratio import (
     DSR_CANNOT_SAY,
@@ -22,6 +21,7 @@ from tunesmith.compute.decision.statistics.sharpe_ratio import (
     moments,
     probabilistic_sharpe,
 )
+from tunesmith.compute.decision.winner import Winner, blocks_of, metrics_at_costs, metrics_of, trials_of
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.measures.block_sums import BlockSums
 from tunesmith.domain.trading import Costs
@@ -39,23 +39,23 @@ _PERIODS_CANNOT_SAY = "A gain in every quarter of the record happens to a quarte
 _COSTS_CANNOT_SAY = "A result that bears double fees may still be luck; one that does not is no result."
 
 
-def report_of(subject: Subject) -> dict[str, Any]:
+def report_of(winner: Winner) -> dict[str, Any]:
     """Every statistic by name, each with `cannot_say`; NaN comes as None. Of several markets `symbols` has one each."""
-    points = trials_of(subject)
-    if subject.others:
-        return {"symbols": {market.symbol: _report(subject.on([market]), points) for market in subject.markets}}
-    return _report(subject, points)
+    points = trials_of(winner)
+    if winner.others:
+        return {"symbols": {market.symbol: _report(winner.on([market]), points) for market in winner.markets}}
+    return _report(winner, points)
 
 
-def _report(subject: Subject, points: NDArray[np.float64]) -> dict[str, Any]:
+def _report(winner: Winner, points: NDArray[np.float64]) -> dict[str, Any]:
     chosen = points[np.unique(np.linspace(0, len(points) - 1, min(len(points), _MAX_TRIALS)).astype(int))]
-    sums = next(blocks_of(subject, chosen, _N_BLOCKS))
-    timing = _timing_returns(subject)
+    sums = next(blocks_of(winner, chosen, _N_BLOCKS))
+    timing = _timing_returns(winner)
     found = moments(timing)
     n_trials = len(points)
     ratios = _ratios(sums)
-    annual = math.sqrt(subject.market.bars.bars_per_year)
-    own = metrics_of(subject)
+    annual = math.sqrt(winner.market.bars.bars_per_year)
+    own = metrics_of(winner)
     report: dict[str, Any] = {
         "psr": {"value": probabilistic_sharpe(found), "cannot_say": PSR_CANNOT_SAY},
         "dsr": {
@@ -64,7 +64,7 @@ def _report(subject: Subject, points: NDArray[np.float64]) -> dict[str, Any]:
             "cannot_say": DSR_CANNOT_SAY,
         },
         "minimum_track_record_years": {
-            "value": minimum_track_record(found, 0.0) / subject.market.bars.bars_per_year,
+            "value": minimum_track_record(found, 0.0) / winner.market.bars.bars_per_year,
             "cannot_say": PSR_CANNOT_SAY,
         },
         "pbo": {"value": _pbo(sums), "n_trials": len(chosen), "cannot_say": PBO_CANNOT_SAY},
@@ -73,7 +73,7 @@ def _report(subject: Subject, points: NDArray[np.float64]) -> dict[str, Any]:
             "timing_sharpe": [moments(part).sharpe * annual for part in np.array_split(timing, _PERIODS)],
             "cannot_say": _PERIODS_CANNOT_SAY,
         },
-        "costs": {"stress": _stress(subject), "cannot_say": _COSTS_CANNOT_SAY},
+        "costs": {"stress": _stress(winner), "cannot_say": _COSTS_CANNOT_SAY},
         "holding": {
             "buy_and_hold_return": own["buy_and_hold_return"],
             "exposure": own["exposure"],
@@ -85,13 +85,13 @@ def _report(subject: Subject, points: NDArray[np.float64]) -> dict[str, Any]:
     return plain
 
 
-def _timing_returns(subject: Subject) -> NDArray[np.float64]:
+def _timing_returns(winner: Winner) -> NDArray[np.float64]:
     """The winner's returns less what its mean exposure earned: a_t = R_t - e * r_t, float64[T - first]."""
-    market = subject.market
-    path = trace(subject.rule, market.bars, subject.point, market.execution, start=market.first)
+    market = winner.market
+    path = trace(winner.rule, market.bars, winner.point, market.execution, start=market.first)
     close = market.bars.close[market.first :]
     held = np.concatenate([[0.0], np.diff(close) / close[:-1]])
-    exposure = float(next(blocks_of(subject, subject.point[np.newaxis], _N_BLOCKS)).exposure[0])
+    exposure = float(next(blocks_of(winner, winner.point[np.newaxis], _N_BLOCKS)).exposure[0])
     return np.asarray(path.returns - exposure * held)
 
 
@@ -126,16 +126,16 @@ def _walk_forward(sums: BlockSums) -> float:
     return float(np.mean(outside)) / earned if earned > 0.0 else math.nan
 
 
-def _stress(subject: Subject) -> list[dict[str, Any]]:
+def _stress(winner: Winner) -> list[dict[str, Any]]:
     rows = []
     for factor in _COST_FACTORS:
-        found = metrics_at_costs(subject, factor)
+        found = metrics_at_costs(winner, factor)
         rows.append({"costs": f"x{factor:g}", "total_return": found["total_return"], "sharpe": found["sharpe"]})
-    market = subject.market
+    market = winner.market
     costs = market.execution.costs
     slipping = Costs(fee_rate=costs.fee_rate, slippage_rate=costs.slippage_rate + _SLIPPAGE, fixed_fee=costs.fixed_fee)
     dearer = replace(market, execution=replace(market.execution, costs=slipping))
-    found = metrics_of(replace(subject, market=dearer))
+    found = metrics_of(replace(winner, market=dearer))
     rows.append(
         {"costs": f"+{_SLIPPAGE:.2%} slippage", "total_return": found["total_return"], "sharpe": found["sharpe"]}
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.decision.criteria_checks import Answer, Ask
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.engines.vectorbt_replay import confirm
@@ -16,17 +15,17 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
 
 
-def answer_ask(
-    ask: Ask, rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split
-) -> Answer:
-    """Do the work that a decision plan asks for."""
-    if ask.work == "replay":
+def segment_work(
+    work: str, rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split
+) -> dict[str, float] | list[str]:
+    """Do the work that a decision by criteria asks for: the metrics of a segment, or the "replay" of both."""
+    if work == "replay":
         return [
             f"{segment}: {line}"
             for segment in ("in_sample", "holdout")
             for line in confirm_segment(rule, bars, point, execution, split, segment)
         ]
-    return segment_metrics(rule, bars, point, execution, split, ask.work)
+    return segment_metrics(rule, bars, point, execution, split, work)
 
 
 def segment_metrics(

@@ -94,7 +94,7 @@ def evaluate_totals(
     start: int = 0,
     n_threads: int = 1,
 ) -> NDArray[np.float64]:
-    """Totals float64[n, N_TOTALS] (columns named in `kernel_arrays`) of points that keep every require(…)."""
+    """Totals float64[n, N_TOTALS] (columns named in `simulation.arrays`) of points that keep every require(…)."""
     totals = np.empty((len(points), N_TOTALS))
     n = len(points)
     shared = max(_MIN_BLOCK, -(-n // (_BLOCKS * n_threads)))

@@ -1,4 +1,6 @@
-"""Compiled indicators: each works on a batch of rows.
+"""Indicators: one declaration each, beside the kernel that computes it. Begin with `declaration`; `registry` lists all.
+
+A kernel works on a batch of rows:
 
 | symbol | dtype, shape | is |
 |---|---|---|

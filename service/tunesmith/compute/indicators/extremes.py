@@ -1,22 +1,14 @@
-"""What needs a look at the window itself: earlier values, extremes."""
+"""Largest and smallest values of a window."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from tunesmith.compute.graph.graph_builder import GraphBuilder
 from tunesmith.compute.indicators.array_types import Rows, Whole
+from tunesmith.compute.indicators.declaration import Indicator, series, window
+from tunesmith.compute.indicators.row_functions import scan_space, windowed
 from tunesmith.compute.kernels.compiling import inlined, kernel
-
-
-@kernel
-def shift_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
-    """x[t - n], n >= 0; row j is defined from n on."""
-    for j in range(len(window)):
-        values = x[source[j]]
-        n = min(window[j], len(values))
-        out[j, :n] = np.nan
-        for t in range(len(values) - n):
-            out[j, t + n] = values[t]
 
 
 @kernel
@@ -69,45 +61,36 @@ def _extreme_nb(x: Rows, source: Whole, window: Whole, scans: Rows, bad: Whole, 
             out[j, t] = sign * best if bad[t + 1] == bad[t - n + 1] else np.nan
 
 
-@kernel
-def since_nb(x: Rows, source: Whole, out: Rows) -> None:
-    """Bars since x was last 1; 0 at such a bar, NaN before the first."""
-    for j in range(len(source)):
-        values = x[source[j]]
-        count = np.nan
-        for t in range(len(values)):
-            count = 0.0 if values[t] == 1.0 else count + 1.0
-            out[j, t] = count
+def _donchian(g: GraphBuilder, window: int) -> tuple[int, ...]:
+    upper = g.row("highest", g.column("high"), window)
+    lower = g.row("lowest", g.column("low"), window)
+    return upper, g.number("div", g.number("add", upper, lower), g.const(2)), lower
 
 
-@kernel
-def percent_rank_nb(rank: Whole, source: Whole, window: Whole, tree: Whole, out: Rows) -> None:
-    """Share of the n values before that are not above the bar's own, 0 to 100; defined from n on.
-
-    `rank` int64[m, T] is the place of each value among the row's distinct ones, from 1 on, 0 where undefined; `tree`
-    int64[T + 1] is working space. log T a bar: the window is counted in a binary indexed tree (Fenwick 1994).
-    """
-    n_bars = rank.shape[1]
-    for j in range(len(window)):
-        places = rank[source[j]]
-        n = window[j]
-        tree[:] = 0
-        defined = 0
-        for t in range(n_bars):
-            out[j, t] = np.nan
-            if defined == n and places[t] > 0:
-                below = 0
-                i = places[t]
-                while i > 0:
-                    below += tree[i]
-                    i &= i - 1
-                out[j, t] = 100.0 * below / n
-            for step in range(2):
-                place = places[t] if step == 0 else places[t - n] if t >= n else 0
-                change = 1 - 2 * step
-                if place > 0:
-                    defined += change
-                i = place
-                while 0 < i <= n_bars:
-                    tree[i] += change
-                    i += i & -i
+DECLARED = (
+    Indicator(
+        "highest",
+        "extremes",
+        (series(), window()),
+        "largest of the last n values, this bar's among them",
+        look_back="n - 1",
+        rows=(windowed("highest", highest_nb, less=1, space=scan_space),),
+    ),
+    Indicator(
+        "lowest",
+        "extremes",
+        (series(), window()),
+        "smallest of the last n values, this bar's among them",
+        look_back="n - 1",
+        rows=(windowed("lowest", lowest_nb, less=1, space=scan_space),),
+    ),
+    Indicator(
+        "donchian",
+        "extremes",
+        (window(20),),
+        "highest high, lowest low and their middle; this bar's among them, so shift(…, 1) for breakouts",
+        look_back="n - 1",
+        formula=_donchian,
+        fields=("upper", "middle", "lower"),
+    ),
+)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from tunesmith.compute.graph.graph_builder import GraphBuilder
 from tunesmith.compute.indicators.array_types import Row
+from tunesmith.compute.indicators.declaration import Indicator, window
+from tunesmith.compute.indicators.formulas import share, typical_price
+from tunesmith.compute.indicators.row_functions import of_bars
 from tunesmith.compute.indicators.window_sums import two_sum_nb
 from tunesmith.compute.kernels.compiling import kernel
 
@@ -21,3 +25,34 @@ def obv_nb(close: Row, volume: Row, out: Row) -> None:
         total, error = two_sum_nb(total, change)
         rest += error
         out[t] = total + rest
+
+
+def _mfi(g: GraphBuilder, window: int) -> int:
+    typical = typical_price(g)
+    before = g.previous(typical)
+    flow = g.number("mul", typical, g.column("volume"))
+    zero = g.const(0)
+    up = g.row("sma", g.number("where", g.condition("gt", typical, before), flow, zero), window)
+    down = g.row("sma", g.number("where", g.condition("lt", typical, before), flow, zero), window)
+    return share(g, up, g.number("add", up, down))
+
+
+DECLARED = (
+    Indicator(
+        "obv",
+        "volume",
+        (),
+        "on-balance volume",
+        look_back="0",
+        inputs=("close", "volume"),
+        rows=(of_bars("obv", obv_nb, 0),),
+    ),
+    Indicator(
+        "mfi",
+        "volume",
+        (window(14),),
+        "money flow index, 0 to 100: the share of volume at rising typical prices",
+        look_back="n",
+        formula=_mfi,
+    ),
+)

@@ -1,4 +1,4 @@
-"""Window sums that do not drift: prefix sums in double-double arithmetic.
+"""Prefix sums in double-double arithmetic, from which the kernels take sums over windows that do not drift.
 
 A running sum in plain floats collects rounding errors, and two averages that are equal in truth then cross at random.
 Here a prefix is a pair (high, low) of some 106 bits (Dekker 1971; Knuth, TAOCP 2, 4.2.2), and a window's sum is the
@@ -7,10 +7,8 @@ difference of two prefixes, rounded once: over 10^6 bars it is the exact sum, co
 
 from __future__ import annotations
 
-import numpy as np
-
-from tunesmith.compute.indicators.array_types import Row, Rows, Whole
-from tunesmith.compute.kernels.compiling import inlined, kernel
+from tunesmith.compute.indicators.array_types import Row, Whole
+from tunesmith.compute.kernels.compiling import inlined
 
 SPLITTER = 134217729.0
 
@@ -59,37 +57,54 @@ def prefix_nb(x: Row, high: Row, low: Row, bad: Whole) -> None:
 
 
 @inlined
+def second_prefix_nb(x: Row, by_index: bool, high: Row, low: Row) -> None:
+    """Prefix sums of t * x[t] (`by_index`) or x[t] squared, (high, low) float64[T + 1]; undefined is 0."""
+    s = 0.0
+    e = 0.0
+    high[0] = 0.0
+    low[0] = 0.0
+    for t in range(len(x)):
+        if x[t] - x[t] == 0.0:
+            product, rest = two_product_nb(x[t], float(t) if by_index else x[t])
+            total, error = two_sum_nb(s, product)
+            error += e + rest
+            s = total + error
+            e = error - (s - total)
+        high[t + 1] = s
+        low[t + 1] = e
+
+
+@inlined
+def runs_nb(x: Row, run: Whole) -> None:
+    """How many equal values in a row end at each bar."""
+    count = 0
+    for t in range(len(x)):
+        count = count + 1 if t > 0 and x[t] == x[t - 1] else 1
+        run[t] = count
+
+
+@inlined
+def difference_nb(high: Row, low: Row, start: int, stop: int) -> tuple[float, float]:
+    """The sum of the values start to stop (exclusive) as (high, low)."""
+    total, error = two_sum_nb(high[stop], -high[start])
+    error += low[stop] - low[start]
+    return total, error
+
+
+@inlined
+def minus_scaled_nb(a: tuple[float, float], b: tuple[float, float], factor: float) -> tuple[float, float]:
+    """a - factor * b, in double-double."""
+    product, rest = two_product_nb(b[0], factor)
+    rest += b[1] * factor
+    total, error = two_sum_nb(a[0], -product)
+    error += a[1] - rest
+    high = total + error
+    return high, error - (high - total)
+
+
+@inlined
 def divided_nb(high: float, low: float, n: float) -> float:
     """(high + low) / n, rounded once; n a whole number below 2^53."""
     q = high / n
     p, error = two_product_nb(q, n)
     return q + (((high - p) - error) + low) / n
-
-
-@kernel
-def sma_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, out: Rows) -> None:
-    """Simple moving average: the exact mean, rounded once, so that equal windows tie. Defined from n - 1 on.
-
-    `prefix` float64[2, T + 1] and `bad` int64[T + 1] are working space.
-    """
-    n_bars = x.shape[1]
-    high = prefix[0]
-    low = prefix[1]
-    loaded = -1
-    for j in range(len(window)):
-        if source[j] != loaded:
-            loaded = source[j]
-            prefix_nb(x[loaded], high, low, bad)
-        n = window[j]
-        row = out[j]
-        row[: min(n - 1, n_bars)] = np.nan
-        size = float(n)
-        if n > n_bars:
-            continue
-        # Over slices from their beginning, which the compiler turns into several bars an instruction.
-        high_to, low_to, bad_to, means = high[n:], low[n:], bad[n:], row[n - 1 :]
-        for t in range(len(means)):
-            total, error = two_sum_nb(high_to[t], -high[t])
-            error += low_to[t] - low[t]
-            mean = divided_nb(total, error, size)
-            means[t] = mean if bad_to[t] == bad[t] else np.nan

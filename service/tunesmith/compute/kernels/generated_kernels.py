@@ -1,8 +1,9 @@
 """Generated kernels on disk, so that a rule is compiled once on a machine and not once in a process.
 
-A kernel's source stands in a file named by the source's hash; numba keeps the machine code beside it. Files appear by
-an atomic rename with a fixed time stamp, so that processes that write the same kernel at once agree on it. The oldest
-are removed when there are too many: rules come from the network.
+A kernel's source stands in a file named by the source's hash, in a folder named after a hash of the modules that it
+imports; numba keeps the machine code beside it. Files appear by an atomic rename with a fixed time stamp, so that
+processes that write the same kernel at once agree on it. The oldest are removed when there are too many: rules come
+from the network.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tunesmith.compute.kernels.compiling import cache_folder, forgive
+from tunesmith.compute.kernels.compiling import cache_folder
+from tunesmith.compute.kernels.source_stamps import stamp_of_source
 
 Kernel = Callable[..., None]
 
 MAX_KEPT = 1_000
 """Kernels on disk, about 100 kB each; one that is loaded holds 1.5 MB of memory."""
+
+PARTS: dict[str, Any] = {}
+"""Compiled functions that generated kernels call, by the hash of what they are made of."""
 
 _loaded: dict[str, Kernel] = {}
 _lock = threading.Lock()
@@ -36,7 +42,7 @@ def kernel_name(source: str) -> str:
 def is_compiled(source: str) -> bool:
     """Whether this kernel is loaded, or has been compiled on this machine before."""
     name = kernel_name(source)
-    return name in _loaded or any((cache_folder() / "__pycache__").glob(f"{name}.conditions-*.nbi"))
+    return name in _loaded or any((_folder_of(source) / "__pycache__").glob(f"{name}.conditions-*.nbi"))
 
 
 def n_loaded() -> int:
@@ -53,10 +59,14 @@ def load_kernel(source: str) -> Kernel:
     with _lock:
         if name not in _loaded:
             try:
-                _loaded[name] = _import(name, _written(cache_folder(), name, source))
+                _loaded[name] = _import(name, _written(_folder_of(source), name, source))
             except FileNotFoundError:  # removed by another process between the two
-                _loaded[name] = _import(name, _written(cache_folder(), name, source))
+                _loaded[name] = _import(name, _written(_folder_of(source), name, source))
         return _loaded[name]
+
+
+def _folder_of(source: str) -> Path:
+    return cache_folder(stamp_of_source(source))
 
 
 def _written(folder: Path, name: str, source: str) -> Path:
@@ -97,5 +107,4 @@ def _import(name: str, path: Path) -> Kernel:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     kernel: Kernel = module.conditions
-    forgive(kernel)
     return kernel

@@ -6,19 +6,12 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.compute.language.composites import MAKERS, column
-from tunesmith.compute.language.graph import GraphBuilder, NotFinite
+from tunesmith.compute.graph.graph_builder import GraphBuilder, NotFinite
+from tunesmith.compute.graph.nodes import Node, reachable
+from tunesmith.compute.indicators.declaration import MAX_WINDOW, Argument, Indicator
+from tunesmith.compute.indicators.registry import INDICATORS
 from tunesmith.compute.language.mistakes import mistake_at, nearest
-from tunesmith.compute.language.nodes import Node, reachable
-from tunesmith.compute.language.vocabulary import (
-    COLUMNS,
-    FUNCTIONS,
-    MAX_WINDOW,
-    RESERVED,
-    STATEMENTS,
-    Argument,
-    Function,
-)
+from tunesmith.compute.language.vocabulary import COLUMNS, STATEMENTS, is_reserved
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.parameters import Parameter
 from tunesmith.errors import Invalid
@@ -173,12 +166,12 @@ class Expressions:
         if place.id in self.names:
             return self.names[place.id]
         if place.id in COLUMNS:
-            return column(self.graph, place.id)
-        if place.id in FUNCTIONS:
-            raise mistake_at(place, f"{place.id} is a function: {FUNCTIONS[place.id].signature}")
-        if place.id in RESERVED:
+            return self.graph.column(place.id)
+        if place.id in INDICATORS:
+            raise mistake_at(place, f"{place.id} is a function: {INDICATORS[place.id].signature}")
+        if is_reserved(place.id):
             raise mistake_at(place, f"{place.id} is a statement of its own and has no value")
-        known = [*self.names, *COLUMNS, *FUNCTIONS]
+        known = [*self.names, *COLUMNS, *INDICATORS]
         raise mistake_at(place, f"unknown name {place.id!r}{nearest(place.id, known)}")
 
     def _constant(self, place: ast.Constant, depth: int) -> Meaning:
@@ -265,42 +258,44 @@ class Expressions:
         if not isinstance(place.func, ast.Name):
             raise mistake_at(place.func, "only the functions of the rule language can be called, by name")
         name = place.func.id
-        function = FUNCTIONS.get(name)
-        if function is None:
+        indicator = INDICATORS.get(name)
+        if indicator is None:
             if name in STATEMENTS:
                 raise mistake_at(place, f"{name}() is a statement of its own and has no value")
-            raise mistake_at(place.func, f"unknown function {name!r}{nearest(name, [*FUNCTIONS, *STATEMENTS])}")
-        given = self._given(function, place)
+            raise mistake_at(place.func, f"unknown function {name!r}{nearest(name, [*INDICATORS, *STATEMENTS])}")
+        given = self._given(indicator, place)
         if name == "at":
             return self._at(given, depth)
         numbers = [
-            self._argument(function, argument, given.get(argument.name), depth) for argument in function.arguments
+            self._argument(indicator, argument, given.get(argument.name), depth) for argument in indicator.arguments
         ]
-        self._refuse_mixed(function, place, numbers)
-        made = MAKERS[name](self.graph, *numbers)
-        return made if isinstance(made, int) else Fields(name, dict(zip(function.fields, made, strict=True)))
+        wrong = indicator.refusal(self.graph, *numbers) if indicator.refusal is not None else None
+        if wrong is not None:
+            raise mistake_at(place, wrong)
+        made = indicator.nodes(self.graph, numbers)
+        return made if isinstance(made, int) else Fields(name, dict(zip(indicator.fields, made, strict=True)))
 
-    def _given(self, function: Function, place: ast.Call) -> dict[str, ast.expr]:
-        names = [argument.name for argument in function.arguments]
+    def _given(self, indicator: Indicator, place: ast.Call) -> dict[str, ast.expr]:
+        names = [argument.name for argument in indicator.arguments]
         if len(place.args) > len(names):
-            raise mistake_at(place.args[len(names)], f"too many arguments; the form is {function.signature}")
+            raise mistake_at(place.args[len(names)], f"too many arguments; the form is {indicator.signature}")
         given = dict(zip(names, place.args, strict=False))
         for item in place.keywords:
             if item.arg not in names:
-                hint = nearest(item.arg or "**", names) or f"; the form is {function.signature}"
-                raise mistake_at(item, f"{function.name}() has no argument {item.arg or '**'!r}{hint}")
+                hint = nearest(item.arg or "**", names) or f"; the form is {indicator.signature}"
+                raise mistake_at(item, f"{indicator.name}() has no argument {item.arg or '**'!r}{hint}")
             if item.arg in given:
                 raise mistake_at(item, f"the argument {item.arg} is given twice")
             given[item.arg] = item.value
-        for argument in function.arguments:
+        for argument in indicator.arguments:
             if argument.name not in given and argument.default is None:
-                raise mistake_at(place, f"{argument.name} is missing; the form is {function.signature}")
+                raise mistake_at(place, f"{argument.name} is missing; the form is {indicator.signature}")
         return given
 
-    def _argument(self, function: Function, argument: Argument, place: ast.expr | None, depth: int) -> int:
+    def _argument(self, indicator: Indicator, argument: Argument, place: ast.expr | None, depth: int) -> int:
         if place is None:
             return self.graph.const(float(argument.default or 0.0))
-        what = f"{argument.name} of {function.name}()"
+        what = f"{argument.name} of {indicator.name}()"
         if argument.kind == "condition":
             return self.condition(place, what, depth)
         if argument.kind == "window":
@@ -317,14 +312,6 @@ class Expressions:
         if argument.kind == "factor" and varies:
             raise mistake_at(place, f"{what} must be a number or a parameter, found a value of the bars")
         return number
-
-    def _refuse_mixed(self, function: Function, place: ast.Call, numbers: Sequence[int]) -> None:
-        if function.name.startswith("crossed") and not any(self.graph[n].varies for n in numbers):
-            raise mistake_at(place, f"one side of {function.name}() must change from bar to bar")
-        if function.name == "since" and not self.graph[numbers[0]].varies:
-            raise mistake_at(place, "the condition of since() must change from bar to bar")
-        if function.name == "where" and self.graph[numbers[1]].kind != self.graph[numbers[2]].kind:
-            raise mistake_at(place, "a and b of where() must be both numbers or both conditions")
 
     def _at(self, given: Mapping[str, ast.expr], depth: int) -> Meaning:
         text = self.meaning(given["timeframe"], depth)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.language.elementwise import Value, choose, evaluate
-from tunesmith.compute.language.nodes import Node, reachable
+from tunesmith.compute.graph.elementwise import Value, choose, evaluate
+from tunesmith.compute.graph.nodes import Node, reachable
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.space.space import encode
 from tunesmith.errors import Invalid

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.compute.graph.graph_builder import GraphBuilder, TooManyNodes
+from tunesmith.compute.graph.nodes import Node
+from tunesmith.compute.indicators.declaration import MAX_WINDOW
 from tunesmith.compute.language.declarations import declare, is_declaration
 from tunesmith.compute.language.expressions import Broken, Expressions, Fields, Skipped
-from tunesmith.compute.language.graph import GraphBuilder, TooManyNodes
 from tunesmith.compute.language.mistakes import MAX_REPORTED, Mistake, mistake_at, nearest, refusal
-from tunesmith.compute.language.nodes import Node
 from tunesmith.compute.language.points import defaults_point, satisfied
 from tunesmith.compute.language.scanner import scan
-from tunesmith.compute.language.vocabulary import CONDITION_ORDERS, LEVEL_ORDERS, MAX_WINDOW, RESERVED, STATEMENTS
+from tunesmith.compute.language.vocabulary import CONDITION_ORDERS, LEVEL_ORDERS, STATEMENTS, is_reserved
 from tunesmith.domain.parameters import Parameter
 
 MAX_NODES = 600
@@ -184,7 +185,7 @@ class _Program:
     def _new_name(self, target: ast.expr) -> str:
         if not isinstance(target, ast.Name):
             raise mistake_at(target, "only a plain name can be assigned to")
-        if target.id in RESERVED:
+        if is_reserved(target.id):
             raise mistake_at(target, f"{target.id!r} is a word of the rule language; choose another name")
         if target.id in self._lines:
             raise mistake_at(target, f"{target.id!r} is already defined in line {self._lines[target.id]}")

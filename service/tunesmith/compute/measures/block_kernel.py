@@ -6,6 +6,8 @@ sums, for a whole block at once; anything else is stepped bar by bar. A long-onl
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tunesmith.compute.kernels.compiling import inlined, kernel
 from tunesmith.compute.simulation.arrays import (
     LIQUIDATION,
@@ -27,36 +29,68 @@ SIZE_DUST = 1e-9
 """A position up to this share of the last order is none."""
 
 
+class OrderLog(NamedTuple):
+    """The orders of n points one after the other, as in `Results`, and how many each has, float64[n]."""
+
+    orders: Floats
+    n_orders: Floats
+
+
+class BlockMarket(NamedTuple):
+    """Closes float64[T] and the prefix sums of `Tables`."""
+
+    close: Floats
+    prefix: Floats
+
+
+class BlockTerms(NamedTuple):
+    """Initial cash, first bar of the account, first bar of the first block, bars of a block; float64 each."""
+
+    initial_cash: float
+    start: float
+    first: float
+    length: float
+
+
+class HeldStretch(NamedTuple):
+    """A long that is held from bar `bar` to `stop` - 1; the blocks of `length` bars begin at bar `first`."""
+
+    bar: int
+    stop: int
+    first: int
+    length: int
+
+
 @kernel
 def sum_blocks_nb(
-    log: tuple[Floats, Floats],
-    market: tuple[Floats, Floats],
-    terms: tuple[float, ...],
+    log_: tuple[Floats, Floats],
+    market_: tuple[Floats, Floats],
+    terms_: tuple[float, ...],
     sums: Floats,
     exposures: Floats,
 ) -> None:
     """Fill `sums` float64[n, 3, S] (returns, their squares, their products with the market's) and `exposures`.
 
-    `log`: the orders of n points one after the other, as in `Results`, and how many each has, float64[n]. `market`:
-    closes float64[T] and the prefix sums of `Tables`. `terms`: initial cash, first bar of the account, first bar of the
-    first block, bars of a block. `exposures` float64[n] is the mean over all the account's bars of the position's value
-    as a share of equity. The market's first return is 0: nothing is held before the account's first close.
+    `log_`, `market_` and `terms_` are the fields of `OrderLog`, `BlockMarket` and `BlockTerms`. `exposures` float64[n]
+    is the mean over all the account's bars of the position's value as a share of equity. The market's first return is
+    0: nothing is held before the account's first close.
     """
-    orders, n_orders = log
-    close, prefix = market
-    start, first, length = int(terms[1]), int(terms[2]), int(terms[3])
+    log, market, terms = OrderLog(*log_), BlockMarket(*market_), BlockTerms(*terms_)
+    orders, n_orders = log.orders, log.n_orders
+    close, prefix = market.close, market.prefix
+    start, first, length = int(terms.start), int(terms.first), int(terms.length)
     n_bars = len(close)
     row = 0
     for i in range(len(n_orders)):
         sums[i, :, :] = 0.0
         stop = row + int(n_orders[i])
-        cash = before = terms[0]
+        cash = before = terms.initial_cash
         size = exposure = 0.0
         bar = start
         while bar < n_bars:
             event = int(orders[row, ORDER_BAR]) if row < stop else n_bars
             if size > 0.0 and cash == 0.0 and event > bar:
-                hold_long_nb(prefix, (bar, event, first, length), sums[i])
+                hold_long_nb(prefix, HeldStretch(bar, event, first, length), sums[i])
                 exposure += event - bar
                 before = size * close[event - 1]
                 bar = event
@@ -84,10 +118,10 @@ def sum_blocks_nb(
 
 
 @inlined
-def hold_long_nb(prefix: Floats, stretch: tuple[int, int, int, int], sums: Floats) -> None:
-    """Add a held stretch (its first bar, the bar after its last, first bar and length of blocks) to `sums` [3, S]."""
-    bar, stop, first, length = stretch
-    bar = max(bar, first)
+def hold_long_nb(prefix: Floats, stretch: HeldStretch, sums: Floats) -> None:
+    """Add a held stretch to `sums` float64[3, S]."""
+    stop, first, length = stretch.stop, stretch.first, stretch.length
+    bar = max(stretch.bar, first)
     while bar < stop:
         block = (bar - first) // length
         edge = min(stop, first + (block + 1) * length)

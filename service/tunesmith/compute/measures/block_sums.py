@@ -1,7 +1,7 @@
 """What the decision asks of every trial: sums of its returns over blocks of time, at the speed of the search itself.
 
 1. The points are walked as in a search, with their orders written down, in blocks of points that fit a buffer.
-2. From the orders a kernel makes the sums: `kernel_blocks` says how.
+2. From the orders a kernel makes the sums: `block_kernel` says how.
 
 Timing returns a_t = R_t - e * r_t (R the net return, r the market's, e the mean exposure) need no pass of their own:
 their sums follow from those of R, r and R * r.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.measures.block_kernel import PRODUCTS, RETURN_SQUARES, RETURNS, sum_blocks_nb
+from tunesmith.compute.measures.block_kernel import PRODUCTS, RETURN_SQUARES, RETURNS, BlockTerms, sum_blocks_nb
 from tunesmith.compute.rules.binding import bind, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Results
@@ -91,9 +91,8 @@ def evaluate_blocks(
     points = np.ascontiguousarray(points, np.float64)
     prepared = prepare(bars)
     first = len(bars) - length * n_blocks
-    work = _Work(
-        strategy, prepared, execution, (float(execution.initial_cash), float(start), float(first), float(length))
-    )
+    terms = BlockTerms(float(execution.initial_cash), float(start), float(first), float(length))
+    work = _Work(strategy, prepared, execution, terms)
     sums = np.full((len(points), 3, n_blocks), np.nan)
     exposure = np.full(len(points), np.nan)
     chosen = np.flatnonzero(strategy.valid(points))
@@ -121,14 +120,14 @@ class _Work:
     strategy: Strategy
     prepared: PreparedBars
     execution: Execution
-    terms: tuple[float, ...]
+    terms: BlockTerms
 
     def chunk(
         self, points: NDArray[np.float64], n_blocks: int, n_threads: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Sums float64[n, 3, S] and exposures float64[n] of points that keep every require(…)."""
         sums, exposure = np.empty((len(points), 3, n_blocks)), np.empty(len(points))
-        start = int(self.terms[1])
+        start = int(self.terms.start)
         if self.strategy.kind == "kernel":
             has = {"has_long": self.strategy.has_long, "has_short": self.strategy.has_short}
             terms, walk = terms_of(self.execution, start, **has), walk_of(self.strategy)
@@ -155,7 +154,7 @@ class _Work:
                 out = empty_results(out.totals, n_orders=n_orders)
                 walk_range(lo, hi, out)
             log = (out.orders, np.ascontiguousarray(out.totals[:, N_ORDERS]))
-            sum_blocks_nb(log, market, self.terms, sums[lo:hi], exposure[lo:hi])
+            sum_blocks_nb(log, market, tuple(self.terms), sums[lo:hi], exposure[lo:hi])
 
         length = max(1, min(fitting, _MAX_BLOCK, -(-len(points) // max(n_threads, 1))))
         edges = [*range(0, len(points), length), len(points)]

@@ -7,6 +7,8 @@ way to the same numbers. What is undefined comes out as NaN.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from tunesmith.compute.kernels.compiling import inlined, kernel
@@ -41,31 +43,59 @@ DUST = 1e-9
 """A position up to this share of what was traded since it was flat is none."""
 
 
+class PathMarket(NamedTuple):
+    """Closes and returns of the market, float64[n] each, its first return being 0."""
+
+    closes: Floats
+    changes: Floats
+
+
+class PathTerms(NamedTuple):
+    """Initial cash, and bars a year."""
+
+    initial_cash: float
+    bars_per_year: float
+
+
+class PathScratch(NamedTuple):
+    """Working space: float64[n] for returns, as much to select from, and one value for each order."""
+
+    returns: Floats
+    selected: Floats
+    trade_returns: Floats
+
+
+class Means(NamedTuple):
+    """Means over all bars: of the return, and of the net exposure."""
+
+    returns: float
+    exposure: float
+
+
 @kernel
 def path_nb(
     marks: Floats,
-    market: tuple[Floats, Floats],
+    market_: tuple[Floats, Floats],
     orders: Floats,
     n_orders: int,
-    terms: tuple[float, float],
-    scratch: tuple[Floats, Floats, Floats],
+    terms_: tuple[float, float],
+    scratch_: tuple[Floats, Floats, Floats],
     values: Floats,
 ) -> None:
     """Fill `values` float64[N_PATH] from one point's path of n bars.
 
-    `marks` float64[2, n] as in `Results`; `market`: closes and returns of the market, float64[n] each, its first return
-    being 0; `orders` float64[≥ n_orders, N_ORDER_FIELDS] as in `Results`; `terms`: initial cash and bars a year;
-    `scratch`: float64[n] twice and float64[≥ n_orders].
+    `marks` float64[2, n] and `orders` float64[≥ n_orders, N_ORDER_FIELDS] as in `Results`; `market_`, `terms_` and
+    `scratch_` are the fields of `PathMarket`, `PathTerms` and `PathScratch`.
     """
-    closes, changes = market
-    returns, selected, trade_returns = scratch
+    market, terms, scratch = PathMarket(*market_), PathTerms(*terms_), PathScratch(*scratch_)
+    closes, returns, trade_returns = market.closes, scratch.returns, scratch.trade_returns
     values[:] = np.nan
     n = len(closes)
     values[BUY_AND_HOLD] = closes[n - 1] / closes[0] - 1.0
-    mean, exposure = run_along_nb(marks, closes, terms[0], returns, values)
+    means = run_along_nb(marks, closes, terms.initial_cash, returns, values)
     if n > 1:
-        take_moments_nb(returns, changes, (mean, exposure), terms[1], values)
-    n_trades = take_trades_nb(orders, n_orders, terms[0], trade_returns, values)
+        take_moments_nb(returns, market.changes, means, terms.bars_per_year, values)
+    n_trades = take_trades_nb(orders, n_orders, terms.initial_cash, trade_returns, values)
     if n_trades > 0:
         middle = n_trades // 2
         upper = select_nb(trade_returns, n_trades, middle)
@@ -75,17 +105,15 @@ def path_nb(
             for j in range(1, middle):
                 lower = max(lower, trade_returns[j])
         values[MEDIAN_TRADE] = 0.5 * (lower + upper)
-    low = low_percentile_nb(returns, 1.0, 0.05, selected)
-    high = low_percentile_nb(returns, -1.0, 0.05, selected)
+    low = low_percentile_nb(returns, 1.0, 0.05, scratch.selected)
+    high = low_percentile_nb(returns, -1.0, 0.05, scratch.selected)
     if abs(low) > ROUNDING:
         values[TAIL_RATIO] = abs(high) / abs(low)
 
 
 @inlined
-def run_along_nb(
-    marks: Floats, closes: Floats, initial_cash: float, returns: Floats, values: Floats
-) -> tuple[float, float]:
-    """Returns, drawdowns and exposure bar by bar; the mean return and the mean net exposure."""
+def run_along_nb(marks: Floats, closes: Floats, initial_cash: float, returns: Floats, values: Floats) -> Means:
+    """Returns, drawdowns and exposure bar by bar; the means of the returns and of the net exposure."""
     n = len(closes)
     before = peak = initial_cash
     total = gains = losses = squares = exposure = 0.0
@@ -109,15 +137,13 @@ def run_along_nb(
     values[LONGEST_DRAWDOWN] = longest
     if losses > ROUNDING * n:
         values[OMEGA] = gains / losses
-    return total / n, exposure / n
+    return Means(total / n, exposure / n)
 
 
 @inlined
-def take_moments_nb(
-    returns: Floats, changes: Floats, means: tuple[float, float], bars_per_year: float, values: Floats
-) -> None:
-    """Skew, kurtosis and the Sharpe ratio of the timing returns; `means`: of the returns, and of the net exposure."""
-    mean, exposure = means
+def take_moments_nb(returns: Floats, changes: Floats, means: Means, bars_per_year: float, values: Floats) -> None:
+    """Skew, kurtosis and the Sharpe ratio of the timing returns."""
+    mean, exposure = means.returns, means.exposure
     n = len(returns)
     market_mean = 0.0
     for t in range(n):

@@ -17,11 +17,11 @@ from tunesmith.compute.codegen.emit import MARGIN
 from tunesmith.compute.codegen.families import Needs
 from tunesmith.compute.codegen.indicator_rows import as_column, compute_rows
 from tunesmith.compute.codegen.rule_plan import Plan
+from tunesmith.compute.graph.elementwise import evaluate
+from tunesmith.compute.graph.nodes import reachable
 from tunesmith.compute.kernels.buffers import New
 from tunesmith.compute.kernels.generated_kernels import Kernel, load_kernel
 from tunesmith.compute.kernels.masks import BITS, n_words_of, unpacked
-from tunesmith.compute.language.elementwise import evaluate
-from tunesmith.compute.language.nodes import reachable
 from tunesmith.compute.language.points import check_points, point_values
 from tunesmith.compute.language.program import Rule
 from tunesmith.compute.rules.strategy import Strategy

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.graph.graph_builder import GraphBuilder, TooManyNodes
+from tunesmith.compute.graph.nodes import Node
 from tunesmith.compute.language.expressions import Expressions
-from tunesmith.compute.language.graph import GraphBuilder, TooManyNodes
 from tunesmith.compute.language.mistakes import Mistake, mistake_at
-from tunesmith.compute.language.nodes import Node
 from tunesmith.compute.language.points import point_values
 from tunesmith.compute.language.program import MAX_NODES, in_characters, parsed
 from tunesmith.compute.language.scanner import scan

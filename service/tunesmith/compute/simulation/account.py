@@ -32,6 +32,7 @@ from tunesmith.compute.simulation.arrays import (
     SUM_SQUARES,
     TAKE_PROFIT,
     TRAILING_STOP,
+    FilledOrder,
     Floats,
     LimitPrices,
     Limits,
@@ -76,19 +77,17 @@ def open_account_nb(state: Floats, totals: Floats, cash: float) -> None:
 
 
 @inlined
-def log_order_nb(
-    state: Floats, totals: Floats, out: Results, order: tuple[float, float, float, float, float, float]
-) -> None:
-    """Count an order (bar, side, size, price, fee, reason) and write it down where there is room."""
+def log_order_nb(state: Floats, totals: Floats, out: Results, order: FilledOrder) -> None:
+    """Count an order and write it down where there is room."""
     totals[N_ORDERS] += 1.0
     row = int(state[LOG_ROW])
     if row < out.orders.shape[0]:
-        out.orders[row, ORDER_BAR] = order[0]
-        out.orders[row, ORDER_SIDE] = order[1]
-        out.orders[row, ORDER_SIZE] = order[2]
-        out.orders[row, ORDER_PRICE] = order[3]
-        out.orders[row, ORDER_FEE] = order[4]
-        out.orders[row, ORDER_REASON] = order[5]
+        out.orders[row, ORDER_BAR] = order.bar
+        out.orders[row, ORDER_SIDE] = order.side
+        out.orders[row, ORDER_SIZE] = order.size
+        out.orders[row, ORDER_PRICE] = order.price
+        out.orders[row, ORDER_FEE] = order.fee
+        out.orders[row, ORDER_REASON] = order.reason
         state[LOG_ROW] = row + 1
 
 
@@ -140,7 +139,7 @@ def enter_nb(state: Floats, totals: Floats, side: float, bar: int, price: float,
     state[ENTRY_PRICE] = paid
     state[LIQUIDATION_PRICE] = liquidation
     fee = size * paid * terms.fee_rate + terms.fixed_fee
-    log_order_nb(state, totals, out, (float(bar), side, size, paid, fee, float(ENTRY)))
+    log_order_nb(state, totals, out, FilledOrder(float(bar), side, size, paid, fee, float(ENTRY)))
     return True
 
 
@@ -165,7 +164,7 @@ def close_nb(state: Floats, totals: Floats, bar: int, price: float, reason: floa
     state[CASH] = cash
     state[SIZE] = 0.0
     count_trade_nb(totals, cash - state[CASH_BEFORE], state[CASH_BEFORE])
-    log_order_nb(state, totals, out, (float(bar), side, size, paid, fee, reason))
+    log_order_nb(state, totals, out, FilledOrder(float(bar), side, size, paid, fee, reason))
 
 
 @inlined

@@ -46,13 +46,18 @@ from tunesmith.compute.simulation.arrays import (
     SUM_SQUARES,
     Block,
     Conditions,
+    Fill,
     Floats,
     LimitPrices,
     Limits,
     Market,
     Results,
+    Sides,
+    Stretch,
     Tables,
     Terms,
+    Trades,
+    TrailingLevels,
     Whole,
     Words,
 )
@@ -78,19 +83,20 @@ def walk_nb(
     prices: tuple[Floats, ...],
     terms_: tuple[float, ...],
     out_: tuple[Floats, ...],
-    trades: tuple[Whole, Floats],
+    trades_: tuple[Whole, Floats],
 ) -> None:
     """Walk every point of a block; one row of `Results.totals` each. Allocates nothing.
 
     The arguments are the fields of `Market`, `Tables`, `Conditions`, `Limits`, `LimitPrices`, `Terms` and `Results` as
-    plain tuples, which a kernel is called with in a tenth of the time that named ones take. `trades` is scratch,
-    int64[T + 2, 2] and float64[T + 2]: see `kernel_holdings`.
+    plain tuples, which a kernel is called with in a tenth of the time that named ones take. `trades_` is scratch, the
+    fields of `Trades` with room for T + 2.
     """
     market = Market(*market_)
     tables = Tables(*tables_)
     block = Block(Conditions(*conditions), Limits(*limits), LimitPrices(*prices))
     terms = Terms(*terms_)
     out = Results(*out_)
+    trades = Trades(*trades_)
     state = out.state
     n_bars = len(market.close)
     start = int(terms.start)
@@ -105,7 +111,7 @@ def walk_nb(
         while bar < n_bars:
             if terms.skips != 0.0:
                 event = next_event_nb(market, tables, block, terms, state, i, bar)
-                skip_nb(market, tables, state, totals, (bar, event, start), out)
+                skip_nb(market, tables, state, totals, Stretch(bar, event, start), out)
                 bar = event
                 if bar >= n_bars:
                     break
@@ -115,27 +121,25 @@ def walk_nb(
                         check_range_nb(state, totals, market, bar, terms, out)
                 elif bar - lag >= start:
                     price = market.open[bar] if at_open else market.close[bar]
-                    fill_nb(block, terms, state, totals, (i, bar - lag, bar), price, out)
+                    fill_nb(block, terms, state, totals, Fill(i, bar - lag, bar), price, out)
             mark_nb(state, totals, bar - start, market.close[bar], out)
             bar += 1
 
 
 @inlined
-def fill_nb(
-    block: Block, terms: Terms, state: Floats, totals: Floats, at: tuple[int, ...], price: float, out: Results
-) -> None:
-    """Fill what the signals ask for; `at`: point, bar of the signals and of the fill."""
-    i, signal_bar, bar = at
+def fill_nb(block: Block, terms: Terms, state: Floats, totals: Floats, at: Fill, price: float, out: Results) -> None:
+    """Fill what the signals ask for."""
+    i, signal_bar, bar = at.point, at.signal_bar, at.bar
     size = state[SIZE]
     side = 1.0 if size > 0.0 else -1.0 if size < 0.0 else 0.0
     longest = block.limits.max_holding[i]
     overdue = side != 0.0 and longest > 0.0 and bar - state[ENTRY_BAR] >= longest
-    trades = (terms.trades_long, terms.trades_short)
-    leave, entry = wanted_nb(block.conditions, i, signal_bar, side, overdue, trades)
+    sides = Sides(terms.trades_long, terms.trades_short)
+    leave, entry = wanted_nb(block.conditions, i, signal_bar, side, overdue, sides)
     if leave:
         reason = EXIT
         if overdue and entry == 0.0:
-            leaves, _ = wanted_nb(block.conditions, i, signal_bar, side, False, trades)
+            leaves, _ = wanted_nb(block.conditions, i, signal_bar, side, False, sides)
             if not leaves:
                 reason = MAX_HOLDING
         close_nb(state, totals, bar, price, float(reason), terms, out)
@@ -151,8 +155,8 @@ def next_event_nb(market: Market, tables: Tables, block: Block, terms: Terms, st
     lag = 1 if terms.at_open != 0.0 else 0
     size = state[SIZE]
     side = 1.0 if size > 0.0 else -1.0 if size < 0.0 else 0.0
-    trades = (terms.trades_long, terms.trades_short)
-    event = lag + next_signal_nb(block.conditions, i, n_bars, max(bar - lag, start), side, trades)
+    sides = Sides(terms.trades_long, terms.trades_short)
+    event = lag + next_signal_nb(block.conditions, i, n_bars, max(bar - lag, start), side, sides)
     if side == 0.0:
         return min(event, n_bars)
     longest = block.limits.max_holding[i]
@@ -164,7 +168,7 @@ def next_event_nb(market: Market, tables: Tables, block: Block, terms: Terms, st
     stop, target = state[STOP_PRICE], state[TARGET_PRICE]
     if not (np.isnan(state[TRAIL_FRACTION]) and np.isnan(state[TRAIL_DISTANCE])):
         nearest = stop if side > 0.0 else min(stop, state[LIQUIDATION_PRICE])
-        levels = (nearest, target, state[TRAIL_FRACTION], state[TRAIL_DISTANCE])
+        levels = TrailingLevels(nearest, target, state[TRAIL_FRACTION], state[TRAIL_DISTANCE])
         event, best = first_trailing_touch_nb(market, tables, bar, event, side, state[BEST], levels)
         state[BEST] = best
     elif side < 0.0:
@@ -175,11 +179,9 @@ def next_event_nb(market: Market, tables: Tables, block: Block, terms: Terms, st
 
 
 @inlined
-def skip_nb(
-    market: Market, tables: Tables, state: Floats, totals: Floats, stretch: tuple[int, int, int], out: Results
-) -> None:
-    """Account for a stretch (first bar, bar after its last, start of the account) on which nothing is ordered."""
-    first, stop, start = stretch
+def skip_nb(market: Market, tables: Tables, state: Floats, totals: Floats, stretch: Stretch, out: Results) -> None:
+    """Account for a stretch on which nothing is ordered."""
+    first, stop, start = stretch.first, stretch.stop, stretch.start
     if stop <= first:
         return
     size = state[SIZE]

@@ -82,8 +82,59 @@ class Terms(NamedTuple):
     start: float
 
 
+class Sides(NamedTuple):
+    """Which sides may be traded, 1 or 0."""
+
+    long: float
+    short: float
+
+
+class FilledOrder(NamedTuple):
+    """One filled order: a row of `Results.orders`."""
+
+    bar: float
+    side: float
+    size: float
+    price: float
+    fee: float
+    reason: float
+
+
+class Fill(NamedTuple):
+    """Where an order of a point is filled: the bar of its signals, and that of the fill."""
+
+    point: int
+    signal_bar: int
+    bar: int
+
+
+class Stretch(NamedTuple):
+    """Bars `first` to `stop` - 1 on which nothing is ordered; `start` is the first bar of the account."""
+
+    first: int
+    stop: int
+    start: int
+
+
+class TrailingLevels(NamedTuple):
+    """What closes a position with a trailing stop; the fraction and the distance are NaN where there is none."""
+
+    stop: float
+    target: float
+    fraction: float
+    distance: float
+
+
+class Trades(NamedTuple):
+    """Trades found before they are accounted for: `times` int64[m, 2], bar of entry and of exit (T: still open), and
+    the price that each sells at before slippage, `sales` float64[m]."""
+
+    times: Whole
+    sales: Floats
+
+
 class Tables(NamedTuple):
-    """Range queries over one market of T bars; see `kernel_tables` for their use.
+    """Range queries over one market of T bars; see `range_tables` for their use.
 
     A node is a row (max, min, drawdown) over a stretch of closes. B = T / 16 blocks, B / 16 pages.
     sums        float64[T + 1, 8]   prefix sums of returns, squares and negative squares, each as a float and what
@@ -116,7 +167,7 @@ class Results(NamedTuple):
     `orders` float64[m, N_ORDER_FIELDS] takes the orders of all points in the order of filling, while it has room.
     `marks` float64[2, T - start] takes equity and position at each bar's close, of the last point; float64[2, 0]: not
     kept. `ambiguous` float64[1, k] takes the ambiguous bars while it has room. `state` float64[N_STATE] is the account
-    that the kernel works on, see `kernel_account`.
+    that the kernel works on, see `account`.
     """
 
     totals: Floats

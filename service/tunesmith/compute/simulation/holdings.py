@@ -1,8 +1,7 @@
 """Where the trades of a long account begin and end, when signals, time and fixed levels alone decide it.
 
-None of these waits for the account, so that trades are found first and accounted for afterwards (see `kernel_long`): a
-processor does much of both at once. A trade is a row of `times` int64[m, 2], bar of entry and of exit (T: still open),
-and the price that it sells at, before slippage, in `sales` float64[m].
+None of these waits for the account, so that trades are found first and accounted for afterwards (see `long_path`): a
+processor does much of both at once.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ import numpy as np
 from tunesmith.compute.kernels.compiling import inlined
 from tunesmith.compute.kernels.mask_comparisons import at_most_nb, lowest_bit_nb
 from tunesmith.compute.kernels.masks import BITS
-from tunesmith.compute.simulation.arrays import Block, Floats, Market, Tables, Terms, Whole, Words
+from tunesmith.compute.simulation.arrays import Block, Market, Sides, Tables, Terms, Trades, Whole, Words
 from tunesmith.compute.simulation.signal_reading import next_signal_nb
 
 _ZERO, _ONE, _ONES = np.uint64(0), np.uint64(1), np.uint64(2**64 - 1)
 _LAST = np.uint64(63)
-_ONE_SIDE = (1.0, 0.0)
+_LONG_ALONE = Sides(1.0, 0.0)
 
 
 @inlined
@@ -91,13 +90,13 @@ def first_exit_nb(
 
 @inlined
 def find_guarded_nb(
-    market: Market, tables: Tables, block: Block, terms: Terms, i: int, trades: tuple[Whole, Floats]
+    market: Market, tables: Tables, block: Block, terms: Terms, i: int, trades: Trades
 ) -> tuple[int, float]:
     """Fill `trades`, times and sales, of point `i` from signals, holding time, stop and target.
 
     The number of trades, and of bars that touched stop and target both.
     """
-    times, sales = trades
+    times, sales = trades.times, trades.sales
     limits, prices = block.limits, block.prices
     n_bars = len(market.close)
     at_open = terms.at_open != 0.0
@@ -108,7 +107,7 @@ def find_guarded_nb(
     n_trades, n_ambiguous = 0, 0.0
     bar = int(terms.start)
     while True:
-        signal = next_signal_nb(block.conditions, i, n_bars, bar, 0.0, _ONE_SIDE)
+        signal = next_signal_nb(block.conditions, i, n_bars, bar, 0.0, _LONG_ALONE)
         entry = signal + lag
         if entry >= n_bars:
             return n_trades, n_ambiguous

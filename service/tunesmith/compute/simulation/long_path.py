@@ -1,7 +1,7 @@
 """The common case by itself: a long account with neither trailing stop nor order log, from trades found beforehand.
 
-While it holds, its equity is a constant times the close, so that a trade costs a few look-ups (see `kernel_tables`)
-however long it is. The numbers are those of `kernel_walk`, which does everything else.
+While it holds, its equity is a constant times the close, so that a trade costs a few look-ups (see `range_tables`)
+however long it is. The numbers are those of `account_path`, which does everything else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tunesmith.compute.simulation.arrays import (
     Results,
     Tables,
     Terms,
-    Whole,
+    Trades,
 )
 from tunesmith.compute.simulation.holdings import find_guarded_nb, find_signalled_nb
 from tunesmith.compute.simulation.range_tables import (
@@ -75,10 +75,10 @@ def trade_long_nb(
     terms: Terms,
     totals: Floats,
     i: int,
-    trades: tuple[Whole, Floats],
+    trades: Trades,
 ) -> bool:
     """Fill in `totals` of point `i`; False, with `totals` unchanged, where an entry would be refused."""
-    times, sales = trades
+    times, sales = trades.times, trades.sales
     n_bars = len(market.close)
     close = market.close
     at_open = terms.at_open != 0.0

@@ -17,7 +17,7 @@ import numpy as np
 
 from tunesmith.compute.kernels.compiling import inlined, kernel
 from tunesmith.compute.kernels.masks import BITS
-from tunesmith.compute.simulation.arrays import Floats, Market, Tables
+from tunesmith.compute.simulation.arrays import Floats, Market, Tables, TrailingLevels
 
 BLOCK = 16
 _LOG_BLOCK = 4
@@ -55,7 +55,7 @@ def build_tables(market: Market) -> Tables:
 
 @kernel
 def build_tables_nb(market: Market, tables: Tables) -> None:
-    """Fill `tables`; their shapes stand in `kernel_arrays.Tables`."""
+    """Fill `tables`; their shapes stand in `simulation.arrays.Tables`."""
     close = market.close
     n = len(close)
     n_blocks = len(tables.blocks)
@@ -220,14 +220,18 @@ def first_touch_nb(market: Market, tables: Tables, start: int, stop: int, low: f
 
 @inlined
 def first_trailing_touch_nb(
-    market: Market, tables: Tables, start: int, stop: int, side: float, best: float, levels: tuple[float, ...]
+    market: Market, tables: Tables, start: int, stop: int, side: float, best: float, levels: TrailingLevels
 ) -> tuple[int, float]:
     """As `first_touch_nb` for a position of `side` with a trailing stop, and the best price before that bar.
 
-    `levels`: fixed stop, target, trailing fraction (NaN: none), trailing distance (NaN: none). A short is looked at
-    mirrored at zero, so that its levels lie as a long's do.
+    A short is looked at mirrored at zero, so that its levels lie as a long's do.
     """
-    fixed, target, fraction, distance = side * levels[0], side * levels[1], side * levels[2], levels[3]
+    fixed, target, fraction, distance = (
+        side * levels.stop,
+        side * levels.target,
+        side * levels.fraction,
+        levels.distance,
+    )
     has_fraction = not np.isnan(fraction)
     best = side * best
     above, below = (HIGH, LOW) if side > 0.0 else (LOW, HIGH)

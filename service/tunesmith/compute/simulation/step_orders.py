@@ -5,7 +5,7 @@ The walk itself is generated for each strategy (`strategies/stepped.py`), with t
     2. check the bar's range against that answer's stop and target, and against a short's liquidation
     3. ask the step, and fill at the close                              (fill = "close")
     4. mark the account
-`book` float64[N_BOOK] is scratch beside `state` of `kernel_account`; `limits` float64[2] are the point's amount of
+`book` float64[N_BOOK] is scratch beside `state` of `account`; `limits` float64[2] are the point's amount of
 sizing and most entries.
 """
 
@@ -32,6 +32,7 @@ from tunesmith.compute.simulation.arrays import (
     N_TRADES,
     STOP_LOSS,
     TAKE_PROFIT,
+    FilledOrder,
     Floats,
     Market,
     Results,
@@ -149,7 +150,7 @@ def enter_more_nb(
     state[LIQUIDATION_PRICE] = liquidation
     book[N_ENTRIES] += 1.0
     fee = size * paid * terms.fee_rate + terms.fixed_fee
-    log_order_nb(state, totals, out, (float(bar), side, size, paid, fee, float(ENTRY)))
+    log_order_nb(state, totals, out, FilledOrder(float(bar), side, size, paid, fee, float(ENTRY)))
 
 
 @inlined
@@ -194,7 +195,7 @@ def leave_nb(
         cash = 0.0 if bankrupt else max(state[CASH] - size * paid - fee, 0.0)
     state[CASH] = cash
     state[SIZE] = 0.0 if all_of_it else -side * (held - size)
-    log_order_nb(state, totals, out, (float(bar), side, size, paid, fee, reason))
+    log_order_nb(state, totals, out, FilledOrder(float(bar), side, size, paid, fee, reason))
     if all_of_it:
         book[LAST_PROFIT] = cash - state[CASH_BEFORE]
         count_trade_nb(totals, cash - state[CASH_BEFORE], state[CASH_BEFORE])

@@ -40,7 +40,23 @@ from tunesmith.compute.simulation.account import (
     note_ambiguous_nb,
     open_account_nb,
 )
-from tunesmith.compute.simulation.arrays import ENTRY, STOP_LOSS, TAKE_PROFIT, Floats, Market, Results, Terms
+from tunesmith.compute.simulation.arrays import (
+    ENTRY,
+    STOP_LOSS,
+    TAKE_PROFIT,
+    FilledOrder,
+    Floats,
+    Market,
+    Results,
+    Terms,
+)
+
+
+class Reach(NamedTuple):
+    """How far the price has come for lots that were held before the bar, and for those bought within its range."""
+
+    held: float
+    bought: float
 
 
 class Books(NamedTuple):
@@ -129,7 +145,7 @@ def open_bar_nb(books: Books, bar: int, price: float, terms: Terms, out: Results
     if price <= grid[STOP]:
         sell_all_nb(books, bar, price, terms, out)
         return
-    sell_reached_nb(books, bar, (price, price), price, terms, out)
+    sell_reached_nb(books, bar, Reach(price, price), price, terms, out)
     if grid[COUNT] > 0.0 and price <= resting_limit_nb(books):
         buy_lot_nb(books, bar, price, 0.0, terms, out)
 
@@ -148,7 +164,7 @@ def cross_range_nb(books: Books, market: Market, bar: int, terms: Terms, out: Re
             note_ambiguous_nb(totals, out, bar)
         sell_all_nb(books, bar, grid[STOP], terms, out)
         return
-    sell_reached_nb(books, bar, (high, close), 0.0, terms, out)
+    sell_reached_nb(books, bar, Reach(high, close), 0.0, terms, out)
     for k in range(int(grid[COUNT])):
         lots[k, BOUGHT_IN_RANGE] = 0.0
 
@@ -190,7 +206,7 @@ def buy_lot_nb(
     state[CASH] -= spend
     state[SIZE] += size
     fee = size * paid * terms.fee_rate + terms.fixed_fee
-    log_order_nb(state, totals, out, (float(bar), 1.0, size, paid, fee, float(ENTRY)))
+    log_order_nb(state, totals, out, FilledOrder(float(bar), 1.0, size, paid, fee, float(ENTRY)))
     return True
 
 
@@ -201,7 +217,7 @@ def sell_nb(books: Books, bar: int, price: float, size: float, reason: float, te
     got = price * (1.0 - terms.slippage_rate)
     fee = min(size * got * terms.fee_rate + terms.fixed_fee, size * got)
     state[CASH] += size * got - fee
-    log_order_nb(state, totals, out, (float(bar), -1.0, size, got, fee, reason))
+    log_order_nb(state, totals, out, FilledOrder(float(bar), -1.0, size, got, fee, reason))
 
 
 @inlined
@@ -221,15 +237,14 @@ def sell_all_nb(books: Books, bar: int, price: float, terms: Terms, out: Results
 def sell_reached_nb(
     books: Books,
     bar: int,
-    reach: tuple[float, float],
+    reach: Reach,
     at: float,
     terms: Terms,
     out: Results,
 ) -> None:
     """Sell each lot whose price is reached, at that price or at `at` (0: no gap).
 
-    `reach`: how far the price has come for lots held before, and for those bought within the range. Prices fall from
-    lot to lot, so the lots of each kind that are reached are its last ones.
+    Prices fall from lot to lot, so the lots of each kind that are reached are its last ones.
     """
     state, totals, grid, lots = books.state, books.totals, books.grid, books.lots
     count = int(grid[COUNT])
@@ -237,10 +252,10 @@ def sell_reached_nb(
     while fresh > 0 and lots[fresh - 1, BOUGHT_IN_RANGE] != 0.0:
         fresh -= 1
     keep_to = count
-    while keep_to > fresh and reach[1] >= lots[keep_to - 1, LOT_PRICE] * (1.0 + grid[STEP]):
+    while keep_to > fresh and reach.bought >= lots[keep_to - 1, LOT_PRICE] * (1.0 + grid[STEP]):
         keep_to -= 1
     old_to = fresh
-    while old_to > 0 and reach[0] >= lots[old_to - 1, LOT_PRICE] * (1.0 + grid[STEP]):
+    while old_to > 0 and reach.held >= lots[old_to - 1, LOT_PRICE] * (1.0 + grid[STEP]):
         old_to -= 1
     if keep_to == count and old_to == fresh:
         return

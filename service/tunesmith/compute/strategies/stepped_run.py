@@ -19,7 +19,7 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from tunesmith.compute import stepping
-from tunesmith.compute.kernels.generated_kernels import is_compiled, load_kernel
+from tunesmith.compute.kernels.generated_kernels import PARTS, is_compiled, load_kernel
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import Results, Terms
 from tunesmith.compute.simulation.run import PreparedBars, plain
@@ -31,9 +31,6 @@ from tunesmith.errors import Internal, Invalid
 Walk = Callable[[PreparedBars, NDArray[np.float64], Terms, Results], None]
 """Walks points float64[n, p], columns in the order of the declared parameters, into a row of totals each."""
 
-STEPS: dict[str, Any] = {}
-"""Compiled steps by the hash of what they are made of; the generated kernels take theirs from here."""
-
 _lock = threading.Lock()
 
 _SOURCE = '''"""The walk around the step {key}."""
@@ -42,14 +39,14 @@ import numpy as np
 from tunesmith.compute.simulation.account import SIZE, mark_nb, open_account_nb
 from tunesmith.compute.simulation.arrays import Market, Results, Terms
 from tunesmith.compute.kernels.compiling import kernel
+from tunesmith.compute.kernels.generated_kernels import PARTS
 from tunesmith.compute.simulation.step_orders import fill_nb, guard_nb, view_nb
 from tunesmith.compute.stepping import Bar, Orders
-from tunesmith.compute.strategies.stepped_run import STEPS
 
-step_nb = STEPS["{key}"]
+step_nb = PARTS["{key}"]
 
 
-@partial(kernel, allocates=True)
+@partial(kernel, allocates=True, beside=True)
 def conditions(market_, volume, points, limits, memory, book, terms_, out_):
     market = Market(*market_)
     terms = Terms(*terms_)
@@ -104,8 +101,8 @@ class _SteppedWalk:
         self._declared = declared
         with _lock:
             key = _key(strategy, declared)
-            if key not in STEPS:
-                STEPS[key] = _compiled(declared.step, {})
+            if key not in PARTS:
+                PARTS[key] = _compiled(declared.step, {})
         self._kernel = load_kernel(_SOURCE.format(key=key))
 
     def __call__(self, prepared: PreparedBars, points: NDArray[np.float64], terms: Terms, out: Results) -> None:

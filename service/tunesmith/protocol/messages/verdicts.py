@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tunesmith.domain.approval import ApprovalCriteria, Check, VerdictStatus
+from tunesmith.domain.approval import ApprovalCriteria, Check, CheckExplanation, VerdictStatus
 from tunesmith.domain.names import GivenLabel, Id, Symbol
 from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request, TaskStatus
 
@@ -27,7 +27,8 @@ class ApproveStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=
 class VerdictReply(Reply, frozen=True, kw_only=True):
     """`status` is the task's, `verdict` the decision when it is there.
 
-    `verdict.get` brings the `evidence` too: before an approval without anything of the hold-out but pass or fail. An
+    `verdict.get` brings the `evidence` too, before an approval without anything of the hold-out but pass or fail, with
+    `explanations` of the checks by name and the names of those `not_asked`, as an earlier one had failed. An
     approval of a search over several symbols makes a package for each that holds without the others, all of them in
     `parameter_packages`; `parameter_package` is the first.
     """
@@ -46,6 +47,8 @@ class VerdictReply(Reply, frozen=True, kw_only=True):
     optimization_id: str | None = None
     report_id: str | None = None
     evidence: dict[str, Any] | None = None
+    explanations: dict[str, CheckExplanation] = {}
+    not_asked: list[str] = []
     error: dict[str, Any] | None = None
     label: str | None = None
 

@@ -10,7 +10,8 @@ from tunesmith.domain.parameters import Scalar
 from tunesmith.errors import Internal
 from tunesmith.services.market.payload_building import Assignment, work_of
 from tunesmith.services.market.window_snapshots import cut_window, known_window
-from tunesmith.services.requests.value_cache import count, engine_version, key_of, recall, remember
+from tunesmith.services.requests.program_version import engine_version
+from tunesmith.services.requests.value_cache import count, key_of, recall, remember
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.workers.chunks.payloads import OnePoint, Prepared

@@ -12,7 +12,8 @@ import msgspec
 
 from tunesmith.services.market.market_windows import Window
 from tunesmith.services.market.payload_building import prepared
-from tunesmith.services.requests.value_cache import count, engine_version, key_of, recall, remember
+from tunesmith.services.requests.program_version import engine_version
+from tunesmith.services.requests.value_cache import count, key_of, recall, remember
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.market.snapshots import Snapshots

@@ -15,8 +15,9 @@ from tunesmith.errors import TunesmithError
 from tunesmith.protocol.catalog import MESSAGES, Call, Handler
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.services.requests.lookups import Lookups
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.requests.single_flight import UnderWay
-from tunesmith.services.requests.value_cache import count, daemon_version, key_of, recall, remember
+from tunesmith.services.requests.value_cache import count, key_of, recall, remember
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.cache.caches import MemoryCache
 from tunesmith.storage.sqlite.connections import Connection
@@ -51,7 +52,7 @@ def settled_replies(context: Context, handle: Handler, fields: Sequence[str]) ->
             if end is None:
                 return await _reply(handle, context, request, call)
             ends.append(end)
-        of = [daemon_version(), context.database.epoch, ends, call.type, msgspec.to_builtins(request)]
+        of = [program_version(), context.database.epoch, ends, call.type, msgspec.to_builtins(request)]
         key = key_of("task", of)
         kept: Reply | None = await recall(context, key, MESSAGES[call.type].reply)
         count("task", hit=kept is not None)

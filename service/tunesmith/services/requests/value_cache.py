@@ -7,10 +7,6 @@ Redis. A value that does not have the form it should have is a miss.
 from __future__ import annotations
 
 import functools
-import hashlib
-import platform
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,22 +17,6 @@ from tunesmith.protocol.canonical import canonical_hash
 from tunesmith.services.runtime.context import Context
 
 T = TypeVar("T")
-
-_ENGINE = ("compute/**/*.py", "compute/**/*.rule", "domain/**/*.py", "notebook/*.py", "workers/chunks/*.py")
-_DAEMON = ("domain/**/*.py", "protocol/**/*.py", "services/**/*.py", "storage/**/*.py")
-_LIBRARIES = ("numpy", "numba", "vectorbt", "vectorbt-rust")
-
-
-@functools.cache
-def engine_version() -> str:
-    """A hash over the code that computes, the libraries it computes with, and the kind of machine."""
-    return _version(_ENGINE, platform.machine())
-
-
-@functools.cache
-def daemon_version() -> str:
-    """A hash over `engine_version` and the code that makes replies of what is stored."""
-    return _version(_DAEMON, engine_version())
 
 
 def key_of(what: str, of: Any) -> str:
@@ -68,13 +48,3 @@ def count(what: str, *, hit: bool) -> None:
 @functools.cache
 def _counter(what: str, result: str) -> Counter:
     return telemetry.CACHE.labels(of=what, result=result)
-
-
-def _version(patterns: tuple[str, ...], of: str) -> str:
-    package = Path(__file__).resolve().parents[2]
-    digest = hashlib.sha256(of.encode())
-    for name in _LIBRARIES:
-        digest.update(f"{name} {version(name)}\n".encode())
-    for path in sorted({path for pattern in patterns for path in package.glob(pattern)}):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from tunesmith import __version__
-from tunesmith.compute.decision.criteria_checks import Decision, Segments, decide
+from tunesmith.compute.decision.criteria_plan import decide_by_criteria, public_checks
+from tunesmith.compute.decision.inputs import Decision, SegmentLengths
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
-from tunesmith.services.requests.value_cache import engine_version
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.verdicts.evidence import Ruling
@@ -43,36 +44,36 @@ async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: B
     decision = await _drive(job, point, bounds, data, look)
     evidence: dict[str, Any] = {
         "version": __version__,
-        "engine": engine_version(),
+        "engine": program_version(),
         "until_ms": bounds.until_ms,
         "boundary_ms": window.boundary_ms,
         "min_bars": bounds.min_bars,
         "status": decision.status,
         "reason": decision.reason,
-        "metrics": {segment: dict(found) for segment, found in decision.metrics.items()},
+        "metrics": {segment: dict(found) for segment, found in decision.findings.metrics.items()},
     }
     return Ruling(
         grade="criteria",
         status=decision.status,
         reason=decision.reason,
         checks=decision.checks,
-        shown=tuple(decision.public_checks()),
-        metrics=decision.metrics,
+        shown=tuple(public_checks(decision)),
+        metrics=decision.findings.metrics,
         evidence=evidence,
         data=data,
     )
 
 
 async def _drive(job: Job, point: OnePoint, bounds: Bounds, data: Prepared, look: Look) -> Decision:
-    plan = decide(bounds.criteria, Segments(data.n_in_sample, data.n_holdout, bounds.min_bars))
+    plan = decide_by_criteria(bounds.criteria, SegmentLengths(data.n_in_sample, data.n_holdout, bounds.min_bars))
     try:
-        ask = next(plan)
+        work = next(plan)
         for step in range(1, 100):
-            if ask.work == "holdout":
+            if work == "holdout":
                 await look(data)
-            answer = await job.run("judge", msgspec.structs.replace(point, ask=ask.work), says=f"asking for {ask.work}")
+            answer = await job.run("judge", msgspec.structs.replace(point, ask=work), says=f"asking for {work}")
             job.advance(step, 4)
-            ask = plan.send(answer)
+            work = plan.send(answer)
     except StopIteration as stop:
         decision: Decision = stop.value
         return decision

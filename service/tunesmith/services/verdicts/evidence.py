@@ -1,4 +1,4 @@
-"""What a verdict came to and its evidence: what is kept of it, what may be shown, and what two of them differ in."""
+"""The evidence of a verdict: what is kept of it, what of it may be shown, and what two of them differ in."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 
 import msgspec
 
-from tunesmith.domain.approval import Check, VerdictStatus
+from tunesmith.compute.decision.checks.check_declaration import SHOWN_SEGMENTS
+from tunesmith.compute.decision.checks.check_registry import check_of_line, registered, shown_before_approval
+from tunesmith.domain.approval import Check, CheckExplanation, VerdictStatus
 from tunesmith.protocol.envelope import Grade
 from tunesmith.storage.tables.verdict_table import VerdictRow
 from tunesmith.workers.chunks.payloads import Prepared
 
 Path = tuple[str | int, ...]
 
-_SHOWN = {
+_RECORD = {
     *("version", "engine", "seed", "thresholds", "ledger", "standing", "criteria", "status"),
-    *("in_sample_hash", "data_hash", "code_hash", "until_ms", "boundary_ms", "min_bars"),
-    *("neighbours", "reality_check", "permutations", "report", "symbols", "others"),
+    *("in_sample_hash", "data_hash", "code_hash", "until_ms", "boundary_ms", "min_bars", "others"),
 }
-_SHOWN_OF = {"p": {"reality_check", "search"}, "metrics": {"in_sample", "costs"}}
-_IN_SAMPLE = {"data", "in_sample"}
+"""What a verdict was made from, which may be shown; what its checks found, the registry says."""
+
 _PROGRAM = {"version", "engine"}
 
 
@@ -63,21 +64,42 @@ def public_evidence(row: VerdictRow) -> dict[str, Any]:
     """The evidence as it may be shown: until it is approved nothing of the hold-out but pass or fail."""
     if row.verdict == "approved":
         return row.evidence
-    shown = {name: value for name, value in row.evidence.items() if name in _SHOWN}
-    for name, keys in _SHOWN_OF.items():
+    names = shown_before_approval()
+    shown = {name: value for name, value in row.evidence.items() if name in _RECORD or name in names.evidence}
+    for name, keys in (("p", names.p), ("metrics", names.metrics)):
         shown[name] = {key: value for key, value in row.evidence.get(name, {}).items() if key in keys}
     return {**shown, "checks": row.checks, "reason": row.reason}
 
 
+def explanations_of(row: VerdictRow) -> dict[str, CheckExplanation]:
+    """What a person is told of each check of a verdict, by its name."""
+    explanations = {}
+    for name in dict.fromkeys(check["name"] for check in row.checks):
+        check = check_of_line(name)
+        if check is not None:
+            told = check.explanations[name]
+            explanations[name] = CheckExplanation(question=check.question, cost=told.cost, helps=told.helps)
+    return explanations
+
+
+def not_asked(row: VerdictRow) -> list[str]:
+    """The checks that a decision on a search did not make any more, as an earlier one had failed."""
+    if row.verdict not in ("rejected", "insufficient_data") or "seed" not in row.evidence:
+        return []
+    made = {check["name"] for check in row.checks}
+    return [check.name for check in registered() if check.named_when_skipped and check.name not in made]
+
+
 def may_be_shown(row: VerdictRow, path: Path) -> bool:
     """Whether a value of the evidence may be shown."""
-    if row.verdict == "approved" or path[0] in _SHOWN:
+    names = shown_before_approval()
+    if row.verdict == "approved" or path[0] in _RECORD or path[0] in names.evidence:
         return True
     if path[0] == "checks" and len(path) > 1:
         checks = row.evidence.get("checks", [])
         at = path[1]
-        return isinstance(at, int) and at < len(checks) and checks[at]["segment"] in _IN_SAMPLE
-    return len(path) > 1 and path[1] in _SHOWN_OF.get(str(path[0]), set())
+        return isinstance(at, int) and at < len(checks) and checks[at]["segment"] in SHOWN_SEGMENTS
+    return len(path) > 1 and path[1] in {"p": names.p, "metrics": names.metrics}.get(str(path[0]), ())
 
 
 def as_stored(evidence: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tunesmith.protocol.task_types import REPLAY, VERDICT
 from tunesmith.services.market.payload_building import prepared
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
-from tunesmith.services.requests.value_cache import engine_version
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.tasks.task_kinds import (
@@ -84,7 +84,7 @@ async def run(context: Context, job: Job) -> None:
     asked = request_of(await load(context, row.id, VERDICT), VerdictTask)
     task = asked.on_holdout(row.evidence["boundary_ms"])
     changed = []
-    if row.evidence["engine"] != engine_version():
+    if row.evidence["engine"] != program_version():
         changed.append("the program or its libraries are not those that made the verdict")
     made = await (_prove if task.optimization_id is not None else _hold)(context, job, task, row)
     if isinstance(made, Ruling):
@@ -113,7 +113,7 @@ async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow)
         until_ms=evidence["until_ms"],
         seed=evidence["seed"],
     )
-    ground = await search_decision.lay(context, job, request)
+    ground = await search_decision.prepare(context, job, request)
     now = [
         {"in_sample_hash": in_sample.snapshot, "data_hash": whole.snapshot}
         for in_sample, whole in zip(ground.in_sample, ground.whole, strict=True)

@@ -1,8 +1,9 @@
-"""Driving a decision on a search: who answers which `Ask`, and what is kept of it.
+"""Driving a decision on a search: sends the work that its checks ask for to workers, and stores what came of it.
 
-In-sample work goes to the workers that search, the search on permuted markets in parts that run side by side; whatever
-looks at the hold-out goes to its keeper. Draws count in their order, whoever is quick, and everything random follows
-from the verdict's id, which nobody chooses: the same verdict can be made again to the bit.
+The checks' registry says what a work is and which bars it sees: in-sample work goes to the workers that search, work on
+the hold-out to the one that holds it back from them. Draws of a permutation test count in their order, whichever is
+computed first, and everything random follows from the verdict's id, which nobody chooses: the same verdict can be made
+again to the bit.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ from typing import Any
 import msgspec
 
 from tunesmith import __version__
-from tunesmith.compute.decision.checks import bars
-from tunesmith.compute.decision.decision_plan import prove, public, public_reason
-from tunesmith.compute.decision.decision_work import TOGETHER, Draws
-from tunesmith.compute.decision.inputs import Ask, Case, Ledger, Proof
-from tunesmith.compute.decision.statistics.permuted_markets import Sequential, Tally, p_value
+from tunesmith.compute.decision.checks.check_declaration import Work
+from tunesmith.compute.decision.checks.check_registry import progress_within, work_named
+from tunesmith.compute.decision.checks.data_gate import FAULTS, judge_bars
+from tunesmith.compute.decision.decision_plan import decide_search, public_checks, public_reason
+from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Ledger, PackageInForce, WorkRequest
+from tunesmith.compute.decision.permutation_test import DrawnStatistics, PermutationTest
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.timeframes import YEAR_MS
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.thresholds import Thresholds
+from tunesmith.errors import Internal
 from tunesmith.protocol.task_types import OPTIMIZATION
 from tunesmith.services.market.market_windows import Window
 from tunesmith.services.market.payload_building import Assignment, prepared, work_of
-from tunesmith.services.requests.value_cache import engine_version
+from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.searches.search_driver import Ended
@@ -36,20 +39,16 @@ from tunesmith.services.tasks.task_kinds import load, request_of
 from tunesmith.services.verdicts.evidence import Ruling
 from tunesmith.storage.timestamps import milliseconds
 from tunesmith.workers.chunks.payloads import (
-    Hold,
+    DecisionWork,
+    HoldoutPart,
     OtherMarket,
-    Permute,
     Prepared,
-    Prove,
-    Standing,
     StrategyRef,
-    SubjectRef,
+    WinnerRef,
 )
 
-_PART = 20
-_HOLDOUT_PART = 100
-_MIN_SINCE = 100
-"""Bars since the incumbent's approval from which on they alone compare it with a newcomer."""
+CHUNK_OF = {"in_sample": "decision_work", "holdout": "decision_work_holdout"}
+"""The chunk function that does a registered work, by the segment that it sees."""
 
 
 class Incumbent(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,27 +81,27 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a decision stands on: the request's winner, and each market's bars without and with their hold-out."""
+class PreparedDecision:
+    """What a decision starts from: the request's winner, and each market's bars without and with their hold-out."""
 
     request: Request
-    subject: SubjectRef
+    winner: WinnerRef
     in_sample: Sequence[Prepared]
     whole: Sequence[Prepared]
-    case: Case
+    inputs: DecisionInputs
 
     @property
     def sound(self) -> bool:
         """Whether the bars allow a decision, whatever the ledger says."""
-        return all(check.passed for check in bars(self.case))
+        return all(check.passed for check in judge_bars(self.inputs))
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The proof, what it stands on, and what the ledger and the packages in force were then, one for each market."""
+    """A decision, what it started from, and what the ledger and each market's package in force were then."""
 
-    proof: Proof
-    ground: Ground
+    decision: Decision
+    ground: PreparedDecision
     ledger: Ledger
     standing: Sequence[Incumbent | None]
 
@@ -112,7 +111,7 @@ def seed_of(verdict_id: str) -> int:
     return int.from_bytes(hashlib.sha256(verdict_id.encode()).digest()[:6], "big")
 
 
-async def lay(context: Context, job: Job, request: Request) -> Ground:
+async def prepare(context: Context, job: Job, request: Request) -> PreparedDecision:
     """Cut the bars that a decision needs; nothing of the hold-out is looked at but how many bars it has."""
     row = await load(context, request.optimization_id, OPTIMIZATION)
     search = request_of(row, OptimizationTask)
@@ -127,7 +126,7 @@ async def lay(context: Context, job: Job, request: Request) -> Ground:
         work_of(context, Assignment(strategy=request.strategy, window=window), data)
         for window, data in zip(request.windows, in_sample, strict=True)
     ]
-    subject = SubjectRef(
+    winner = WinnerRef(
         plan=search.plan,
         work=msgspec.structs.replace(first, engine="tunesmith"),
         symbol=request.windows[0].symbol,
@@ -139,184 +138,152 @@ async def lay(context: Context, job: Job, request: Request) -> Ground:
             for window, work in zip(request.windows[1:], others, strict=True)
         ],
     )
-    case = Case(
+    faults = DecisionWork(winner=winner, work=FAULTS.name, thresholds=request.thresholds, seed=request.seed)
+    inputs = DecisionInputs(
         criteria=request.criteria,
         thresholds=request.thresholds,
         n_in_sample=min(data.n_in_sample for data in whole),
         n_holdout=min(data.n_holdout for data in whole),
         years=min(data.end_ms - data.start_ms for data in whole) / YEAR_MS,
-        faults=await job.run("prove", Prove(subject=subject, work="faults")),
+        faults=await job.run(CHUNK_OF[FAULTS.segment], faults),
         symbols=[window.symbol for window in request.windows],
     )
-    return Ground(request, subject, in_sample, whole, case)
+    return PreparedDecision(request, winner, in_sample, whole, inputs)
 
 
 async def decide(
-    context: Context, job: Job, ground: Ground, ledger: Ledger, standing: Sequence[Incumbent | None]
+    context: Context, job: Job, ground: PreparedDecision, ledger: Ledger, standing: Sequence[Incumbent | None]
 ) -> Decided:
     """Make the decision; its work is the job's, so that it counts in the job's time and can be cancelled."""
     driver = _Driver(context, job, ground, standing)
     first = next((package.package_id for package in standing if package is not None), None)
-    proof = await driver.run(replace(ground.case, ledger=ledger, incumbent=first))
-    return Decided(proof, ground, ledger, standing)
+    decision = await driver.run(replace(ground.inputs, ledger=ledger, incumbent=first))
+    return Decided(decision, ground, ledger, standing)
 
 
 @dataclass
 class _Driver:
     context: Context
     job: Job
-    ground: Ground
+    ground: PreparedDecision
     standing: Sequence[Incumbent | None]
 
-    @property
-    def request(self) -> Request:
-        return self.ground.request
-
-    async def run(self, case: Case) -> Proof:
-        plan = prove(case)
+    async def run(self, inputs: DecisionInputs) -> Decision:
+        plan = decide_search(inputs)
         try:
-            ask = next(plan)
+            request = next(plan)
             while True:
-                ask = plan.send(await self._answer(ask, f"asking for {ask.work.replace('_', ' ')}"))
+                request = plan.send(await self._answer(request))
         except StopIteration as stop:
-            proof: Proof = stop.value
-            return proof
+            decision: Decision = stop.value
+            return decision
 
-    async def _answer(self, ask: Ask, says: str) -> Any:
-        if ask.work in ("permutations", "holdout_permutations"):
+    async def _answer(self, request: WorkRequest) -> Any:
+        work = work_named(request.work)
+        payload = self._payload(work, request)
+        says = f"asking for {request.work.replace('_', ' ')}"
+        if work.draws_per_chunk:
             self.job.log(says)
-            return await (self._permutations if ask.work == "permutations" else self._holdout_permutations)(ask)
-        if ask.work in ("holdout", "holdout_symbols", "incumbent", "replay"):
-            return await self.job.run("hold", self._hold(ask.work), says=says)
-        limits = self.request.thresholds
-        return await self.job.run(
-            "prove",
-            Prove(
-                subject=self.ground.subject,
-                work=ask.work,
-                cost_factor=limits.cost_factor,
-                n_blocks=limits.n_blocks,
-                n_draws=ask.n_draws,
-                seed=self.request.seed,
-            ),
-            says=says,
+            return await self._test(work, request, payload)
+        return await self.job.run(CHUNK_OF[work.segment], payload, says=says)
+
+    async def _test(self, work: Work, request: WorkRequest, payload: DecisionWork) -> dict[str, Any]:
+        """A permutation test: in sample its chunks run side by side, on the hold-out one after the other."""
+        test = PermutationTest(request)
+        n_draws, n_chunk = request.n_draws, work.draws_per_chunk
+
+        async def draw(start: int) -> tuple[int, DrawnStatistics]:
+            chunk = msgspec.structs.replace(payload, start=start, stop=min(start + n_chunk, n_draws))
+            return start, await self.job.run(CHUNK_OF[work.segment], chunk)
+
+        chunks = self.job.map(draw, range(0, n_draws, n_chunk), n_out=1 if work.sees_holdout else None)
+        async for start, drawn in chunks:
+            tally = test.add(start, drawn)
+            if work.progress_share:
+                self._advance(work, tally.n, n_draws)
+            if tally.over:
+                await chunks.aclose()
+                break
+        return test.evidence(payload.seed)
+
+    def _advance(self, work: Work, done: int, total: int) -> None:
+        """Report the draws of a test as the decision's progress, counted in draws of this test."""
+        before, share = progress_within(work)
+        self.job.advance(done + round(before / share * total), round(total / share))
+
+    def _payload(self, work: Work, request: WorkRequest) -> DecisionWork:
+        winner = self.ground.winner
+        return DecisionWork(
+            winner=self._on_whole(winner) if work.sees_holdout else winner,
+            work=work.name,
+            thresholds=self.ground.request.thresholds,
+            seed=work.seed(self.ground.request.seed),
+            n_draws=request.n_draws,
+            data=request.data,
+            parts=self._parts() if work.sees_holdout else [],
+            sees_holdout=work.sees_holdout,
         )
 
-    async def _permutations(self, ask: Ask) -> dict[str, Any]:
-        test = _Test(ask, ask.stop_at)
-        seed = self.request.seed
-
-        async def part(start: int) -> tuple[int, Draws]:
-            stop = min(start + _PART, ask.n_draws)
-            work = Permute(subject=self.ground.subject, seed=seed, start=start, stop=stop)
-            return start, await self.job.run("permute", work)
-
-        parts = self.job.map(part, range(0, ask.n_draws, _PART))
-        async for start, found in parts:
-            tally = test.add(start, found)
-            self.job.advance(tally.n, ask.n_draws)
-            if tally.over:
-                await parts.aclose()
-                break
-        return test.evidence(seed)
-
-    async def _holdout_permutations(self, ask: Ask) -> dict[str, Any]:
-        test = _Test(ask, ask.n_draws + 1)
-        for start in range(0, ask.n_draws, _HOLDOUT_PART):
-            stop = min(start + _HOLDOUT_PART, ask.n_draws)
-            payload = msgspec.structs.replace(self._hold("holdout_permutations"), start=start, stop=stop)
-            test.add(start, await self.job.run("hold", payload))
-        return test.evidence(self.request.seed + 1)
-
-    def _hold(self, work: str) -> Hold:
-        windows, whole, subject = self.request.windows, self.ground.whole, self.ground.subject
+    def _on_whole(self, winner: WinnerRef) -> WinnerRef:
+        """The winner on bars with their hold-out, which is where each market's work begins."""
         first, *others = [
             msgspec.structs.replace(part, snapshot=data.snapshot, first=data.n_bars - data.n_holdout)
-            for part, data in zip([subject.work, *(other.work for other in subject.others)], whole, strict=True)
+            for part, data in zip(
+                [winner.work, *(other.work for other in winner.others)], self.ground.whole, strict=True
+            )
         ]
-        return Hold(
-            subject=msgspec.structs.replace(
-                subject,
-                work=first,
-                others=[
-                    msgspec.structs.replace(other, work=on_whole)
-                    for other, on_whole in zip(subject.others, others, strict=True)
-                ],
-            ),
-            work=work,
-            seed=self.request.seed + 1,
-            first=[data.first for data in whole],
-            boundary_ms=self.request.boundary_ms,
-            in_sample_end_ms=[_boundary(window) for window in windows],
-            standing=[
-                None if package is None else Standing(params=package.params, since_ms=milliseconds(package.approved_at))
-                for package in self.standing
+        return msgspec.structs.replace(
+            winner,
+            work=first,
+            others=[
+                msgspec.structs.replace(other, work=on_whole)
+                for other, on_whole in zip(winner.others, others, strict=True)
             ],
-            min_bars=_MIN_SINCE,
         )
 
-
-class _Test:
-    """A permutation test under way: all markets together decide when it ends, each alone gets its p-value of them."""
-
-    def __init__(self, ask: Ask, stop_at: int) -> None:
-        self.ask = ask
-        self._together = Sequential(ask.real, ask.n_draws, stop_at)
-        self._parts: dict[int, Draws] = {}
-
-    def add(self, start: int, found: Draws) -> Tally:
-        self._parts[start] = found
-        return self._together.add(start, found[TOGETHER])
-
-    def evidence(self, seed: int) -> dict[str, Any]:
-        ask, tally = self.ask, self._together.tally
-        told: dict[str, Any] = {
-            "p": tally.p,
-            "n": tally.n,
-            "n_reached": tally.n_reached,
-            "n_draws": ask.n_draws,
-            "stop_at": ask.stop_at,
-            "real": ask.real,
-            "seed": seed,
-        }
-        if ask.apart:
-            told["apart"] = {symbol: p_value(real, self._of(symbol, tally.n)) for symbol, real in ask.apart.items()}
-        return told
-
-    def _of(self, symbol: str, n: int) -> list[float]:
-        """The first n draws of a symbol, in their order."""
-        return [value for start in sorted(self._parts) for value in self._parts[start][symbol]][:n]
+    def _parts(self) -> list[HoldoutPart]:
+        return [
+            HoldoutPart(
+                first=data.first,
+                boundary_ms=self.ground.request.boundary_ms,
+                in_sample_end_ms=min(window.end_ms, window.boundary_ms),
+                package=None
+                if package is None
+                else PackageInForce(params=package.params, approved_ms=milliseconds(package.approved_at)),
+            )
+            for window, data, package in zip(self.ground.request.windows, self.ground.whole, self.standing, strict=True)
+        ]
 
 
 def ruling_of(decided: Decided) -> Ruling:
     """The decision as it is stored and shown."""
-    proof, ground = decided.proof, decided.ground
-    apart: dict[str, dict[str, Any]] = {}
+    decision, ground = decided.decision, decided.ground
+    by_symbol: dict[str, dict[str, Any]] = {}
     for segment, name in (("in_sample", "symbols"), ("holdout", "holdout_symbols")):
-        for symbol, metrics in proof.seen.evidence.get(name, {}).items():
-            apart.setdefault(symbol, {})[segment] = metrics
+        for symbol, metrics in decision.findings.evidence.get(name, {}).items():
+            by_symbol.setdefault(symbol, {})[segment] = metrics
     return Ruling(
         grade="proven",
-        status=proof.status,
-        reason=public_reason(proof),
-        checks=proof.checks,
-        shown=tuple(public(proof)),
-        metrics=proof.seen.metrics,
+        status=decision.status,
+        reason=public_reason(decision),
+        checks=decision.checks,
+        shown=tuple(public_checks(decision)),
+        metrics=decision.findings.metrics,
         evidence=_evidence_of(decided),
         data=ground.whole[0],
         others=tuple(ground.whole[1:]),
-        by_symbol=apart,
-        kept=tuple(proof.seen.evidence.get("kept", [window.symbol for window in ground.request.windows])),
+        by_symbol=by_symbol,
+        kept=tuple(decision.findings.evidence.get("kept", [window.symbol for window in ground.request.windows])),
     )
 
 
 def _evidence_of(decided: Decided) -> dict[str, Any]:
     """Everything that it takes to make the decision again, and what came out of it."""
-    seen, ground, request = decided.proof.seen, decided.ground, decided.ground.request
+    findings, ground, request = decided.decision.findings, decided.ground, decided.ground.request
     standing = [None if package is None else msgspec.to_builtins(package) for package in decided.standing]
     evidence = {
         "version": __version__,
-        "engine": engine_version(),
+        "engine": program_version(),
         "seed": request.seed,
         "thresholds": msgspec.to_builtins(request.thresholds),
         "ledger": {"look": decided.ledger.look, "burnt": decided.ledger.burnt},
@@ -324,12 +291,15 @@ def _evidence_of(decided: Decided) -> dict[str, Any]:
         "in_sample_hash": ground.in_sample[0].snapshot,
         "until_ms": request.until_ms,
         "boundary_ms": request.boundary_ms,
-        "status": decided.proof.status,
-        "reason": decided.proof.reason,
-        "p": seen.p,
-        "metrics": {segment: dict(found) for segment, found in seen.metrics.items()},
-        **seen.evidence,
+        "status": decided.decision.status,
+        "reason": decided.decision.reason,
+        "p": findings.p,
+        "metrics": {segment: dict(found) for segment, found in findings.metrics.items()},
     }
+    taken = evidence.keys() & findings.evidence.keys()
+    if taken:
+        raise Internal(f"a check keeps evidence under names of the verdict's own: {', '.join(sorted(taken))}")
+    evidence |= findings.evidence
     if len(request.windows) > 1:
         evidence["others"] = [
             {
@@ -343,7 +313,3 @@ def _evidence_of(decided: Decided) -> dict[str, Any]:
             )
         ]
     return evidence
-
-
-def _boundary(window: Window) -> int:
-    return min(window.end_ms, window.boundary_ms)

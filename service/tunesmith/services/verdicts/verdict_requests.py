@@ -32,7 +32,7 @@ from tunesmith.services.tasks.task_kinds import (
     start_task,
 )
 from tunesmith.services.verdicts import ledger, verdict_tasks
-from tunesmith.services.verdicts.evidence import public_evidence
+from tunesmith.services.verdicts.evidence import explanations_of, not_asked, public_evidence
 from tunesmith.services.verdicts.verdict_tasks import VerdictTask, check_verdict_quota, make_task, shared
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import optimization_table, package_table, report_table, task_table, verdict_table
@@ -90,7 +90,14 @@ async def get(context: Context, request: VerdictById, call: Call) -> VerdictRepl
     row = await load(context, request.verdict_id, VERDICT)
     reply = await _show(context, row, context.database)
     stored = await verdict_table.get(context.database, row.id) if reply.status == "completed" else None
-    return reply if stored is None else msgspec.structs.replace(reply, evidence=public_evidence(stored))
+    if stored is None:
+        return reply
+    return msgspec.structs.replace(
+        reply,
+        evidence=public_evidence(stored),
+        explanations=explanations_of(stored),
+        not_asked=not_asked(stored),
+    )
 
 
 async def list_all(context: Context, request: ListVerdicts, call: Call) -> VerdictList:

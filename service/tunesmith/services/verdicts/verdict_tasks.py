@@ -189,7 +189,7 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
             until_ms=task.until_ms,
             seed=search_decision.seed_of(job.id),
         )
-        ground = await search_decision.lay(context, job, request)
+        ground = await search_decision.prepare(context, job, request)
         asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms, thresholds=limits, sound=ground.sound)
         entry = await ledger.enter(context, job, asked)
         if entry.boundary_ms == request.boundary_ms:

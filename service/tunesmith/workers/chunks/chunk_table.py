@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.decision.criteria_checks import Ask
-from tunesmith.compute.decision.decision_work import Draws, Subject
-from tunesmith.compute.decision.segments import answer_ask
+from tunesmith.compute.decision.segments import segment_work
+from tunesmith.compute.decision.winner import Winner
 from tunesmith.compute.engines import vectorbt_replay
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.point_report import report_point
@@ -45,28 +44,26 @@ from tunesmith.storage.sources.download import download
 from tunesmith.storage.sources.source import Market
 from tunesmith.workers import worker
 from tunesmith.workers.chunks.analysis_chunks import analyze, compare_searches, export_trials
-from tunesmith.workers.chunks.decision_chunks import hold_back, permute_search, point_of, prove_in_sample
+from tunesmith.workers.chunks.decision_chunks import do_decision_work, point_of
 from tunesmith.workers.chunks.payloads import (
+    DecisionWork,
     FetchBars,
     Front,
-    Hold,
     ImportBars,
     OnePoint,
-    Permute,
     Prepare,
     Prepared,
     Probe,
     Probed,
-    Prove,
     Search,
     SearchSpec,
     StitchParts,
     StrategyRef,
-    SubjectRef,
     Timed,
     Trials,
     WalkedPart,
     WalkPart,
+    WinnerRef,
     Work,
 )
 from tunesmith.workers.chunks.search_chunks import probe_search, propose_points, run_search
@@ -121,19 +118,14 @@ def front(payload: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> Front:
     return Front(front=chosen.tolist(), knee=-1 if at is None else int(chosen[at]))
 
 
-def prove(payload: Prove) -> Any:
-    """Answer an `Ask` of a decision on a search, in sample."""
-    return prove_in_sample(payload, _subject)
+def decision_work(payload: DecisionWork) -> Any:
+    """Do what a check of a decision on a search asks for, in sample."""
+    return do_decision_work(payload, _winner)
 
 
-def permute(payload: Permute) -> Draws:
-    """The search again on permuted markets."""
-    return permute_search(payload, _subject)
-
-
-def hold(payload: Hold) -> Any:
-    """Answer an `Ask` of a decision on a search that looks at the hold-out."""
-    return hold_back(payload, _subject)
+def decision_work_holdout(payload: DecisionWork) -> Any:
+    """Do what a check of a decision on a search asks for on the hold-out."""
+    return do_decision_work(payload, _winner)
 
 
 def backtest(payload: OnePoint) -> dict[str, Any]:
@@ -153,12 +145,11 @@ def backtest(payload: OnePoint) -> dict[str, Any]:
 
 
 def judge(payload: OnePoint) -> Any:
-    """Answer one `Ask` of a decision plan: a segment's metrics, or vectorbt's disagreements."""
+    """Do what a decision by criteria asks for: a segment's metrics, or vectorbt's disagreements."""
     rule, bars = _load(payload.work)
     point = _point(rule, payload.params)
     split = split_at(bars, payload.boundary_ms, payload.work.first, payload.in_sample_end_ms)
-    ask = Ask(payload.ask)  # type: ignore[arg-type]
-    return answer_ask(ask, rule, bars, point, _execution(payload.work), split)
+    return segment_work(payload.ask, rule, bars, point, _execution(payload.work), split)
 
 
 def walk(payload: WalkPart) -> WalkedPart:
@@ -204,7 +195,7 @@ CHUNKS: dict[str, Callable[[Any], Timed]] = {
     function.__name__: timed(function)
     for function in (
         *(prepare, search, propose, probe, front, backtest, judge, import_bars, fetch_bars),
-        *(prove, permute, hold, walk, stitch),
+        *(decision_work, decision_work_holdout, walk, stitch),
         *(analyze, compare_searches, export_trials),
     )
 }
@@ -245,14 +236,14 @@ def _bind(spec: SearchSpec) -> tuple[BoundSearch, list[SearchedMarket]]:
     return BoundSearch(rule, spec.plan), markets
 
 
-def _subject(ref: SubjectRef) -> Subject:
+def _winner(ref: WinnerRef) -> Winner:
     rule, bars = _load(ref.work)
     market = SearchedMarket(ref.symbol, bars, _execution(ref.work), ref.work.first)
     others = tuple(
         SearchedMarket(other.symbol, _load(other.work)[1], _execution(other.work), other.work.first)
         for other in ref.others
     )
-    return Subject(rule, ref.plan, point_of(ref, rule), market, ref.stop, ref.frozen_at, others)
+    return Winner(rule, ref.plan, point_of(ref, rule), market, ref.stop, ref.frozen_at, others)
 
 
 def _execution(work: Work) -> Execution:

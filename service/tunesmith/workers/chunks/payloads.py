@@ -8,9 +8,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.decision.inputs import PackageInForce
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Costs, Direction, Engine, Fill
 
 
@@ -167,8 +169,8 @@ class OtherMarket(msgspec.Struct, frozen=True, kw_only=True):
     work: Work
 
 
-class SubjectRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A search's winner as it travels to a worker, on the bars of `work`; see `compute.proof.work.Subject`."""
+class WinnerRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A search's winner as it travels to a worker, on the bars of `work`; see `compute.decision.winner.Winner`."""
 
     plan: SearchPlan
     work: Work
@@ -179,51 +181,32 @@ class SubjectRef(msgspec.Struct, frozen=True, kw_only=True):
     others: list[OtherMarket] = []
 
 
-class Prove(msgspec.Struct, frozen=True, kw_only=True):
-    """One `Ask` of a decision that needs the in-sample part alone."""
+class HoldoutPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the parts of a market lie for work on its hold-out, and the package in force for it, if there is one."""
 
-    subject: SubjectRef
-    work: str
-    cost_factor: float = 1.0
-    n_blocks: int = 0
-    n_draws: int = 0
-    seed: int = 0
+    first: int
+    boundary_ms: int
+    in_sample_end_ms: int
+    package: PackageInForce | None
 
 
-class Permute(msgspec.Struct, frozen=True, kw_only=True):
-    """The search on the permuted markets `start` to `stop` (exclusive) of the test `seed`."""
+class DecisionWork(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered work of a decision, by its name; fields as in `compute.decision.inputs.WorkInputs`.
 
-    subject: SubjectRef
-    seed: int
-    start: int
-    stop: int
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of the package in force for a market, and when it was approved, UTC milliseconds."""
-
-    params: dict[str, Scalar]
-    since_ms: int
-
-
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """One `Ask` of a decision that looks at the hold-out, where the first bar of each market's work lies.
-
-    Of each market, in the subject's order: `first`, the first bar of its in-sample part, `in_sample_end_ms`, and
-    `standing`, None where no package is in force. With fewer than `min_bars` bars since a package's approval the whole
-    hold-out compares.
+    `sees_holdout`: the winner's markets have their hold-outs, where the first bar of each market's work lies, and
+    `parts` has one entry for each of them.
     """
 
-    subject: SubjectRef
+    winner: WinnerRef
     work: str
-    seed: int = 0
+    thresholds: Thresholds
+    seed: int
+    n_draws: int = 0
     start: int = 0
     stop: int = 0
-    first: list[int] = []
-    boundary_ms: int = 0
-    in_sample_end_ms: list[int] = []
-    standing: list[Standing | None] = []
-    min_bars: int = 0
+    data: Any = None
+    parts: list[HoldoutPart] = []
+    sees_holdout: bool = False
 
 
 class WalkPart(msgspec.Struct, frozen=True, kw_only=True):

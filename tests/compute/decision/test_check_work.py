@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.made_markets import FAMILIES, moved, regimes, reverting, walk
-from tunesmith.compute.decision import decision_work
-from tunesmith.compute.decision.decision_work import Subject
+from benchmarks.made_markets import FAMILIES, draws, moved, regimes, reverting, walk
+from tunesmith.compute.decision.checks.data_gate import faults_of
+from tunesmith.compute.decision.checks.held_out_bars import draw_holdouts
+from tunesmith.compute.decision.checks.neighbours import neighbours_of
+from tunesmith.compute.decision.checks.search_permutations import draw_searches
+from tunesmith.compute.decision.checks.trial_bootstrap import bootstrap_trials
+from tunesmith.compute.decision.permutation_test import ALL_MARKETS
 from tunesmith.compute.decision.statistics.permuted_markets import draw_order, permuted
+from tunesmith.compute.decision.winner import Winner, metrics_at_costs, metrics_of, statistic_of, trials_of
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market, Outcome, Search, run_whole
@@ -46,11 +51,11 @@ def plan_of(method: str, **more: Any) -> SearchPlan:
     return SearchPlan(**{"target": "sharpe", "method": method, "seed": 7, "bounds": FLOOR, **METHODS[method], **more})
 
 
-def found(plan: SearchPlan, market: Market, **how: Any) -> tuple[Outcome, Subject]:
+def found(plan: SearchPlan, market: Market, **how: Any) -> tuple[Outcome, Winner]:
     outcome = run_whole(Search(RULE, plan), [market], **how)
     assert outcome.best is not None
     point = outcome.found.points[outcome.best]
-    return outcome, Subject(RULE, plan, point, market, how.get("rules"))
+    return outcome, Winner(RULE, plan, point, market, how.get("rules"))
 
 
 def market_of(bars: Bars = BARS, first: int = 0) -> Market:
@@ -95,7 +100,7 @@ def searched_by_hand(plan: SearchPlan, bars: Bars) -> float:
 def test_the_search_on_permuted_markets_is_the_obvious_loop() -> None:
     plan = plan_of("grid")
     _, subject = found(plan, market_of())
-    again = decision_work.search_again(subject, seed=SEED, start=3, stop=9)
+    again = draw_searches(subject, draws(SEED, 3, 9))[ALL_MARKETS]
     slow = [searched_by_hand(plan, by_hand(BARS, draw_order(len(BARS), SEED, i))) for i in range(3, 9)]
     np.testing.assert_allclose(again, slow, rtol=1e-9)
     assert len(set(again)) == 6
@@ -105,8 +110,8 @@ def test_the_search_on_permuted_markets_is_the_obvious_loop() -> None:
 def test_every_method_is_run_again_as_it_is_and_in_any_parts(method: str) -> None:
     plan = plan_of(method)
     outcome, subject = found(plan, market_of())
-    whole = decision_work.search_again(subject, seed=SEED, start=0, stop=6)
-    parts = [decision_work.search_again(subject, seed=SEED, start=start, stop=start + 2) for start in (4, 0, 2)]
+    whole = draw_searches(subject, draws(SEED, 0, 6))[ALL_MARKETS]
+    parts = [draw_searches(subject, draws(SEED, start, start + 2))[ALL_MARKETS] for start in (4, 0, 2)]
     assert whole == [*parts[1], *parts[2], *parts[0]]
     bars = permuted(BARS, draw_order(len(BARS), SEED, 5))
     other = run_whole(Search(RULE, plan), [market_of(bars)], n_threads=2)
@@ -119,10 +124,10 @@ def test_every_method_is_run_again_as_it_is_and_in_any_parts(method: str) -> Non
 @pytest.mark.parametrize("method", METHODS)
 def test_the_real_winner_is_found_again(method: str) -> None:
     outcome, subject = found(plan_of(method), market_of())
-    trials = decision_work.trials_of(subject)
+    trials = trials_of(subject)
     assert len(trials) == len(np.unique(outcome.found.points, axis=0))
     assert subject.point.tolist() in trials.tolist()
-    assert decision_work.statistic_of(subject) == timing_sharpe(BARS, subject.point)
+    assert statistic_of(subject) == timing_sharpe(BARS, subject.point)
 
 
 def test_another_winner_than_that_of_the_search_is_refused() -> None:
@@ -130,7 +135,7 @@ def test_another_winner_than_that_of_the_search_is_refused() -> None:
     second = next(point for point in outcome.found.points if not np.array_equal(point, subject.point))
     for judged in (replace(subject, point=second), replace(subject, plan=plan_of("random"))):
         with pytest.raises(Internal, match="finds another winner"):
-            decision_work.check_reality(judged, 8, 19, SEED)
+            bootstrap_trials(judged, 8, 19, SEED)
 
 
 def test_a_search_that_stopped_early_stops_by_the_same_rules_again() -> None:
@@ -138,8 +143,8 @@ def test_a_search_that_stopped_early_stops_by_the_same_rules_again() -> None:
     plan = plan_of("random", n_trials=200)
     outcome, subject = found(plan, market_of(), rules=rules)
     assert outcome.stopped_by == "no_improvement"
-    assert len(decision_work.trials_of(subject)) == len(outcome.found.points) < 200
-    again = decision_work.search_again(subject, seed=SEED, start=0, stop=4)
+    assert len(trials_of(subject)) == len(outcome.found.points) < 200
+    again = draw_searches(subject, draws(SEED, 0, 4))[ALL_MARKETS]
     lengths = []
     for i, value in enumerate(again):
         bars = permuted(BARS, draw_order(len(BARS), SEED, i))
@@ -148,7 +153,7 @@ def test_a_search_that_stopped_early_stops_by_the_same_rules_again() -> None:
         assert value == timing_sharpe(bars, other.found.points[other.best])
         lengths.append(len(other.found.points))
     assert max(lengths) < 200
-    assert again != decision_work.search_again(replace(subject, stop=None), seed=SEED, start=0, stop=4)
+    assert again != draw_searches(replace(subject, stop=None), draws(SEED, 0, 4))[ALL_MARKETS]
 
 
 def test_a_search_that_time_ended_makes_as_many_trials_again() -> None:
@@ -157,9 +162,9 @@ def test_a_search_that_time_ended_makes_as_many_trials_again() -> None:
     first = run_whole(Search(RULE, plan), [market_of()], rules=rules, frozen_at=20)
     assert (first.stopped_by, len(first.found.points)) == ("time_budget", 20)
     assert first.best is not None
-    subject = Subject(RULE, plan, first.found.points[first.best], market_of(), rules, frozen_at=20)
-    assert len(decision_work.trials_of(subject)) == 20
-    for i, value in enumerate(decision_work.search_again(subject, seed=SEED, start=0, stop=3)):
+    subject = Winner(RULE, plan, first.found.points[first.best], market_of(), rules, frozen_at=20)
+    assert len(trials_of(subject)) == 20
+    for i, value in enumerate(draw_searches(subject, draws(SEED, 0, 3))[ALL_MARKETS]):
         bars = permuted(BARS, draw_order(len(BARS), SEED, i))
         twenty = run_whole(Search(RULE, plan_of("random", n_trials=60)), [market_of(bars)]).found.first(20)
         best = int(np.nanargmax(np.where(twenty.eligible, twenty.scores[:, 0], -np.inf)))
@@ -171,7 +176,7 @@ def test_a_permuted_market_on_which_nothing_is_eligible_reaches_nothing() -> Non
     _, subject = found(plan, market_of())
     bounds = [Bound("n_trades >= 1000", "n_trades", 1e6, True)]
     none = replace(subject, plan=plan_of("grid", bounds=bounds))
-    assert np.isnan(decision_work.search_again(none, seed=SEED, start=0, stop=2)).all()
+    assert np.isnan(draw_searches(none, draws(SEED, 0, 2))[ALL_MARKETS]).all()
 
 
 def test_higher_costs_are_those_costs() -> None:
@@ -180,13 +185,9 @@ def test_higher_costs_are_those_costs() -> None:
     _, subject = found(plan_of("grid"), Market(BARS.symbol, BARS, execution))
     thrice = Execution(Costs(fee_rate=0.003, slippage_rate=0.0015, fixed_fee=6.0), direction="both")
     dear = evaluate_points(RULE, BARS, subject.point[np.newaxis], thrice, metrics=METRICS)
-    assert decision_work.metrics_at_costs(subject, 3.0) == pytest.approx(
-        {name: v[0] for name, v in dear.items()}, nan_ok=True
-    )
-    assert decision_work.metrics_at_costs(subject, 1.0) == pytest.approx(decision_work.metrics_of(subject), nan_ok=True)
-    assert (
-        decision_work.metrics_at_costs(subject, 3.0)["total_return"] < decision_work.metrics_of(subject)["total_return"]
-    )
+    assert metrics_at_costs(subject, 3.0) == pytest.approx({name: v[0] for name, v in dear.items()}, nan_ok=True)
+    assert metrics_at_costs(subject, 1.0) == pytest.approx(metrics_of(subject), nan_ok=True)
+    assert metrics_at_costs(subject, 3.0)["total_return"] < metrics_of(subject)["total_return"]
 
 
 def test_neighbours_are_one_step_beside_the_winner() -> None:
@@ -198,7 +199,7 @@ def test_neighbours_are_one_step_beside_the_winner() -> None:
         steps = abs(fast - int(at["fast"])) / 5 + abs(slow - int(at["slow"])) / 20
         if steps == 1:
             beside.append(timing_sharpe(BARS, np.array([fast, slow], float)))
-    told = decision_work.neighbours_of(subject)
+    told = neighbours_of(subject)
     assert told["n"] == len(beside) >= 2
     assert told["median"] == pytest.approx(float(np.median(beside)))
 
@@ -206,13 +207,13 @@ def test_neighbours_are_one_step_beside_the_winner() -> None:
 def test_a_winner_alone_in_its_space_has_no_neighbours() -> None:
     plan = plan_of("grid", ranges={"fast": 7, "slow": [40]})
     _, subject = found(plan, market_of())
-    assert decision_work.neighbours_of(subject) == {"n": 0, "median": None}
+    assert neighbours_of(subject) == {"n": 0, "median": None}
 
 
 def test_permuted_holdouts_keep_the_bars_before_and_the_parameters() -> None:
     _, in_sample = found(plan_of("grid"), market_of(BARS.slice(0, 490)))
     subject = replace(in_sample, market=market_of(BARS, first=490))
-    again = decision_work.holdout_again(subject, seed=SEED, start=2, stop=6)
+    again = draw_holdouts(subject, draws(SEED, 2, 6))[ALL_MARKETS]
     for i, value in zip(range(2, 6), again, strict=True):
         order = draw_order(len(BARS), SEED, i, start=490)
         assert order[:490].tolist() == list(range(490))
@@ -220,7 +221,7 @@ def test_permuted_holdouts_keep_the_bars_before_and_the_parameters() -> None:
         np.testing.assert_allclose(bars.close[:490], BARS.close[:490], rtol=1e-12)
         assert bars.close[-1] == pytest.approx(BARS.close[-1])
         assert value == pytest.approx(timing_sharpe(bars, subject.point, first=490), rel=1e-9)
-    parts = [decision_work.holdout_again(subject, seed=SEED, start=i, stop=i + 1)[0] for i in (5, 3, 2, 4)]
+    parts = [draw_holdouts(subject, draws(SEED, i, i + 1))[ALL_MARKETS][0] for i in (5, 3, 2, 4)]
     assert again == [parts[2], parts[1], parts[3], parts[0]]
 
 
@@ -228,36 +229,34 @@ def test_warm_up_bars_before_the_holdout_decide_the_first_trades_in_it() -> None
     rule = Strategy.parse("n = Int(50, 2, 200)\nenter_long(close > sma(close, n))\nexit_long(close < sma(close, n))\n")
     bars = moved(np.random.default_rng(2), np.full(300, 0.001), 0.0)
     plan = SearchPlan(target="sharpe", method="grid", n_trials=1, ranges={"n": [100]})
-    subject = Subject(rule, plan, np.array([100.0]), Market(bars.symbol, bars, EXECUTION, 200))
+    subject = Winner(rule, plan, np.array([100.0]), Market(bars.symbol, bars, EXECUTION, 200))
     cold = replace(subject, market=Market(bars.symbol, bars.slice(200, 300), EXECUTION, 0))
-    assert decision_work.metrics_of(subject)["exposure"] > 0.95
-    assert decision_work.metrics_of(cold)["exposure"] < 0.05
+    assert metrics_of(subject)["exposure"] > 0.95
+    assert metrics_of(cold)["exposure"] < 0.05
 
 
 def test_the_reality_check_tells_an_edge_from_noise() -> None:
     plan = plan_of("grid")
     _, edge = found(plan, market_of(regimes(np.random.default_rng(3), 1400, drift=0.4)))
-    assert decision_work.check_reality(edge, 32, 400, SEED)["p"] < 0.05
+    assert bootstrap_trials(edge, 32, 400, SEED)["p"] < 0.05
     p = []
     for i in range(4):
         _, noise = found(plan, market_of(walk(np.random.default_rng(i), 1400)))
-        told = decision_work.check_reality(noise, 32, 400, SEED)
+        told = bootstrap_trials(noise, 32, 400, SEED)
         p.append(told["p"])
         assert (told["n_trials"], told["n_blocks"], told["n_draws"]) == (9, 32, 400)
     assert np.mean(p) > 0.2
-    assert decision_work.check_reality(edge, 32, 400, SEED) == decision_work.check_reality(edge, 32, 400, SEED)
+    assert bootstrap_trials(edge, 32, 400, SEED) == bootstrap_trials(edge, 32, 400, SEED)
 
 
 def test_gaps_are_a_fault_only_of_a_market_that_trades_around_the_clock() -> None:
     bars = reverting(np.random.default_rng(1), 400, 8.0, 5.0)
-    assert decision_work.faults_of(bars, 0) == []
+    assert faults_of(bars, 0) == []
     stamps = bars.timestamp.copy()
     stamps[300:] += 5 * 86_400_000
     holed = replace(bars, timestamp=stamps)
-    assert decision_work.faults_of(holed, 0) == [
-        "1 gaps of more than 3 bars in a market that trades around the clock: fill them"
-    ]
-    assert decision_work.faults_of(holed, 300) == []
-    assert decision_work.faults_of(holed, len(holed)) == []
+    assert faults_of(holed, 0) == ["1 gaps of more than 3 bars in a market that trades around the clock: fill them"]
+    assert faults_of(holed, 300) == []
+    assert faults_of(holed, len(holed)) == []
     weekdays = bars.timestamp[0] + 86_400_000 * np.array([7 * (i // 5) + i % 5 for i in range(400)])
-    assert decision_work.faults_of(replace(bars, timestamp=weekdays), 0) == []
+    assert faults_of(replace(bars, timestamp=weekdays), 0) == []

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tunesmith.compute.language.elementwise import value_of_constants
-from tunesmith.compute.language.nodes import INFINITY, Kind, Node, reachable
+from tunesmith.compute.graph.elementwise import value_of_constants
+from tunesmith.compute.graph.nodes import INFINITY, Kind, Node, reachable
 
 
 class TooManyNodes(Exception):
@@ -41,6 +41,10 @@ class GraphBuilder:
     def leaf(self, node: Node) -> int:
         """A parameter or a column."""
         return self._add(node)
+
+    def column(self, name: str) -> int:
+        """One of the bars' columns: open, high, low, close or volume."""
+        return self.leaf(Node("column", (), name, "number", True, ()))
 
     def number(self, op: str, *args: int) -> int:
         """An elementwise number."""

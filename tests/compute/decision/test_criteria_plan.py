@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from tunesmith.compute.decision.criteria_checks import Answer, Decision, Segments, criteria_checks, decide
+from tunesmith.compute.decision.checks.user_bounds import judge_bounds
+from tunesmith.compute.decision.criteria_plan import SegmentAnswer, decide_by_criteria, public_checks
+from tunesmith.compute.decision.inputs import Decision, SegmentLengths
 from tunesmith.domain.approval import ApprovalCriteria
 
 GOOD: dict[str, float | None] = {
@@ -18,17 +20,17 @@ GOOD: dict[str, float | None] = {
     "profit_factor": 1.6,
 }
 CRITERIA = ApprovalCriteria(min_sharpe=0.5, max_drawdown=0.35, min_return=0.0, min_trades=10, min_profit_factor=1.0)
-LONG = Segments(n_in_sample=700, n_holdout=300, min_bars=50)
+LONG = SegmentLengths(n_in_sample=700, n_holdout=300, min_bars=50)
 
 
-def judge(answers: Mapping[str, Answer], segments: Segments = LONG) -> tuple[Decision, list[str]]:
-    plan = decide(CRITERIA, segments)
-    asked = []
+def judge(answers: Mapping[str, SegmentAnswer], lengths: SegmentLengths = LONG) -> tuple[Decision, list[str]]:
+    plan = decide_by_criteria(CRITERIA, lengths)
+    asked: list[str] = []
     try:
-        ask = next(plan)
+        work = next(plan)
         while True:
-            asked.append(ask.work)
-            ask = plan.send(answers[ask.work])
+            asked.append(work)
+            work = plan.send(answers[work])
     except StopIteration as stop:
         return stop.value, asked
 
@@ -38,12 +40,12 @@ def test_what_passes_everything_is_approved() -> None:
     assert decision.approved
     assert asked == ["in_sample", "holdout", "replay"]
     assert all(check.passed for check in decision.checks)
-    assert decision.metrics == {"in_sample": GOOD, "holdout": GOOD}
-    assert [c.value for c in decision.public_checks() if c.name == "min_sharpe"] == [1.2, 1.2]
+    assert decision.findings.metrics == {"in_sample": GOOD, "holdout": GOOD}
+    assert [c.value for c in public_checks(decision) if c.name == "min_sharpe"] == [1.2, 1.2]
 
 
 def test_too_short_a_holdout_is_insufficient_data_before_any_work() -> None:
-    decision, asked = judge({}, Segments(n_in_sample=49, n_holdout=12, min_bars=50))
+    decision, asked = judge({}, SegmentLengths(n_in_sample=49, n_holdout=12, min_bars=50))
     assert decision.status == "insufficient_data"
     assert asked == []
     assert "49 bars are in sample, at least 50 are needed" in decision.reason
@@ -63,7 +65,7 @@ def test_a_rejection_on_the_holdout_shows_pass_or_fail_and_no_value() -> None:
     decision, asked = judge({"in_sample": GOOD, "holdout": {**GOOD, "total_return": -0.123456}})
     assert decision.status == "rejected"
     assert asked == ["in_sample", "holdout"]
-    held_out = [check for check in decision.public_checks() if check.segment == "holdout"]
+    held_out = [check for check in public_checks(decision) if check.segment == "holdout"]
     assert [check.name for check in held_out if not check.passed] == ["min_return"]
     assert all(check.value is None for check in held_out)
     assert "12.3" not in decision.reason + "".join(check.reason for check in held_out)
@@ -79,7 +81,7 @@ def test_the_holdout_needs_trades_in_proportion_to_its_length() -> None:
 def test_numbers_that_vectorbt_does_not_confirm_are_refused() -> None:
     decision, _ = judge({"in_sample": GOOD, "holdout": GOOD, "replay": ["holdout: sharpe 1.2 is 1.3 there"]})
     assert decision.status == "rejected"
-    shown = decision.reason + "".join(check.reason for check in decision.public_checks())
+    shown = decision.reason + "".join(check.reason for check in public_checks(decision))
     assert "1.3" not in shown, "the hold-out's numbers stay hidden"
     assert "not met: vectorbt, given the same orders, computes the same numbers" in decision.reason
     assert "sharpe 1.2 is 1.3 there" in decision.checks[-1].reason
@@ -87,7 +89,7 @@ def test_numbers_that_vectorbt_does_not_confirm_are_refused() -> None:
 
 @pytest.mark.parametrize("undefined", [None, float("nan")])
 def test_an_undefined_metric_breaks_its_bound(undefined: float | None) -> None:
-    checks = criteria_checks(CRITERIA, {**GOOD, "profit_factor": undefined}, "in_sample")
+    checks = judge_bounds(CRITERIA, {**GOOD, "profit_factor": undefined}, "in_sample")
     [check] = [check for check in checks if not check.passed]
     assert check.name == "min_profit_factor"
     assert check.value is None
@@ -96,4 +98,4 @@ def test_an_undefined_metric_breaks_its_bound(undefined: float | None) -> None:
 
 def test_a_bound_is_met_by_its_own_value() -> None:
     on_the_edge = {**GOOD, "sharpe": 0.5, "max_drawdown": 0.35, "n_trades": 10.0, "total_return": 0.0}
-    assert all(check.passed for check in criteria_checks(CRITERIA, on_the_edge, "in_sample"))
+    assert all(check.passed for check in judge_bounds(CRITERIA, on_the_edge, "in_sample"))

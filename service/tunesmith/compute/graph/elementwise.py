@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.language.nodes import Node
+from tunesmith.compute.graph.nodes import Node
 
 Number = NDArray[np.float64]
 Condition = tuple[NDArray[np.bool_], NDArray[np.bool_]]

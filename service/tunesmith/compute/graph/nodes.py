@@ -13,7 +13,7 @@ walk over a graph is a plain loop over numbers: deep graphs need no recursion.
 | add, sub, …; lt, …; and, or, not; where | | | elementwise, see `elementwise.py` |
 | prev | x | | x one bar earlier |
 | at | x | timeframe | x, computed on longer bars, once they have closed |
-| anything else | rows, then point numbers | | a row function, see `row_functions.py` |
+| anything else | rows, then point numbers | | a row function that an indicator declares |
 """
 
 from __future__ import annotations

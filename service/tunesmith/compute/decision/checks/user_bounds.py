@@ -1,0 +1,68 @@
+"""Check: the bounds that the user set on metrics of a backtest, in sample."""
+
+from __future__ import annotations
+
+import math
+
+from tunesmith.compute.decision.checks.check_declaration import (
+    DecisionCheck,
+    Explanation,
+    Requests,
+    Work,
+    say_metric,
+)
+from tunesmith.compute.decision.inputs import DecisionInputs, Findings, Metrics, WorkRequest
+from tunesmith.compute.decision.winner import metrics_of
+from tunesmith.domain.approval import ApprovalCriteria, Check
+from tunesmith.domain.criteria import CRITERIA, bounds, keeps
+
+_OWN_BOUND = Explanation(
+    "one backtest", "It is a bound of yours: set another in the approval criteria, or search for this as the target."
+)
+
+
+def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
+    """Judge the winner's metrics in sample, which later checks read too."""
+    found = yield WorkRequest(IN_SAMPLE.name)
+    return judge_bounds(inputs.criteria, found, "in_sample")
+
+
+def judge_bounds(criteria: ApprovalCriteria, metrics: Metrics, segment: str) -> list[Check]:
+    """One line for each bound; an undefined metric fails its bound."""
+    lines = []
+    where = "in sample" if segment == "in_sample" else "on the hold-out"
+    for bound in bounds(criteria):
+        value = metrics.get(bound.metric)
+        if value is not None and math.isnan(value):
+            value = None
+        passed = keeps(bound, value)
+        side = "at least" if bound.at_least else "at most"
+        limit = say_metric(bound.metric, bound.limit)
+        label = bound.metric.replace("_", " ")
+        lines.append(
+            Check(
+                name=bound.name,
+                segment=segment,
+                asks=f"{label} {side} {limit}",
+                value=value,
+                threshold=bound.limit,
+                passed=passed,
+                reason=f"{label} {where} is {say_metric(bound.metric, value)}, {side} {limit} is asked",
+            )
+        )
+    return lines
+
+
+IN_SAMPLE = Work(
+    name="in_sample", segment="in_sample", run=lambda winner, inputs: metrics_of(winner), kept_in="metrics"
+)
+
+CHECK = DecisionCheck(
+    name="criteria",
+    question="the bounds that the user set, in sample",
+    segment="in_sample",
+    judge=judge,
+    works=(IN_SAMPLE,),
+    explanations={name: _OWN_BOUND for name, _, _ in CRITERIA},
+    named_when_skipped=False,
+)
