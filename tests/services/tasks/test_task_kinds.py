@@ -90,7 +90,7 @@ def test_every_message_has_a_use_case_and_a_request_that_takes_nothing_unknown()
 async def test_a_kind_may_limit_what_its_tasks_work(database: Database) -> None:
     async def works_twice(job: Job) -> None:
         await job.run("double", 1)
-        job._worked_s = 2.0
+        job.worked_s = 2.0
         await job.run("double", 1)
         await job.complete(nothing)
 

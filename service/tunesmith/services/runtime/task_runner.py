@@ -40,7 +40,7 @@ _FLUSH_S = 0.2
 """Seconds that log lines wait for others, so that they do not cost a commit each; the end of a task writes them too."""
 LOCAL = "local"
 """The user of everybody where there are no keys."""
-Also = Callable[[Connection], Coroutine[Any, Any, None]]
+Also = Callable[[Connection], Coroutine[Any, Any, Any]]
 
 
 class Completed(NamedTuple):
@@ -79,14 +79,14 @@ class Job:
         """The stored request as what the driver knows it to be."""
         return msgspec.json.decode(self.row.request, type=kind)
 
-    async def run(self, function: str, payload: Any, *, limit_s: float | None = None, says: str | None = None) -> Any:
+    async def run(self, function: str, payload: Any, *, says: str | None = None) -> Any:
         """One chunk of work in a worker; `says` is logged before.
 
         Raises `DeadlineExceeded` when the task's chunks have worked longer than a task may; waiting does not count.
         """
         if says is not None:
             self.log(says)
-        return (await self.timed(function, payload, limit_s=limit_s)).value
+        return (await self.timed(function, payload)).value
 
     async def timed(self, function: str, payload: Any, *, limit_s: float | None = None) -> Timed:
         """As `run`, with the seconds that the chunk was at work, 0 where its function does not tell."""
@@ -143,13 +143,7 @@ class Job:
     async def save(self, state: dict[str, Any], also: Also | None = None) -> None:
         """Keep what a restart must not do anew, such as which data the task works on, and `also` write in one step."""
         store = functools.partial(task_table.set_state, task_id=self.id, state=msgspec.json.encode(state).decode())
-
-        async def both(conn: Connection) -> None:
-            await store(conn)
-            if also:
-                await also(conn)
-
-        await self._owner.database.write(both if also else store)
+        await self._owner.database.write(functools.partial(_each, [store, also]) if also else store)
         self.state = state
 
     def advance(self, done: int, total: int) -> None:
@@ -237,16 +231,11 @@ class Tasks:
 
     async def cancel(self, task_id: str) -> bool:
         """Cancel a task that is not finished; whether there was one to cancel."""
-        cancelled = await self.finish_by_id(task_id, "cancelled")
-        if cancelled:
-            running = self._running.get(task_id)
-            if running:
-                running.cancel()
-        return cancelled
-
-    async def finish_by_id(self, task_id: str, status: str) -> bool:
         row = await task_table.get(self.database, task_id)
-        return row is not None and await self.finish(row, status)
+        cancelled = row is not None and await self.finish(row, "cancelled")
+        if cancelled and task_id in self._running:
+            self._running[task_id].cancel()
+        return cancelled
 
     async def wait(self, task_id: str, timeout_s: float) -> bool:
         """Whether the task ended within `timeout_s` seconds."""
@@ -323,9 +312,7 @@ class Tasks:
             raise
         if ended:
             telemetry.TASKS_FINISHED.labels(kind=row.kind, status=status).inc()
-            event = self._finished.pop(row.id, None)
-            if event:
-                event.set()
+            self._finished.pop(row.id, asyncio.Event()).set()
         if following is not None:
             self.start(following)
         return ended
@@ -409,6 +396,11 @@ class Tasks:
 def _asker(row: TaskRow) -> str:
     """Who takes turns with others: the user; where there are no keys and all are one user, the client."""
     return row.user if row.user != LOCAL else f"{LOCAL} {row.client or ''}"
+
+
+async def _each(writes: list[Also], conn: Connection) -> None:
+    for write in writes:
+        await write(conn)
 
 
 async def _nothing(conn: Connection) -> None:
