@@ -73,7 +73,7 @@ class Job:
         self._owner = owner
         self._began = time.monotonic()
         self._done_at_start: int | None = None
-        self._worked_s = 0.0
+        self.worked_s = 0.0  # how long its chunks have been at work since it was started here
 
     def decode(self, kind: type[T]) -> T:
         """The stored request as what the driver knows it to be."""
@@ -92,7 +92,7 @@ class Job:
         """As `run`, with the seconds that the chunk was at work, 0 where its function does not tell."""
         workers = self._owner.settings.workers
         work_s = self._owner.work_limits.get(self.row.kind, workers.task_timeout_s)
-        left_s = work_s - self._worked_s
+        left_s = work_s - self.worked_s
         if left_s <= 0:
             raise DeadlineExceeded(f"the task worked longer than its limit of {work_s:g} s")
         allowed_s = left_s if limit_s is None else min(left_s, limit_s)
@@ -106,20 +106,15 @@ class Job:
                 user=_asker(self.row),
             )
         except ChunkTimeout:
-            self._worked_s += allowed_s
+            self.worked_s += allowed_s
             raise
         except Draining:
             await self._owner.stopped()
             raise
         if not isinstance(answer, Timed):
             return Timed(answer, 0.0)
-        self._worked_s += answer.seconds
+        self.worked_s += answer.seconds
         return answer
-
-    @property
-    def worked_s(self) -> float:
-        """Seconds that the task's chunks have been at work since it was started here."""
-        return self._worked_s
 
     async def map(
         self, work: Callable[[A], Coroutine[Any, Any, B]], items: Iterable[A], n_out: int | None = None
@@ -202,8 +197,7 @@ class Tasks:
         self._lines: list[tuple[str, str, str]] = []
         self._flusher: asyncio.Task[None] | None = None
         self.retry_s = 5.0
-        self.n_out = 2 * settings.n_workers
-        """How many chunks a task has at the workers or on their way, so that none waits for the next."""
+        self.n_out = 2 * settings.n_workers  # chunks that a task has at the workers or on their way
         self._retries: set[asyncio.TimerHandle] = set()
         self._reviving: set[asyncio.Task[None]] = set()
         self._draining = self._closing = False
@@ -292,8 +286,7 @@ class Tasks:
         lines, self._lines = self._lines, []
 
         async def write(conn: Connection) -> tuple[bool, TaskRow | None]:
-            if lines:
-                await task_table.append_logs(conn, lines)
+            await task_table.append_logs(conn, lines)
             if not await task_table.finish(conn, row.id, status, error):
                 return False, None
             made = await apply(conn) if apply else None
