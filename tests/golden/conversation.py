@@ -50,7 +50,9 @@ class Said:
 class Talk:
     """A DEALER that keeps what is said, under the name of each step, which is also the request's id."""
 
-    def __init__(self, context: zmq.Context[Any], daemon: DaemonProcess, said: Said, curve: Curve | None = None) -> None:
+    def __init__(
+        self, context: zmq.Context[Any], daemon: DaemonProcess, said: Said, curve: Curve | None = None
+    ) -> None:
         self.said = said
         self.quiet = "quiet"
         self._socket = context.socket(zmq.DEALER)

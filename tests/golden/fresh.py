@@ -41,7 +41,8 @@ def _talk(context: zmq.Context[Any], daemon: DaemonProcess) -> Recordings:
         converse(talk)
         ids = _ids(said)
         replies = _inbox(context, daemon, listener)
-        events = _events(listener, said.steps["events-replay"]["reply"]["data"]["events"])
+        replayed = talk.quietly("events.replay", {"topics": ["pkg/", "task/"], "limit": 1000})["events"]
+        events = _events(listener, replayed)
         browse(Web(daemon.doors["http"], web), ids, GOLD, RULE)
         told = commands.run(daemon.folder, _commands(ids), {})
         with Talk(context, daemon, refused) as refusing:
@@ -73,7 +74,6 @@ def _ids(said: Said) -> dict[str, str]:
         "search": data("grid-start")["optimization_id"],
         "other": data("random-start")["optimization_id"],
         "session": data("session-generate")["session_id"],
-        "verdict": data("approve")["verdict_id"],
         "rejected": data("reject")["verdict_id"],
         "package": data("approve")["parameter_package"]["package_id"],
     }
@@ -116,7 +116,9 @@ def _inbox(context: zmq.Context[Any], daemon: DaemonProcess, listener: Listener)
 
 def _events(listener: Listener, replayed: list[dict[str, Any]]) -> Any:
     """Durable events as they were heard, which are those of the replay; of others, the topic and the fields."""
-    durable = [each for each in listener.heard if each[0].startswith((b"pkg/", b"task/")) and b"/progress/" not in each[0]]
+    durable = [
+        each for each in listener.heard if each[0].startswith((b"pkg/", b"task/")) and b"/progress/" not in each[0]
+    ]
     events = [{"topic": topic.decode(), "event": json.loads(frame)} for topic, frame in durable]
     assert events == replayed, "what was heard is what can be replayed"
     shapes = {}
@@ -155,7 +157,7 @@ def _commands(ids: dict[str, str]) -> list[list[str]]:
     said = [
         ["status", "--limit", "3"],
         ["status", ids["search"]],
-        ["status", ids["verdict"]],
+        ["status", ids["rejected"]],
         ["status", "opt-0"],
         ["logs", ids["search"]],
         ["results", ids["search"], "--limit", "2"],
@@ -171,7 +173,6 @@ def _commands(ids: dict[str, str]) -> list[list[str]]:
         ["schedules", "list"],
         ["packages", "list", "--limit", "1"],
         ["packages", "show", ids["package"]],
-        ["explain", ids["verdict"]],
         ["explain", ids["rejected"]],
         ["replay", ids["rejected"]],
         ["audit", "--limit", "3"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 RECORDED = Path(__file__).with_name("recorded")
-_WIDTH = 240
+_WIDTH = 300
 
 
 def read(name: str) -> Any:

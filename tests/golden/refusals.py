@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from golden.conversation import Talk
-from golden.scenario import GOLD, RULE
+from golden.scenario import GOLD, RULE, WIDE
 
 SEARCH = {"symbol": GOLD, "strategy_id": RULE}
 
@@ -81,9 +81,19 @@ def _values(talk: Talk) -> None:
         ("expression", "optimization.start", {**SEARCH, "optimization_target": "sharpe +"}),
         ("condition", "optimization.start", {**SEARCH, "conditions": ["fast_period < "]}),
         ("constraint", "optimization.start", {**SEARCH, "constraints": ["n_trades > 3"]}),
-        ("grid", "optimization.start", {**SEARCH, "method": "grid", "param_ranges": {
-            "fast_period": {"min": 2, "max": 100}, "slow_period": {"min": 5, "max": 300},
-            "signal_threshold": {"min": 0.0, "max": 0.1, "step": 0.001}}}),
+        (
+            "grid",
+            "optimization.start",
+            {
+                **SEARCH,
+                "method": "grid",
+                "param_ranges": {
+                    "fast_period": {"min": 2, "max": 100},
+                    "slow_period": {"min": 5, "max": 300},
+                    "signal_threshold": {"min": 0.0, "max": 0.1, "step": 0.001},
+                },
+            },
+        ),
         ("no-symbol", "optimization.start", {"strategy_id": RULE}),
         ("rule", "strategy.create", {"id": "bad", "code": "fast = Int(5, 2, 60)\nenter_long(close >)\n"}),
         ("rule-name", "strategy.create", {"id": "bad", "code": "enter_long(closs > 1)\nexit_long(close < 1)\n"}),
@@ -93,7 +103,11 @@ def _values(talk: Talk) -> None:
         ("bars", "data.import", {"symbol": "BAD/USDT", "timeframe": "1d", "bars": [[0, 1.0, 0.5, 2.0, 1.0, 1.0]]}),
         ("cron", "schedule.create", {"schedule_id": "s", "search": SEARCH, "cron": "0 3 * * 99"}),
         ("every", "schedule.create", {"schedule_id": "s", "search": SEARCH}),
-        ("schedule-search", "schedule.create", {"schedule_id": "s", "search": {**SEARCH, "symbol": "X"}, "every": "1d"}),
+        (
+            "schedule-search",
+            "schedule.create",
+            {"schedule_id": "s", "search": {**SEARCH, "symbol": "X"}, "every": "1d"},
+        ),
         ("walkforward", "walkforward.start", {**SEARCH, "train_bars": 4000, "test_bars": 10}),
         ("session", "session.plan", {"symbols": [GOLD], "strategies": ["nope"], "size": 3}),
         ("replay", "verdict.replay", {}),
@@ -142,13 +156,16 @@ def refuse_late(talk: Talk, search: str) -> None:
         ("wrong-kind", "backtest.status", {"task_id": search}),
         ("front", "optimization.results", {"optimization_id": search, "front": True}),
         ("sort", "optimization.results", {"optimization_id": search, "sort": "sharp"}),
-        ("analyze", "optimization.analyze", {"optimization_id": search, "what": ["heat_map"], "x": "nope", "y": "fast_period"}),
+        (
+            "analyze",
+            "optimization.analyze",
+            {"optimization_id": search, "what": ["heat_map"], "x": "nope", "y": "fast_period"},
+        ),
         ("export-version", "optimization.export", {"optimization_id": search, "version": "0" * 64}),
         ("other-strategy", "strategy.approve", {"strategy_id": "mine", "optimization_id": search}),
     ):
         talk.raw(f"late-{name}", _body(type, data, id=f"l-{name}"))
-    wide = {"fast_period": {"min": 2, "max": 60}, "slow_period": {"min": 61, "max": 240}}
-    long = {**SEARCH, "param_ranges": wide, "method": "random", "max_iterations": 1_000_000}
+    long = {**SEARCH, "param_ranges": WIDE, "method": "random", "max_iterations": 1_000_000}
     begun = [talk.quietly("optimization.start", {**long, "seed": seed})["optimization_id"] for seed in range(3)]
     talk.raw("late-tasks-per-user", _body("backtest.start", SEARCH, id="l-tasks"))
     talk.ended("optimization.status", {"optimization_id": begun[0]}, until=("running",))

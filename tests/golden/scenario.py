@@ -16,6 +16,7 @@ from golden.conversation import Talk
 GOLD, NOISE, SHORT, DAILY = "GOLD/USDT", "NOISE/USDT", "SHORT/USDT", "SILVER/USDT"
 RULE = "ma_cross_v1.0"
 EDGE = {"fast_period": {"min": 2, "max": 12, "step": 2}, "slow_period": {"min": 10, "max": 60, "step": 10}}
+WIDE = {"fast_period": {"min": 2, "max": 60}, "slow_period": {"min": 61, "max": 240}}
 KEPT = {"fast_period": 4, "slow_period": 20, "signal_threshold": 0.0}
 CODE = '''"""Moving-average cross with a stop."""
 fast = Int(5, 2, 60)
@@ -80,7 +81,11 @@ def strategies(talk: Talk) -> None:
     """A strategy's life; the ones that are there."""
     talk.say("strategy-list", "strategy.list", {})
     talk.say("strategy-get-kernel", "strategy.get", {"id": RULE})
-    talk.say("strategy-create", "strategy.create", {"id": "mine", "code": CODE, "name": "Mine", "default_params": {"fast": 7}})
+    talk.say(
+        "strategy-create",
+        "strategy.create",
+        {"id": "mine", "code": CODE, "name": "Mine", "default_params": {"fast": 7}},
+    )
     talk.say("strategy-update", "strategy.update", {"id": "mine", "version": "1.1", "default_params": {"fast": 8}})
     talk.say("strategy-get", "strategy.get", {"id": "mine"})
     talk.say("strategy-get-old", "strategy.get", {"id": "mine", "version": "1.0"})
@@ -121,7 +126,7 @@ def backtests(talk: Talk) -> None:
         initial_cash=5000.0,
     )
     backtest(talk, "backtest-both", symbol=SHORT, strategy_id="bollinger_reversion", direction="both")
-    backtest(talk, "backtest-holdout", symbol=SHORT, params=KEPT, use_holdout=True)
+    backtest(talk, "backtest-holdout", report=False, symbol=SHORT, params=KEPT, use_holdout=True)
     talk.say("report-list", "report.list", {"symbol": SHORT, "limit": 2})
     talk.say("report-list-rule", "report.list", {"strategy_id": "mine"})
 
@@ -147,7 +152,9 @@ def searches(talk: Talk) -> None:
         shown = {"optimization_id": found, "sort": "index", "limit": 8}
         talk.say(f"{method}-results", "optimization.results", shown)
     targets = ["sharpe", {"total_return": 1.0, "max_drawdown": -0.5}]
-    several = search(talk, "nsga2", method="nsga2", max_iterations=16, options={"population": 8}, optimization_target=targets)
+    several = search(
+        talk, "nsga2", method="nsga2", max_iterations=16, options={"population": 8}, optimization_target=targets
+    )
     talk.say("nsga2-front", "optimization.results", {"optimization_id": several, "front": True})
     search(
         talk,
@@ -220,13 +227,15 @@ _TABLES: dict[str, Callable[[bytes], Any]] = {"csv": _csv_table, "json": _json_t
 
 def endings(talk: Talk) -> None:
     """Tasks that are cancelled, that fail, and that go on."""
-    wide = {"fast_period": {"min": 2, "max": 60}, "slow_period": {"min": 61, "max": 240}}
-    long = {"symbol": GOLD, "strategy_id": RULE, "param_ranges": wide, "method": "random", "max_iterations": 10_000}
+    long = {"symbol": GOLD, "strategy_id": RULE, "param_ranges": WIDE, "method": "random", "max_iterations": 10_000,
+            "constraints": {"min_trades": 2}}  # fmt: skip
     started = talk.say("cancelled-start", "optimization.start", {**long, "seed": 3})
     which = {"optimization_id": started["optimization_id"]}
     talk.say("cancelled", "optimization.cancel", which, loose=_UNSURE)
     talk.ended("optimization.status", which)
-    talk.say("cancelled-status", "optimization.status", which, loose=("progress", "n_done", "best_params", "best_score"))
+    talk.say(
+        "cancelled-status", "optimization.status", which, loose=("progress", "n_done", "best_params", "best_score")
+    )
     talk.say("resume", "optimization.resume", which, loose=_UNSURE)
     talk.ended("optimization.status", which)
     talk.say("resumed-status", "optimization.status", which)
@@ -259,7 +268,9 @@ def sessions(talk: Talk) -> None:
         talk.say(f"{name}-generate", "session.generate", {**asked, "mode": "latin_hypercube"})
     which = {"session_id": talk.said.steps["session-generate"]["reply"]["data"]["session_id"]}
     dropped = {"session_id": talk.said.steps["session-dropped-generate"]["reply"]["data"]["session_id"]}
-    talk.say("session-execute", "session.execute", {**which, "parallel": 1}, loose=(*_UNSURE, "items_by_status", "best"))
+    talk.say(
+        "session-execute", "session.execute", {**which, "parallel": 1}, loose=(*_UNSURE, "items_by_status", "best")
+    )
     talk.ended("session.status", which)
     talk.say("session-status", "session.status", {**which, "detailed": True})
     talk.say("session-results", "session.results", {**which, "limit": 5})
@@ -284,7 +295,14 @@ def schedules(talk: Talk) -> None:
 
 def walk_forwards(talk: Talk) -> None:
     """A walk-forward from its start to its stitched account."""
-    asked = {"symbol": GOLD, "strategy_id": RULE, "param_ranges": EDGE, "train_bars": 400, "test_bars": 200, "constraints": ["n_trades >= 2"]}
+    asked = {
+        "symbol": GOLD,
+        "strategy_id": RULE,
+        "param_ranges": EDGE,
+        "train_bars": 400,
+        "test_bars": 200,
+        "constraints": ["n_trades >= 2"],
+    }
     started = talk.say("walkforward-start", "walkforward.start", {**asked, "anchored": False}, loose=("status",))
     which = {"walkforward_id": started["walkforward_id"]}
     talk.ended("walkforward.status", which)
@@ -313,10 +331,15 @@ def verdicts(talk: Talk) -> None:
     assert "shuffled" in by_chance["reason"], by_chance["reason"]
     stricter = {"strategy_id": RULE, "optimization_id": noisy, "approval_criteria": {"min_sharpe": 9.0}}
     talk.refused("one-verdict-too-many", "strategy.approve", stricter)
-    verdict(talk, "too-few-bars", optimization_id=search(talk, "few", symbol=SHORT, method="grid", constraints={"min_trades": 1}))
+    verdict(
+        talk,
+        "too-few-bars",
+        optimization_id=search(talk, "few", symbol=SHORT, method="grid", constraints={"min_trades": 1}),
+    )
     by_backtest = backtest(talk, "kept", report=False, params=KEPT)
-    criteria = {"min_trades": 2, "max_drawdown": 0.9}
-    kept = verdict(talk, "approve-backtest", backtest_id=by_backtest["task_id"], approval_criteria=criteria, apply="when_flat")
+    criteria = {"approval_criteria": {"min_trades": 2, "max_drawdown": 0.9}, "apply": "when_flat"}
+    by_criteria = {"strategy_id": RULE, "backtest_id": by_backtest["task_id"], **criteria}
+    kept = talk.say("approve-backtest", "strategy.approve", by_criteria)
     assert kept["grade"] == "criteria", kept["reason"]
     talk.say("verdict-list", "verdict.list", {"symbol": NOISE, "limit": 1})
     package_id = proven["parameter_package"]["package_id"]
@@ -333,7 +356,7 @@ def verdicts(talk: Talk) -> None:
     both = search(talk, "straight", symbol="FRESH/USDT", method="grid", approve={"min_trades": 5})
     decided = talk.quietly("optimization.status", {"optimization_id": both})["verdict_id"]
     talk.ended("verdict.status", {"verdict_id": decided})
-    talk.say("straight-verdict", "verdict.get", {"verdict_id": decided})
+    talk.say("straight-verdict", "verdict.status", {"verdict_id": decided})
 
 
 def packages(talk: Talk) -> None:
@@ -361,5 +384,5 @@ def records(talk: Talk) -> None:
     talk.say("task-list-kind", "task.list", {"kind": "verdict", "status": "completed", "limit": 2})
     talk.say("audit-list", "audit.list", {"limit": 1000})
     talk.say("events-snapshot", "events.snapshot", {"topics": ["pkg/"]})
-    talk.say("events-replay", "events.replay", {"topics": ["pkg/", "task/"], "limit": 1000})
+    talk.say("events-replay", "events.replay", {"topics": ["pkg/", "task/"], "limit": 25})
     talk.say("events-replay-page", "events.replay", {"topics": ["pkg/"], "after": 3, "limit": 1})

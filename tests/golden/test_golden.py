@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from golden import recordings
+from golden import inside, recordings
 from golden.comparing import compare
 from golden.documents import compare_documents
+from golden.fixed import record_fixed
 from golden.fresh import Recordings, record_fresh
+from golden.going_on import record_going_on
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -41,5 +44,27 @@ def test_every_message_type_error_and_event_is_recorded() -> None:
     types = set(conversation["server-info"]["reply"]["data"]["types"])
     said = {step["type"] for step in conversation.values()}
     assert types - said == {"schema.get"}, "that one stands in documents.json"
-    events = {each["event"]["type"] for each in conversation["events-replay"]["reply"]["data"]["events"]}
-    assert events == {"task.completed", "task.cancelled", "package.approved", "package.revoked"}
+    events = recordings.read("events")
+    assert events["first_of_each_type"].keys() | events["shapes"].keys() == {
+        "task.completed", "task.cancelled", "package.approved", "package.revoked", "task.progress", "heartbeat"
+    }  # fmt: skip
+
+
+def test_the_releases_data_directory_opens_and_goes_on(tmp_path: Path) -> None:
+    compared = compare(recordings.read("going_on"), record_going_on(tmp_path))
+    print("\n".join(["in addition:", *compared.additions]))
+    assert compared.differences == []
+
+
+def test_fixed_values_have_the_same_canonical_text_hash_and_signature(tmp_path: Path) -> None:
+    recorded, found = recordings.read("fixed"), record_fixed(tmp_path)
+    assert {name: found[name] for name in recorded} == recorded
+
+
+def test_the_ids_of_the_releases_packages_follow_from_their_content() -> None:
+    steps = recordings.read("going_on")["steps"]
+    packages = [frame for _, frame, _ in steps["late-packages"]]
+    found = [json.loads(frame)["data"] for frame in packages] + [steps["package-expired"]["package"]]
+    assert len(found) >= 2
+    for package in found:
+        assert package["package_id"] == inside.package_id(package)

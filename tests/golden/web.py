@@ -23,7 +23,11 @@ class Web:
     def ask(self, name: str, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """The body of the answer, as JSON where it is; `headers` with underscores for dashes."""
         status, told, text = self.fetch(method, path, body, {"idempotency_key": name, **headers})
-        answer = json.loads(text) if "json" in told.get("content-type", "") and "ndjson" not in told["content-type"] else text
+        answer = (
+            json.loads(text)
+            if "json" in told.get("content-type", "") and "ndjson" not in told["content-type"]
+            else text
+        )
         shown = body if len(str(body)) < 1000 else "<long>"
         step = {"asked": f"{method} {path}", "body": shown, "headers": headers, "status": status, "told": told}
         self._said.keep(name, {**step, "answer": answer})
@@ -67,11 +71,15 @@ def browse(web: Web, ids: dict[str, str], symbol: str, rule: str) -> None:
     web.ask("http-reports", "GET", "/api/reports?limit=1&symbol=" + symbol.replace("/", "%2F"))
     web.ask("http-report-none", "GET", "/api/reports/rp-0")
     web.ask("http-packages", "GET", "/api/packages?limit=1")
-    web.ask("http-any", "POST", "/api/messages/task.logs", {"task_id": ids["search"], "limit": 1}, x_tunesmith_client="b")
+    web.ask(
+        "http-any", "POST", "/api/messages/task.logs", {"task_id": ids["search"], "limit": 1}, x_tunesmith_client="b"
+    )
     web.ask("http-logs", "GET", f"/api/tasks/{ids['search']}/logs?follow=0")
     web.ask("http-logs-text", "GET", f"/api/tasks/{ids['search']}/logs?follow=0", accept="text/plain")
     started = web.ask("http-backtest", "POST", "/api/backtest/start", {"symbol": symbol, "strategy_id": rule})
-    again = web.fetch("POST", "/api/backtest/start", {"symbol": symbol, "strategy_id": rule}, {"idempotency-key": "http-backtest"})
+    again = web.fetch(
+        "POST", "/api/backtest/start", {"symbol": symbol, "strategy_id": rule}, {"idempotency-key": "http-backtest"}
+    )
     assert json.loads(again[2]) == started, "the stored reply is sent again"
     web.ask("http-nothing", "GET", "/api/nothing")
     web.ask("http-method", "PUT", "/api/packages", {})
