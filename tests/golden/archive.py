@@ -30,13 +30,14 @@ SETTINGS = {
     "TUNESMITH_RETENTION__SNAPSHOT_DAYS": "36500",
     "TUNESMITH_SERVER__DRAIN_TIMEOUT_S": "0.5",
     "TUNESMITH_LIMITS__TASKS_PER_USER": "10",
+    "TUNESMITH_WORKERS__ATTEMPTS": "1",
 }
 UNSEEN, BRIEF, FRESH = "UNSEEN/USDT", "BRIEF/USDT", "FRESH/USDT"
 CREATE = {"id": "mine", "code": CODE, "name": "Mine", "default_params": {"fast": 7}}
 LAX = {"min_sharpe": -9.0, "min_return": -1.0, "max_drawdown": 1.0, "min_profit_factor": 0.0, "min_trades": 0}
 _DROPPED = ("daemon.log", "tunesmith.db-shm", "doors.json", "backups", "exports", "cache")
 _NAMES = re.compile(r"\b(?:(?:bt|opt|vd|wf|re|rp)-[0-9a-f]{16}|session_\d{8}_\d{6}_\d{4}|[0-9a-f]{64}|"
-                    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")  # fmt: skip
+                    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\b")  # fmt: skip
 
 
 def make_archive(folder: Path) -> None:
@@ -51,7 +52,6 @@ def make_archive(folder: Path) -> None:
             facts |= _fill(talk)
     finally:
         daemon.kill()
-    facts["kept"] = sorted(_names(data))
     facts["until"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     for name in _DROPPED:
         where = data / name
@@ -63,11 +63,11 @@ def make_archive(folder: Path) -> None:
 
 
 def unpack(folder: Path) -> dict[str, Any]:
-    """Unpack the data directory below `folder`; what is known of it (ids, tokens)."""
+    """Unpack the data directory below `folder`; what is known of it (ids, times, tokens)."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="tar")
     facts: dict[str, Any] = json.loads((folder / "facts.json").read_text())
-    return facts
+    return {**facts, "kept": _names(folder / "data")}
 
 
 def curve(data: Path, name: str) -> Curve:
@@ -190,7 +190,7 @@ def _begin(talk: Talk, of_fresh: str) -> dict[str, str]:
 
 
 def _names(data: Path) -> set[str]:
-    """Every id in the database; a copy is read, so that the write-ahead log stays as the kill left it."""
+    """Every id and time in the database; a copy is read, so that the write-ahead log stays as the kill left it."""
     with tempfile.TemporaryDirectory() as copy:
         for file in data.glob("tunesmith.db*"):
             shutil.copy(file, copy)

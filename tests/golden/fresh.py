@@ -131,8 +131,7 @@ def _events(listener: Listener, replayed: list[dict[str, Any]]) -> Any:
             shown = "/".join("<task>" if i == 1 and kind == "task.progress" else part for i, part in enumerate(parts))
             shapes[kind] = {"n_frames": len(frames), "topic": shown, **_shape(event)}
     assert shapes.keys() == {"task.progress", "heartbeat"}, "both kinds were heard"
-    frames = {name: frame for name, frame in _first_frames(durable).items()}
-    return {"first_of_each_type": frames, "shapes": dict(sorted(shapes.items()))}
+    return {"first_of_each_type": _first_frames(durable), "shapes": dict(sorted(shapes.items()))}
 
 
 def _first_frames(durable: list[list[bytes]]) -> dict[str, list[str]]:

@@ -55,6 +55,7 @@ def _talk(context: zmq.Context[Any], daemon: DaemonProcess, facts: dict[str, Any
         _replayed(talk, facts)
         _allowed(daemon, talk, asking, facts)
         _new(talk, facts)
+        _failed(daemon, talk, facts)
         told = commands.run(daemon.folder, _commands(facts), {})
         _draining(daemon, talk, facts)
     listener.close()
@@ -100,7 +101,7 @@ def _late(talk: Talk, listener: Listener, facts: dict[str, Any]) -> None:
     def expired(heard: list[list[bytes]]) -> bool:
         return any(json.loads(frames[1])["type"] == "package.expired" for frames in heard)
 
-    heard = listener.until(expired)
+    heard = list(map(list, dict.fromkeys(map(tuple, listener.until(expired)))))  # one may come late and as it happens
     for frames in heard:
         signed_by(facts["tokens"]["trusted"], frames[1], frames[2])
     kept = [[frames[0].decode(), frames[1].decode(), base64.b64encode(frames[2]).decode()] for frames in heard
@@ -179,6 +180,25 @@ def _new(talk: Talk, facts: dict[str, Any]) -> None:
     third = {"strategy_id": RULE, **which, "approval_criteria": {"min_sharpe": 8.0}}
     talk.refused("third-verdict", "strategy.approve", third)
     talk.refused("deadline", "optimization.analyze", {**which, "n": 20}, deadline_ms=1)
+
+
+def _failed(daemon: DaemonProcess, talk: Talk, facts: dict[str, Any]) -> None:
+    """A task whose worker dies as often as it may fails, and says so."""
+    head = talk.quietly("server.info", {})["head"]
+    asked = {"v": 1, "type": "verdict.replay", "id": "to-fail", "deadline_ms": 100}
+    talk.send(json.dumps({**asked, "data": {"verdict_id": facts["verdicts"]["proven"]}}).encode())
+    talk.receive()  # that it has begun, or that the deadline came first
+    [task] = talk.quietly("task.list", {"kind": "replay", "limit": 1})["tasks"]
+    which = {"task_id": task["task_id"]}
+    while talk.quietly("replay.status", which)["progress"] == 0:
+        assert daemon.process is not None
+        assert daemon.process.poll() is None
+    assert daemon.kill_workers() > 0
+    talk.ended("replay.status", which)
+    talk.say("failed", "replay.status", which, loose=("progress",))
+    [record] = talk.quietly("events.replay", {"topics": ["task/"], "after": head})["events"]
+    event = record["event"]
+    talk.said.keep("failed-event", {name: event[name] for name in ("type", "subject", "data") if name in event})
 
 
 def _draining(daemon: DaemonProcess, talk: Talk, facts: dict[str, Any]) -> None:

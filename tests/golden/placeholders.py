@@ -18,8 +18,10 @@ _TEXTS = (
     (re.compile(r"\b\d+(?:\.\d+)? ms waited"), "<n> ms waited"),
     (re.compile(r"\b[\d,]+(?:\.\d+)? (m?s)\b(?! a page)"), r"<n> \1"),
     (re.compile(r"\b[\d,]+(?:\.\d+)? trials/s"), "<n> trials/s"),
+    (re.compile(r"peak memory \d+ MB"), "peak memory <n> MB"),
+    (re.compile(r"^\w+(?=: its worker died)"), "<chunk>"),
 )
-"""Durations in log lines and messages."""
+"""Durations and sizes in log lines and messages, and what a worker was doing when it died."""
 
 _CHANCES = (
     (re.compile(r"\bon \d+ of \d+ shuffled"), "on <n> of <n> shuffled"),
@@ -31,7 +33,7 @@ _TESTS = ("reality_check", "permutations", "holdout_permutations", "combined", "
 _DRAWN = ("p", "n", "n_reached", "reality_check", "search", "holdout", "combined", "together")
 
 MEASURED = frozenset(
-    "uptime_s eta_s seconds estimated_time trials_per_s ms_per_trial memory_mb disk_mb pid age_s lag_s".split()
+    ("uptime_s", "eta_s", "seconds", "estimated_time", "trials_per_s", "ms_per_trial", "memory_mb", "disk_mb")
 )
 """Fields that hold what was measured."""
 
@@ -42,8 +44,8 @@ _NAMED_HASHES = {"package_id": "package", "supersedes": "package", "engine": "en
 class Placeholders:
     """Replaces, over everything that is given to it in order, what differs from run to run.
 
-    `version`: the program's own version, wherever a field is called so. `folder`: the data directory. Ids in `kept` and
-    times up to `until` stay: they are those of a stored data directory.
+    `version`: the program's own version, wherever a field is called so. `folder`: the data directory. Ids and times in
+    `kept` and times up to `until` stay: they are those of a stored data directory.
     """
 
     def __init__(self, version: str, folder: str, kept: Iterable[str] = (), until: str = "") -> None:
@@ -72,7 +74,7 @@ class Placeholders:
     def _loosened(self, value: dict[str, Any], key: str) -> dict[str, Any]:
         """An object whose fields that depend on chance or on speed have placeholders."""
         start, stop = value.get("valid_from"), value.get("valid_until")
-        if isinstance(start, str) and isinstance(stop, str) and start > self._until:
+        if isinstance(start, str) and isinstance(stop, str) and not self._stays(start):
             value = {**value, "valid_until": _distance(start, stop)}
         if value.get("status") == "cancelled" and "progress" in value:
             value = {**value, "progress": "<loose>"}
@@ -91,11 +93,14 @@ class Placeholders:
         text = _EXPORT.sub("<hash>", text)
         text = _HASH.sub(lambda found: self._names.get(found[0], found[0]), text)
         text = _ADDRESS.sub("<address>", text)
-        text = _TIME.sub(lambda found: found[0] if found[0] <= self._until else "<time>", text)
+        text = _TIME.sub(lambda found: found[0] if self._stays(found[0]) else "<time>", text)
         if " " in text:
             for pattern, instead in _TEXTS + (() if self._until else _CHANCES):
                 text = pattern.sub(instead, text)
         return text
+
+    def _stays(self, time: str) -> bool:
+        return time <= self._until or time in self._names
 
     def _name(self, text: str, kind: str) -> str:
         if text not in self._names:

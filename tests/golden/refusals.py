@@ -165,7 +165,12 @@ def refuse_late(talk: Talk, search: str) -> None:
         ("other-strategy", "strategy.approve", {"strategy_id": "mine", "optimization_id": search}),
     ):
         talk.raw(f"late-{name}", _body(type, data, id=f"l-{name}"))
-    long = {**SEARCH, "param_ranges": WIDE, "method": "random", "max_iterations": 1_000_000}
+    long = {
+        **SEARCH,
+        "param_ranges": {**WIDE, "signal_threshold": {"min": 0.0, "max": 0.02}},
+        "method": "random",
+        "max_iterations": 300_000,
+    }
     begun = [talk.quietly("optimization.start", {**long, "seed": seed})["optimization_id"] for seed in range(3)]
     talk.raw("late-tasks-per-user", _body("backtest.start", SEARCH, id="l-tasks"))
     talk.ended("optimization.status", {"optimization_id": begun[0]}, until=("running",))

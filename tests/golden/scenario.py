@@ -1,4 +1,4 @@
-"""The whole conversation with a daemon on an empty data directory: every message type, in an order that never changes."""
+"""The whole conversation with a daemon on an empty data directory: every message type, in one order."""
 
 from __future__ import annotations
 
@@ -342,18 +342,16 @@ def verdicts(talk: Talk) -> None:
     kept = talk.say("approve-backtest", "strategy.approve", by_criteria)
     assert kept["grade"] == "criteria", kept["reason"]
     talk.say("verdict-list", "verdict.list", {"symbol": NOISE, "limit": 1})
-    package_id = proven["parameter_package"]["package_id"]
     for name, which in (
-        ("replay-proven", {"package_id": package_id}),
+        ("replay-package", {"package_id": kept["parameter_package"]["package_id"]}),
         ("replay-rejected", {"verdict_id": rejected["verdict_id"]}),
-        ("replay-criteria", {"verdict_id": kept["verdict_id"]}),
     ):
         replayed = talk.say(name, "verdict.replay", which)
         assert replayed["equal"], replayed
         talk.say(f"{name}-status", "replay.status", {"task_id": replayed["task_id"]})
     approved = {"symbol": "FRESH/USDT", "timeframe": "1w", "bars": candles(21, 0.6, 1500)}
     talk.quietly("data.import", approved)
-    both = search(talk, "straight", symbol="FRESH/USDT", method="grid", approve={"min_trades": 5})
+    both = search(talk, "straight", symbol="FRESH/USDT", method="grid", approve={"min_sharpe": 9.0})
     decided = talk.quietly("optimization.status", {"optimization_id": both})["verdict_id"]
     talk.ended("verdict.status", {"verdict_id": decided})
     talk.say("straight-verdict", "verdict.status", {"verdict_id": decided})

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,6 @@ from golden.documents import compare_documents
 from golden.fixed import record_fixed
 from golden.fresh import Recordings, record_fresh
 from golden.going_on import record_going_on
-
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +38,18 @@ def test_the_documents_mean_the_same(fresh: Recordings) -> None:
     assert compared.differences == []
 
 
-def test_every_message_type_error_and_event_is_recorded() -> None:
-    conversation, refusals = recordings.read("conversation"), recordings.read("refusals")
+def test_every_message_type_event_and_error_is_recorded() -> None:
+    conversation, events, going_on = (recordings.read(name) for name in ("conversation", "events", "going_on"))
     types = set(conversation["server-info"]["reply"]["data"]["types"])
-    said = {step["type"] for step in conversation.values()}
-    assert types - said == {"schema.get"}, "that one stands in documents.json"
-    events = recordings.read("events")
-    assert events["first_of_each_type"].keys() | events["shapes"].keys() == {
-        "task.completed", "task.cancelled", "package.approved", "package.revoked", "task.progress", "heartbeat"
-    }  # fmt: skip
+    assert types - {step["type"] for step in conversation.values()} == {"schema.get"}, "it stands in documents.json"
+    of_the_release = {going_on["steps"][name]["type"] for name in ("expired", "failed-event")}
+    found = events["first_of_each_type"].keys() | events["shapes"].keys() | of_the_release
+    channels = recordings.read("documents")["asyncapi"]["channels"]
+    named = {name for channel in channels.values() for name in channel["messages"] if not name.endswith(".reply")}
+    assert found == named - types
+    said = "".join(json.dumps(recordings.read(name)) for name in ("refusals", "web", "going_on", "conversation"))
+    codes = set(re.findall(r"urn:tunesmith:error:([a-z_]+)", said))
+    assert codes == inside.errors().keys()
 
 
 def test_the_releases_data_directory_opens_and_goes_on(tmp_path: Path) -> None:
