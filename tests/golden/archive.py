@@ -36,8 +36,10 @@ UNSEEN, BRIEF, FRESH = "UNSEEN/USDT", "BRIEF/USDT", "FRESH/USDT"
 CREATE = {"id": "mine", "code": CODE, "name": "Mine", "default_params": {"fast": 7}}
 LAX = {"min_sharpe": -9.0, "min_return": -1.0, "max_drawdown": 1.0, "min_profit_factor": 0.0, "min_trades": 0}
 _DROPPED = ("daemon.log", "tunesmith.db-shm", "doors.json", "backups", "exports", "cache")
-_NAMES = re.compile(r"\b(?:(?:bt|opt|vd|wf|re|rp)-[0-9a-f]{16}|session_\d{8}_\d{6}_\d{4}|[0-9a-f]{64}|"
-                    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\b")  # fmt: skip
+_NAMES = re.compile(
+    r"\b(?:(?:bt|opt|vd|wf|re|rp)-[0-9a-f]{16}|session_\d{8}_\d{6}_\d{4}|[0-9a-f]{64}"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\b"
+)
 
 
 def make_archive(folder: Path) -> None:
