@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tunesmith.domain.canonical import canonical_hash, canonical_json
+from tunesmith.protocol.canonical import canonical_hash, canonical_json
 from tunesmith.errors import BY_CODE
-from tunesmith.storage.signing_keys import SigningKeys
+from tunesmith.storage.secrets.signing_keys import SigningKeys
 
 
 def canonical(value: Any) -> str:
