@@ -52,10 +52,18 @@ def test_every_message_type_event_and_error_is_recorded() -> None:
     assert codes == inside.errors().keys()
 
 
+OF_A_NEWER_PROGRAM = {
+    "/steps/undone-verdict/reply/data/evidence/engine: was": "a verdict that is made now names the program that makes it",
+    "/commands/5/out: had 0 entries, has 1: [{'file': '<folder>/backups/tunesmith-000001-": "the upgrade made a backup",
+}
+"""Differences that a newer program over the release's data is to have, by how their line begins, and why."""
+
+
 def test_the_releases_data_directory_opens_and_goes_on(tmp_path: Path) -> None:
     compared = compare(recordings.read("going_on"), record_going_on(tmp_path))
     print("\n".join(["in addition:", *compared.additions]))
-    assert compared.differences == []
+    others = [each for each in compared.differences if not each.startswith(tuple(OF_A_NEWER_PROGRAM))]
+    assert others == []
 
 
 def test_fixed_values_have_the_same_canonical_text_hash_and_signature(tmp_path: Path) -> None:
