@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tunesmith.protocol.canonical import canonical_hash, canonical_json
 from tunesmith.errors import BY_CODE
+from tunesmith.protocol.canonical import canonical_hash, canonical_json
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 
 

@@ -53,7 +53,7 @@ def test_every_message_type_event_and_error_is_recorded() -> None:
 
 
 OF_A_NEWER_PROGRAM = {
-    "/steps/undone-verdict/reply/data/evidence/engine: was": "a verdict that is made now names the program that makes it",
+    "/steps/undone-verdict/reply/data/evidence/engine: was": "a verdict made now names its program",
     "/commands/5/out: had 0 entries, has 1: [{'file': '<folder>/backups/tunesmith-000001-": "the upgrade made a backup",
 }
 """Differences that a newer program over the release's data is to have, by how their line begins, and why."""
