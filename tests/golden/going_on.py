@@ -120,7 +120,8 @@ def _undone(talk: Talk, facts: dict[str, Any]) -> None:
     talk.ended("backtest.status", {"task_id": undone["backtest"]})
     talk.say("undone-backtest", "backtest.status", {"task_id": undone["backtest"]})
     talk.ended("verdict.status", verdict)
-    talk.say("undone-verdict", "verdict.get", verdict)
+    made = talk.say("undone-verdict", "verdict.get", verdict)
+    made["evidence"]["engine"] = "<the program that goes on>"
     talk.ended("optimization.status", search)
     talk.say("undone-search", "optimization.status", search)
     talk.say("undone-search-results", "optimization.results", {**search, "limit": 5})
