@@ -75,8 +75,7 @@ def evaluate_points(
         totals = evaluate_totals(strategy, prepared, points[rows], execution, start=start, n_threads=n_threads)
         chunk = metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash)
         if needs_path:
-            walk = walk_of(strategy) if strategy.kind == "kernel" else None
-            chunk |= evaluate_paths(strategy, prepared, points[rows], execution, walk, start, n_threads)
+            chunk |= evaluate_paths(strategy, prepared, points[rows], execution, start, n_threads)
         if len(rows) == len(points):
             return {name: chunk[name] for name in found}
         for name, values in found.items():
