@@ -33,6 +33,8 @@ from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
 
 _DUST = 1e-9
+_FIRST_ROOM = 256
+"""Orders, beside one for every eighth bar, that find room in the first simulation; more need a second one."""
 
 
 class Order(NamedTuple):
@@ -90,18 +92,20 @@ def trace(strategy: Strategy, bars: Bars, point: NDArray[np.float64], execution:
     n_bars = len(bars) - start
     prepared = prepare(bars)
     simulate = point_simulation(strategy, prepared, points, execution, start, skips=False)
-    first = empty_results(np.empty((1, N_TOTALS)))
-    simulate(0, first)
-    out = empty_results(
-        np.empty((1, N_TOTALS)),
-        n_orders=int(first.totals[0, N_ORDERS]),
-        n_marks=n_bars,
-        n_ambiguous=int(first.totals[0, N_AMBIGUOUS]),
-    )
+    room = _FIRST_ROOM + n_bars // 8
+    out = _results(n_bars, n_orders=room, n_ambiguous=room)
     simulate(0, out)
+    n_orders, n_ambiguous = int(out.totals[0, N_ORDERS]), int(out.totals[0, N_AMBIGUOUS])
+    if max(n_orders, n_ambiguous) > room:
+        out = _results(n_bars, n_orders=n_orders, n_ambiguous=n_ambiguous)
+        simulate(0, out)
     found = metrics_of(out.totals, n_bars, bars.bars_per_year, execution.initial_cash)
     found |= path_metrics(prepared, execution, start, out)
     return replace(read_trace(out, execution, start), metrics={name: float(found[name][0]) for name in METRICS})
+
+
+def _results(n_bars: int, *, n_orders: int, n_ambiguous: int) -> Results:
+    return empty_results(np.empty((1, N_TOTALS)), n_orders=n_orders, n_marks=n_bars, n_ambiguous=n_ambiguous)
 
 
 def read_trace(out: Results, execution: Execution, start: int) -> Trace:
