@@ -2,9 +2,9 @@
 
     python tests/benchmarks/report_cost.py [--runs 15]
 
-The market is ../shared/data's BTC/USDT, 71,769 bars of five minutes. Both sides trade the same signals of the same rule,
-warm, in turns; vectorbt gets an index without a time zone and the signals as they are. Ours simulates, traces every
-order, has vectorbt replay the orders, compares all numbers and makes the whole report. The exit code is 1 when a
+The market is ../shared/data's BTC/USDT, 71,769 bars of five minutes. Both sides trade the same signals of the same
+rule, warm, in turns; vectorbt gets an index without a time zone and the signals as they are. Ours simulates, traces
+every order, has vectorbt replay the orders, compares all numbers and makes the whole report. The exit code is 1 when a
 median ratio is above 3.
 """
 

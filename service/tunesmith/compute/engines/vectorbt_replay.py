@@ -124,9 +124,7 @@ def disagreements(
     checks that every order's price lies within its bar, save the liquidation of a short over a gap.
     """
     cash = execution.initial_cash
-    lines = [
-        f"order at bar {bar}: its price lies outside the bar" for bar in _misplaced(trace, bars, execution)
-    ]
+    lines = [f"order at bar {bar}: its price lies outside the bar" for bar in _misplaced(trace, bars, execution)]
     if theirs.n_orders != len(trace.orders):
         lines.append(f"orders: {len(trace.orders)} here, vectorbt fills {theirs.n_orders}")
     if not np.allclose(trace.equity, theirs.equity, rtol=tolerance, atol=tolerance * cash):
@@ -254,9 +252,7 @@ def _year(bars_per_year: float, length: Any) -> Any:
     return pd.Timedelta(round(bars_per_year * length.value), "ns")
 
 
-def _metrics(
-    portfolio: Any, returns: Any, bars_per_year: float
-) -> tuple[dict[str, float], NDArray[np.float64]]:
+def _metrics(portfolio: Any, returns: Any, bars_per_year: float) -> tuple[dict[str, float], NDArray[np.float64]]:
     """The account's metrics by vectorbt, and the profits of closed positions; `returns` is its returns accessor."""
     import pandas as pd
 

@@ -1,7 +1,7 @@
 """Closed trades of many points, for targets that are functions of trades and not of metrics.
 
-Each point is simulated by itself, which keeps its orders: some 0.2 ms a point beside the 0.1 ms of its metrics for a rule
-on 6,000 bars. Every trade is kept, 32 bytes each, so callers take points in batches.
+Each point is simulated by itself, which keeps its orders: some 0.2 ms a point beside the 0.1 ms of its metrics for a
+rule on 6,000 bars. Every trade is kept, 32 bytes each, so callers take points in batches.
 """
 
 from __future__ import annotations
