@@ -38,7 +38,7 @@ _FIRST_ROOM = 256
 
 
 class Order(NamedTuple):
-    """A filled order. `price` with slippage, `fee` all its fees in cash; `reason` is one of `kernel_arrays.REASONS`."""
+    """A filled order. `price` with slippage, `fee` all its fees in cash; `reason` is one of `arrays.REASONS`."""
 
     bar: int
     side: Literal["buy", "sell"]
