@@ -67,7 +67,7 @@ class TracePoint(Protocol):
 class Engine:
     """One engine that evaluates strategies. `engine_table` holds all of them by name.
 
-    `no_numbers` says why a point that keeps every require(…) may have NaN for all metrics; None: it always has numbers.
+    `no_numbers` says why a valid point may have NaN for all metrics; None where it always has numbers.
     `assumed_ns` is what a point takes on one bar, in nanoseconds of one core, until it was measured. A search hands the
     engine `chunk_divisor` times fewer trials at once than it hands the quickest, so that progress and cancelling stay
     as prompt.

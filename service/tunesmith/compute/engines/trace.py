@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -128,20 +129,15 @@ def read_trace(out: Results, execution: Execution, start: int) -> Trace:
 def read_orders(rows: NDArray[np.float64]) -> tuple[Order, ...]:
     """The orders of `rows` float64[m, N_ORDER_FIELDS], in the order of filling."""
     sides = ["buy" if positive else "sell" for positive in (rows[:, ORDER_SIDE] > 0.0).tolist()]
-    return tuple(
-        map(
-            Order._make,
-            zip(
-                rows[:, ORDER_BAR].astype(np.int64).tolist(),
-                sides,
-                rows[:, ORDER_SIZE].tolist(),
-                rows[:, ORDER_PRICE].tolist(),
-                rows[:, ORDER_FEE].tolist(),
-                [REASONS[reason] for reason in rows[:, ORDER_REASON].astype(np.int64).tolist()],
-                strict=True,
-            ),
-        )
+    columns = (
+        rows[:, ORDER_BAR].astype(np.int64).tolist(),
+        sides,
+        rows[:, ORDER_SIZE].tolist(),
+        rows[:, ORDER_PRICE].tolist(),
+        rows[:, ORDER_FEE].tolist(),
+        [REASONS[reason] for reason in rows[:, ORDER_REASON].astype(np.int64).tolist()],
     )
+    return tuple(itertools.starmap(Order, zip(*columns, strict=True)))
 
 
 def trades_of(orders: tuple[Order, ...]) -> list[Trade]:

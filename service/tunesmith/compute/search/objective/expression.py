@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.language.elementwise import NUMBERS
+from tunesmith.compute.graph.elementwise import NUMBERS
 from tunesmith.compute.language.mistakes import Mistake
 from tunesmith.compute.language.tokens import Token, tokens
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
