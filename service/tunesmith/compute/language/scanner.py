@@ -10,7 +10,7 @@ import keyword
 import re
 
 from tunesmith.compute.language.mistakes import Mistake
-from tunesmith.compute.language.tokens import tokens
+from tunesmith.compute.language.tokenizer import tokens
 
 MAX_CODE = 65_536
 MAX_TOKENS = 3_000

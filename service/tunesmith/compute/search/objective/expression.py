@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.graph.elementwise import NUMBERS
 from tunesmith.compute.language.mistakes import Mistake
-from tunesmith.compute.language.tokens import Token, tokens
+from tunesmith.compute.language.tokenizer import Token, tokens
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.errors import Invalid
 
