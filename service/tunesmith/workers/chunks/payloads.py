@@ -13,7 +13,7 @@ from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.thresholds import Thresholds
-from tunesmith.domain.trading import Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 
 
 class Timed(NamedTuple):
@@ -69,7 +69,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     fill: Fill
     direction: Direction
     initial_cash: float
-    engine: Engine = "tunesmith"
+    engine: Engine = OWN_ENGINE
 
 
 class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):

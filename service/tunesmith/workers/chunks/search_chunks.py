@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.engine_table import MEANS_OTHERWISE
+from tunesmith.compute.engines.engine_table import engine_named
 from tunesmith.compute.search.search import Found, Market
 from tunesmith.compute.search.search import Search as BoundSearch
 from tunesmith.domain.space.space import decode_point
@@ -27,7 +27,7 @@ def run_search(payload: Search, bind: Bind) -> Trials:
     """Evaluate a range of trials; `bind` makes the search of a spec that this worker does not know yet."""
     search, markets = _told(payload, bind)
     found = search.evaluate(markets, payload.start, payload.stop)
-    return _trials(search, found, by_vectorbt=markets[0].execution.engine == "vectorbt")
+    return _trials(search, found, engine_named(markets[0].execution.engine).no_numbers)
 
 
 def propose_points(payload: Search, bind: Bind) -> list[str]:
@@ -66,12 +66,13 @@ def _told(payload: Search, bind: Bind) -> tuple[BoundSearch, list[Market]]:
     return known
 
 
-def _trials(search: BoundSearch, found: Found, *, by_vectorbt: bool) -> Trials:
+def _trials(search: BoundSearch, found: Found, no_numbers: str | None) -> Trials:
+    """The trials as the daemon takes them; `no_numbers` says why the engine may have none for a valid point."""
     valid = search.region.valid(found.points).tolist()
     errors = [None if keeps else "breaks a condition between the parameters" for keeps in valid]
-    if by_vectorbt:
+    if no_numbers is not None:
         unknown = np.isnan(found.metrics["total_return"]).tolist()
-        errors = [error or (MEANS_OTHERWISE if nan else None) for error, nan in zip(errors, unknown, strict=True)]
+        errors = [error or (no_numbers if nan else None) for error, nan in zip(errors, unknown, strict=True)]
     return Trials(
         start=found.start,
         params=_params(search, found.points),
