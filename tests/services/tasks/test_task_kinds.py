@@ -30,7 +30,7 @@ from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import task_table
 from tunesmith.workers import checkup
 from tunesmith.workers.chunks.chunk_table import CHUNKS
-from tunesmith.workers.inline import InlineExecutor
+from tunesmith.workers.inline import Inline
 
 PACKAGE = Path(tunesmith.__file__).parent
 SERVICES = sorted((PACKAGE / "services").rglob("*.py"))
@@ -131,7 +131,7 @@ async def test_what_breaks_a_task_is_kept_with_where_it_broke(database: Database
     async def driver_breaks(job: Job) -> None:
         raise KeyError("s3cret")
 
-    executor = InlineExecutor("workers.pool_chunks")
+    executor = Inline("workers.pool_chunks")
     house = Tasks(Settings(workers=Workers(count=1)), database, executor, Recorder())
     house.drivers = {"chunk": chunk_breaks, "driver": driver_breaks}
     for kind in house.drivers:
