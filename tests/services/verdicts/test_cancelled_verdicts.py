@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 
 from services.verdict_house import EDGE, LAX, open_court, searched
@@ -33,7 +32,6 @@ def test_three_cancelled_verdicts_are_no_deaths_of_workers(tmp_path: Path) -> No
                 await house.ended(task)
                 while executor.stats().busy:
                     await asyncio.sleep(0.01)
-            print("restarts", executor.stats().restarts, "deaths", n_deaths() - before, file=sys.stderr)
             assert n_deaths() == before
 
     asyncio.run(main())
