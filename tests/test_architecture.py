@@ -63,6 +63,10 @@ ORDER_WITHIN = {
     "protocol": "private_files canonical signatures envelope messages topics task_types catalog key_files codec "
     "message_schema",
     "storage": "timestamps faults atomic_files file_lock cache market sources secrets sqlite tables",
+    "workers": "frames process_groups executor fair_queue worker fork_server processes inline local_pool lanes chunks "
+    "daemon_pools checkup",
+    "workers/chunks": "payloads analysis_payloads chunk_kind chunk_table work_loading warm_ups market_chunks "
+    "download_chunks search_chunks backtest_chunks decision_chunks walkforward_chunks analysis_chunks checkup_chunks",
     "services": "runtime requests market tasks strategies backtests searches sessions walkforwards packages verdicts "
     "schedules daemon",
     "transport": "router access zmq http",
@@ -90,7 +94,7 @@ MAY_IMPORT_LATER = {
     "workers/fork_server.py": "the daemon names what the process that workers are forked from loads",
     "cli/daemon/doctor.py": "it looks whether other packages can be imported, and says so where they cannot",
     "workers/chunks/checkup_chunks.py": "it looks the same up in a worker",
-    "workers/worker.py": "the chunk table is named by the program that the daemon starts workers with",
+    "workers/worker.py": "chunk functions are named, so that the daemon need not load what they compute with",
 }
 """Where modules are imported inside functions, and why; nowhere else."""
 

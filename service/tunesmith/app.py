@@ -122,7 +122,7 @@ class Daemon:
         database = await _open_database(settings)
         stack.push_async_callback(database.close)
         listeners: list[Callable[[str, str, Any], None]] = []
-        pool = await start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
+        pool = start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         database.signing_key = signing_keys.current
         await strategy_requests.seed(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()

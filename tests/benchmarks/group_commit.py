@@ -86,7 +86,7 @@ def held_up(fsync_ms: float, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def paused(daemon: DaemonProcess) -> Iterator[None]:
-    """The daemon's workers, those that search and the keeper, do nothing meanwhile."""
+    """The daemon's workers, those that search and the one that reads hold-outs, do nothing meanwhile."""
     n = int(daemon.environ["TUNESMITH_WORKERS__COUNT"]) + 1
     wait_until(lambda: len(daemon.workers()) == n, START_TIMEOUT_S, lambda: "the workers did not start")
     workers = daemon.workers()

@@ -111,9 +111,14 @@ class Dealer:
 
     def ask(self, message_type: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
         """The whole reply envelope."""
+        self.send(message_type, data, **more)
+        return self.reply()
+
+    def send(self, message_type: str, data: dict[str, Any], **more: Any) -> None:
+        """Send a request without waiting for its `reply`."""
         request = {"v": 1, "type": message_type, "id": f"t{os.getpid()}-{next(self._ids)}", "data": data}
         request |= {"deadline_ms": 30_000, **more}
-        return self.send_frames([json.dumps(request).encode()])
+        self.socket.send_multipart([json.dumps(request).encode()])
 
     def data(self, message_type: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:
         """The reply's data; fails the test when the reply is an error."""
@@ -124,7 +129,11 @@ class Dealer:
 
     def send_frames(self, frames: list[bytes]) -> dict[str, Any]:
         self.socket.send_multipart(frames)
-        assert self.socket.poll(REPLY_TIMEOUT_S * 1000), f"no reply to {frames[-1][:200]!r}"
+        return self.reply()
+
+    def reply(self) -> dict[str, Any]:
+        """The next reply's envelope."""
+        assert self.socket.poll(REPLY_TIMEOUT_S * 1000), "no reply came"
         reply: dict[str, Any] = json.loads(self.socket.recv_multipart()[-1])
         return reply
 

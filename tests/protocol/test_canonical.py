@@ -59,14 +59,14 @@ def test_it_reads_back_as_the_same_value(value: object) -> None:
     assert json.loads(canonical_json(value), parse_int=float) == value
 
 
-@pytest.mark.parametrize("value", [2**53, -(2**53), {"a": [2**70]}, "\ud800"])
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, {"a": [2**70]}, "\ud800"])
 def test_what_has_no_text_of_its_own_is_refused(value: object) -> None:
     with pytest.raises(Invalid):
         canonical_hash(value)
 
 
 def test_neighbours_at_the_limit_have_hashes_of_their_own() -> None:
-    assert len({canonical_hash(2**53 - n) for n in range(1, 9)}) == 8
+    assert len({canonical_hash(2**53 - n) for n in range(8)}) == 8
 
 
 def test_node_writes_the_same_numbers() -> None:

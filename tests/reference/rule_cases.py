@@ -162,7 +162,7 @@ def examine(case: RuleCase, engines: Iterable[str] = (), *, measure: bool = Fals
             continue
         for engine in engines:
             found.n_replays[engine] += 1
-            lines = confirm(traced, numbers, case.bars, case.execution, case.start, engine=engine)  # type: ignore[arg-type]
+            lines = confirm(traced, numbers, case.bars, case.execution, case.start, backend=engine)  # type: ignore[arg-type]
             found.failures += [f"point {i}: vectorbt ({engine}): {line}" for line in lines]
             if measure:
                 _measure(traced, numbers, case, engine, found)
@@ -245,7 +245,7 @@ def _is_worn_down(traced: Trace, initial_cash: float) -> bool:
 
 
 def _measure(traced: Trace, numbers: dict[str, float], case: RuleCase, engine: str, found: Findings) -> None:
-    theirs = replay(traced, case.bars, case.execution, case.start, engine=engine)  # type: ignore[arg-type]
+    theirs = replay(traced, case.bars, case.execution, case.start, backend=engine)  # type: ignore[arg-type]
     for name, there in theirs.metrics.items():
         found.note(engine, name, numbers[name], there, case.execution.initial_cash if name == "expectancy" else 1.0)
 

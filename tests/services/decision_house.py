@@ -19,7 +19,7 @@ import numpy as np
 from services.search_house import House, housed
 from tunesmith.config import Settings
 from tunesmith.storage.market.market_store import MarketStore
-from tunesmith.workers.inline import InlineExecutor
+from tunesmith.workers.inline import Inline
 
 RULE = "ma_cross_v1.0"
 RANGES = {"fast_period": [2, 3, 4], "slow_period": [8, 12, 16], "signal_threshold": 0.0}
@@ -50,7 +50,7 @@ async def open_court(folder: Path, n_workers: int = 1, quota: int = 1000, **limi
         "decision": {"min_sharpe": 0.0, "max_drawdown": 1.0, "min_trades": 1, "min_profit_factor": 0.0},
         "statistics": {**_LIMITS, **limits},
     }
-    executor = InlineExecutor("tunesmith.workers.chunks.chunk_table", n_workers=n_workers)
+    executor = Inline("tunesmith.workers.chunks.chunk_table", n_workers=n_workers)
     async with housed(msgspec.convert(tree, Settings), MarketStore(folder / "market"), executor) as house:
         house._ids = _numbers
         yield house

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tunesmith.workers.chunks import chunk_table
+from tunesmith.workers.chunks.chunk_table import CHUNKS as CHUNKS_OF_DAEMON
 from tunesmith.workers.chunks.payloads import Search
 
 FAULTS = "faults.json"
@@ -39,7 +39,7 @@ def search(payload: Search) -> Any:
             with (folder / TRIED).open("a") as file:
                 file.write(f"{fault} {payload.start} {payload.stop}\n")
             _do(fault)
-    return chunk_table.CHUNKS["search"](payload)
+    return CHUNKS_OF_DAEMON["search"](payload)
 
 
 def _do(fault: str) -> None:
@@ -55,6 +55,4 @@ def _do(fault: str) -> None:
         time.sleep(0.01)
 
 
-load_kernels = chunk_table.load_kernels
-
-CHUNKS = {**chunk_table.CHUNKS, "search": search}
+CHUNKS = {**CHUNKS_OF_DAEMON, "search": search}

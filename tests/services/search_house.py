@@ -26,14 +26,15 @@ from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import trial_table
 from tunesmith.workers.executor import Executor, Limits
-from tunesmith.workers.inline import InlineExecutor
-from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.inline import Inline
+from tunesmith.workers.local_pool import LocalPool
 from tunesmith.workers.processes import ForkServer
 from tunesmith.workers.worker import Program
 
 SYMBOLS = ("A/USDT", "B/USDT")
 _HOUR_MS = 3_600_000
 _TABLE = "services.search_faults"
+_WARM_UP = "tunesmith.workers.chunks.warm_ups:load_kernels"
 
 
 class House:
@@ -97,12 +98,12 @@ async def open_house(folder: Path, n_processes: int = 0, **workers: Any) -> Asyn
     tree = {"server": {"data_dir": str(folder)}, "workers": {"count": n_processes or 1, **workers}}
     settings = msgspec.convert(tree, Settings)
     if not n_processes:
-        async with housed(settings, _market(folder), InlineExecutor(_TABLE)) as house:
+        async with housed(settings, _market(folder), Inline(_TABLE)) as house:
             yield house
         return
     server = ForkServer(Program(table=_TABLE, preload=(_TABLE,)))
-    pool = ProcessPool(n_processes, server, warm_up="load_kernels", limits=Limits(attempts=2))
-    await pool.start()
+    pool = LocalPool(n_processes, server, warm_up=_WARM_UP, limits=Limits(attempts=2))
+    pool.start()
     try:
         async with housed(settings, _market(folder), pool) as house:
             yield house

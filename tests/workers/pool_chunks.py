@@ -6,6 +6,7 @@ import ctypes
 import os
 import pickle
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -45,9 +46,10 @@ def hold(folder: str) -> str:
     """Say that it runs, then wait until it is let go or cancelled."""
     running, let_go = Path(folder, "running"), Path(folder, "let_go")
     running.write_text(str(os.getpid()))
-    while not let_go.exists() and not worker.cancelled():
+    while not let_go.exists():
+        worker.stop_if_cancelled()
         time.sleep(0.002)
-    return "cancelled" if worker.cancelled() else "let go"
+    return "let go"
 
 
 def stick(folder: str) -> None:
@@ -79,13 +81,55 @@ def use_up_memory(_: None) -> None:
 def eat(megabytes: int) -> None:
     """Take memory until somebody ends it."""
     eaten = bytearray(os.urandom(2**20)) * megabytes
-    while eaten and not worker.cancelled():
+    while eaten:
+        worker.stop_if_cancelled()
         time.sleep(0.002)
 
 
 def keep(megabytes: int) -> None:
     """Take memory and keep it for good."""
     _kept.append(bytearray(os.urandom(2**20)) * megabytes)
+
+
+def _start_child(*command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command or ("sleep", "600"), stdout=subprocess.DEVNULL)
+
+
+def start_child_and_wait(folder: str) -> None:
+    """Start a process, leave its pid, and wait for its end without heeding a cancel."""
+    Path(folder, "running").write_text(str(os.getpid()))
+    child = _start_child()
+    Path(folder, "child").write_text(str(child.pid))
+    child.wait()
+
+
+def leave_child(_: None) -> int:
+    """Start a process and leave it behind; its pid."""
+    return _start_child().pid
+
+
+def end_child(how: tuple[str, int]) -> int:
+    """Start a program or fork, send it a signal; its exit code."""
+    if how[0] == "exec":
+        child = _start_child()
+        child.send_signal(how[1])
+        return child.wait()
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(theirs, b".")
+        time.sleep(600)
+    os.read(ours, 1)  # it is past the hooks of a fork
+    os.close(ours)
+    os.close(theirs)
+    os.kill(pid, how[1])
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def eat_in_child(megabytes: int) -> None:
+    """Start a process that takes memory and keeps it."""
+    code = f"import os, time; eaten = bytearray(os.urandom(2**20)) * {megabytes}; time.sleep(600)"
+    _start_child(sys.executable, "-c", code).wait()
 
 
 def importer(_: None) -> int:
@@ -111,9 +155,7 @@ def unreadable(_: None) -> Unreadable:
 
 def talk(n: int) -> str:
     for k in range(n):
-        worker.log("info", f"line {k}")
-    worker.progress(0.25)
-    worker.progress(1.0)
+        worker.doing(f"step {k}")
     return "done"
 
 
@@ -175,6 +217,10 @@ CHUNKS = {
         use_up_memory,
         eat,
         keep,
+        start_child_and_wait,
+        leave_child,
+        end_child,
+        eat_in_child,
         importer,
         big_buffer,
         big_bytes,

@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs
-from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import SnapshotFolder
 from tunesmith.workers import worker
 from tunesmith.workers.chunks.chunk_table import CHUNKS
 from tunesmith.workers.chunks.payloads import OnePoint, StrategyRef, Work
@@ -20,7 +20,7 @@ def work_on(folder: Path, code: str) -> Work:
     close = 100.0 + np.sin(np.arange(300) / 5.0)
     columns = dict.fromkeys(("open", "high", "low", "close"), close) | {"volume": np.ones(300)}
     stamps = np.arange(300, dtype=np.int64) * 3_600_000
-    snapshot = Snapshots(folder / "snapshots").write(
+    snapshot = SnapshotFolder(folder / "snapshots").put(
         Bars.from_arrays(stamps, columns, symbol="X/Y", timeframe="1h"),
     )
     ref = StrategyRef(id="mine", version="1.0", kind="rule", code=code, code_hash="")

@@ -6,27 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.workers.fair_queue import Place, Turns
+from tunesmith.workers.fair_queue import FairQueue, Place
 
 PLACES = st.builds(Place, st.integers(0, 2), st.sampled_from("ab"), st.sampled_from(["t1", "t2", None]))
 
 
-def drain(turns: Turns[int]) -> list[int]:
-    return [turns.take() for _ in range(len(turns))]
+def drain(queue: FairQueue[int]) -> list[int]:
+    return [queue.take() for _ in range(len(queue))]
 
 
 @given(st.lists(PLACES), st.data())
 def test_everything_comes_out_once_by_priority_and_in_order_within_a_task(
     places: list[Place], data: st.DataObject
 ) -> None:
-    turns: Turns[int] = Turns()
+    queue: FairQueue[int] = FairQueue()
     for number, place in enumerate(places):
-        turns.put(number, place)
+        queue.put(number, place)
     dropped = data.draw(st.sets(st.sampled_from(range(len(places))))) if places else set()
     for number in dropped:
-        assert turns.discard(number, places[number])
-        assert not turns.discard(number, places[number])
-    taken = drain(turns)
+        assert queue.discard(number, places[number])
+        assert not queue.discard(number, places[number])
+    taken = drain(queue)
     assert sorted(taken) == sorted(set(range(len(places))) - dropped)
     assert [places[n].priority for n in taken] == sorted(places[n].priority for n in taken)
     for place in set(places):
@@ -35,11 +35,11 @@ def test_everything_comes_out_once_by_priority_and_in_order_within_a_task(
 
 
 @given(st.lists(PLACES.map(lambda place: place._replace(priority=5)), min_size=1))
-def test_users_take_turns_and_within_a_user_tasks(places: list[Place]) -> None:
-    turns: Turns[int] = Turns()
+def test_users_take_queue_and_within_a_user_tasks(places: list[Place]) -> None:
+    queue: FairQueue[int] = FairQueue()
     for number, place in enumerate(places):
-        turns.put(number, place)
-    taken = [places[number] for number in drain(turns)]
+        queue.put(number, place)
+    taken = [places[number] for number in drain(queue)]
     for at, place in enumerate(taken[:-1]):
         waiting = taken[at + 1 :]
         if any(other.user != place.user for other in waiting):
@@ -50,14 +50,14 @@ def test_users_take_turns_and_within_a_user_tasks(places: list[Place]) -> None:
 
 
 def test_first_comes_before_all_of_its_priority() -> None:
-    turns: Turns[int] = Turns()
-    turns.put(0, Place(5, "a", "t1"))
-    turns.put(1, Place(5, "b", "t2"))
-    turns.put(2, Place(5, "b", "t2"), first=True)
-    turns.put(3, Place(4, "a", "t1"))
-    assert drain(turns) == [3, 2, 0, 1]
+    queue: FairQueue[int] = FairQueue()
+    queue.put(0, Place(5, "a", "t1"))
+    queue.put(1, Place(5, "b", "t2"))
+    queue.put(2, Place(5, "b", "t2"), first=True)
+    queue.put(3, Place(4, "a", "t1"))
+    assert drain(queue) == [3, 2, 0, 1]
 
 
 def test_an_empty_queue_gives_nothing() -> None:
     with pytest.raises(KeyError):
-        Turns[int]().take()
+        FairQueue[int]().take()

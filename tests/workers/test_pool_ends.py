@@ -17,15 +17,15 @@ from workers.pool_scenes import is_gone, wait_until
 DAEMON = """
 import asyncio, signal, sys
 from workers.pool_scenes import Hold
-from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.local_pool import LocalPool
 from tunesmith.workers.processes import ForkServer
 from tunesmith.workers.worker import Program
 from pathlib import Path
 
 async def main(folder):
     server = ForkServer(Program(table="workers.pool_chunks"))
-    pool = ProcessPool(2, server)
-    await pool.start()
+    pool = LocalPool(2, server)
+    pool.start()
     await pool.wait_ready()
     calls = [Hold(pool, folder / name, name) for name in sys.argv[2:]]
     for call in calls:
@@ -91,5 +91,5 @@ def test_ctrl_c_in_the_terminal_lets_running_chunks_finish(tmp_path: Path) -> No
 
 
 def test_the_daemon_does_not_import_what_its_workers_need() -> None:
-    code = "import sys, tunesmith.workers.pool; print({'numpy', 'numba', 'pandas'} & set(sys.modules))"
+    code = "import sys, tunesmith.workers.local_pool; print({'numpy', 'numba', 'pandas'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-EXACT = 2**53 - 1
+EXACT = 2**53
 """Up to here every whole number is a float64 of its own: points are kept as such, and so does JSON elsewhere."""
 
 Integer = Annotated[int, msgspec.Meta(ge=-EXACT, le=EXACT)]

@@ -13,7 +13,11 @@ Direction = Literal["long", "short", "both"]
 """Which side may be traded; signals of the other side are ignored."""
 
 Engine = Literal["tunesmith", "vectorbt"]
-"""What evaluates: our engine, or vectorbt where it means the same: slow, and the same numbers."""
+"""What evaluates: our engine, or vectorbt where it means the same: slow, and the same numbers. The names of
+`compute.engines.engine_table`, as requests may give them."""
+
+OWN_ENGINE: Engine = "tunesmith"
+"""Our engine: what evaluates unless a request says otherwise, and every decision, whichever engine searched."""
 
 Cash = Annotated[float, msgspec.Meta(ge=1.0, le=1e15)]
 """Initial cash: at least one unit, so that sizes and profits stay far above what rounding and tolerances hide."""

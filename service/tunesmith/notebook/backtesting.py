@@ -28,7 +28,7 @@ from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.space.space import decode, encode_points
-from tunesmith.domain.trading import Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def evaluate(
     start: int = 0,
     n_threads: int | None = None,
     metrics: Collection[str] | None = None,
-    engine: Engine = "tunesmith",
+    engine: Engine = OWN_ENGINE,
 ) -> Table:
     """Metrics of every point in `params`: arrays of one length, zipped; scalars repeated; the unnamed take defaults.
 

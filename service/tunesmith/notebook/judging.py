@@ -28,6 +28,7 @@ from tunesmith.domain.criteria import DEFAULT_CRITERIA, merge
 from tunesmith.domain.declared import as_declared
 from tunesmith.domain.market.timeframes import YEAR_MS
 from tunesmith.domain.thresholds import Thresholds
+from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.errors import Invalid
 from tunesmith.notebook.backtesting import n_cores
 from tunesmith.notebook.study import Study
@@ -106,7 +107,7 @@ def decide_study(
     """
     if study.best_index is None:
         raise Invalid("no trial kept the constraints, so there is nothing to decide on", path="/study")
-    execution = replace(study.execution, engine="tunesmith")
+    execution = replace(study.execution, engine=OWN_ENGINE)
     in_sample = Market(study.bars.symbol, study.bars.slice(0, study.split.in_stop), execution, study.split.first)
     winner = Winner(
         rule=study.strategy,

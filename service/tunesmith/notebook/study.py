@@ -47,7 +47,7 @@ from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.space.space import decode_point
-from tunesmith.domain.trading import Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 from tunesmith.notebook.backtesting import Table, columns_of, n_cores
 
@@ -151,7 +151,7 @@ def optimize(
     stop: StopRules | None = None,
     holdout_share: float = HOLDOUT_SHARE,
     max_points: int = MAX_POINTS,
-    engine: Engine = "tunesmith",
+    engine: Engine = OWN_ENGINE,
     progress: Callable[[int, int], None] | None = None,
 ) -> Study:
     """Search `param_ranges` (empty: what the strategy declares) for the best `target`.

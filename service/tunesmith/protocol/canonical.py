@@ -10,11 +10,14 @@ import rfc8785
 
 from tunesmith.errors import Invalid
 
+_LARGEST = 2**53
+"""The largest integer that keeps its text: no other integer that is let in has the same double."""
+
 
 def canonical_json(value: Any) -> bytes:
     """Write `value` (None, bool, numbers, text, lists, dicts) as RFC 8785 text in UTF-8; NaN and infinities as null.
 
-    Raises `Invalid` for integers beyond ± (2⁵³ − 1) and for text that is not Unicode.
+    Raises `Invalid` for integers beyond ± 2⁵³, whose neighbours have the same double, and for text that is not Unicode.
     """
     try:
         return rfc8785.dumps(_without_undefined(value))
@@ -32,6 +35,8 @@ def canonical_hash(value: Any) -> str:
 def _without_undefined(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, int) and abs(value) == _LARGEST:
+        return float(value)
     if isinstance(value, dict):
         return {name: _without_undefined(member) for name, member in value.items()}
     if isinstance(value, list | tuple):

@@ -16,20 +16,21 @@ from typing import Any
 
 from tunesmith.config import Log
 from tunesmith.workers.executor import Chunk
-from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.local_pool import LocalPool
 from tunesmith.workers.processes import ForkServer
 from tunesmith.workers.worker import Program
 
 TIMEOUT_S = 180.0
 _POLL_S = 0.05
+_CHUNKS = "tunesmith.workers.chunks.checkup_chunks"
 
 
 async def check(packages: list[str]) -> dict[str, Any]:
     """What one worker process with the daemon's chunks found."""
-    server = ForkServer(Program(table="tunesmith.workers.chunks.checkup_chunks", log=Log(level="error")))
-    pool = ProcessPool(1, server, warm_up="warm_up")
+    server = ForkServer(Program(table=_CHUNKS, log=Log(level="error")))
+    pool = LocalPool(1, server, warm_up=f"{_CHUNKS}:warm_up")
     began = time.monotonic()
-    await pool.start()
+    pool.start()
     try:
         while not pool.stats().ready:
             stats = pool.stats()

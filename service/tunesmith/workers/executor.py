@@ -1,4 +1,4 @@
-"""The seam between tasks and whatever computes: chunks go in, results come out.
+"""The executor protocol: tasks hand chunks of work to an executor, which runs them and returns their results.
 
     Internal                 errors of an executor, beside those that a chunk function raises itself
     ├── ChunkFailed          the function raised something foreign; `traceback` has the text for the log
@@ -8,7 +8,9 @@
     └── ChunkTimeout         the chunk took longer than it may
     Draining                 the executor was closed before the chunk was done
 
-`ProcessPool` (pool.py) and `InlineExecutor` (inline.py) pass one contract suite.
+`LocalPool` (local_pool.py) runs chunks in worker processes of this machine, `Inline` (inline.py) in threads of this
+process, and `LaneRouter` (lanes.py) hands each to the executor of its lane. A new executor passes
+tests/contracts/test_executors.py.
 """
 
 from __future__ import annotations
@@ -46,16 +48,8 @@ class Stats(NamedTuple):
     last_failure: str | None = None
 
 
-class LogLine(NamedTuple):
-    """What `worker.log` sends."""
-
-    level: str
-    message: str
-
-
 OnMessage = Callable[[str | None, str, Any], None]
-"""Called on the loop with a chunk's task id and what it says: "log" and a `LogLine`, "progress" and a fraction from 0
-to 1, or "doing" and what it is busy with."""
+"""Called on the loop with a chunk's task id and what it says while it runs: "doing" and what it is busy with."""
 
 
 class Executor(Protocol):
@@ -74,8 +68,9 @@ class Executor(Protocol):
         """The chunk's result.
 
         Priority 0 comes first; within a priority users take turns, and within a user tasks. The limits hold for the
-        chunk's time at work, not in the queue; the memory is what the worker takes above its start. Cancelling the
-        call takes the chunk out of the queue, or stops it.
+        chunk's time at work, not in the queue; the memory is what the worker takes above its start, with the processes
+        that the chunk started. Cancelling the call takes the chunk out of the queue; one at work is asked to stop, and
+        stopped where the executor can.
 
         Raises what the chunk function raised, if that is a `TunesmithError`, else the errors named above.
         """
@@ -96,13 +91,14 @@ class Executor(Protocol):
 class Limits:
     """What a pool of processes allows.
 
-    A worker is replaced after `recycle_chunks` chunks, `recycle_mb` MB above its start, or `recycle_rules` compiled
-    rules, which stay in its memory for good.
+    A chunk whose worker dies is tried `attempts` times. A cancelled chunk has `cancel_grace_s` seconds to return before
+    its worker is killed. A worker is replaced when it has `recycle_mb` MB more than at its start, or `recycle_rules`
+    compiled rules, which stay in its memory for good. Starts that fail are tried again after `first_backoff_s`, twice
+    as long each time, up to `longest_backoff_s`.
     """
 
     attempts: int = 3
     cancel_grace_s: float = 0.5
-    recycle_chunks: int | None = None
     recycle_mb: int | None = 1024
     recycle_rules: int | None = None
     first_backoff_s: float = 0.1

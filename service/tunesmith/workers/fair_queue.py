@@ -1,7 +1,8 @@
-"""The queue of an executor: by priority, and within a priority by turns."""
+"""The queue of an executor: by priority; within a priority users take turns, and within a user tasks."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from typing import Generic, NamedTuple, TypeVar
 
@@ -16,7 +17,7 @@ class Place(NamedTuple):
     task: str | None
 
 
-class Turns(Generic[T]):
+class FairQueue(Generic[T]):
     """Items by place. Each operation is O(1), but for the choice among the few priorities in use.
 
     The user who was served goes to the end of the users of that priority, the task to the end of the user's tasks: a
@@ -43,7 +44,7 @@ class Turns(Generic[T]):
             users.move_to_end(place.user, last=False)
 
     def take(self) -> T:
-        """Remove and return the item whose turn it is; `KeyError` when there is none."""
+        """Remove and return the item that comes next; `KeyError` when there is none."""
         if not self._levels:
             raise KeyError("nothing is queued")
         priority = min(self._levels)
@@ -72,3 +73,56 @@ class Turns(Generic[T]):
         if not users:
             del self._levels[place.priority]
         return True
+
+
+class FairSlots:
+    """A semaphore of `n` slots that serves those who wait in the order of a `FairQueue`.
+
+    For executors that hand their work to somebody else and bound how much is out at a time. Belongs to one event loop.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.n_taken = 0
+        self._queue: FairQueue[asyncio.Future[None]] = FairQueue()
+
+    @property
+    def n_waiting(self) -> int:
+        return len(self._queue)
+
+    async def take(self, place: Place) -> None:
+        """Wait for a slot and take it; the caller calls `release` when it is done. Raises what `refuse` was given."""
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put(granted, place)
+        self._grant()
+        try:
+            await granted
+        except asyncio.CancelledError:
+            self._queue.discard(granted, place)
+            if not granted.cancelled() and granted.exception() is None:  # granted before the cancel arrived here
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self.n_taken -= 1
+        self._grant()
+
+    def resize(self, n: int) -> None:
+        """Have `n` slots from now on; where more are taken, the next ones wait until enough are given back."""
+        self.n = n
+        self._grant()
+
+    def refuse(self, error: Exception) -> None:
+        """Raise `error` in every call that waits for a slot."""
+        while self._queue:
+            granted = self._queue.take()
+            if not granted.done():
+                granted.set_exception(error)
+
+    def _grant(self) -> None:
+        while self._queue and self.n_taken < self.n:
+            granted = self._queue.take()
+            if not granted.done():  # cancelled, but its call has not run since
+                self.n_taken += 1
+                granted.set_result(None)

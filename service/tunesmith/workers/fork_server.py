@@ -7,7 +7,8 @@ It is a fresh interpreter with one thread, none of the daemon's sockets, and wha
     server → daemon    "started <number> <pid>"      "exited <number> <exit code> <peak memory in kB>"
 
 Each is one packet of a SEQPACKET socket. Since workers are its children, it kills them at once when the daemon is gone,
-even where a kernel holds the worker's interpreter; when it is killed itself, its workers go on.
+even where a kernel holds the worker's interpreter; when it is killed itself, its workers go on. Each worker begins a
+session, and with it a process group, of its own; whatever ends a worker, the rest of its group is killed.
 """
 
 from __future__ import annotations
@@ -25,16 +26,13 @@ import traceback
 import msgspec
 
 from tunesmith.workers import worker
-
-IGNORED_SIGNALS = frozenset((signal.SIGINT, signal.SIGTERM))
-"""Ctrl-C and a supervisor's SIGTERM reach the whole group; the daemon alone decides what they mean."""
+from tunesmith.workers.process_groups import kill_group
 
 
 def main(fd: int, program: worker.Program) -> None:
     """Serve until the daemon is gone. In a forked child this becomes the worker, and never returns."""
-    for number in IGNORED_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED_SIGNALS)
+    worker.ignore_signals()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, worker.IGNORED_SIGNALS)
     for module in program.preload:
         importlib.import_module(module)
     if program.prepare:
@@ -49,7 +47,7 @@ def main(fd: int, program: worker.Program) -> None:
 def _prepare(program: worker.Program) -> None:
     """What fails here fails again, and is told, in the worker that needs it."""
     try:
-        getattr(importlib.import_module(program.table), program.prepare)()
+        worker.resolve(program.prepare)()
     except Exception:
         traceback.print_exc()
 
@@ -94,6 +92,7 @@ class _Server:
     def _fork(self, number: str, fd: int) -> socket.socket | None:
         pid = os.fork()
         if pid == 0:
+            os.setsid()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for sock in (self._control, self._woken, self._waker):
@@ -108,10 +107,13 @@ class _Server:
         with contextlib.suppress(BlockingIOError):
             self._woken.recv(4096)
         while self._children:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-            if pid == 0:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 break
-            number = self._children.pop(pid, None)  # None: not a worker, but what a preloaded module started
+            number = self._children.pop(ended.si_pid, None)  # None: not a worker, but what a preloaded module started
+            if number is not None:
+                kill_group(ended.si_pid)  # before its number is free for another process
+            _, status, usage = os.wait4(ended.si_pid, 0)
             if number is not None:
                 self._tell(f"exited {number} {os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}")
 
@@ -121,7 +123,7 @@ class _Server:
 
     def _end_children(self) -> None:
         for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
+            kill_group(pid)
         for pid in self._children:
             os.waitpid(pid, 0)
 

@@ -1,4 +1,4 @@
-"""Chunks in threads of this process: `InlineExecutor`, for tests and notebooks."""
+"""Chunks in threads of this process: `Inline`, for tests and notebooks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import structlog
 from tunesmith.errors import Draining
 from tunesmith.workers import worker
 from tunesmith.workers.executor import Chunk, ChunkTimeout, OnMessage, Stats
-from tunesmith.workers.fair_queue import Place, Turns
+from tunesmith.workers.fair_queue import FairSlots, Place
 
 
-class InlineExecutor:
+class Inline:
     """An `Executor` without processes: `n_workers` chunks at a time, each in a thread.
 
     A thread can be neither killed nor limited: `memory_mb` is not enforced, and a chunk that is over its time or was
@@ -24,11 +24,9 @@ class InlineExecutor:
 
     def __init__(self, table: str, *, n_workers: int = 1, on_message: OnMessage | None = None) -> None:
         self._table = worker.load_table(table)
-        self._target = n_workers
         self._on_message = on_message
-        self._queue: Turns[asyncio.Future[None]] = Turns()
+        self._slots = FairSlots(n_workers)
         self._running: dict[asyncio.Future[Any], worker.Running] = {}
-        self._n_admitted = 0
         self._closed = False
 
     async def run(
@@ -44,7 +42,7 @@ class InlineExecutor:
         """See `Executor.run`."""
         if self._closed:
             raise Draining("the workers take no work now")
-        await self._admission(Place(priority, user, task_id))
+        await self._slots.take(Place(priority, user, task_id))
         work, running = self._begin(chunk, task_id)
         try:
             async with asyncio.timeout(timeout_s):
@@ -56,14 +54,12 @@ class InlineExecutor:
 
     async def resize(self, n: int) -> None:
         """See `Executor.resize`."""
-        self._target = n
-        self._admit()
+        self._slots.resize(n)
 
     async def close(self, drain_s: float = 0.0) -> None:
-        """See `Executor.close`; running chunks are asked to return after `drain_s`, and waited for."""
+        """See `Executor.close`; running chunks are asked to stop after `drain_s`, and waited for."""
         self._closed = True
-        while self._queue:
-            self._queue.take().set_exception(Draining("the daemon stopped before the work was done"))
+        self._slots.refuse(Draining("the daemon stopped before the work was done"))
         if self._running:
             await asyncio.wait(self._running, timeout=drain_s)
         for running in self._running.values():
@@ -73,28 +69,9 @@ class InlineExecutor:
 
     def stats(self) -> Stats:
         """See `Executor.stats`; workers are always ready."""
-        n = max(self._target, self._n_admitted)
-        return Stats(target=self._target, alive=n, ready=n, busy=self._n_admitted, queued=len(self._queue))
-
-    async def _admission(self, place: Place) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put(turn, place)
-        self._admit()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not self._queue.discard(turn, place):
-                self._release()
-            raise
-
-    def _admit(self) -> None:
-        while self._queue and self._n_admitted < self._target:
-            self._n_admitted += 1
-            self._queue.take().set_result(None)
-
-    def _release(self) -> None:
-        self._n_admitted -= 1
-        self._admit()
+        slots = self._slots
+        n = max(slots.n, slots.n_taken)
+        return Stats(target=slots.n, alive=n, ready=n, busy=slots.n_taken, queued=slots.n_waiting)
 
     def _begin(self, chunk: Chunk, task_id: str | None) -> tuple[asyncio.Future[Any], worker.Running]:
         loop = asyncio.get_running_loop()
@@ -111,7 +88,7 @@ class InlineExecutor:
         def done(future: asyncio.Future[Any]) -> None:
             del self._running[future]
             future.cancelled() or future.exception()  # nobody may be left to ask for it
-            self._release()
+            self._slots.release()
 
         running = worker.Running(say)
         future = loop.run_in_executor(None, contextvars.copy_context().run, work)

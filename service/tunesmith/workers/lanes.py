@@ -1,26 +1,39 @@
-"""Two pools behind one executor: those that search, and the keeper of what searches must not see.
+"""Lanes: which processes a chunk may run in, declared for each kind of chunk, and the router that keeps to it.
 
-Whoever cuts a window reads a whole market, hold-out and all; a verdict and a backtest that asks for it look at the
-hold-out. That work is the keeper's. The workers that search are never given it, so that it is not in their memory.
+    search       evaluates strategies on bars up to the hold-out's boundary
+    holdout      may read a whole market, hold-out and all: cuts windows, imports bars, answers verdicts
+    network      waits for another machine, such as an upstream data service
+    subprocess   runs a foreign program as a child of the worker
+
+Workers that search are never given a chunk of another lane, so bars of the hold-out are not in their memory. A download
+has processes of its own: in the hold-out's one process an upstream that took 3 s a page made backtests on stored bars
+wait for 47 s.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from tunesmith.errors import Internal
 from tunesmith.workers.executor import Chunk, Executor, Stats
 
-KEEPERS = frozenset({"prepare", "import_bars", "fetch_bars", "judge", "decision_work_holdout"})
-"""Functions that read market data beyond the boundary."""
+Lane = Literal["search", "holdout", "network", "subprocess"]
+
+_ALWAYS_UP: tuple[Lane, ...] = ("search", "holdout")
+"""Lanes without which the daemon is not ready; the others begin with their first chunk."""
 
 
-class Lanes:
-    """Chunks go to the keeper where their function is one of `KEEPERS`, or their payload says that it sees more."""
+class LaneRouter:
+    """An `Executor` that hands each chunk to the executor of its lane.
 
-    def __init__(self, searchers: Executor, keeper: Executor) -> None:
-        self._searchers = searchers
-        self._keeper = keeper
+    `lane_of` names the lane of each chunk function; a function that it does not name is refused with `Internal`.
+    """
+
+    def __init__(self, executors: Mapping[Lane, Executor], lane_of: Mapping[str, Lane]) -> None:
+        self._executors = executors
+        self._lane_of = lane_of
 
     async def run(
         self,
@@ -32,29 +45,30 @@ class Lanes:
         task_id: str | None = None,
         user: str = "local",
     ) -> Any:
-        """As `Executor.run`."""
-        keeps = chunk.function in KEEPERS or getattr(chunk.payload, "sees_holdout", False)
-        lane = self._keeper if keeps else self._searchers
-        return await lane.run(
+        """See `Executor.run`."""
+        lane = self._lane_of.get(chunk.function)
+        if lane is None:
+            raise Internal(f"there is no chunk function {chunk.function!r}")
+        return await self._executors[lane].run(
             chunk, priority=priority, timeout_s=timeout_s, memory_mb=memory_mb, task_id=task_id, user=user
         )
 
     async def resize(self, n: int) -> None:
-        """Have `n` workers that search."""
-        await self._searchers.resize(n)
+        """Have `n` workers that search; those of other lanes stay as many as they are."""
+        await self._executors["search"].resize(n)
 
     async def close(self, drain_s: float = 0.0) -> None:
-        """Close both."""
-        await asyncio.gather(self._searchers.close(drain_s), self._keeper.close(drain_s))
+        """See `Executor.close`; all lanes at the same time."""
+        await asyncio.gather(*(executor.close(drain_s) for executor in self._executors.values()))
 
     def stats(self) -> Stats:
-        """Those that search, with the keeper's trouble where it has any."""
-        found, keeper = self._searchers.stats(), self._keeper.stats()
-        return found._replace(
-            alive=found.alive if keeper.alive else 0,
-            busy=found.busy + keeper.busy,
-            queued=found.queued + keeper.queued,
-            restarts=found.restarts + keeper.restarts,
-            recycled=found.recycled + keeper.recycled,
-            last_failure=found.last_failure or keeper.last_failure,
+        """How many workers search, none alive where a lane that is always up has none; all lanes' chunks together."""
+        each = {lane: executor.stats() for lane, executor in self._executors.items()}
+        return each["search"]._replace(
+            alive=each["search"].alive if all(each[lane].alive for lane in _ALWAYS_UP) else 0,
+            busy=sum(stats.busy for stats in each.values()),
+            queued=sum(stats.queued for stats in each.values()),
+            restarts=sum(stats.restarts for stats in each.values()),
+            recycled=sum(stats.recycled for stats in each.values()),
+            last_failure=next((stats.last_failure for stats in each.values() if stats.last_failure), None),
         )

@@ -1,4 +1,4 @@
-"""The fork server and its workers as the daemon sees them: sockets watched by the event loop, never waited for."""
+"""The daemon's side of the fork server and of each worker: sockets that the event loop watches, and never waits for."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from tunesmith.workers import frames
-from tunesmith.workers.fork_server import IGNORED_SIGNALS
-from tunesmith.workers.worker import Program
+from tunesmith.workers.process_groups import kill_group, private_mb
+from tunesmith.workers.worker import IGNORED_SIGNALS, Program
 
 ONE_THREAD = dict.fromkeys(
     (
@@ -39,7 +39,6 @@ FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """pyarrow's allocator would begin a thread in the process that workers are forked from."""
 
 _EXIT_WAIT_S = 5.0
-_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 class Exit(NamedTuple):
@@ -149,6 +148,7 @@ class State(Enum):
 class WorkerProcess(asyncio.Protocol):
     """One worker: its socket, its process, its state.
 
+    `doomed`: it was killed and may be given no chunk; `was_cancelled`: for a cancelled chunk, which is no fault of its.
     `on_message` gets each message, as the exception that unpickling raised where there is none; `on_lost` is called
     once, when the socket has been read to its end.
     """
@@ -160,16 +160,17 @@ class WorkerProcess(asyncio.Protocol):
     ) -> None:
         self.state = State.STARTING
         self.pid: int | None = None
-        self.done = 0
         self.n_rules = 0
         self.failure: str | None = None
-        self.start_mb = 0.0
+        self._start_mb = 0.0
         self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._on_message = on_message
         self._on_lost = on_lost
         self._splitter = frames.Splitter()
         self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.doomed = False
+        self.was_cancelled = False
 
     async def connect(self, server: ForkServer, warm_up: str) -> None:
         """Have the process made, to begin with `warm_up`. When that fails, `on_lost` is called as for one that died."""
@@ -190,10 +191,31 @@ class WorkerProcess(asyncio.Protocol):
             self._transport.writelines(frames.pack(message))
 
     def kill(self) -> None:
-        """End the process at once, whatever it does."""
+        """End the process and its children at once, whatever they do."""
         self.doomed = True
         if self.pid is not None:
-            _kill(self.pid)
+            kill_group(self.pid)
+
+    def kill_after(self, seconds: float, before: Callable[[], object] | None = None) -> None:
+        """Call `before` and kill the process in so many seconds, unless it is spared or given other seconds by then."""
+        self.spare()
+
+        def kill() -> None:
+            if before is not None:
+                before()
+            self.kill()
+
+        self._timer = asyncio.get_running_loop().call_later(seconds, kill)
+
+    def forgive(self) -> None:
+        """Take its end, which comes now, for that of a chunk that was cancelled."""
+        self.was_cancelled = True
+
+    def spare(self) -> None:
+        """Do not kill it after a time that was set."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def abandon(self) -> None:
         """Kill, and do not wait for the socket's end."""
@@ -206,19 +228,22 @@ class WorkerProcess(asyncio.Protocol):
         if self.pid is not None:
             await asyncio.to_thread(_await_end, self.pid)
 
-    def memory_mb(self) -> float | None:
-        """Private memory that the process has in use: resident less shared pages, in MB. None when it is gone."""
-        try:
-            with open(f"/proc/{self.pid}/statm", "rb") as file:  # noqa: PTH123 - five times a second for each worker
-                _, resident, shared, *_ = file.read().split()
-        except OSError:
-            return None
-        return (int(resident) - int(shared)) * _PAGE_MB
+    def remember_size(self) -> None:
+        """Take the memory that the process has now as what it has at its start."""
+        self._start_mb = self._size_mb() or 0.0
+
+    def grown_mb(self) -> float | None:
+        """Memory that the process has for itself beyond its start, in MB, without children; None when it is gone."""
+        size_mb = self._size_mb()
+        return None if size_mb is None else size_mb - self._start_mb
+
+    def _size_mb(self) -> float | None:
+        return None if self.pid is None else private_mb(self.pid)
 
     def started(self, pid: int) -> None:
         self.pid = pid
         if self.doomed:
-            _kill(pid)
+            kill_group(pid)
 
     def exited(self, exit: Exit) -> None:
         if exit.code is not None:
@@ -260,13 +285,6 @@ def _await_end(pid: int) -> None:
         poll.poll(_EXIT_WAIT_S * 1000)
     finally:
         os.close(fd)
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _signal_name(number: int) -> str:

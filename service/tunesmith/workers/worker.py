@@ -1,14 +1,17 @@
-"""Inside a worker process: what chunk functions may call, and the loop that runs them.
+"""A worker process: the loop that runs chunks, and what chunk functions may call while they run.
 
-A chunk function may `log`, report `progress`, say what it is `doing` and how many compiled rules it has `loaded`, and
-ask whether it was `cancelled`; outside of an executor these do nothing. The request and task ids of the caller are
-bound to structlog's context while it runs.
+A chunk function may say what it is `doing` and how many compiled rules it has `loaded`, and `stop_if_cancelled`;
+outside of an executor these do nothing. The request and task ids of the caller are bound to structlog's context while
+it runs.
 
     daemon → worker    ("run", id, function, pickled payload, log context)   ("cancel", id)   ("stop",)
     worker → daemon    ("ready", pid)   ("broken", traceback)   ("said", kind, payload)
                        ("result", value)   ("failed", error)
 
 The main thread runs chunks; another listens, so that a cancel or the daemon's end is noticed in the middle of one.
+
+A worker leads a process group of its own, and ignores SIGINT and SIGTERM by a handler: an ignored signal would stay
+ignored in every program that a chunk starts, a handled one has its default there.
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ import faulthandler
 import importlib
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -33,12 +36,14 @@ import structlog
 
 from tunesmith import telemetry
 from tunesmith.config import Log
-from tunesmith.errors import Internal, TunesmithError
+from tunesmith.errors import Draining, Internal, TunesmithError
 from tunesmith.storage.faults import DiskRefused, file_fault
 from tunesmith.workers import frames
-from tunesmith.workers.executor import ChunkFailed, LogLine, MemoryExceeded
+from tunesmith.workers.executor import ChunkFailed, MemoryExceeded
+from tunesmith.workers.process_groups import kill_group
 
-PROGRESS_INTERVAL_S = 0.05
+IGNORED_SIGNALS = frozenset((signal.SIGINT, signal.SIGTERM))
+"""Ctrl-C and a supervisor's SIGTERM may reach every process; the daemon alone decides what they mean."""
 
 Table = Mapping[str, Callable[[Any], Any]]
 
@@ -47,18 +52,15 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     """What worker processes run.
 
     `table` names a module whose `CHUNKS` maps names to chunk functions. The process that workers are forked from
-    imports the `preload` modules, then calls `prepare`, a function of the table's module, so that workers share what
-    that loads; neither may leave a thread behind. `log` is how workers write log lines of libraries to standard error.
-    `nice` lets workers give way: with three busy ones on two cores the daemon's loop woke up to 3.8 ms late (99th
-    percentile), beside workers of nice 10 0.2 ms; but on a machine that others keep busy, such workers get next to
-    nothing.
+    imports the `preload` modules, then calls `prepare`, a function named as "module:function", so that workers share
+    what that loads; neither may leave a thread behind. `log` is how workers write log lines of libraries to standard
+    error.
     """
 
     table: str
     preload: tuple[str, ...] = ()
     prepare: str = ""
     log: Log = Log()
-    nice: int = 0
 
 
 class Running:
@@ -67,25 +69,9 @@ class Running:
     def __init__(self, say: Callable[[str, Any], None]) -> None:
         self.say = say
         self.cancelled = threading.Event()
-        self.progress_due = 0.0
 
 
 _running: ContextVar[Running | None] = ContextVar("running", default=None)
-
-
-def log(level: str, message: str) -> None:
-    """Add a line to the log of the task that the chunk belongs to; `level` as in the settings."""
-    running = _running.get()
-    if running is not None:
-        running.say("log", LogLine(level, message))
-
-
-def progress(fraction: float) -> None:
-    """Report how much of the chunk is done, 0 to 1. Reports that come too fast are dropped, but for the last."""
-    running = _running.get()
-    if running is not None and (fraction >= 1.0 or time.monotonic() >= running.progress_due):
-        running.progress_due = time.monotonic() + PROGRESS_INTERVAL_S
-        running.say("progress", min(max(float(fraction), 0.0), 1.0))
 
 
 def doing(what: str) -> None:
@@ -102,10 +88,22 @@ def loaded(n_rules: int) -> None:
         running.say("loaded", n_rules)
 
 
-def cancelled() -> bool:
-    """Whether nobody waits for the chunk any more; its function should return, whatever it returns."""
+def stop_if_cancelled() -> None:
+    """Raise `Draining` when nobody waits for the chunk any more.
+
+    A function that takes longer than `Limits.cancel_grace_s` calls this between the steps of its work. The worker then
+    keeps what it has loaded; otherwise it is killed, and the one that replaces it loads everything again.
+    """
     running = _running.get()
-    return running is not None and running.cancelled.is_set()
+    if running is not None and running.cancelled.is_set():
+        raise Draining("the work was cancelled before it was done")
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """The function that "module:function" names."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
 
 
 def load_table(module: str) -> Table:
@@ -146,19 +144,18 @@ def foreign(message: str) -> ChunkFailed:
 def main(sock: socket.socket, warm_up: str, program: Program) -> NoReturn:
     """Serve chunks that come over `sock` until told to stop or the other end is gone. Ends the process.
 
-    `warm_up` names a function of the table's module to call first, if any. When the machine's memory runs out, the
+    `warm_up` names a function to call first, if any, as "module:function". When the machine's memory runs out, the
     kernel is told to take workers before the daemon.
     """
     faulthandler.enable()
-    os.nice(program.nice)
+    os.register_at_fork(after_in_child=_restore_signals)
     Path("/proc/self/oom_score_adj").write_text("500")
     telemetry.configure_logging(program.log)
     worker = _Worker(sock)
     threading.Thread(target=worker.listen, name="listen", daemon=True).start()
     try:
-        module = importlib.import_module(program.table)
         if warm_up:
-            getattr(module, warm_up)()
+            resolve(warm_up)()
         table = load_table(program.table)
     except (Exception, SystemExit):
         worker.send("broken", traceback.format_exc())
@@ -194,7 +191,7 @@ class _Worker:
             except ConnectionError:
                 frame = None
             if frame is None:
-                os._exit(0)
+                _end_with_children()
             match frames.unpack(frame):
                 case ("run", id, function, payload, context):
                     newest = _Order(id, function, payload, context, Running(self._say))
@@ -233,7 +230,25 @@ class _Worker:
                 for piece in pieces:
                     self._sock.sendall(piece)
         except (BrokenPipeError, ConnectionError):
-            os._exit(0)
+            _end_with_children()
+
+
+def ignore_signals() -> None:
+    """Ignore Ctrl-C and SIGTERM in this process, but not in the programs that it starts."""
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, lambda *_: None)
+
+
+def _restore_signals() -> None:
+    """In a process that a chunk forks, let the signals end it again."""
+    for number in IGNORED_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _end_with_children() -> NoReturn:
+    """End this process and what it started: the daemon is gone, so nobody else does."""
+    kill_group(os.getpid())
+    os._exit(0)
 
 
 def _exit(code: int) -> NoReturn:

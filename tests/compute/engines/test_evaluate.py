@@ -9,7 +9,7 @@ import pytest
 
 from reference.cases import Case, random_bars, slow_run
 from reference.metrics import slow_metrics
-from tunesmith.compute.engines import evaluate
+from tunesmith.compute.engines import evaluate, tunesmith_engine
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.rules.binding import bind
@@ -114,8 +114,8 @@ def test_chunks_blocks_and_threads_do_not_change_a_bit(
     strategy = builtin(strategy_id)
     whole = evaluate_points(strategy, bars, points, Execution())
     monkeypatch.setattr(evaluate, "_MAX_CHUNK", 77)
-    monkeypatch.setattr(evaluate, "_BLOCKS", 3)
-    monkeypatch.setattr(evaluate, "_SIGNAL_BUDGET", 12 * 2 * 501)
+    monkeypatch.setattr(tunesmith_engine, "_BLOCKS", 3)
+    monkeypatch.setattr(tunesmith_engine, "_SIGNAL_BUDGET", 12 * 2 * 501)
     cut = evaluate_points(strategy, bars, points, Execution(), n_threads=3)
     alone = evaluate_points(strategy, bars, points[41:42], Execution())
     for name, values in whole.items():
@@ -127,15 +127,15 @@ def test_rows_are_bound_in_parts_when_they_exceed_the_budget(monkeypatch: pytest
     bars = random_bars(np.random.default_rng(1), 300)
     strategy, points = builtin("ma_cross_v1.0"), ma_points(400)
     whole = evaluate_points(strategy, bars, points, Execution())
-    monkeypatch.setattr(evaluate, "_ROW_BUDGET", 20 * 8 * 300)
+    monkeypatch.setattr(tunesmith_engine, "_ROW_BUDGET", 20 * 8 * 300)
     bound: list[int] = []
-    real_bind = evaluate.bind
+    real_bind = tunesmith_engine.bind
 
     def counting(strategy: Strategy, bars: Bars, points: np.ndarray, **options: int) -> object:
         bound.append(len(points))
         return real_bind(strategy, bars, points, **options)
 
-    monkeypatch.setattr(evaluate, "bind", counting)
+    monkeypatch.setattr(tunesmith_engine, "bind", counting)
     parts = evaluate_points(strategy, bars, points, Execution())
     assert len(bound) > 3
     assert sum(bound) == 400

@@ -12,8 +12,9 @@ import pytest
 import tunesmith as ts
 from reference.cases import random_bars
 from stepped import colours
-from tunesmith.compute.engines.engine_table import check_engine, share_left
+from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.engines.vectorbt_engine import share_left
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin

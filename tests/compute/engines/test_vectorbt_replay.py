@@ -67,7 +67,7 @@ def test_vectorbt_confirms_random_orders(case: Case) -> None:
     left = traced.equity[traced.equity > 0] / case.execution.initial_cash
     assume(left.min(initial=1.0) > 1e-5)
     for engine in engines():
-        assert confirm(traced, metrics, case.bars, case.execution, case.start, engine=engine) == []  # type: ignore[arg-type]
+        assert confirm(traced, metrics, case.bars, case.execution, case.start, backend=engine) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("strategy_id", ["ma_cross_v1.0", "rsi_reversion", "grid_v1.2"])
@@ -82,7 +82,7 @@ def test_vectorbt_confirms_built_in_strategies_on_real_candles(shared_data: Path
     traced = trace(strategy, bars, points[0], execution, start=700)
     assert len(traced.trades) > 10
     for engine in engines():
-        assert confirm(traced, numbers, bars, execution, 700, engine=engine) == []  # type: ignore[arg-type]
+        assert confirm(traced, numbers, bars, execution, 700, backend=engine) == []  # type: ignore[arg-type]
 
 
 def test_a_wrong_number_or_order_is_not_confirmed() -> None:
@@ -159,7 +159,7 @@ def test_annualization_is_the_bars_own_and_settings_stay_untouched() -> None:
     numbers = {n: float(v[0]) for n, v in evaluate_points(strategy, odd, points, execution).items()}
     traced = trace(strategy, odd, points[0], execution)
     theirs = replay(traced, odd, execution, 0)
-    report = full_report(traced, odd, execution, 0)
+    report = full_report(theirs, traced, odd)
     assert theirs.metrics["sharpe"] == pytest.approx(numbers["sharpe"], rel=1e-9)
     assert report.stats["Sharpe Ratio"] == pytest.approx(numbers["sharpe"], rel=1e-9)
     assert json.dumps(vbt.settings.to_dict(), default=str) == before
@@ -171,12 +171,11 @@ def test_the_full_report_is_json_and_agrees_with_the_trace() -> None:
     points = encode_points(strategy.parameters, {"signal_threshold": 0.0})
     execution = Execution(Costs(fee_rate=0.001))
     traced = trace(strategy, bars, points[0], execution)
-    report = full_report(traced, bars, execution, 0)
-    json.dumps([report.stats, report.trades, report.equity], allow_nan=False)
+    report = full_report(replay(traced, bars, execution, 0), traced, bars)
+    json.dumps([report.stats, report.trades], allow_nan=False)
     closed = [t for t in report.trades if t["status"] == "closed"]
     assert [t["profit"] for t in closed] == pytest.approx([t.profit for t in traced.trades])
     assert [t["reason"] for t in closed] == [t.reason for t in traced.trades]
-    assert [e for _, e in report.equity] == pytest.approx(traced.equity.tolist())
     assert report.stats["Total Closed Trades"] == len(traced.trades)
 
 
@@ -185,7 +184,7 @@ def test_a_trace_without_orders_is_reported_too() -> None:
     strategy = builtin("ma_cross_v1.0")
     points = encode_points(strategy.parameters, {})
     traced = trace(strategy, bars, points[0], Execution())
-    report = full_report(traced, bars, Execution(), 0)
+    report = full_report(replay(traced, bars, Execution(), 0), traced, bars)
     assert traced.orders == ()
     assert report.trades == []
     assert report.stats["Sharpe Ratio"] is None

@@ -13,16 +13,13 @@ from tunesmith.compute.search.pareto import non_dominated
 from tunesmith.compute.search.selection import (
     aggregate,
     best_of,
-    best_trial,
     eligible,
     knee,
     pareto_front,
     ranked,
-    target_metric,
 )
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import parse_constraints
-from tunesmith.errors import Invalid
 
 NAN = float("nan")
 METRICS = {
@@ -43,20 +40,20 @@ def dominated_by_definition(rows: np.ndarray) -> list[int]:
 
 
 def test_the_best_defined_value_wins_and_undefined_never_does() -> None:
-    assert best_trial(METRICS, "sharpe", NONE) == 2
+    assert best_of(METRICS["sharpe"], eligible(METRICS, NONE)) == 2
 
 
 def test_constraints_take_trials_out_and_the_first_of_equals_wins() -> None:
-    assert best_trial(METRICS, "sharpe", ApprovalCriteria(min_trades=10)) == 3
-    assert best_trial(METRICS, "sharpe", parse_constraints(["n_trades >= 10", "drawdown <= 0.25"])) == 3
+    assert best_of(METRICS["sharpe"], eligible(METRICS, ApprovalCriteria(min_trades=10))) == 3
+    assert best_of(METRICS["sharpe"], eligible(METRICS, parse_constraints(["n_trades >= 10", "drawdown <= 0.25"]))) == 3
 
 
-def test_a_metric_that_is_better_when_smaller_is_minimized() -> None:
-    assert best_trial(METRICS, "drawdown", ApprovalCriteria(min_trades=10)) == 3
+def test_the_smallest_wins_where_the_sign_makes_less_better() -> None:
+    assert best_of(-METRICS["max_drawdown"], eligible(METRICS, ApprovalCriteria(min_trades=10))) == 3
 
 
 def test_without_an_eligible_trial_there_is_no_best() -> None:
-    assert best_trial(METRICS, "sharpe", ApprovalCriteria(min_trades=100)) is None
+    assert best_of(METRICS["sharpe"], eligible(METRICS, ApprovalCriteria(min_trades=100))) is None
     assert best_of(np.array([NAN, NAN]), np.array([True, True])) is None
     assert best_of(np.empty(0), np.empty(0, bool)) is None
 
@@ -65,12 +62,6 @@ def test_an_undefined_value_breaks_its_bound() -> None:
     assert eligible(METRICS, ApprovalCriteria(min_sharpe=-9.0)).tolist() == [True, False, True, True, True]
     assert eligible(METRICS, parse_constraints(["sharpe <= 9"])).tolist() == [True, False, True, True, True]
     assert eligible(METRICS, ()).all()
-
-
-def test_an_unknown_target_gets_the_nearest_name() -> None:
-    with pytest.raises(Invalid, match="did you mean 'sharpe'"):
-        target_metric("sharp")
-    assert target_metric("return") == "total_return"
 
 
 def test_ranks_leave_out_the_undefined_and_keep_the_order_of_equals() -> None:

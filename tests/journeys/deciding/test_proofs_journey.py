@@ -89,6 +89,6 @@ def test_no_process_that_searches_has_the_holdout_in_its_memory(own: DaemonProce
     assert verdict["verdict"] in ("approved", "rejected")
     assert whole != in_sample
     found = [(whole in names, in_sample in names) for names in mapped]
-    assert found.count((True, False)) == 1, "the keeper alone"
+    assert found.count((True, False)) == 1, "the hold-out worker alone"
     assert (False, True) in found
     assert (True, True) not in found

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
-from journeys.daemon import DaemonProcess, Dealer
+from journeys.conftest import import_markets
+from journeys.daemon import DaemonProcess, Dealer, wait_until
 from storage.sources.stubs import FIRST, HOUR, SERVICES, Service
 
 N_BARS = 6_000
 BACKTEST = {"symbol": "A/B", "strategy_id": "ma_cross_v1.0", "timeframe": "1h"}
+PARAMS = {"fast_period": 5, "slow_period": 20, "signal_threshold": 0.0}
 SEARCH = {**BACKTEST, "method": "grid", "param_ranges": {"fast_period": [5, 6], "slow_period": [20]}}
 
 
@@ -92,6 +95,40 @@ def test_unsound_bars_are_refused_and_not_stored(stand: tuple[Dealer, Service]) 
         service.faults.append((200, body))
         assert refused(dealer, symbol="E/F")["code"] in ("invalid", "internal")
     assert {series["symbol"] for series in dealer.data("data.list", {})["data"]} <= {"A/B"}
+
+
+def test_a_slow_download_keeps_no_backtest_on_stored_bars_waiting(tmp_path: Path) -> None:
+    import_markets(tmp_path)
+    service = Service(n_bars=40_000, pause_s=1.0)
+    stored = {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0"}
+    with ExitStack() as stack:
+        address = stack.enter_context(SERVICES["http"](service))
+        daemon = DaemonProcess(tmp_path, {"TUNESMITH_SOURCES__UPSTREAM": address})
+        daemon.start()
+        stack.callback(daemon.stop)
+        context = stack.enter_context(zmq.Context())
+        waiting, other = (stack.enter_context(Dealer(context, daemon.doors["requests"])) for _ in range(2))
+
+        def backtest(day: int) -> float:
+            """The seconds that a backtest on a window takes that was never cut before."""
+            began = time.monotonic()
+            started = other.data("backtest.start", {**stored, "params": PARAMS, "start_date": f"2024-01-0{day}"})
+            done = other.until_done("backtest.status", {"task_id": started["task_id"]})
+            assert done["status"] == "completed", done
+            return time.monotonic() - began
+
+        backtest(4)  # whatever is loaded or compiled the first time
+        alone_s = backtest(5)
+        n_workers = len(daemon.workers())
+        waiting.send("backtest.start", {**BACKTEST, "params": PARAMS}, deadline_ms=30_000)
+        wait_until(lambda: bool(service.asked), 20.0, lambda: "the download did not begin")
+        beside_s = backtest(6)
+        n_pages = len(service.asked)
+        reply = waiting.reply()
+        assert reply["ok"], reply
+        assert len(service.asked) >= n_pages + 3, "the backtest was done in the middle of the download"
+        assert len(daemon.workers()) > n_workers, "downloads have processes of their own, which begin with the first"
+        assert beside_s < alone_s + 3.0
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tunesmith.services.daemon import housekeeping
 from tunesmith.services.daemon.housekeeping import expire_packages, forget_replies, keep_house, remove_snapshots
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.incidents import Noticed
-from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import SnapshotFolder
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import outbox, package_table, reply_table, task_table
 from tunesmith.storage.timestamps import iso
@@ -85,13 +85,13 @@ def test_nothing_follows_the_expiry_of_the_only_package(tmp_path: Path) -> None:
     with_context(tmp_path, scene)
 
 
-def snapshot_of(store: Snapshots, seed: int, age_days: float) -> str:
+def snapshot_of(store: SnapshotFolder, seed: int, age_days: float) -> str:
     rng = np.random.default_rng(seed)
     columns = {name: rng.uniform(90, 110, 20) for name in COLUMNS}
     columns["high"], columns["low"] = np.full(20, 120.0), np.full(20, 80.0)
     stamps = 1_704_067_200_000 + 3_600_000 * np.arange(20)
     bars = Bars.from_arrays(stamps, columns, symbol="A/B", timeframe="1h", venue="v", bars_per_year=8766.0)
-    name = store.write(bars)
+    name = store.put(bars)
     then = time.time() - age_days * DAY_S
     for path in store.root.glob(f"{name}.*"):
         os.utime(path, (then, then))
@@ -100,7 +100,7 @@ def snapshot_of(store: Snapshots, seed: int, age_days: float) -> str:
 
 def test_snapshots_go_unless_a_task_works_on_them_or_they_are_young(tmp_path: Path) -> None:
     async def scene(context: Context) -> None:
-        store = Snapshots(tmp_path / "snapshots")
+        store = SnapshotFolder(tmp_path / "snapshots")
         in_state, in_request, of_ended, old = (snapshot_of(store, seed, age_days=3) for seed in range(4))
         young = snapshot_of(store, 4, age_days=1)
 

@@ -24,7 +24,7 @@ from tunesmith.services.market.window_snapshots import cut_window, known_window
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.cache.caches import MemoryCache
-from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import SnapshotFolder
 from tunesmith.workers.chunks.payloads import Prepared
 
 HOUR = 3_600_000
@@ -50,7 +50,7 @@ class House:
         self.cut = 0
         self.series = SimpleNamespace(data_hash="d1")
         self.cache = MemoryCache()
-        self.snapshots = Snapshots(folder / "snapshots")
+        self.snapshots = SnapshotFolder(folder / "snapshots")
         self.on_cut: Callable[[], None] | None = None
         parts = SimpleNamespace(
             cache=self.cache,
@@ -68,7 +68,7 @@ class House:
         columns = dict.fromkeys(("open", "high", "low", "close", "volume"), close)
         bars = Bars.from_arrays(np.arange(len(close)) * HOUR, columns, symbol="A/B", timeframe="1h")
         return Prepared(
-            snapshot=self.snapshots.write(bars),
+            snapshot=self.snapshots.put(bars),
             n_bars=len(bars),
             first=0,
             n_in_sample=1,
@@ -178,7 +178,7 @@ def test_a_snapshot_that_is_taken_again_is_not_pruned(tmp_path: Path) -> None:
             os.utime(file, (0, 0))
         await house.ask()
         assert house.snapshots.prune(keep=()) == 0
-        assert house.snapshots.read(data.snapshot).data_hash == data.snapshot
+        assert house.snapshots.get(data.snapshot).data_hash == data.snapshot
 
     play(tmp_path, scene)
 

@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from services.search_house import SYMBOLS, House, open_house
+from tunesmith.compute.engines.engine_table import ENGINES
 from tunesmith.errors import Busy, Invalid
 from tunesmith.services.runtime import rate_limits
 from tunesmith.services.runtime.rate_limits import Rate
-from tunesmith.services.runtime.speed_estimates import ASSUMED_NS, Speeds
+from tunesmith.services.runtime.speed_estimates import Speeds
 from tunesmith.workers.chunks.payloads import StrategyRef
 
 SEARCH: dict[str, Any] = {
@@ -143,7 +144,8 @@ def test_tokens_come_back_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_quickest_chunk_says_how_fast_a_strategy_is() -> None:
     speeds = Speeds()
-    assert (speeds.ns(REF, "tunesmith"), speeds.is_measured(REF, "tunesmith")) == (ASSUMED_NS["tunesmith"], False)
+    assert speeds.ns(REF, "tunesmith") == ENGINES["tunesmith"].assumed_ns
+    assert not speeds.is_measured(REF, "tunesmith")
     speeds.learn(REF, "tunesmith", 1.0, 1000)  # too little to tell
     assert not speeds.is_measured(REF, "tunesmith")
     speeds.learn(REF, "tunesmith", 0.1, 10**7)
@@ -152,4 +154,4 @@ def test_the_quickest_chunk_says_how_fast_a_strategy_is() -> None:
     assert speeds.ns(REF, "tunesmith") == pytest.approx(11.0)
     speeds.learn(REF, "tunesmith", 0.02, 10**7)
     assert speeds.ns(REF, "tunesmith") == pytest.approx(2.0)
-    assert speeds.ns(REF, "vectorbt") == ASSUMED_NS["vectorbt"]
+    assert speeds.ns(REF, "vectorbt") == ENGINES["vectorbt"].assumed_ns

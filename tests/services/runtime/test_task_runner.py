@@ -19,7 +19,7 @@ from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import outbox, task_table
 from tunesmith.storage.tables.task_table import NewTaskRow, TaskRow
-from tunesmith.workers.inline import InlineExecutor
+from tunesmith.workers.inline import Inline
 from workers import doubling as doubling_chunks
 
 CALL = Call("x", "1", "ann", "operator", "requests", 0.0, "bot")
@@ -39,7 +39,7 @@ class House:
     def __init__(self, database: Database, drivers: dict[str, Driver], settings: Settings = SETTINGS) -> None:
         self.database = database
         self.recorder = Recorder()
-        self.tasks = Tasks(settings, database, InlineExecutor("workers.doubling"), self.recorder)
+        self.tasks = Tasks(settings, database, Inline("workers.doubling"), self.recorder)
         self.tasks.drivers = drivers
 
     async def submit(self, task_id: str, kind: str, request: Any = None, priority: int = 5) -> None:

@@ -14,7 +14,7 @@ from tunesmith.services.runtime.task_runner import Driver, Job, Tasks
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import task_table
 from tunesmith.workers.executor import Limits
-from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.local_pool import LocalPool
 from tunesmith.workers.processes import ForkServer
 from tunesmith.workers.worker import Program
 from workers.pool_scenes import on_loop, until
@@ -38,8 +38,8 @@ async def test_a_task_says_what_its_workers_died_of_and_others_go_on(tmp_path: P
 
     drivers: dict[str, Driver] = {"eat": eat, "hold": hold}
     server = ForkServer(Program(table=TABLE, preload=(TABLE,)))
-    pool = ProcessPool(2, server, limits=Limits(attempts=2))
-    await pool.start()
+    pool = LocalPool(2, server, limits=Limits(attempts=2))
+    pool.start()
     database = await Database.open(tmp_path / "t.db")
     running = Tasks(Settings(workers=Workers(memory_mb=100)), database, pool, Recorder())
     running.drivers = drivers

@@ -31,7 +31,7 @@ from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import task_table
 from tunesmith.workers import checkup
 from tunesmith.workers.chunks.chunk_table import CHUNKS
-from tunesmith.workers.inline import InlineExecutor
+from tunesmith.workers.inline import Inline
 
 PACKAGE = Path(tunesmith.__file__).parent
 SERVICES = sorted((PACKAGE / "services").rglob("*.py"))
@@ -94,7 +94,7 @@ async def test_a_kind_may_limit_what_its_tasks_work(database: Database) -> None:
         await job.run("double", 1)
         await job.complete(nothing)
 
-    house = Tasks(Settings(workers=Workers(count=1)), database, InlineExecutor("workers.doubling"), Recorder())
+    house = Tasks(Settings(workers=Workers(count=1)), database, Inline("workers.doubling"), Recorder())
     house.drivers, house.work_limits = {"quick": works_twice, "any": works_twice}, {"quick": 1.5}
     for kind in house.drivers:
         house.start(await database.write(lambda conn, kind=kind: insert(conn, CALL, kind, kind, None)))
@@ -162,7 +162,7 @@ async def test_what_breaks_a_task_is_kept_with_where_it_broke(database: Database
     async def driver_breaks(job: Job) -> None:
         raise KeyError("s3cret")
 
-    executor = InlineExecutor("workers.pool_chunks")
+    executor = Inline("workers.pool_chunks")
     house = Tasks(Settings(workers=Workers(count=1)), database, executor, Recorder())
     house.drivers = {"chunk": chunk_breaks, "driver": driver_breaks}
     for kind in house.drivers:

@@ -19,11 +19,12 @@ from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, merge
 from tunesmith.notebook.judging import decide_study
 from tunesmith.services.verdicts.search_decision import seed_of
-from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import SnapshotFolder
 from tunesmith.storage.tables import holdout_table
+from tunesmith.workers.chunks.chunk_table import LANE_OF
 from tunesmith.workers.executor import Chunk
-from tunesmith.workers.inline import InlineExecutor
-from tunesmith.workers.lanes import KEEPERS, Lanes
+from tunesmith.workers.inline import Inline
+from tunesmith.workers.lanes import Lane, LaneRouter
 
 CRITERIA = merge(msgspec.convert(LAX, ApprovalCriteria), DEFAULT_CRITERIA)
 
@@ -70,7 +71,7 @@ def test_what_is_refused_shows_nothing_of_the_holdout(tmp_path: Path) -> None:
 class Listener:
     """An executor that remembers the chunks that it was given."""
 
-    def __init__(self, inner: InlineExecutor) -> None:
+    def __init__(self, inner: Inline) -> None:
         self.inner = inner
         self.chunks: list[Chunk] = []
 
@@ -102,13 +103,13 @@ def snapshots_in(payload: Any) -> set[str]:
 def test_no_chunk_with_bars_of_the_holdout_reaches_a_worker_that_searches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lanes: list[Listener] = []
+    lanes: dict[Lane, Listener] = {}
 
-    def make(table: str) -> Lanes:
-        lanes.extend(Listener(InlineExecutor(table)) for _ in range(2))
-        return Lanes(*lanes)  # type: ignore[arg-type]
+    def make(table: str) -> LaneRouter:
+        lanes.update({lane: Listener(Inline(table)) for lane in ("search", "holdout")})
+        return LaneRouter(lanes, LANE_OF)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(search_house, "InlineExecutor", make)
+    monkeypatch.setattr(search_house, "Inline", make)
 
     async def main() -> None:
         async with open_court(tmp_path) as house:
@@ -121,17 +122,16 @@ def test_no_chunk_with_bars_of_the_holdout_reaches_a_worker_that_searches(
                 await house.ended(asked["task_id"])
             boundary = await holdout_table.boundary(house.context.database, "local", EDGE)
             assert boundary is not None
-            store = Snapshots(house.context.settings.data_dir / "snapshots")
+            store = SnapshotFolder(house.context.settings.data_dir / "snapshots")
             ends = [
-                {store.read(name).end_ms for chunk in lane.chunks for name in snapshots_in(chunk.payload)}
-                for lane in lanes
+                {store.get(name).end_ms for chunk in lane.chunks for name in snapshots_in(chunk.payload)}
+                for lane in lanes.values()
             ]
             assert ends[0]
             assert max(ends[0]) <= boundary < max(ends[1])
-            searching, keeping = ({chunk.function for chunk in lane.chunks} for lane in lanes)
+            searching, reading = ({chunk.function for chunk in lane.chunks} for lane in lanes.values())
             assert searching >= {"search", "decision_work", "backtest"}
-            assert not searching & KEEPERS
-            assert keeping >= {"prepare", "decision_work_holdout", "backtest"}
+            assert reading >= {"prepare", "decision_work_holdout", "backtest_holdout"}
 
     asyncio.run(main())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,9 +29,13 @@ def bar(n: int) -> tuple[int, float, float, float, float, float]:
 
 @dataclass
 class Service:
-    """Bars of A/B from hour 0 to `n_bars`; `faults` are answered first, one a request. Requests are kept."""
+    """Bars of A/B from hour 0 to `n_bars`; `faults` are answered first, one a request. Requests are kept.
+
+    Each answer takes `pause_s` seconds.
+    """
 
     n_bars: int = 100
+    pause_s: float = 0.0
     faults: list[Answer] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
 
@@ -41,6 +46,7 @@ class Service:
         """The answer that the contract asks for."""
         request = json.loads(body)
         self.asked.append(request)
+        time.sleep(self.pause_s)
         if self.faults:
             return self.faults.pop(0)
         data = request["data"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from tunesmith.domain import trading
 
 Timeframe = Annotated[str | None, typer.Option(help="Such as 1h; the stored one when there is only one.", metavar="T")]
 Venue = Annotated[str | None, typer.Option(help="Where the candles are from, when more than one has the symbol.")]
@@ -12,9 +14,9 @@ Start = Annotated[str | None, typer.Option("--start", help="First day or time of
 End = Annotated[str | None, typer.Option("--end", help="Last day, inclusive, or time, UTC.", metavar="DATE")]
 Fee = Annotated[float | None, typer.Option(help="Fee of an order, a fraction of its value.  [default: 0.001]")]
 Slippage = Annotated[float | None, typer.Option(help="Slippage of an order, a fraction.  [default: 0]")]
-Direction = Annotated[Literal["long", "short", "both"] | None, typer.Option(help="What may be traded.")]
-Fill = Annotated[Literal["next_open", "close"] | None, typer.Option(help="Where orders fill.")]
-Engine = Annotated[Literal["tunesmith", "vectorbt"] | None, typer.Option(help="What evaluates the trials.")]
+Direction = Annotated[trading.Direction | None, typer.Option(help="What may be traded.")]
+Fill = Annotated[trading.Fill | None, typer.Option(help="Where orders fill.")]
+Engine = Annotated[trading.Engine | None, typer.Option(help="What evaluates the trials.")]
 
 
 def market(

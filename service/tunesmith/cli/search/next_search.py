@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tunesmith.cli.tables import make_console
+from tunesmith.domain.trading import OWN_ENGINE
 
 _MIDNIGHT = "T00:00:00.000Z"
 _FEE_RATE = 0.001
@@ -55,7 +56,7 @@ def _others(request: dict[str, Any]) -> dict[str, Any]:
         "slippage": (costs.get("slippage_rate", 0.0), 0.0),
         "direction": (request["direction"], "long"),
         "fill": (request["fill"], "next_open"),
-        "engine": (request["engine"], "tunesmith"),
+        "engine": (request["engine"], OWN_ENGINE),
     }
     return {name: value for name, (value, usual) in given.items() if value != usual}
 

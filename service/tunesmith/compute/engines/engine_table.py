@@ -1,59 +1,51 @@
-"""Which engine evaluates: ours, or vectorbt's `Portfolio.from_signals` where it means the same.
+"""The table of engines: who evaluates, by name.
 
-vectorbt is asked only for what both engines understand alike: rules that enter and exit by signals, all equity, filled
-at the close or at the next open. What it means otherwise is refused with the reason, before anything runs.
+A further engine is a module with an `Engine` record and its line here. Whoever wants to know something of an engine
+asks its record; nobody tests its name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from tunesmith.compute.engines.engine import Engine
+from tunesmith.compute.engines.tunesmith_engine import TUNESMITH
+from tunesmith.compute.engines.vectorbt_engine import VECTORBT
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.domain.trading import Costs, Direction, Engine
+from tunesmith.domain.declared import one_of
+from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction
 from tunesmith.errors import Invalid
 
-MEANS_OTHERWISE = "its account was worn down, or a short came to its end, where vectorbt goes on otherwise"
-"""Why vectorbt gives no numbers for a point."""
-
-_LEVELS = {
-    "stop_loss": "watches no stop on the bar of the entry",
-    "take_profit": "watches no target on the bar of the entry",
-    "trailing_stop": "moves a stop by the high of the bar that it watches",
-    "max_holding": "knows no longest holding",
-}
+ENGINES: dict[str, Engine] = {}
+"""Engine by name. Requests may name those of `domain.trading.Engine`, which are the ones that are registered here."""
 
 
-def check_engine(strategy: Strategy, engine: Engine, costs: Costs, direction: Direction, path: str = "") -> None:
+def register(engine: Engine) -> None:
+    """Add an engine to the table. Raises `ValueError` where its name is taken."""
+    if engine.name in ENGINES:
+        raise ValueError(f"there is an engine {engine.name!r} already")
+    ENGINES[engine.name] = engine
+
+
+for _engine in (TUNESMITH, VECTORBT):
+    register(_engine)
+
+
+def engine_named(name: str, path: str = "") -> Engine:
+    """The engine of that name. Raises `Invalid` at `path`/engine with the nearest right name."""
+    one_of(name, tuple(ENGINES), "engine", f"{path}/engine")
+    return ENGINES[name]
+
+
+def check_engine(strategy: Strategy, engine: str, costs: Costs, direction: Direction, path: str = "") -> None:
     """Raise `Invalid`, with the field's path below `path`, where `engine` cannot evaluate `strategy` as ours does."""
-    if engine == "vectorbt":
-        for field, reason in _differences(strategy, costs, direction):
-            raise Invalid(f"vectorbt {reason}; engine tunesmith does", path=f"{path}/{field}")
+    for field, reason in engine_named(engine, path).differences(strategy, costs, direction):
+        raise Invalid(f"{engine} {reason}; engine {OWN_ENGINE} does", path=f"{path}/{field}")
 
 
-def check_given(engine: Engine, metrics: Mapping[str, float]) -> None:
-    """Raise `Invalid` where `engine` is vectorbt and gave no numbers for the point."""
-    if engine == "vectorbt" and math.isnan(metrics["total_return"]):
-        raise Invalid(f"{MEANS_OTHERWISE}; engine tunesmith evaluates it", path="/engine")
-
-
-def _differences(strategy: Strategy, costs: Costs, direction: Direction) -> Iterator[tuple[str, str]]:
-    if strategy.kind != "rule":
-        yield "engine", f"trades by signals, and {strategy.id} is path-dependent"
-    for order, reason in _LEVELS.items():
-        if order in strategy.orders:
-            yield "engine", f"{reason}, and the rule has {order}"
-    has_long = strategy.has_long and direction != "short"
-    has_short = strategy.has_short and direction != "long"
-    if has_long and has_short and costs.fixed_fee > 0.0:
-        yield "costs/fixed_fee", "charges one fixed fee for a reversal, which is two orders"
-    if has_short and share_left(costs, short=True) <= 0.0:
-        yield "costs", "opens shorts that could not be closed at such costs, which we do not open"
-
-
-def share_left(costs: Costs, *, short: bool) -> float:
-    """The share of equity that is left of a position closed as soon as it is opened, fixed fees aside."""
-    fee, slippage = costs.fee_rate, costs.slippage_rate
-    if short:
-        return 1.0 + (1.0 - fee) / (1.0 + fee) - (1.0 + slippage) / (1.0 - slippage)
-    return (1.0 - fee) * (1.0 - slippage) / ((1.0 + fee) * (1.0 + slippage))
+def check_given(engine: str, metrics: Mapping[str, float]) -> None:
+    """Raise `Invalid` where `engine` gave no numbers for a point, as it may."""
+    reason = engine_named(engine).no_numbers
+    if reason is not None and math.isnan(metrics["total_return"]):
+        raise Invalid(f"{reason}; engine {OWN_ENGINE} evaluates it", path="/engine")

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.engine_table import check_given
+from tunesmith.compute.engines.engine_table import check_given, engine_named
 from tunesmith.compute.engines.evaluate import evaluate_points
-from tunesmith.compute.engines.trace import trace
-from tunesmith.compute.engines.vectorbt_replay import confirm, full_report
+from tunesmith.compute.engines.vectorbt_replay import disagreements, full_report, replay
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.market.bars import Bars
@@ -38,9 +37,9 @@ def report_point(rule: Strategy, bars: Bars, point: NDArray[np.float64], executi
     metrics = evaluate_points(rule, bars, point[np.newaxis], execution, start=start, metrics=METRICS)
     numbers = {name: float(values[0]) for name, values in metrics.items()}
     check_given(execution.engine, numbers)
-    traced = trace(rule, bars, point, execution, start=start)
-    disagreements = confirm(traced, numbers, bars, execution, start)
-    full = full_report(traced, bars, execution, start)
+    traced = engine_named(execution.engine).trace(rule, bars, point, execution, start=start)
+    theirs = replay(traced, bars, execution, start)
+    full = full_report(theirs, traced, bars)
     return Report(
         params=decode_point(rule.parameters, point),
         metrics=numbers,
@@ -48,5 +47,5 @@ def report_point(rule: Strategy, bars: Bars, point: NDArray[np.float64], executi
         trades=full.trades,
         timestamp=bars.timestamp[start:],
         equity=traced.equity,
-        disagreements=disagreements,
+        disagreements=disagreements(theirs, traced, numbers, bars, execution),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.measures.account_metrics import metrics_of
 from tunesmith.compute.measures.path_metrics import path_metrics
-from tunesmith.compute.rules.binding import bind
+from tunesmith.compute.measures.point_simulation import point_simulation
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import (
     N_AMBIGUOUS,
@@ -27,17 +28,18 @@ from tunesmith.compute.simulation.arrays import (
     Results,
 )
 from tunesmith.compute.simulation.execution import Execution
-from tunesmith.compute.simulation.run import PreparedBars, check_start, empty_results, prepare, terms_of, walk_signals
-from tunesmith.compute.strategies.stepped_run import walk_of
+from tunesmith.compute.simulation.run import check_start, empty_results, prepare
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
 
 _DUST = 1e-9
+_FIRST_ROOM = 256
+"""Orders, beside one for every eighth bar, that find room in the first simulation; more need a second one."""
 
 
 class Order(NamedTuple):
-    """A filled order. `price` with slippage, `fee` all its fees in cash; `reason` is one of `kernel_arrays.REASONS`."""
+    """A filled order. `price` with slippage, `fee` all its fees in cash; `reason` is one of `arrays.REASONS`."""
 
     bar: int
     side: Literal["buy", "sell"]
@@ -90,23 +92,26 @@ def trace(strategy: Strategy, bars: Bars, point: NDArray[np.float64], execution:
         raise Invalid("these parameters break a require(…) of the strategy")
     n_bars = len(bars) - start
     prepared = prepare(bars)
-    first = empty_results(np.empty((1, N_TOTALS)))
-    _walk(strategy, prepared, points, execution, start, first)
-    out = empty_results(
-        np.empty((1, N_TOTALS)),
-        n_orders=int(first.totals[0, N_ORDERS]),
-        n_marks=n_bars,
-        n_ambiguous=int(first.totals[0, N_AMBIGUOUS]),
-    )
-    _walk(strategy, prepared, points, execution, start, out)
+    simulate = point_simulation(strategy, prepared, points, execution, start, skips=False)
+    room = _FIRST_ROOM + n_bars // 8
+    out = _results(n_bars, n_orders=room, n_ambiguous=room)
+    simulate(0, out)
+    n_orders, n_ambiguous = int(out.totals[0, N_ORDERS]), int(out.totals[0, N_AMBIGUOUS])
+    if max(n_orders, n_ambiguous) > room:
+        out = _results(n_bars, n_orders=n_orders, n_ambiguous=n_ambiguous)
+        simulate(0, out)
     found = metrics_of(out.totals, n_bars, bars.bars_per_year, execution.initial_cash)
     found |= path_metrics(prepared, execution, start, out)
     return replace(read_trace(out, execution, start), metrics={name: float(found[name][0]) for name in METRICS})
 
 
+def _results(n_bars: int, *, n_orders: int, n_ambiguous: int) -> Results:
+    return empty_results(np.empty((1, N_TOTALS)), n_orders=n_orders, n_marks=n_bars, n_ambiguous=n_ambiguous)
+
+
 def read_trace(out: Results, execution: Execution, start: int) -> Trace:
     """The trace of one point from a kernel's results, which had room for all its orders, marks and ambiguous bars."""
-    orders = tuple(_order(row) for row in out.orders[: int(out.totals[0, N_ORDERS])])
+    orders = read_orders(out.orders[: int(out.totals[0, N_ORDERS])])
     equity = out.marks[0].copy()
     before = np.concatenate([[execution.initial_cash], equity[:-1]])
     returns = np.divide(equity, before, out=np.ones(len(equity)), where=before > 0.0) - 1.0
@@ -121,61 +126,53 @@ def read_trace(out: Results, execution: Execution, start: int) -> Trace:
     )
 
 
+def read_orders(rows: NDArray[np.float64]) -> tuple[Order, ...]:
+    """The orders of `rows` float64[m, N_ORDER_FIELDS], in the order of filling."""
+    sides = ["buy" if positive else "sell" for positive in (rows[:, ORDER_SIDE] > 0.0).tolist()]
+    columns = (
+        rows[:, ORDER_BAR].astype(np.int64).tolist(),
+        sides,
+        rows[:, ORDER_SIZE].tolist(),
+        rows[:, ORDER_PRICE].tolist(),
+        rows[:, ORDER_FEE].tolist(),
+        [REASONS[reason] for reason in rows[:, ORDER_REASON].astype(np.int64).tolist()],
+    )
+    return tuple(itertools.starmap(Order, zip(*columns, strict=True)))
+
+
 def trades_of(orders: tuple[Order, ...]) -> list[Trade]:
     """The closed positions that `orders` make, in order; a position still open at the end is none of them."""
     trades = []
-    open_orders: list[Order] = []
     size = traded = 0.0
-    for order in orders:
-        open_orders.append(order)
+    first = 0
+    for i, order in enumerate(orders):
         size += order.size if order.side == "buy" else -order.size
         traded += order.size
         if abs(size) <= _DUST * traded:
-            trades.append(_trade(open_orders))
-            open_orders, size, traded = [], 0.0, 0.0
+            trades.append(_trade(orders[first : i + 1]))
+            first, size, traded = i + 1, 0.0, 0.0
     return trades
 
 
-def _trade(orders: list[Order]) -> Trade:
+def _trade(orders: tuple[Order, ...]) -> Trade:
     entering = orders[0].side
-    entries = [order for order in orders if order.side == entering]
-    exits = [order for order in orders if order.side != entering]
-    size = sum(order.size for order in entries)
-    cash = sum((order.size if order.side == "sell" else -order.size) * order.price - order.fee for order in orders)
+    entered = exited = paid = received = cash = 0.0
+    for order in orders:
+        value = order.size * order.price
+        if order.side == entering:
+            entered += order.size
+            paid += value
+        else:
+            exited += order.size
+            received += value
+        cash += (value if order.side == "sell" else -value) - order.fee
     return Trade(
         side="long" if entering == "buy" else "short",
         entry_bar=orders[0].bar,
         exit_bar=orders[-1].bar,
-        entry_price=sum(order.size * order.price for order in entries) / size,
-        exit_price=sum(order.size * order.price for order in exits) / sum(order.size for order in exits),
-        size=size,
+        entry_price=paid / entered,
+        exit_price=received / exited,
+        size=entered,
         profit=cash,
         reason=orders[-1].reason,
     )
-
-
-def _order(row: NDArray[np.float64]) -> Order:
-    return Order(
-        bar=int(row[ORDER_BAR]),
-        side="buy" if row[ORDER_SIDE] > 0 else "sell",
-        size=float(row[ORDER_SIZE]),
-        price=float(row[ORDER_PRICE]),
-        fee=float(row[ORDER_FEE]),
-        reason=REASONS[int(row[ORDER_REASON])],
-    )
-
-
-def _walk(
-    strategy: Strategy,
-    prepared: PreparedBars,
-    points: NDArray[np.float64],
-    execution: Execution,
-    start: int,
-    out: Results,
-) -> None:
-    if strategy.kind == "kernel":
-        terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
-        walk_of(strategy)(prepared, points, terms, out)
-    else:
-        signals = bind(strategy, prepared.bars, points).signals(0, 1)
-        walk_signals(prepared, signals, execution, start, out, skips=False)

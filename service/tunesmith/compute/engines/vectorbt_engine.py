@@ -1,4 +1,4 @@
-"""A whole search evaluated by vectorbt's `Portfolio.from_signals`: slow, and the same numbers as ours.
+"""The engine that evaluates by vectorbt's `Portfolio.from_signals`: slow, and the same numbers as ours.
 
 1. Signals are said in vectorbt's way: an exit wins over an entry, entries of both sides drop each other, and with
    fill = "next_open" all of them come a bar late, at the open.
@@ -8,18 +8,21 @@
 4. Where an account's course shows that vectorbt means otherwise, the point is a row of NaN: a short whose costs of
    closing reach its equity (vectorbt goes on, into debt), and an account worn down to what one order's fixed fee, or
    vectorbt's own rounding, decides upon.
-`compute.engines` says which requests get here.
+vectorbt is asked only for what both engines understand alike: rules that enter and exit by signals, all equity, filled
+at the close or at the next open. `_differences` says what it understands otherwise, before anything runs.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.engine_table import share_left
+from tunesmith.compute.engines.engine import Columns, Difference, Engine
+from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.engines.vectorbt_loading import load_vectorbt
 from tunesmith.compute.measures.account_metrics import ROUNDING
 from tunesmith.compute.measures.path_kernel import N_PATH
@@ -43,36 +46,66 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results
 from tunesmith.compute.simulation.signals import Signals
 from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.domain.metrics import PATH_METRICS
+from tunesmith.domain.trading import Costs, Direction
 
 _BUDGET = 128 * 2**20
 _BYTES_A_CELL = 500
 _WORN_DOWN = 1e-5
 _CLOSED = 1
 
-Columns = dict[str, NDArray[np.float64]]
+_LEVELS = {
+    "stop_loss": "watches no stop on the bar of the entry",
+    "take_profit": "watches no target on the bar of the entry",
+    "trailing_stop": "moves a stop by the high of the bar that it watches",
+    "max_holding": "knows no longest holding",
+}
 
 
-def evaluate_with_vectorbt(
+def _differences(strategy: Strategy, costs: Costs, direction: Direction) -> Iterator[Difference]:
+    if strategy.kind != "rule":
+        yield Difference("engine", f"trades by signals, and {strategy.id} is path-dependent")
+    for order, reason in _LEVELS.items():
+        if order in strategy.orders:
+            yield Difference("engine", f"{reason}, and the rule has {order}")
+    has_long = strategy.has_long and direction != "short"
+    has_short = strategy.has_short and direction != "long"
+    if has_long and has_short and costs.fixed_fee > 0.0:
+        yield Difference("costs/fixed_fee", "charges one fixed fee for a reversal, which is two orders")
+    if has_short and share_left(costs, short=True) <= 0.0:
+        yield Difference("costs", "opens shorts that could not be closed at such costs, which we do not open")
+
+
+def share_left(costs: Costs, *, short: bool) -> float:
+    """The share of equity that is left of a position closed as soon as it is opened, fixed fees aside."""
+    fee, slippage = costs.fee_rate, costs.slippage_rate
+    if short:
+        return 1.0 + (1.0 - fee) / (1.0 + fee) - (1.0 + slippage) / (1.0 - slippage)
+    return (1.0 - fee) * (1.0 - slippage) / ((1.0 + fee) * (1.0 + slippage))
+
+
+def _evaluate(
     strategy: Strategy,
     prepared: PreparedBars,
     points: NDArray[np.float64],
     execution: Execution,
-    start: int,
     *,
-    with_path: bool = False,
+    start: int,
+    n_threads: int,
+    metrics: Collection[str],
 ) -> Columns:
-    """Metrics of the account, with those of the path on request, float64[n] by name, of points that keep every
-    require(…). NaN where undefined, and rows of NaN where vectorbt would mean otherwise (step 4 above)."""
+    """Rows of NaN where vectorbt would mean otherwise (step 4 above). Runs on one thread."""
+    with_path = not set(PATH_METRICS).isdisjoint(metrics)
     length = max(1, _BUDGET // (_BYTES_A_CELL * len(prepared.bars)))
     parts = []
     for lo in range(0, len(points), length):
         bound = bind(strategy, prepared.bars, points[lo : lo + length])
         signals = bound.signals(0, min(length, len(points) - lo))
-        parts.append(_evaluate(signals, prepared, execution, start, with_path=with_path))
+        parts.append(_evaluate_signals(signals, prepared, execution, start, with_path=with_path))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
-def _evaluate(
+def _evaluate_signals(
     signals: Signals, prepared: PreparedBars, execution: Execution, start: int, *, with_path: bool
 ) -> Columns:
     portfolio = _portfolio(signals, prepared, execution, start)
@@ -99,7 +132,7 @@ def _portfolio(signals: Signals, prepared: PreparedBars, execution: Execution, s
     late = execution.fill == "next_open"
     if late:
         asked = [np.concatenate([np.zeros_like(values[:1]), values[:-1]]) for values in asked]
-    index = pd.to_datetime(bars.timestamp[start:], unit="ms", utc=True)
+    index = pd.to_datetime(bars.timestamp[start:], unit="ms")
     return vbt.Portfolio.from_signals(
         pd.Series(bars.close[start:], index=index),
         entries=asked[0],
@@ -124,7 +157,7 @@ def _said(signals: Signals, name: str, start: int, traded: bool) -> NDArray[np.b
     return np.ascontiguousarray(values[:, start:].T != 0)
 
 
-def _account_metrics(portfolio: Any, prepared: PreparedBars, execution: Execution) -> Columns:
+def _account_metrics(portfolio: Any, prepared: PreparedBars, execution: Execution) -> dict[str, NDArray[np.float64]]:
     import pandas as pd
 
     bars = prepared.bars
@@ -232,3 +265,16 @@ def _frame(values: Any) -> NDArray[np.float64]:
 def _row(values: Any, n: int) -> NDArray[np.float64]:
     """float64[n], also where one column came as a number."""
     return np.broadcast_to(np.asarray(values, np.float64).reshape(-1), (n,)).copy()
+
+
+VECTORBT = Engine(
+    name="vectorbt",
+    doc="vectorbt's signals, where they mean the same as ours: slow, and the same numbers.",
+    differences=_differences,
+    evaluate=_evaluate,
+    # Whatever gets here trades alike in both, so our trace has its orders; vectorbt's replay confirms them.
+    trace=trace,
+    assumed_ns=500.0,
+    chunk_divisor=20,
+    no_numbers="its account was worn down, or a short came to its end, where vectorbt goes on otherwise",
+)

@@ -10,6 +10,7 @@ import keyword
 import re
 
 from tunesmith.compute.language.mistakes import Mistake
+from tunesmith.compute.language.tokenizer import tokens
 
 MAX_CODE = 65_536
 MAX_TOKENS = 3_000
@@ -51,27 +52,26 @@ def scan(code: str) -> None:
     """
     if len(code) > MAX_CODE:
         raise Mistake(1, 1, f"the code has {len(code):,} characters; at most {MAX_CODE:,} are allowed")
-    position = line = line_start = depth = tokens = prefixes = powers = 0
+    line_start = depth = n_tokens = prefixes = powers = 0
     line = 1
-    while position < len(code):
-        match = _TOKEN.match(code, position)
+
+    def strange(code: str, position: int) -> Mistake:
+        return Mistake(line, position - line_start + 1, _strange(code, position))
+
+    for kind, text, position in tokens(_TOKEN, code, strange):
         column = position - line_start + 1
-        if match is None:
-            raise Mistake(line, column, _strange(code, position))
-        kind, text = str(match.lastgroup), match.group()
-        position = match.end()
         if kind in ("blank", "text"):
             if "\n" in text:
                 line += text.count("\n")
-                line_start = match.start() + text.rindex("\n") + 1
+                line_start = position + text.rindex("\n") + 1
             if kind != "text":
                 continue
-        tokens += 1
+        n_tokens += 1
         prefixes = prefixes + 1 if kind == "prefix" or text == "not" else 0
         powers += kind == "power"
         depth += (kind == "open") - (kind == "close")
         wrong = _wrong_word(kind, text)
-        if tokens > MAX_TOKENS or powers > MAX_POWERS:
+        if n_tokens > MAX_TOKENS or powers > MAX_POWERS:
             wrong = f"the rule is too long; at most {MAX_TOKENS:,} words and signs are allowed"
         elif depth > MAX_NESTING:
             wrong = f"brackets are nested more than {MAX_NESTING} deep; give a part a name of its own"

@@ -1,4 +1,4 @@
-"""Path metrics of many points: each is walked by itself into one buffer a thread, which a kernel then reads.
+"""Path metrics of many points: each is simulated by itself into one buffer a thread, which a kernel then reads.
 
 Memory is that of the buffers, whatever the number of points: a few numbers a bar, and the orders of the busiest point.
 """
@@ -6,23 +6,18 @@ Memory is that of the buffers, whatever the number of points: a few numbers a ba
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.measures.path_kernel import N_PATH, path_nb
-from tunesmith.compute.rules.binding import bind
+from tunesmith.compute.measures.point_simulation import SimulatePoint, point_simulation
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Floats, Results
 from tunesmith.compute.simulation.execution import Execution
-from tunesmith.compute.simulation.run import PreparedBars, empty_results, plain, terms_of, walk_signals
-from tunesmith.compute.strategies.stepped_run import Walk
+from tunesmith.compute.simulation.run import PreparedBars, empty_results, plain
 from tunesmith.domain.metrics import PATH_METRICS
-
-WalkOne = Callable[[int, Results], None]
-"""Walks the point of that number into results of one row."""
 
 _FIRST_ORDERS = 256
 _MAX_BLOCK = 1024
@@ -53,19 +48,15 @@ def evaluate_paths(
     prepared: PreparedBars,
     points: NDArray[np.float64],
     execution: Execution,
-    kernel_walk: Walk | None,
     start: int,
     n_threads: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """Path metrics, float64[n] by name, of points float64[n, p] that keep every require(…); NaN where undefined.
-
-    `kernel_walk` is what walks a compiled strategy; None for a rule.
-    """
-    walk_one = _walker(strategy, prepared, points, execution, kernel_walk, start)
+    """Path metrics, float64[n] by name, of points float64[n, p] that keep every require(…); NaN where undefined."""
+    simulate = point_simulation(strategy, prepared, points, execution, start)
     values = np.empty((len(points), N_PATH))
 
     def work(lo: int, hi: int) -> None:
-        _fill(values[lo:hi], lo, walk_one, PathReader(prepared, execution, start), len(prepared.bars) - start)
+        _fill(values[lo:hi], lo, simulate, PathReader(prepared, execution, start), len(prepared.bars) - start)
 
     length = max(1, min(_MAX_BLOCK, -(-len(points) // max(n_threads, 1))))
     edges = [*range(0, len(points), length), len(points)]
@@ -93,29 +84,14 @@ def named(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     return {name: finite[:, column].copy() for column, name in enumerate(PATH_METRICS)}
 
 
-def _walker(
-    strategy: Strategy,
-    prepared: PreparedBars,
-    points: NDArray[np.float64],
-    execution: Execution,
-    kernel_walk: Walk | None,
-    start: int,
-) -> WalkOne:
-    if kernel_walk is not None:
-        terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
-        return lambda i, out: kernel_walk(prepared, points[i : i + 1], terms, out)
-    bound = bind(strategy, prepared.bars, points)
-    return lambda i, out: walk_signals(prepared, bound.signals(i, i + 1), execution, start, out)
-
-
-def _fill(values: Floats, first: int, walk_one: WalkOne, reader: PathReader, n_bars: int) -> None:
-    """Walk the points from number `first` on and read a row of `values` from each."""
+def _fill(values: Floats, first: int, simulate: SimulatePoint, reader: PathReader, n_bars: int) -> None:
+    """Simulate the points from number `first` on and read a row of `values` from each."""
     out = empty_results(np.empty((1, N_TOTALS)), n_orders=min(_FIRST_ORDERS, n_bars + 1), n_marks=n_bars)
     for i, row in enumerate(values, start=first):
         out.state[:] = 0.0
-        walk_one(i, out)
+        simulate(i, out)
         n_orders = int(out.totals[0, N_ORDERS])
         if n_orders > len(out.orders):
             out = empty_results(out.totals, n_orders=2 * n_orders, n_marks=n_bars)
-            walk_one(i, out)
+            simulate(i, out)
         reader.read(out, row)

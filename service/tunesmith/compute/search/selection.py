@@ -10,16 +10,11 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.search.pareto import non_dominated
 from tunesmith.domain.approval import ApprovalCriteria
-from tunesmith.domain.criteria import Bound, bounds, metric_named
+from tunesmith.domain.criteria import Bound, bounds
 from tunesmith.domain.metrics import METRICS
 
 Aggregation = Literal["mean", "median", "minimum"]
 """How the metrics of several symbols become one: "minimum" is the worst symbol's, by the metric's direction."""
-
-
-def target_metric(target: str, path: str = "/data/optimization_target") -> str:
-    """The metric that a target names, by its own name or an alias; raises `Invalid` with the nearest right name."""
-    return metric_named(target, path)
 
 
 def eligible(
@@ -31,15 +26,6 @@ def eligible(
         values = metrics[bound.metric]
         keep &= values >= bound.limit if bound.at_least else values <= bound.limit
     return keep
-
-
-def best_trial(
-    metrics: Mapping[str, NDArray[np.float64]], target: str, criteria: ApprovalCriteria | Sequence[Bound]
-) -> int | None:
-    """Index of the best eligible trial whose target is defined, the first of equals; None when there is none."""
-    name = target_metric(target)
-    sign = 1.0 if METRICS[name].direction == "maximize" else -1.0
-    return best_of(sign * metrics[name], eligible(metrics, criteria))
 
 
 def best_of(scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> int | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tunesmith.domain.names import Date, Symbol, Timeframe, Venue
-from tunesmith.domain.trading import Cash, Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, Cash, Costs, Direction, Engine, Fill
 from tunesmith.protocol.envelope import Reply, Request
 
 
@@ -21,7 +21,7 @@ class MarketRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     costs: Costs | None = None
     fill: Fill = "next_open"
     direction: Direction = "long"
-    engine: Engine = "tunesmith"
+    engine: Engine = OWN_ENGINE
     initial_cash: Cash = 10_000.0
 
 

@@ -47,8 +47,8 @@ async def backtest(
     if made is not None:
         job.log("the same backtest was computed before; the result is from the cache")
         return data, msgspec.structs.asdict(made)
-    sees = data.end_ms > task.window.boundary_ms
-    found = await job.run("backtest", OnePoint(work=work_of(context, task, data), params=params, sees_holdout=sees))
+    kind = "backtest_holdout" if data.end_ms > task.window.boundary_ms else "backtest"
+    found = await job.run(kind, OnePoint(work=work_of(context, task, data), params=params))
     if found["disagreements"]:
         raise Internal(f"vectorbt computes other numbers: {'; '.join(found['disagreements'])}")
     kept = Made(**{name: found[name] for name in Made.__struct_fields__})

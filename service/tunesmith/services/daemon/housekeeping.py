@@ -17,7 +17,7 @@ from tunesmith.services.packages.package_requests import announce_withdrawn
 from tunesmith.services.packages.reissuing import Reissuing
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.schedules.schedule_requests import run_due
-from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import package_table, reply_table, task_table
 from tunesmith.storage.timestamps import iso
@@ -104,7 +104,7 @@ async def remove_snapshots(context: Context) -> int:
         return 0
     unfinished = await task_table.unfinished(context.database)
     named = {name for row in unfinished for name in _SHA256.findall(f"{row.request} {row.state}")}
-    snapshots = Snapshots(context.settings.data_dir / "snapshots")
+    snapshots = open_snapshots(context.settings.data_dir)
     older_than_s = context.settings.retention.snapshot_days * _DAY_S
     return await asyncio.to_thread(snapshots.prune, named, older_than_s)
 

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from tunesmith.domain.market.timeframes import timeframe_ms
-from tunesmith.domain.trading import Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.services.market.lineages import Name, lineage_of
@@ -45,7 +45,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     fill: Fill
     direction: Direction
     initial_cash: float
-    engine: Engine = "tunesmith"
+    engine: Engine = OWN_ENGINE
 
     @property
     def withheld_from(self) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ from tunesmith.errors import Conflict
 from tunesmith.services.market.market_windows import Window
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
-from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.storage.tables.strategy_table import StrategyRow
 from tunesmith.workers.chunks.payloads import Prepare, Prepared, StrategyRef, Work
 
@@ -38,7 +37,7 @@ async def prepared(
     one task apart.
     """
     known = msgspec.convert(job.state[slot], Prepared) if slot in job.state else None
-    if known is not None and Snapshots(Path(context.data_dir, "snapshots")).keep(known.snapshot):
+    if known is not None and open_snapshots(context.settings.data_dir).keep(known.snapshot):
         return known
     done: Prepared = await job.run("prepare", prepare_payload(context, window, until_ms))
     if known is not None and known.snapshot != done.snapshot:

@@ -16,7 +16,7 @@ from tunesmith.services.requests.program_version import engine_version
 from tunesmith.services.requests.value_cache import count, key_of, recall, remember
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
-from tunesmith.storage.market.snapshots import Snapshots
+from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.workers.chunks.payloads import Prepared
 
 
@@ -37,7 +37,7 @@ async def cut_window(context: Context, job: Job, window: Window, known: Prepared
     """
     if "prepared" in job.state:
         return await prepared(context, job, window)
-    hit = known is not None and Snapshots(context.settings.data_dir / "snapshots").keep(known.snapshot)
+    hit = known is not None and open_snapshots(context.settings.data_dir).keep(known.snapshot)
     count("window", hit=hit)
     if known is not None and hit:
         state: dict[str, Any] = {**job.state, "prepared": msgspec.to_builtins(known)}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from tunesmith.compute.engines.engine_table import ENGINES
 from tunesmith.domain.trading import Engine
 from tunesmith.workers.chunks.payloads import StrategyRef
-
-ASSUMED_NS: dict[Engine, float] = {"tunesmith": 5.0, "vectorbt": 500.0}
-"""Nanoseconds of one worker for a point and a bar, before anything was measured."""
 
 _LEAST = 1_000_000
 """Points times bars from which a chunk tells of the speed; in less, loading and compiling count for most."""
@@ -28,8 +26,8 @@ class Speeds:
         self._ns: OrderedDict[tuple[str, Engine], float] = OrderedDict()
 
     def ns(self, strategy: StrategyRef, engine: Engine) -> float:
-        """As measured, else as assumed."""
-        return self._ns.get((strategy.code_hash, engine), ASSUMED_NS[engine])
+        """As measured, else as the engine assumes."""
+        return self._ns.get((strategy.code_hash, engine), ENGINES[engine].assumed_ns)
 
     def is_measured(self, strategy: StrategyRef, engine: Engine) -> bool:
         """Whether it was measured since the daemon started."""

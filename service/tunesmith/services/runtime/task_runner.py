@@ -29,7 +29,7 @@ from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import outbox, task_table
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.workers.chunks.payloads import BestTrial, Timed
-from tunesmith.workers.executor import Chunk, ChunkFailed, ChunkTimeout, Executor, LogLine
+from tunesmith.workers.executor import Chunk, ChunkFailed, ChunkTimeout, Executor
 
 logger = structlog.get_logger(__name__)
 
@@ -273,11 +273,8 @@ class Tasks:
 
     def hear(self, task_id: str, kind: str, payload: Any) -> None:
         """Take in what a chunk of a task says while it runs, as `executor.OnMessage` has it."""
-        match kind, payload:
-            case "log", LogLine(level, message):
-                self.log(task_id, level, message)
-            case "doing", what if task_id in self.jobs:
-                self.jobs[task_id].tell(what)
+        if kind == "doing" and task_id in self.jobs:
+            self.jobs[task_id].tell(payload)
 
     async def finish(
         self, row: TaskRow, status: str, apply: Complete | None = None, error: dict[str, Any] | None = None

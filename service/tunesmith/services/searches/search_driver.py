@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith import telemetry
+from tunesmith.compute.engines.engine_table import ENGINES
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.stopping import Watch
 from tunesmith.domain.parameters import Parameter
@@ -39,9 +40,6 @@ from tunesmith.workers.chunks.payloads import BestTrial, OnePoint, Prepared, Sea
 from tunesmith.workers.executor import ChunkFailed, ChunkTimeout, MemoryExceeded, WorkerDied
 
 _TRIES = 3
-_SLOWER = 20
-"""vectorbt's chunks have fewer trials, so that progress and cancelling stay as prompt as with our engine."""
-
 _CHUNK_S = 0.5
 """Seconds that a chunk of a search may take as measured, so that a worker is soon free for whoever else waits."""
 
@@ -274,9 +272,8 @@ class _Trials:
         return allowed + (_SLACK * n * self.seconds / self.evaluated if self.evaluated else 0.0)
 
     def _chunk_size(self) -> int:
-        size = self.context.settings.workers.chunk_trials
-        if self.spec.works[0].engine == "vectorbt":
-            size = max(1, size // _SLOWER)
+        engine = ENGINES[self.spec.works[0].engine]
+        size = max(1, self.context.settings.workers.chunk_trials // engine.chunk_divisor)
         return min(size, self.task.stop.batch) if self.task.stop else size
 
     def _pieces(self, ranges: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

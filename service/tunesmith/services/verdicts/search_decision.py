@@ -26,6 +26,7 @@ from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.timeframes import YEAR_MS
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.thresholds import Thresholds
+from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.errors import Internal
 from tunesmith.protocol.task_types import OPTIMIZATION
 from tunesmith.services.market.market_windows import Window
@@ -128,13 +129,13 @@ async def prepare(context: Context, job: Job, request: Request) -> PreparedDecis
     ]
     winner = WinnerRef(
         plan=search.plan,
-        work=msgspec.structs.replace(first, engine="tunesmith"),
+        work=msgspec.structs.replace(first, engine=OWN_ENGINE),
         symbol=request.windows[0].symbol,
         params=request.params,
         stop=search.stop,
         frozen_at=ended.n_trials if ended is not None and ended.stopped_by == "time_budget" else None,
         others=[
-            OtherMarket(symbol=window.symbol, work=msgspec.structs.replace(work, engine="tunesmith"))
+            OtherMarket(symbol=window.symbol, work=msgspec.structs.replace(work, engine=OWN_ENGINE))
             for window, work in zip(request.windows[1:], others, strict=True)
         ],
     )

@@ -13,6 +13,7 @@ from tunesmith.compute.decision.inputs import Ledger
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import merge
 from tunesmith.domain.thresholds import Thresholds
+from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.protocol.messages.verdicts import Apply
@@ -92,7 +93,7 @@ async def make_task(
     check_lengths(windows, "/data/optimization_id")
     newest = [await on_newest_holdout(context, window) for window in windows]
     series = [context.market.find(window.symbol, window.timeframe, window.venue) for window in windows]
-    window, *others = [msgspec.structs.replace(window, engine="tunesmith") for window in newest]
+    window, *others = [msgspec.structs.replace(window, engine=OWN_ENGINE) for window in newest]
     task = VerdictTask(
         strategy=assignment.strategy,
         window=window,

@@ -8,6 +8,7 @@ import msgspec
 
 from tunesmith.compute.search.walk_forward.walk_windows import Part, parts_of
 from tunesmith.domain.search.search_plan import SearchPlan
+from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.errors import Invalid
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.optimizations import StartOptimization
@@ -82,7 +83,7 @@ async def run(context: Context, job: Job) -> None:
     """Drive a walk-forward: every window in a worker, side by side, then one account."""
     task = job.decode(WalkForwardTask)
     data = await prepared(context, job, task.window)
-    work = msgspec.structs.replace(work_of(context, task, data), engine="tunesmith")
+    work = msgspec.structs.replace(work_of(context, task, data), engine=OWN_ENGINE)
     parts = parts_of(data.n_bars, task.n_train, task.n_test, anchored=task.anchored, first=data.first)
     walked: dict[int, WalkedPart] = {}
 

@@ -1,7 +1,8 @@
-"""Snapshots: the bars that a task works on, in a file named by their content.
+"""Snapshots: the bars that a task works on, stored once and handed out by the hash of their content.
 
-What a task may not see (the hold-out of a search) is not in its snapshot. `<hash>.npy` holds float64[6, n]: the times'
-64 bits, then open, high, low, close, volume; `<hash>.json` the rest, and is written last.
+What a task may not see (the hold-out of a search) is not in its snapshot. `SnapshotStore` is what every store does,
+`open_snapshots` the store of a data directory. In a `SnapshotFolder`, `<hash>.npy` holds float64[6, n]: the times' 64
+bits, then open, high, low, close, volume; `<hash>.json` the rest, and is written last.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -33,14 +35,42 @@ class _Label(msgspec.Struct, frozen=True, kw_only=True):
     n_bars: int
 
 
-class Snapshots:
-    """The snapshots in one folder. Any number of processes may write and read it."""
+class SnapshotStore(Protocol):
+    """Stores bars and hands them out by their `data_hash`. Any number of processes may use one at a time."""
+
+    def put(self, bars: Bars) -> str:
+        """Store bars and answer their `data_hash`; what is stored already stays. Raises `Internal` (disk)."""
+        ...
+
+    def get(self, name: str) -> Bars:
+        """The bars of a hash. Raises `NotFound` when they are not there and `Internal` when they are damaged."""
+        ...
+
+    def keep(self, name: str) -> bool:
+        """Whether the bars of a hash are there; if so, `prune` takes them for young ones from now on."""
+        ...
+
+    def prune(self, keep: Collection[str], older_than_s: float = 3600.0) -> int:
+        """Remove snapshots that are not in `keep` and older than `older_than_s`; how many.
+
+        A younger one may belong to a task that is not stored yet. Who has the bars of one goes on with them.
+        """
+        ...
+
+
+def open_snapshots(data_dir: Path) -> SnapshotStore:
+    """The store of a data directory."""
+    return SnapshotFolder(data_dir / "snapshots")
+
+
+class SnapshotFolder:
+    """A `SnapshotStore` in one folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write(self, bars: Bars) -> str:
-        """Stores bars and answers their `data_hash`; what is stored already stays. Raises `Internal` (disk)."""
+    def put(self, bars: Bars) -> str:
+        """See `SnapshotStore.put`."""
         name = bars.data_hash
         label = self.root / f"{name}.json"
         if self.keep(name):
@@ -66,7 +96,7 @@ class Snapshots:
         return name
 
     def keep(self, name: str) -> bool:
-        """Whether the snapshot is there; if so, `prune` takes it for a young one from now on."""
+        """See `SnapshotStore.keep`."""
         if not _NAME.fullmatch(name):
             return False
         label = self.root / f"{name}.json"
@@ -80,11 +110,8 @@ class Snapshots:
                     return False
         return True
 
-    def read(self, name: str) -> Bars:
-        """The bars of a hash, mapped from the file: read when touched, writable without changing it.
-
-        Raises `NotFound` when they are not there and `Internal` when the files are damaged.
-        """
+    def get(self, name: str) -> Bars:
+        """See `SnapshotStore.get`; mapped from the file: read when touched, writable without changing it."""
         if not _NAME.fullmatch(name):
             raise NotFound(f"{name!r} is no snapshot")
         try:
@@ -107,10 +134,7 @@ class Snapshots:
         )
 
     def prune(self, keep: Collection[str], older_than_s: float = 3600.0) -> int:
-        """Removes snapshots that are not in `keep` and older than `older_than_s`; how many.
-
-        A younger one may belong to a task that is not stored yet. Who has one mapped goes on with it.
-        """
+        """See `SnapshotStore.prune`."""
         if not self.root.is_dir():
             return 0
         removed = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, page, select_one
 
@@ -38,7 +39,7 @@ class ReportSummaryRow(Row, frozen=True, kw_only=True):
 class ReportRow(ReportSummaryRow, frozen=True, kw_only=True):
     """A whole report: `equity` holds pairs of UTC milliseconds and equity, `engine` is what evaluated."""
 
-    engine: str = "tunesmith"
+    engine: str = OWN_ENGINE
     stats: dict[str, Any]
     trades: list[dict[str, Any]]
     equity: list[tuple[int, float]]

@@ -8,7 +8,8 @@ from typing import Any
 
 from tunesmith.compute.kernels.compiling import cache_folder
 from tunesmith.compute.strategies.installed import installed
-from tunesmith.workers.chunks import chunk_table
+from tunesmith.workers.chunks.chunk_table import CHUNKS as CHUNKS_OF_DAEMON
+from tunesmith.workers.chunks.warm_ups import load_kernels
 
 _warm_up: dict[str, Any] = {}
 
@@ -18,7 +19,7 @@ def warm_up() -> None:
     folder = cache_folder()
     n_before = _n_kernels()
     began = time.monotonic()
-    chunk_table.load_kernels()
+    load_kernels()
     _warm_up.update(
         folder=str(folder),
         n_cached=n_before,
@@ -53,4 +54,4 @@ def _n_kernels() -> int:
     return sum(1 for _ in cache_folder().rglob("*.nbc"))
 
 
-CHUNKS = {**chunk_table.CHUNKS, "look": look}
+CHUNKS = {**CHUNKS_OF_DAEMON, "look": look}

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from tunesmith.compute.decision.checks.check_registry import work_named
 from tunesmith.compute.decision.inputs import WorkInputs
 from tunesmith.compute.decision.winner import Winner
+from tunesmith.compute.search.search import Market
 from tunesmith.compute.search.split import split_at
-from tunesmith.domain.space.space import encode_points
-from tunesmith.errors import Internal, Invalid
+from tunesmith.errors import Internal
+from tunesmith.workers import worker
 from tunesmith.workers.chunks.payloads import DecisionWork, WinnerRef
+from tunesmith.workers.chunks.work_loading import execution_of, load_work, point_of
 
-BindWinner = Callable[[WinnerRef], Winner]
 
+def decision_work(payload: DecisionWork) -> Any:
+    """Do what a check of a decision on a search asks for.
 
-def do_decision_work(payload: DecisionWork, bind: BindWinner) -> Any:
-    """Run a registered work. Raises `Internal` where it sees the hold-out and the payload is not marked so."""
+    Raises `Internal` where it sees the hold-out and the payload is not marked so.
+    """
     work = work_named(payload.work)
     if work.sees_holdout != payload.sees_holdout:
         raise Internal(f"the work {work.name!r} was sent to workers of the other segment")
-    winner = bind(payload.winner)
+    winner = _winner(payload.winner)
     inputs = WorkInputs(
         thresholds=payload.thresholds,
         seed=payload.seed,
@@ -34,13 +36,16 @@ def do_decision_work(payload: DecisionWork, bind: BindWinner) -> Any:
         ],
         packages=[part.package for part in payload.parts],
         data=payload.data,
+        before_each=worker.stop_if_cancelled,
     )
     return work.run(winner, inputs)
 
 
-def point_of(ref: WinnerRef, rule: Any) -> Any:
-    """The encoded parameters of a winner, float64[p]; raises `Invalid` for a point that breaks a require(…)."""
-    points = encode_points(rule.parameters, ref.params, "/data/params")
-    if not rule.valid(points)[0]:
-        raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
-    return points[0]
+def _winner(ref: WinnerRef) -> Winner:
+    rule, bars = load_work(ref.work)
+    market = Market(ref.symbol, bars, execution_of(ref.work), ref.work.first)
+    others = tuple(
+        Market(other.symbol, load_work(other.work)[1], execution_of(other.work), other.work.first)
+        for other in ref.others
+    )
+    return Winner(rule, ref.plan, point_of(rule, ref.params), market, ref.stop, ref.frozen_at, others)

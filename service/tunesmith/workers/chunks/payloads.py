@@ -13,7 +13,7 @@ from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.thresholds import Thresholds
-from tunesmith.domain.trading import Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 
 
 class Timed(NamedTuple):
@@ -69,7 +69,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     fill: Fill
     direction: Direction
     initial_cash: float
-    engine: Engine = "tunesmith"
+    engine: Engine = OWN_ENGINE
 
 
 class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,17 +149,13 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict.
-
-    `sees_holdout`: its bars go beyond the boundary, so that it is the keeper's work.
-    """
+    """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict."""
 
     work: Work
     params: dict[str, Scalar]
     boundary_ms: int = 0
     in_sample_end_ms: int = 0
     ask: str = ""
-    sees_holdout: bool = False
 
 
 class OtherMarket(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,42 +5,43 @@ from __future__ import annotations
 import resource
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.engines.engine_table import MEANS_OTHERWISE
+from tunesmith.compute.engines.engine_table import engine_named
 from tunesmith.compute.search.search import Found, Market
 from tunesmith.compute.search.search import Search as BoundSearch
+from tunesmith.compute.search.selection import knee, pareto_front
 from tunesmith.domain.space.space import decode_point
-from tunesmith.workers.chunks.payloads import Probe, Probed, Search, SearchSpec, Trials
+from tunesmith.workers.chunks.payloads import Front, Probe, Probed, Search, SearchSpec, Trials
+from tunesmith.workers.chunks.work_loading import execution_of, load_work
 
 _KEPT = 4
-Bind = Callable[[SearchSpec], tuple[BoundSearch, list[Market]]]
 
 _searches: OrderedDict[str, tuple[BoundSearch, list[Market]]] = OrderedDict()
 
 
-def run_search(payload: Search, bind: Bind) -> Trials:
-    """Evaluate a range of trials; `bind` makes the search of a spec that this worker does not know yet."""
-    search, markets = _told(payload, bind)
-    found = search.evaluate(markets, payload.start, payload.stop)
-    return _trials(search, found, by_vectorbt=markets[0].execution.engine == "vectorbt")
+def search(payload: Search) -> Trials:
+    """Evaluate a range of trials."""
+    bound, markets = _told(payload)
+    found = bound.evaluate(markets, payload.start, payload.stop)
+    return _trials(bound, found, engine_named(markets[0].execution.engine).no_numbers)
 
 
-def propose_points(payload: Search, bind: Bind) -> list[str]:
+def propose(payload: Search) -> list[str]:
     """The parameters of a range of trials as JSON texts, without evaluating them."""
-    search, _ = _told(payload, bind)
-    return _params(search, search.sampler.ask(payload.start, min(payload.stop, search.sampler.ready)))
+    bound, _ = _told(payload)
+    return _params(bound, bound.sampler.ask(payload.start, min(payload.stop, bound.sampler.ready)))
 
 
-def probe_search(payload: Probe, bind: Bind) -> Probed:
+def probe(payload: Probe) -> Probed:
     """Evaluate a range of trials twice, the first time to load and compile, and measure the second."""
-    run_search(payload.search, bind)
+    search(payload.search)
     began = time.perf_counter()
-    found = run_search(payload.search, bind)
+    found = search(payload.search)
     seconds = time.perf_counter() - began
     n = max(1, len(found.params))
     return Probed(
@@ -50,31 +51,48 @@ def probe_search(payload: Probe, bind: Bind) -> Probed:
     )
 
 
-def _told(payload: Search, bind: Bind) -> tuple[BoundSearch, list[Market]]:
+def front(payload: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> Front:
+    """The Pareto front of scores float64[n, k] among the eligible, and its knee."""
+    scores, keep = payload
+    chosen = pareto_front(scores, keep)
+    at = knee(scores[chosen])
+    return Front(front=chosen.tolist(), knee=-1 if at is None else int(chosen[at]))
+
+
+def _told(payload: Search) -> tuple[BoundSearch, list[Market]]:
     """The search, told exactly the trials before the range; kept from chunk to chunk, as telling all takes its time."""
     known = _searches.pop(payload.spec.id, None)
     told = payload.told
     if known is None or (told is not None and known[0].n_told > len(told.points)):
-        known = bind(payload.spec)
-    search = known[0]
-    if told is not None and len(told.points) > search.n_told:
-        fresh = slice(search.n_told, None)
-        search.tell(told.points[fresh], told.scores[fresh])
+        known = _bind(payload.spec)
+    bound = known[0]
+    if told is not None and len(told.points) > bound.n_told:
+        fresh = slice(bound.n_told, None)
+        bound.tell(told.points[fresh], told.scores[fresh])
     _searches[payload.spec.id] = known
     while len(_searches) > _KEPT:
         _searches.popitem(last=False)
     return known
 
 
-def _trials(search: BoundSearch, found: Found, *, by_vectorbt: bool) -> Trials:
-    valid = search.region.valid(found.points).tolist()
+def _bind(spec: SearchSpec) -> tuple[BoundSearch, list[Market]]:
+    markets = []
+    for symbol, work in zip(spec.symbols, spec.works, strict=True):
+        rule, bars = load_work(work)
+        markets.append(Market(symbol, bars, execution_of(work), work.first))
+    return BoundSearch(rule, spec.plan), markets
+
+
+def _trials(bound: BoundSearch, found: Found, no_numbers: str | None) -> Trials:
+    """The trials as the daemon takes them; `no_numbers` says why the engine may have none for a valid point."""
+    valid = bound.region.valid(found.points).tolist()
     errors = [None if keeps else "breaks a condition between the parameters" for keeps in valid]
-    if by_vectorbt:
+    if no_numbers is not None:
         unknown = np.isnan(found.metrics["total_return"]).tolist()
-        errors = [error or (MEANS_OTHERWISE if nan else None) for error, nan in zip(errors, unknown, strict=True)]
+        errors = [error or (no_numbers if nan else None) for error, nan in zip(errors, unknown, strict=True)]
     return Trials(
         start=found.start,
-        params=_params(search, found.points),
+        params=_params(bound, found.points),
         metrics=dict(found.metrics),
         values=found.values,
         eligible=found.eligible,
@@ -85,9 +103,9 @@ def _trials(search: BoundSearch, found: Found, *, by_vectorbt: bool) -> Trials:
     )
 
 
-def _params(search: BoundSearch, points: NDArray[np.float64]) -> list[str]:
+def _params(bound: BoundSearch, points: NDArray[np.float64]) -> list[str]:
     encode = msgspec.json.Encoder().encode
-    return [encode(decode_point(search.rule.parameters, point)).decode() for point in points]
+    return [encode(decode_point(bound.rule.parameters, point)).decode() for point in points]
 
 
 def _by_symbol(metrics: Mapping[str, Mapping[str, NDArray[np.float64]]], n: int) -> list[str]:

@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market
-from tunesmith.compute.search.walk_forward.walk_forward import WALK_FORWARD_CANNOT_SAY, Walked, stitch, walk_part
+from tunesmith.compute.search.walk_forward.walk_forward import WALK_FORWARD_CANNOT_SAY, Walked, walk_part
+from tunesmith.compute.search.walk_forward.walk_forward import stitch as stitch_walked
 from tunesmith.compute.search.walk_forward.walk_windows import Part
-from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.market.bars import Bars
 from tunesmith.storage.timestamps import iso
 from tunesmith.workers.chunks.payloads import StitchParts, WalkedPart, WalkPart
+from tunesmith.workers.chunks.work_loading import execution_of, load_work
 
 _EQUITY_POINTS = 2000
 
 
-def walk_window(payload: WalkPart, rule: Strategy, bars: Bars, execution: Execution) -> WalkedPart:
+def walk(payload: WalkPart) -> WalkedPart:
     """Search one window and trade the bars after it."""
-    market = Market(payload.symbol, bars, execution, payload.work.first)
+    rule, bars = load_work(payload.work)
+    market = Market(payload.symbol, bars, execution_of(payload.work), payload.work.first)
     found = walk_part(rule, payload.plan, market, Part(*payload.part))
     return WalkedPart(
         part=payload.part,
@@ -33,13 +34,14 @@ def walk_window(payload: WalkPart, rule: Strategy, bars: Bars, execution: Execut
     )
 
 
-def stitch_windows(payload: StitchParts, bars: Bars, initial_cash: float) -> dict[str, Any]:
+def stitch(payload: StitchParts) -> dict[str, Any]:
     """The windows as one account, as plain values for the task's result."""
+    _, bars = load_work(payload.work)
     walked = [
         Walked(Part(*each.part), each.params, each.score, each.earned, each.n_trades, each.returns)
         for each in payload.parts
     ]
-    account = stitch(walked, bars.bars_per_year, initial_cash)
+    account = stitch_walked(walked, bars.bars_per_year, payload.work.initial_cash)
     first = walked[0].part.stop
     keep = np.unique(np.linspace(0, len(account.equity) - 1, min(len(account.equity), _EQUITY_POINTS)).astype(int))
     times = bars.timestamp[first:]

@@ -84,11 +84,6 @@ def minimum_track_record(of: Moments, benchmark: float, level: float = 0.05) -> 
     return float(1.0 + _spread(of) * (_QUANTILE(1.0 - level) / (of.sharpe - benchmark)) ** 2)
 
 
-def minimum_backtest_years(n_trials: float, annual_sharpe: float = 1.0) -> float:
-    """Years below which the best of N worthless trials is expected to show `annual_sharpe`; MinBTL, eq. 6."""
-    return (expected_maximum(n_trials) / annual_sharpe) ** 2
-
-
 def detectable_sharpe(years: float) -> tuple[float, float]:
     """Annual Sharpe ratios that a decision on so many years, hold-out included, finds with 50 % and with 80 % power."""
     return 2.4 / math.sqrt(years), 3.8 / math.sqrt(years)

@@ -8,6 +8,9 @@
 
 Signs bind as in Python: -x ** 2 is -(x ** 2), and 2 ** 3 ** 2 is 2 ** 9. What is undefined or infinite anywhere makes
 the whole undefined: NaN.
+
+Tokens, mistakes and the meaning of each operation are those of the rule language. The grammar is not: rules are parsed
+by Python's own parser, whose messages for a missing bracket or operator name neither the bracket nor the operator.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.compute.graph.elementwise import NUMBERS
+from tunesmith.compute.language.mistakes import Mistake
+from tunesmith.compute.language.tokenizer import Token, tokens
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.errors import Invalid
 
@@ -30,25 +35,28 @@ MAX_LENGTH = 500
 MAX_DEPTH = 32
 
 _MANY = 16
-FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
-    "abs": (1, 1, np.abs),
-    "sqrt": (1, 1, np.sqrt),
-    "log": (1, 1, np.log),
-    "exp": (1, 1, np.exp),
-    "min": (2, _MANY, lambda *values: reduce(np.minimum, values)),
-    "max": (2, _MANY, lambda *values: reduce(np.maximum, values)),
-    "clip": (3, 3, lambda value, low, high: np.minimum(np.maximum(value, low), high)),
-}
-"""Functions by name: fewest and most arguments, and what they compute; `log` is the natural one."""
 
-_OPERATORS: dict[str, Callable[..., Any]] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": np.divide,
-    "**": np.power,
+
+class _Function(NamedTuple):
+    """A function of `fewest` to `most` arguments.
+
+    With one argument it is one operation of the rule language. With several, the first of `ops` takes the first two,
+    the second takes that result and the next argument, and the last of `ops` takes whatever remains in the same way.
+    """
+
+    fewest: int
+    most: int
+    ops: tuple[str, ...]
+
+
+FUNCTIONS = {
+    **{name: _Function(1, 1, (name,)) for name in ("abs", "sqrt", "log", "exp")},
+    **{name: _Function(2, _MANY, (name,)) for name in ("min", "max")},
+    "clip": _Function(3, 3, ("max", "min")),
 }
-_NEGATE = "negate"
+"""Functions by name; `log` is the natural one."""
+
+_OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "**": "pow"}
 _TOKEN = re.compile(
     r"(?P<blank>[ \t]+)|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<name>[A-Za-z_]\w*)|(?P<sign>\*\*|[-+*/(),])",
@@ -57,7 +65,10 @@ _TOKEN = re.compile(
 
 
 class Step(NamedTuple):
-    """One step of a program in postfix order: a number, a metric's name, or an operation on the last `n` results."""
+    """One step of a program in postfix order: a number, a metric's name, or an operation on the last `n` results.
+
+    The operations are those of `elementwise.NUMBERS`.
+    """
 
     kind: str
     value: float | str
@@ -79,8 +90,8 @@ class Expression:
             raise Invalid(f"an expression has at most {MAX_LENGTH} characters, got {len(text):,}", path=path)
         try:
             program = tuple(_Parser(text).whole())
-        except _Mistake as mistake:
-            raise Invalid(str(mistake), path=path) from None
+        except Mistake as mistake:
+            raise Invalid(f"column {mistake.column}: {mistake.text}", path=path) from None
         metrics = tuple(dict.fromkeys(str(step.value) for step in program if step.kind == "metric"))
         if not metrics:
             raise Invalid(f"{text[:80]!r} names no metric", path=path)
@@ -98,43 +109,26 @@ class Expression:
                 else:
                     arguments = stack[-step.n :]
                     del stack[-step.n :]
-                    value = _operation(str(step.value))(*arguments)
+                    value = NUMBERS[str(step.value)](*arguments)
                 stack.append(np.where(np.isfinite(value), value, np.nan))
         return np.asarray(stack.pop(), np.float64)
 
 
-def _operation(name: str) -> Callable[..., Any]:
-    if name == _NEGATE:
-        return np.negative
-    return _OPERATORS[name] if name in _OPERATORS else FUNCTIONS[name][2]
+def _mistake(at: int, text: str) -> Mistake:
+    return Mistake(1, at + 1, text)
 
 
-class _Mistake(Exception):
-    def __init__(self, at: int, text: str) -> None:
-        super().__init__(f"column {at + 1}: {text}")
+def _tokens(text: str) -> list[Token]:
+    return [*(token for token in tokens(_TOKEN, text, _strange) if token.kind != "blank"), Token("end", "", len(text))]
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    at: int
-
-    def __str__(self) -> str:
-        return "the end" if self.kind == "end" else repr(self.text)
+def _strange(text: str, at: int) -> Mistake:
+    hint = "; powers are written **" if text[at] == "^" else ""
+    return _mistake(at, f"{text[at]!r} does not belong to an expression{hint}")
 
 
-def _tokens(text: str) -> list[_Token]:
-    found = []
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            hint = "; powers are written **" if text[at] == "^" else ""
-            raise _Mistake(at, f"{text[at]!r} does not belong to an expression{hint}")
-        if match.lastgroup != "blank":
-            found.append(_Token(str(match.lastgroup), match.group(), at))
-        at = match.end()
-    return [*found, _Token("end", "", at)]
+def _shown(token: Token) -> str:
+    return "the end" if token.kind == "end" else repr(token.text)
 
 
 class _Parser:
@@ -149,14 +143,14 @@ class _Parser:
     def whole(self) -> list[Step]:
         self._sum()
         if self._token.kind != "end":
-            raise _Mistake(self._token.at, f"an operator is missing before {self._token}")
+            raise _mistake(self._token.at, f"an operator is missing before {_shown(self._token)}")
         return self._program
 
     @property
-    def _token(self) -> _Token:
+    def _token(self) -> Token:
         return self._tokens[self._next]
 
-    def _take(self, *texts: str) -> _Token | None:
+    def _take(self, *texts: str) -> Token | None:
         token = self._token
         if token.kind != "sign" or token.text not in texts:
             return None
@@ -173,21 +167,21 @@ class _Parser:
         part()
         while operator := self._take(*operators):
             part()
-            self._program.append(Step("operation", operator.text, 2))
+            self._program.append(Step("operation", _OPERATORS[operator.text], 2))
 
     def _signed(self) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise _Mistake(self._token.at, f"the expression is nested more than {MAX_DEPTH} deep")
+            raise _mistake(self._token.at, f"the expression is nested more than {MAX_DEPTH} deep")
         if sign := self._take("-", "+"):
             self._signed()
             if sign.text == "-":
-                self._program.append(Step("operation", _NEGATE, 1))
+                self._program.append(Step("operation", "neg", 1))
         else:
             self._atom()
             if self._take("**"):
                 self._signed()
-                self._program.append(Step("operation", "**", 2))
+                self._program.append(Step("operation", _OPERATORS["**"], 2))
         self._depth -= 1
 
     def _atom(self) -> None:
@@ -195,7 +189,7 @@ class _Parser:
         self._next += 1
         if token.kind == "number":
             if not math.isfinite(float(token.text)):
-                raise _Mistake(token.at, f"{token.text} is too large a number")
+                raise _mistake(token.at, f"{token.text} is too large a number")
             self._program.append(Step("number", float(token.text)))
         elif token.kind == "name":
             self._name(token)
@@ -203,9 +197,9 @@ class _Parser:
             self._sum()
             self._close(token)
         else:
-            raise _Mistake(token.at, f"a number, a metric or a bracket is missing before {token}")
+            raise _mistake(token.at, f"a number, a metric or a bracket is missing before {_shown(token)}")
 
-    def _name(self, token: _Token) -> None:
+    def _name(self, token: Token) -> None:
         if token.text in FUNCTIONS:
             self._call(token)
             return
@@ -213,25 +207,30 @@ class _Parser:
         if metric not in METRICS:
             near = get_close_matches(token.text[:64], [*METRICS, *TARGET_ALIASES, *FUNCTIONS], 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; functions are {', '.join(FUNCTIONS)}"
-            raise _Mistake(token.at, f"{token.text[:80]!r} is no metric and no function{hint}")
+            raise _mistake(token.at, f"{token.text[:80]!r} is no metric and no function{hint}")
         self._program.append(Step("metric", metric))
 
-    def _call(self, name: _Token) -> None:
+    def _call(self, name: Token) -> None:
         bracket = self._take("(")
         if bracket is None:
-            raise _Mistake(name.at, f"{name.text} is a function; write {name.text}(…)")
+            raise _mistake(name.at, f"{name.text} is a function; write {name.text}(…)")
+        function = FUNCTIONS[name.text]
         n = 1
         self._sum()
         while self._take(","):
             self._sum()
+            self._program.append(Step("operation", function.ops[min(n, len(function.ops)) - 1], 2))
             n += 1
         self._close(bracket)
-        fewest, most, _ = FUNCTIONS[name.text]
-        if not fewest <= n <= most:
+        if not function.fewest <= n <= function.most:
+            fewest, most = function.fewest, function.most
             wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-            raise _Mistake(name.at, f"{name.text} takes {wanted} arguments, got {n}")
-        self._program.append(Step("operation", name.text, n))
+            raise _mistake(name.at, f"{name.text} takes {wanted} arguments, got {n}")
+        if n == 1:
+            self._program.append(Step("operation", function.ops[0], 1))
 
-    def _close(self, bracket: _Token) -> None:
+    def _close(self, bracket: Token) -> None:
         if not self._take(")"):
-            raise _Mistake(self._token.at, f"')' is missing before {self._token}; it closes column {bracket.at + 1}")
+            raise _mistake(
+                self._token.at, f"')' is missing before {_shown(self._token)}; it closes column {bracket.at + 1}"
+            )

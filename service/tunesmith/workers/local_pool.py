@@ -1,19 +1,20 @@
-"""Worker processes for asyncio: `ProcessPool`.
+"""Worker processes on this machine, for asyncio: `LocalPool`.
 
 Why our own: one dead worker breaks a whole `concurrent.futures` pool, and pebble, which does kill single workers, has a
 fixed number of them, one queue without priorities, and a channel shared by all that brings back results alone.
 multiprocessing's fork server is not used either: it imports the daemon's `__main__` into every worker (195 ms measured
 with FastAPI and pyzmq, where ours take a chunk after 8 ms), and asking it for a process blocks.
 
-    run() → Turns → an idle worker → result
-              ↑                 └→ dead? the chunk goes first in the queue, up to `attempts` times; a new worker starts
+    run() → FairQueue → an idle worker → result
+              ↑                  └→ dead? the chunk goes first in the queue, up to `attempts` times; a new worker starts
 
-At most one chunk is out at each worker, so that what is queued can be cancelled at once and turns are kept. A worker is
-killed, and replaced, when its chunk is over its time or memory, or was cancelled and goes on for `cancel_grace_s`.
+At most one chunk is out at each worker, so that what is queued can be cancelled at once and its order is kept. A worker
+is killed with its children, and replaced, when its chunk is over its time or memory, or was cancelled and goes on for
+`cancel_grace_s`; the last is no death of a worker in the metrics, and does not fire the alert on those.
 
-Memory is watched from here, by private resident pages every 0.2 s. A limit in the kernel does not do: RLIMIT_AS counts
-what is only reserved, twice of what numba has in use, and near RLIMIT_DATA numba's compiler does not raise MemoryError:
-it was seen to abort, to raise SystemError, and to spin for ten minutes.
+Memory is watched from here, by private resident pages of the worker and its children every 0.2 s. A limit in the
+kernel does not do: RLIMIT_AS counts what is only reserved, twice of what numba has in use, and near RLIMIT_DATA numba's
+compiler does not raise MemoryError: it was seen to abort, to raise SystemError, and to spin for ten minutes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from tunesmith.workers.executor import (
     Stats,
     WorkerDied,
 )
-from tunesmith.workers.fair_queue import Place, Turns
+from tunesmith.workers.fair_queue import FairQueue, Place
+from tunesmith.workers.process_groups import GroupMemory
 from tunesmith.workers.processes import Exit, ForkServer, State, WorkerProcess
 
 logger = structlog.get_logger(__name__)
@@ -66,11 +68,11 @@ class _Job:
             self.result.set_exception(error)
 
 
-class ProcessPool:
+class LocalPool:
     """An `Executor` over worker processes that `server` forks; it may serve several pools, and is closed after them.
 
-    `warm_up` names a function of the program's table module that each calls before its first chunk. `on_message` gets
-    what chunks say while they run.
+    `warm_up` names a function ("module:function") that each calls before its first chunk. `on_message` gets what chunks
+    say while they run. Without `start`, workers are made when the first chunk comes.
     """
 
     def __init__(
@@ -87,20 +89,21 @@ class ProcessPool:
         self._on_message = on_message
         self._server = server
         self._warm_up = warm_up
-        self._queue: Turns[_Job] = Turns()
-        self._workers: dict[WorkerProcess, asyncio.TimerHandle | None] = {}  # with the timer that will kill it
+        self._queue: FairQueue[_Job] = FairQueue()
+        self._workers: list[WorkerProcess] = []
         self._jobs: dict[WorkerProcess, _Job] = {}
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting_for_ready: list[asyncio.Future[None]] = []
         self._watch: asyncio.TimerHandle | None = None
+        self._children = GroupMemory()
         self._retry: asyncio.TimerHandle | None = None
         self._closed: asyncio.Future[None] | None = None
         self._started = False
         self._restarts = self._recycled = self._start_failures = 0
         self._last_failure: str | None = None
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Launch the fork server and the workers, without waiting until they are ready."""
         self._started = True
         self._server.start()
@@ -124,8 +127,10 @@ class ProcessPool:
         user: str = "local",
     ) -> Any:
         """See `Executor.run`. Raises what pickling the payload raises."""
-        if self._closed is not None or not self._started:
+        if self._closed is not None:
             raise Draining("the workers take no work now")
+        if not self._started:
+            self.start()
         job = _Job(
             id=next(self._numbers),
             function=chunk.function,
@@ -147,7 +152,8 @@ class ProcessPool:
     async def resize(self, n: int) -> None:
         """See `Executor.resize`. Surplus workers end: those that start, then the idle, then the busy when done."""
         self._target = n
-        self._refill()
+        if self._started:
+            self._refill()
         for state in (State.STARTING, State.IDLE):
             for worker in self._active():
                 if worker.state is state and self._surplus():
@@ -203,8 +209,9 @@ class ProcessPool:
         worker.send("run", job.id, job.function, job.payload, job.context)
         if job.timeout_s is not None:
             too_long = ChunkTimeout(f"{job.function} took longer than {job.timeout_s:g} s")
-            self._kill_after(job.timeout_s, worker, too_long)
+            worker.kill_after(job.timeout_s, lambda: job.fail(too_long))
         if self._watch is None:
+            self._children = GroupMemory()
             self._watch = asyncio.get_running_loop().call_later(_WATCH_INTERVAL_S, self._watch_memory)
 
     def _withdraw(self, job: _Job) -> None:
@@ -213,15 +220,16 @@ class ProcessPool:
         for worker, at_work in self._jobs.items():
             if at_work is job:
                 worker.send("cancel", job.id)
-                self._kill_after(self._limits.cancel_grace_s, worker)
+                worker.kill_after(self._limits.cancel_grace_s, worker.forgive)
 
     def _watch_memory(self) -> None:
         self._watch = None
+        of_children = self._children.look({worker.pid for worker in self._jobs if worker.pid is not None})
         for worker, job in self._jobs.items():
-            used_mb = worker.memory_mb()
-            if used_mb is None:
+            grown_mb = worker.grown_mb()
+            if grown_mb is None or worker.pid is None:
                 worker.abandon()  # it is gone, but something holds its socket open
-            elif job.memory_mb is not None and used_mb - worker.start_mb > job.memory_mb:
+            elif job.memory_mb is not None and grown_mb + of_children.get(worker.pid, 0.0) > job.memory_mb:
                 job.fail(MemoryExceeded(f"{job.function} took more than {job.memory_mb} MB of memory"))
                 worker.kill()
         if self._jobs:
@@ -256,8 +264,7 @@ class ProcessPool:
 
     def _free(self, worker: WorkerProcess, *, recycle: bool = False) -> None:
         del self._jobs[worker]
-        self._kill_after(None, worker)
-        worker.done += 1
+        worker.spare()
         worker.state = State.IDLE
         if self._surplus():
             self._stop(worker)
@@ -277,11 +284,10 @@ class ProcessPool:
         return len(self._active()) > self._target
 
     def _is_worn(self, worker: WorkerProcess) -> bool:
-        megabytes = self._limits.recycle_mb
-        counts = ((worker.done, self._limits.recycle_chunks), (worker.n_rules, self._limits.recycle_rules))
-        if any(most is not None and n >= most for n, most in counts):
+        n_rules, megabytes = self._limits.recycle_rules, self._limits.recycle_mb
+        if n_rules is not None and worker.n_rules >= n_rules:
             return True
-        return megabytes is not None and (worker.memory_mb() or 0.0) - worker.start_mb > megabytes
+        return megabytes is not None and (worker.grown_mb() or 0.0) > megabytes
 
     def _refill(self) -> None:
         if self._closed is not None or self._retry is not None:
@@ -292,7 +298,7 @@ class ProcessPool:
             missing = min(missing, 0 if any(worker.state is State.STARTING for worker in active) else 1)
         for _ in range(missing):
             worker = WorkerProcess(self._received, self._lost)
-            self._workers[worker] = None
+            self._workers.append(worker)
             self._spawn(worker.connect(self._server, self._warm_up))
 
     def _retry_start(self) -> None:
@@ -301,7 +307,7 @@ class ProcessPool:
 
     def _greet(self, worker: WorkerProcess, pid: int) -> None:
         worker.pid = pid
-        worker.start_mb = worker.memory_mb() or 0.0
+        worker.remember_size()
         self._start_failures, self._last_failure = 0, None
         if worker.state is State.STARTING:
             worker.state = State.IDLE
@@ -317,22 +323,11 @@ class ProcessPool:
             worker.kill()
         worker.state = State.STOPPING
         worker.send("stop")
-        self._kill_after(_STOP_WAIT_S, worker)
-
-    def _kill_after(self, seconds: float | None, worker: WorkerProcess, error: TunesmithError | None = None) -> None:
-        def kill() -> None:
-            if error is not None:
-                self._jobs[worker].fail(error)
-            worker.kill()
-
-        timer = self._workers[worker]
-        if timer is not None:
-            timer.cancel()
-        self._workers[worker] = None if seconds is None else asyncio.get_running_loop().call_later(seconds, kill)
+        worker.kill_after(_STOP_WAIT_S)
 
     def _lost(self, worker: WorkerProcess) -> None:
-        self._kill_after(None, worker)
-        del self._workers[worker]
+        worker.spare()
+        self._workers.remove(worker)
         if worker.state is State.STARTING and self._retry is None:
             limits = self._limits
             delay_s = min(limits.longest_backoff_s, limits.first_backoff_s * 2.0 ** min(self._start_failures, 30))
@@ -367,7 +362,9 @@ class ProcessPool:
         worker.exited(Exit())  # unless it is known by now
         if worker.state is State.STARTING and worker.failure is None and self._start_failures:
             self._last_failure = f"a worker died at its start: {worker.exit.result()}"
-        if worker.state is not State.STOPPING and self._closed is None:
+        if worker.was_cancelled:
+            logger.info("a worker was killed with its cancelled chunk")
+        elif worker.state is not State.STOPPING and self._closed is None:
             telemetry.WORKER_DEATHS.inc()
             logger.warning("a worker died", state=worker.state.name.lower(), exit=str(worker.exit.result()))
 

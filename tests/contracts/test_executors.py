@@ -1,4 +1,4 @@
-"""What every executor must do."""
+"""What every executor does: threads, worker processes, and one made outside of the package."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
 
+from contracts.executor_elsewhere import Elsewhere
 from tunesmith.errors import DeadlineExceeded, Draining, Internal, Invalid
-from tunesmith.workers import worker
-from tunesmith.workers.executor import Chunk, ChunkFailed, ChunkTimeout, Executor, LogLine, MemoryExceeded, OnMessage
-from tunesmith.workers.inline import InlineExecutor
-from tunesmith.workers.pool import ProcessPool
+from tunesmith.workers.executor import Chunk, ChunkFailed, ChunkTimeout, Executor, MemoryExceeded, OnMessage
+from tunesmith.workers.inline import Inline
+from tunesmith.workers.local_pool import LocalPool
 from tunesmith.workers.processes import ForkServer
 from tunesmith.workers.worker import Program
 from workers.pool_scenes import Hold, on_loop, until
@@ -26,7 +25,7 @@ Open = Callable[..., AbstractAsyncContextManager[Executor]]
 
 @asynccontextmanager
 async def inline(n_workers: int = 1, on_message: OnMessage | None = None) -> AsyncIterator[Executor]:
-    executor = InlineExecutor("workers.pool_chunks", n_workers=n_workers, on_message=on_message)
+    executor = Inline("workers.pool_chunks", n_workers=n_workers, on_message=on_message)
     yield executor
     await executor.close()
 
@@ -34,15 +33,22 @@ async def inline(n_workers: int = 1, on_message: OnMessage | None = None) -> Asy
 @asynccontextmanager
 async def processes(n_workers: int = 1, on_message: OnMessage | None = None) -> AsyncIterator[Executor]:
     server = ForkServer(Program(table="workers.pool_chunks"))
-    pool = ProcessPool(n_workers, server, on_message=on_message)
-    await pool.start()
+    pool = LocalPool(n_workers, server, on_message=on_message)
+    pool.start()
     await pool.wait_ready()
     yield pool
     await pool.close()
     await server.close()
 
 
-@pytest.fixture(params=[inline, processes])
+@asynccontextmanager
+async def elsewhere(n_workers: int = 1, on_message: OnMessage | None = None) -> AsyncIterator[Executor]:
+    executor = Elsewhere("workers.pool_chunks", n_workers, on_message)
+    yield executor
+    await executor.close()
+
+
+@pytest.fixture(params=[inline, processes, elsewhere])
 def executor(request: pytest.FixtureRequest) -> Any:
     return request.param
 
@@ -118,6 +124,20 @@ async def test_a_memory_error_fails_its_chunk_alone(executor: Open) -> None:
 
 
 @on_loop
+async def test_a_cancel_of_a_call_whose_chunk_was_just_handed_out_gives_its_place_back(executor: Open) -> None:
+    async with executor() as pool:
+        for n in range(20):
+            first, second = (asyncio.create_task(pool.run(Chunk("echo", k))) for k in range(2))
+            for _ in range(n):
+                await asyncio.sleep(0)
+            second.cancel()
+            assert await first == 0
+            await asyncio.gather(second, return_exceptions=True)
+        assert await pool.run(Chunk("echo", 1)) == 1
+        await until(lambda: pool.stats()[3:5] == (0, 0))
+
+
+@on_loop
 async def test_an_unknown_function_is_our_fault(executor: Open) -> None:
     async with executor() as pool:
         with pytest.raises(Internal, match="no chunk function 'nothing'"):
@@ -129,8 +149,7 @@ async def test_what_a_chunk_says_comes_in_order_and_before_its_result(executor: 
     said: list[tuple[Any, ...]] = []
     async with executor(on_message=lambda *message: said.append(message)) as pool:
         assert await pool.run(Chunk("talk", 3), task_id="t1") == "done"
-        lines = [("t1", "log", LogLine("info", f"line {k}")) for k in range(3)]
-        assert said == [*lines, ("t1", "progress", 0.25), ("t1", "progress", 1.0)]
+        assert said == [("t1", "doing", f"step {k}") for k in range(3)]
 
 
 @on_loop
@@ -218,26 +237,3 @@ async def test_close_drops_what_is_queued_and_lets_what_runs_finish(executor: Op
         assert await hold.task == "let go"
         await closing
         await pool.close()
-
-
-def test_progress_that_comes_too_fast_is_dropped_but_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[Any] = []
-    clock = SimpleNamespace(monotonic=lambda: now_s)
-    monkeypatch.setattr(worker, "time", clock)
-
-    def work(times_s: list[float]) -> None:
-        nonlocal now_s
-        for now_s in times_s:
-            worker.progress(now_s / 8)
-        worker.progress(7.0)
-
-    now_s = 0.0
-    running = worker.Running(lambda *message: said.append(message))
-    worker.perform({"work": work}, "work", lambda: [1.0, 1.01, 1.04, 1.0625, 1.07, 2.0], running)
-    assert said == [("progress", fraction) for fraction in (1 / 8, 1.0625 / 8, 2 / 8, 1.0)]
-
-
-def test_outside_of_an_executor_chunk_functions_may_speak_too() -> None:
-    worker.log("info", "nobody hears it")
-    worker.progress(0.5)
-    assert not worker.cancelled()

@@ -1,0 +1,47 @@
+"""Chunks that read and write whole markets: cut a window of bars for a task, store bars that came with a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tunesmith.compute.search.split import annualized, split_at
+from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.errors import Invalid
+from tunesmith.protocol.messages.markets import ImportReport
+from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.snapshots import open_snapshots
+from tunesmith.workers.chunks.payloads import ImportBars, Prepare, Prepared
+
+
+def prepare(payload: Prepare) -> Prepared:
+    """Store the window's bars, with everything before it as warm-up, as a snapshot.
+
+    What comes after the window is not in it, so that a worker that searches on it has no bars of the hold-out.
+    """
+    store = MarketStore(Path(payload.data_dir) / "market")
+    store.mark(payload.venue, payload.symbol)
+    bars = store.load(payload.venue, payload.symbol, payload.timeframe)
+    length = timeframe_ms(payload.timeframe)
+    stop = int(np.searchsorted(bars.timestamp + length, payload.end_ms, side="right"))
+    first = bars.index_at(payload.start_ms)
+    if stop - first < 2:
+        raise Invalid(f"the range holds {max(0, stop - first)} bars; at least 2 are needed", path="/data/start_date")
+    bars = annualized(bars, payload.in_sample_end_ms).slice(0, stop)
+    split = split_at(bars, payload.boundary_ms, first, payload.in_sample_end_ms)
+    return Prepared(
+        snapshot=open_snapshots(Path(payload.data_dir)).put(bars),
+        n_bars=len(bars),
+        first=first,
+        n_in_sample=split.n_in_sample,
+        n_holdout=len(bars) - split.out_start,
+        start_ms=int(bars.timestamp[first]),
+        end_ms=bars.end_ms,
+    )
+
+
+def import_bars(payload: ImportBars) -> ImportReport:
+    """Store bars that came with a request."""
+    store = MarketStore(Path(payload.data_dir) / "market")
+    return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)

@@ -1,0 +1,59 @@
+"""From the references in a payload to a strategy and bars; a worker keeps those that it used last."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.compute.kernels.generated_kernels import is_compiled
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.simulation.execution import Execution
+from tunesmith.compute.strategies import BUILTIN_IDS, builtin
+from tunesmith.compute.strategies.installed import installed_strategy
+from tunesmith.compute.strategies.stepped_run import is_ready
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.space.space import encode_points
+from tunesmith.errors import Invalid
+from tunesmith.storage.market.snapshots import open_snapshots
+from tunesmith.workers import worker
+from tunesmith.workers.chunks.payloads import StrategyRef, Work
+
+
+def load_work(work: Work) -> tuple[Strategy, Bars]:
+    """The strategy and the bars of a work; says so where the strategy is compiled for the first time."""
+    rule = _strategy(work.strategy)
+    if rule.kind == "rule" and not is_compiled(rule.plan.source):
+        worker.doing(f"compiling the rule {rule.id} {rule.version}: a few seconds, once on this machine")
+    elif not is_ready(rule):
+        worker.doing(f"compiling the step of {rule.id} {rule.version}: a few seconds, once on this machine")
+    return rule, _bars(work.data_dir, work.snapshot)
+
+
+def execution_of(work: Work) -> Execution:
+    """How the work's orders fill."""
+    return Execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine)
+
+
+def point_of(rule: Strategy, params: dict[str, Scalar]) -> NDArray[np.float64]:
+    """The encoded parameters, float64[p]; raises `Invalid` for a point that breaks a require(…)."""
+    points = encode_points(rule.parameters, params, "/data/params")
+    if not rule.valid(points)[0]:
+        raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
+    point: NDArray[np.float64] = points[0]
+    return point
+
+
+@lru_cache(maxsize=32)
+def _strategy(ref: StrategyRef) -> Strategy:
+    if ref.kind == "rule":
+        return Strategy.parse(ref.code, id=ref.id, version=ref.version)
+    return builtin(ref.id) if ref.id in BUILTIN_IDS else installed_strategy(ref.id, ref.code_hash)
+
+
+@lru_cache(maxsize=8)
+def _bars(data_dir: str, snapshot: str) -> Bars:
+    return open_snapshots(Path(data_dir)).get(snapshot)

@@ -1,0 +1,80 @@
+"""The bytes of the release: what it said, stored and signed is what is said, read and signed today.
+
+`python -m golden.record`, from tests/, records anew; a difference is a change of the contract and wants a reason.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from golden import inside, recordings
+from golden.comparing import compare
+from golden.documents import compare_documents
+from golden.fixed import record_fixed
+from golden.fresh import Recordings, record_fresh
+from golden.going_on import record_going_on
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+    """What a daemon on an empty data directory says today."""
+    return record_fresh(tmp_path_factory.mktemp("golden"))
+
+
+@pytest.mark.parametrize("name", ["conversation", "events", "refusals", "web", "commands"])
+def test_what_was_said_is_said(fresh: Recordings, name: str) -> None:
+    compared = compare(recordings.read(name), fresh[name])
+    print("\n".join(["in addition:", *compared.additions]))
+    assert compared.differences == []
+
+
+def test_the_documents_mean_the_same(fresh: Recordings) -> None:
+    compared = compare_documents(recordings.read("documents"), fresh["documents"])
+    print("\n".join(["in addition:", *compared.additions]))
+    assert compared.differences == []
+
+
+def test_every_message_type_event_and_error_is_recorded() -> None:
+    conversation, events, going_on = (recordings.read(name) for name in ("conversation", "events", "going_on"))
+    types = set(conversation["server-info"]["reply"]["data"]["types"])
+    assert types - {step["type"] for step in conversation.values()} == {"schema.get"}, "it stands in documents.json"
+    of_the_release = {going_on["steps"][name]["type"] for name in ("expired", "failed-event")}
+    found = events["first_of_each_type"].keys() | events["shapes"].keys() | of_the_release
+    channels = recordings.read("documents")["asyncapi"]["channels"]
+    named = {name for channel in channels.values() for name in channel["messages"] if not name.endswith(".reply")}
+    assert found == named - types
+    said = "".join(json.dumps(recordings.read(name)) for name in ("refusals", "web", "going_on", "conversation"))
+    codes = set(re.findall(r"urn:tunesmith:error:([a-z_]+)", said))
+    assert codes == inside.errors().keys()
+
+
+OF_A_NEWER_PROGRAM = {
+    "/steps/undone-verdict/reply/data/evidence/engine: was": "a verdict made now names its program",
+    "/commands/5/out: had 0 entries, has 1: [{'file': '<folder>/backups/tunesmith-000001-": "the upgrade made a backup",
+}
+"""Differences that a newer program over the release's data is to have, by how their line begins, and why."""
+
+
+def test_the_releases_data_directory_opens_and_goes_on(tmp_path: Path) -> None:
+    compared = compare(recordings.read("going_on"), record_going_on(tmp_path))
+    print("\n".join(["in addition:", *compared.additions]))
+    others = [each for each in compared.differences if not each.startswith(tuple(OF_A_NEWER_PROGRAM))]
+    assert others == []
+
+
+def test_fixed_values_have_the_same_canonical_text_hash_and_signature(tmp_path: Path) -> None:
+    recorded, found = recordings.read("fixed"), record_fixed(tmp_path)
+    assert {name: found[name] for name in recorded} == recorded
+
+
+def test_the_ids_of_the_releases_packages_follow_from_their_content() -> None:
+    steps = recordings.read("going_on")["steps"]
+    packages = [frame for _, frame, _ in steps["late-packages"]]
+    found = [json.loads(frame)["data"] for frame in packages] + [steps["package-expired"]["package"]]
+    assert len(found) >= 2
+    for package in found:
+        assert package["package_id"] == inside.package_id(package)
