@@ -6,7 +6,7 @@ import itertools
 import logging
 import sys
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
 import structlog
@@ -184,6 +184,5 @@ def _mask_line(logger: Any, name: str, line: Any) -> str:
     return mask(line)
 
 
-def log_context() -> Mapping[str, Any]:
-    """The request and task ids of the current context, to be handed to a worker process."""
-    return get_contextvars()
+log_context: Callable[[], Mapping[str, Any]] = get_contextvars
+"""The request and task ids of the current context, to be handed to a worker process."""

@@ -26,10 +26,10 @@ class FairQueue(Generic[T]):
 
     def __init__(self) -> None:
         self._levels: dict[int, OrderedDict[str, OrderedDict[str | None, OrderedDict[T, None]]]] = {}
-        self._n = 0
+        self.n = 0  # how many are queued
 
     def __len__(self) -> int:
-        return self._n
+        return self.n
 
     def put(self, item: T, place: Place, *, first: bool = False) -> None:
         """Queue a hashable item behind its task's others, or before all of its priority."""
@@ -37,7 +37,7 @@ class FairQueue(Generic[T]):
         tasks = users.setdefault(place.user, OrderedDict())
         items = tasks.setdefault(place.task, OrderedDict())
         items[item] = None
-        self._n += 1
+        self.n += 1
         if first:
             items.move_to_end(item, last=False)
             tasks.move_to_end(place.task, last=False)
@@ -65,7 +65,7 @@ class FairQueue(Generic[T]):
         if users is None or tasks is None or items is None or item not in items:
             return False
         del items[item]
-        self._n -= 1
+        self.n -= 1
         if not items:
             del tasks[place.task]
         if not tasks:

@@ -8,10 +8,11 @@ costs the receiver no copy, where the same 50 MB as `bytes` inside the pickle co
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _REST = struct.Struct("!Q")
@@ -70,6 +71,22 @@ class Splitter:
         for end in ends:
             yield whole[at + _REST.size : end]
             at = end
+
+
+class MessageProtocol(asyncio.Protocol):
+    """Hands each message of a stream to `on_message`, with itself; one that cannot be read as ("unreadable", error)."""
+
+    def __init__(self, on_message: Callable[[Any, Any], None]) -> None:
+        self._on_message = on_message
+        self._splitter = Splitter()
+
+    def data_received(self, data: bytes) -> None:
+        for frame in self._splitter.feed(data):
+            try:
+                message = unpack(frame)
+            except Exception as error:  # whatever unpickling a foreign object raises
+                message = ("unreadable", error)
+            self._on_message(self, message)
 
 
 def _read_exactly(sock: socket.socket, n: int) -> memoryview | None:

@@ -67,6 +67,9 @@ class _Job:
         if not self.result.done():
             self.result.set_exception(error)
 
+    def time_out(self) -> None:
+        self.fail(ChunkTimeout(f"{self.function} took longer than {self.timeout_s:g} s"))
+
 
 class LocalPool:
     """An `Executor` over worker processes that `server` forks; it may serve several pools, and is closed after them.
@@ -198,7 +201,7 @@ class LocalPool:
 
     def _hand_out(self) -> None:
         for worker in self._workers:
-            if not self._queue:
+            if not self._queue.n:
                 break
             if worker.state is State.IDLE and not worker.doomed:
                 self._assign(worker, self._queue.take())
@@ -208,8 +211,7 @@ class LocalPool:
         self._jobs[worker] = job
         worker.send("run", job.id, job.function, job.payload, job.context)
         if job.timeout_s is not None:
-            too_long = ChunkTimeout(f"{job.function} took longer than {job.timeout_s:g} s")
-            worker.kill_after(job.timeout_s, lambda: job.fail(too_long))
+            worker.kill_after(job.timeout_s, job.time_out)
         if self._watch is None:
             self._children = GroupMemory()
             self._watch = asyncio.get_running_loop().call_later(_WATCH_INTERVAL_S, self._watch_memory)

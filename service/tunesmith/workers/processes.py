@@ -145,7 +145,7 @@ class State(Enum):
     STOPPING = auto()
 
 
-class WorkerProcess(asyncio.Protocol):
+class WorkerProcess(frames.MessageProtocol):
     """One worker: its socket, its process, its state.
 
     `doomed`: it was killed and may be given no chunk; `was_cancelled`: for a cancelled chunk, which is no fault of its.
@@ -164,9 +164,8 @@ class WorkerProcess(asyncio.Protocol):
         self.failure: str | None = None
         self._start_mb = 0.0
         self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-        self._on_message = on_message
+        super().__init__(on_message)
         self._on_lost = on_lost
-        self._splitter = frames.Splitter()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.doomed = False
@@ -253,14 +252,6 @@ class WorkerProcess(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        for frame in self._splitter.feed(data):
-            try:
-                message = frames.unpack(frame)
-            except Exception as error:  # whatever unpickling a foreign object raises
-                message = ("unreadable", error)
-            self._on_message(self, message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._on_lost(self)
