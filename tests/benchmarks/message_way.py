@@ -10,8 +10,8 @@ one worker, and each kind of work of the verdict is one chunk, so that no number
 Only calls of the product's functions count, and a change of file is two consecutive calls of one thread in different
 files. What the daemon does of itself does not count: it is watched for 3 s before the request, and each asyncio task
 that is at work then is left out, with all that it starts later; so is what timers call. Heartbeats, backups and HTTP
-are off. Each run is a new daemon on a new folder; the figures are medians of the runs, with the least and the most
-changes.
+are off. Each run is a new daemon on a new folder, after one run that is not traced, which compiles the kernels; the
+figures are medians of the runs, with the least and the most changes.
 
 With `--package` the same is traced in another checkout, in turns with this one, and printed beside it. `--files` lists
 the files by the changes that lead to them, and the most frequent changes.
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,7 +29,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -74,16 +75,28 @@ def package_of(checkout: Path) -> Path:
     raise SystemExit(f"{checkout} holds no service/tunesmith: name the root of a checkout")
 
 
+def walk(package: Path, folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Send one message through a daemon of this package; its process id and the span of time."""
+    command = [sys.executable, "-m", "benchmarks.traced_daemon", SYMBOL, str(folder / "data")]
+    done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the daemon of {package} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
+def warm_up(package: Path) -> None:
+    """The same without a hook, under which compiling takes minutes."""
+    with tempfile.TemporaryDirectory() as name:
+        path = os.pathsep.join((str(ROOT / "tests"), str(package.parent)))
+        walk(package, Path(name), {**os.environ, "PYTHONPATH": path})
+
+
 def trace(package: Path) -> Run:
-    """One way through a daemon of this package."""
+    """The calls of one message through a daemon of this package."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        command = [sys.executable, "-m", "benchmarks.traced_daemon", SYMBOL, str(folder / "data")]
-        environ = hooked(folder, package, TOPIC)
-        done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"the daemon of {package} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-        said = json.loads(done.stdout.splitlines()[-1])
+        said = walk(package, folder, hooked(folder, package, TOPIC))
         calls = read_calls(folder)
     began, arrived = said["span"]
     calls = [call for call in calls if began <= call.at_ns <= arrived and not call.background]
@@ -116,9 +129,8 @@ def show(named: Mapping[str, Sequence[Run]]) -> None:
         print(f"{row:24}" + "".join(f"{cell(runs, select):>{width}}" for runs in named.values()))
 
 
-def show_files(name: str, run: Run) -> None:
+def show_files(name: str, calls: Sequence[Call]) -> None:
     """Print each file with the changes that lead to it and its calls, then the most frequent changes."""
-    calls = all_rooms(run)
     found = Counter(changes(calls))
     entered = Counter(call.file for call in calls)
     into: Counter[str] = Counter()
@@ -140,13 +152,16 @@ def main() -> int:
     given = parser.parse_args()
     packages = {str(checkout): package_of(checkout) for checkout in given.package} | {"this one": package_of(ROOT)}
     runs: dict[str, list[Run]] = {name: [] for name in packages}
+    for package in packages.values():
+        warm_up(package)
     for _ in range(given.runs):
         for name, package in packages.items():
             runs[name].append(trace(package))
     show(runs)
     if given.files:
         for name, made in runs.items():
-            show_files(name, made[-1])
+            show_files(f"{name}, daemon", all_rooms(made[-1]))
+            show_files(f"{name}, workers", at_workers(made[-1]))
     return 0
 
 

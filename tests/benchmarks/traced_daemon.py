@@ -3,6 +3,7 @@
     python -m benchmarks.traced_daemon SYMBOL FOLDER
 
 It prints one JSON line: its process id, and CLOCK_MONOTONIC just before the request and once the package has arrived.
+Without the environment of `call_trace.hooked` nothing is recorded: such a run compiles what the next ones need.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import zmq
 
-from benchmarks.call_trace import Recorder, TimedLoop, install
+from benchmarks.call_trace import FOLDER, Recorder, TimedLoop, install
 from tunesmith import config
 from tunesmith.app import Daemon
 
@@ -52,7 +53,7 @@ SEARCH = {
 N_BARS, SEED, DAY_MS, BEGIN_MS = 2000, 20240611, 86_400_000, 1_546_300_800_000
 SIGMA, DRIFT, MEAN_LENGTH, N_STEPS = 0.02, 0.35, 40, 8
 SETTLE_S, IDLE_S = 1.5, 3.0
-TIMEOUT_MS = 120_000
+TIMEOUT_MS = 300_000
 
 
 def planted_bars() -> list[list[float]]:
@@ -80,7 +81,7 @@ def ask(socket: zmq.Socket[bytes], kind: str, data: Mapping[str, Any]) -> Any:
     return reply["data"]
 
 
-def walk(doors: Mapping[str, Any], recorder: Recorder, symbol: str) -> tuple[int, int]:
+def walk(doors: Mapping[str, Any], recorder: Recorder | None, symbol: str) -> tuple[int, int]:
     """Ask as a bot does and wait for the package: nanoseconds just before the request, and once it is there."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer, context.socket(zmq.SUB) as events:
         dealer.linger = events.linger = 0
@@ -88,10 +89,11 @@ def walk(doors: Mapping[str, Any], recorder: Recorder, symbol: str) -> tuple[int
         events.connect(doors["events"])
         events.subscribe(f"pkg/{symbol}/")
         ask(dealer, "data.import", {"symbol": symbol, "timeframe": "1d", "bars": planted_bars()})
-        time.sleep(SETTLE_S)
-        recorder.mark_background(True)
-        time.sleep(IDLE_S)
-        recorder.mark_background(False)
+        if recorder is not None:
+            time.sleep(SETTLE_S)
+            recorder.mark_background(True)
+            time.sleep(IDLE_S)
+            recorder.mark_background(False)
         began = time.monotonic_ns()
         ask(dealer, "optimization.start", {**SEARCH, "symbol": symbol})
         if not events.poll(TIMEOUT_MS):
@@ -99,7 +101,7 @@ def walk(doors: Mapping[str, Any], recorder: Recorder, symbol: str) -> tuple[int
         return began, time.monotonic_ns()
 
 
-async def main(symbol: str, folder: str, recorder: Recorder) -> None:
+async def main(symbol: str, folder: str, recorder: Recorder | None) -> None:
     daemon = Daemon(config.load(overrides={**SETTINGS, "server.data_dir": folder}, environ={}))
     doors = await daemon.start()
     try:
@@ -110,5 +112,6 @@ async def main(symbol: str, folder: str, recorder: Recorder) -> None:
 
 
 if __name__ == "__main__":
+    hook = install() if FOLDER in os.environ else None  # before the daemon starts a thread
     with asyncio.Runner(loop_factory=TimedLoop) as runner:
-        runner.run(main(sys.argv[1], sys.argv[2], install()))  # hooked before the daemon starts a thread
+        runner.run(main(sys.argv[1], sys.argv[2], hook))
