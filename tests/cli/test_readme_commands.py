@@ -33,11 +33,11 @@ ELSEWHERE = {
     "python -m pytest": "tests/cli/test_readme_commands.py",
     "python -m tunesmith.examples.freqtrade_params": "tests/examples/test_bots.py",
     "docker compose": "tests/test_containers.py",
-    "tunesmith keys": "tests/cli/test_keys.py",
-    "tunesmith backup": "tests/cli/test_backing.py",
-    "tunesmith restore": "tests/cli/test_backing.py",
+    "tunesmith keys": "tests/cli/access/test_keys.py",
+    "tunesmith backup": "tests/cli/daemon/test_backup_commands.py",
+    "tunesmith restore": "tests/cli/daemon/test_backup_commands.py",
     **{f"python {file}": file for file in sorted(set(re.findall(r"python (tests/benchmarks/\w+\.py)", README)))},
-    "tunesmith session": "tests/cli/test_sessions.py",
+    "tunesmith session": "tests/cli/search/test_session_commands.py",
     **{
         f"python -m benchmarks.{name}": f"tests/benchmarks/{name}.py"
         for name in sorted(set(re.findall(r"python -m benchmarks\.(\w+)", README)))

@@ -50,7 +50,7 @@ async def prepared(
 def prepare_payload(context: Context, window: Window, until_ms: int | None = None) -> Prepare:
     """What a worker needs to cut the window."""
     return Prepare(
-        data_dir=context.data_dir,
+        data_dir=str(context.settings.data_dir),
         venue=window.venue,
         symbol=window.symbol,
         timeframe=window.timeframe,
@@ -65,7 +65,7 @@ def work_of(context: Context, assignment: Assignment, data: Prepared) -> Work:
     """What a worker needs to evaluate the assignment on prepared data."""
     window = assignment.window
     return Work(
-        data_dir=context.data_dir,
+        data_dir=str(context.settings.data_dir),
         strategy=assignment.strategy,
         snapshot=data.snapshot,
         first=data.first,

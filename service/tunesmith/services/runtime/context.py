@@ -34,9 +34,6 @@ class Context:
     aside: Aside = field(default_factory=Aside)
     speeds: Speeds = field(default_factory=Speeds)
     strategy_changes: Rate = field(init=False)
-    data_dir: str = field(init=False)
-    """The data directory as payloads name it to workers."""
 
     def __post_init__(self) -> None:
-        self.data_dir = str(self.settings.data_dir)
         self.strategy_changes = Rate(self.settings.limits.strategy_changes_per_minute, "changes of strategies")
