@@ -12,7 +12,7 @@ from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.protocol.messages.strategies import Params
 
 
-class StartBacktest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StartBacktest(MarketRequest, frozen=True, kw_only=True):
     """`backtest.start`: one strategy with one set of parameters on one market; unnamed parameters take defaults."""
 
     symbol: Symbol
@@ -33,13 +33,13 @@ class BacktestStarted(Reply, frozen=True, kw_only=True):
     withheld_from: str | None = None
 
 
-class BacktestStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BacktestStatus(Request, frozen=True, kw_only=True):
     """`backtest.status`."""
 
     task_id: Id
 
 
-class CancelBacktest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelBacktest(Request, frozen=True, kw_only=True):
     """`backtest.cancel`."""
 
     task_id: Id
@@ -57,7 +57,7 @@ class BacktestStatusReply(Reply, frozen=True, kw_only=True):
     label: str | None = None
 
 
-class GetReport(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GetReport(Request, frozen=True, kw_only=True):
     """`report.get`: a stored report whole: metrics, vectorbt's stats, trades and equity."""
 
     report_id: Id
@@ -90,7 +90,7 @@ class Report(Reply, frozen=True, kw_only=True):
     equity: list[tuple[int, float]]
 
 
-class ListReports(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListReports(Request, frozen=True, kw_only=True):
     """`report.list`: newest first."""
 
     symbol: Symbol | None = None

@@ -27,7 +27,7 @@ Conditions = Annotated[
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
-class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StartOptimization(MarketRequest, frozen=True, kw_only=True):
     """`optimization.start`: on `symbol`, or on several `symbols` whose metrics `aggregate` makes one.
 
     Empty `param_ranges` mean the ranges that the strategy declares; `conditions` between parameters come on top of its
@@ -67,19 +67,19 @@ class OptimizationStarted(Reply, frozen=True, kw_only=True):
     withheld_from: str | None = None
 
 
-class OptimizationStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OptimizationStatus(Request, frozen=True, kw_only=True):
     """`optimization.status`."""
 
     optimization_id: Id
 
 
-class CancelOptimization(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelOptimization(Request, frozen=True, kw_only=True):
     """`optimization.cancel`: what is done is kept."""
 
     optimization_id: Id
 
 
-class ResumeOptimization(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResumeOptimization(Request, frozen=True, kw_only=True):
     """`optimization.resume`: a search that was cancelled or that failed goes on where it was.
 
     With `retry_failed` the trials that could not be evaluated are tried again.
@@ -113,7 +113,7 @@ class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
     label: str | None = None
 
 
-class OptimizationResults(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OptimizationResults(Request, frozen=True, kw_only=True):
     """`optimization.results`: trials, sorted by `sort` (a metric, `score` or `index`), best first; undefined last.
 
     `front`: only the Pareto front of a search for several targets that has ended.

@@ -11,7 +11,7 @@ from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 Topic = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
-class Ping(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Ping(Request, frozen=True, kw_only=True):
     """`ping`: is the daemon there?"""
 
 
@@ -22,7 +22,7 @@ class Pong(Reply, frozen=True, kw_only=True):
     uptime_s: float
 
 
-class ServerInfo(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServerInfo(Request, frozen=True, kw_only=True):
     """`server.info`: version, doors, limits, the metrics table, methods."""
 
 
@@ -42,7 +42,7 @@ class ServerInfoReply(Reply, frozen=True, kw_only=True):
     types: list[str]
 
 
-class ResizeWorkers(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResizeWorkers(Request, frozen=True, kw_only=True):
     """`workers.resize`: have this many worker processes until the daemon ends; work under way is not disturbed."""
 
     count: Annotated[int, msgspec.Meta(ge=1, le=256)]
@@ -58,7 +58,7 @@ class WorkersReply(Reply, frozen=True, kw_only=True):
     queued: int
 
 
-class GetSchema(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GetSchema(Request, frozen=True, kw_only=True):
     """`schema.get`: the JSON Schemas of every message, or of the one type named."""
 
     type: Annotated[str, msgspec.Meta(max_length=64)] | None = None
@@ -71,7 +71,7 @@ class SchemaReply(Reply, frozen=True, kw_only=True):
     definitions: dict[str, Any]
 
 
-class EventsSnapshot(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventsSnapshot(Request, frozen=True, kw_only=True):
     """`events.snapshot`: the newest durable event of each topic below the given prefixes, and the head.
 
     Of a prefix that reaches beyond what one may hear on the events door, the part that one may hear; one without any
@@ -81,7 +81,7 @@ class EventsSnapshot(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     topics: Annotated[list[Topic], msgspec.Meta(min_length=1, max_length=100)]
 
 
-class EventsReplay(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventsReplay(Request, frozen=True, kw_only=True):
     """`events.replay`: durable events with a `seq` above `after`, below the given prefixes, oldest first."""
 
     topics: Annotated[list[Topic], msgspec.Meta(min_length=1, max_length=100)]

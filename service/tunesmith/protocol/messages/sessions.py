@@ -17,7 +17,7 @@ SessionState = Literal["created", "pending", "running", "completed", "failed", "
 Size = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 
-class SessionRequest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionRequest(MarketRequest, frozen=True, kw_only=True):
     """What a session is made of: every strategy on every symbol.
 
     `mode` exhaustive takes every point, grid every n-th so that at most `size` remain, the others draw `size` points,
@@ -37,11 +37,11 @@ class SessionRequest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fi
     label: GivenLabel = msgspec.UNSET
 
 
-class PlanSession(SessionRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlanSession(SessionRequest, frozen=True, kw_only=True):
     """`session.plan`: what a session would be and need, without running or storing anything."""
 
 
-class GenerateSession(SessionRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GenerateSession(SessionRequest, frozen=True, kw_only=True):
     """`session.generate`: store a session; `session.execute` runs it."""
 
 
@@ -104,7 +104,7 @@ class SessionReply(Reply, frozen=True, kw_only=True):
     label: str | None = None
 
 
-class ExecuteSession(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExecuteSession(Request, frozen=True, kw_only=True):
     """`session.execute`: run what is not done.
 
     `parallel` bounds the chunks of work at once (default: what the workers take). A session that was cancelled or that
@@ -117,20 +117,20 @@ class ExecuteSession(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     retry_failed: bool = False
 
 
-class SessionStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionStatus(Request, frozen=True, kw_only=True):
     """`session.status`: a session, the newest without an id."""
 
     session_id: Id | None = None
     detailed: bool = False
 
 
-class CancelSession(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelSession(Request, frozen=True, kw_only=True):
     """`session.cancel`: what is done is kept, and `session.execute` with `resume` goes on."""
 
     session_id: Id
 
 
-class ListSessions(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListSessions(Request, frozen=True, kw_only=True):
     """`session.list`: newest first."""
 
     status: SessionState | None = None
@@ -143,7 +143,7 @@ class SessionList(Reply, frozen=True, kw_only=True):
     total: int
 
 
-class SessionResults(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionResults(Request, frozen=True, kw_only=True):
     """`session.results`: trials of all searches, ranked together by `sort` (a metric, or score), best first.
 
     Only trials that kept the constraints, unless `all` is set.
@@ -177,7 +177,7 @@ class SessionResultsReply(Reply, frozen=True, kw_only=True):
     trials: list[SessionTrial]
 
 
-class CleanSessions(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CleanSessions(Request, frozen=True, kw_only=True):
     """`session.clean`: delete a session and its trials, or those that ended more than `days` ago.
 
     Reports, verdicts and packages that came out of it stay.

@@ -13,7 +13,7 @@ from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request, Ta
 Apply = Literal["new_trades", "when_flat", "immediately"]
 
 
-class ApproveStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ApproveStrategy(Request, frozen=True, kw_only=True):
     """`strategy.approve`: decide on one optimization, or on one backtest (a report's or its task's id)."""
 
     strategy_id: Id
@@ -53,13 +53,13 @@ class VerdictReply(Reply, frozen=True, kw_only=True):
     label: str | None = None
 
 
-class VerdictById(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VerdictById(Request, frozen=True, kw_only=True):
     """`verdict.status` and `verdict.get`."""
 
     verdict_id: Id
 
 
-class ListVerdicts(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListVerdicts(Request, frozen=True, kw_only=True):
     """`verdict.list`: newest first."""
 
     symbol: Symbol | None = None

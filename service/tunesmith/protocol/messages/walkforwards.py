@@ -16,7 +16,7 @@ from tunesmith.protocol.messages.optimizations import Conditions, Constraints, S
 Bars = Annotated[int, msgspec.Meta(ge=2, le=100_000_000)]
 
 
-class StartWalkForward(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StartWalkForward(MarketRequest, frozen=True, kw_only=True):
     """`walkforward.start`: search on `train_bars`, trade the next `test_bars` with what was found, and so on.
 
     `anchored` parts to search on all begin where the bars do and grow; otherwise they move along. The hold-out takes no
@@ -41,7 +41,7 @@ class StartWalkForward(MarketRequest, frozen=True, kw_only=True, forbid_unknown_
     label: GivenLabel = msgspec.UNSET
 
 
-class WalkForwardById(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WalkForwardById(Request, frozen=True, kw_only=True):
     """`walkforward.status`."""
 
     walkforward_id: Id
