@@ -14,9 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.search_report import Report, report
 from tunesmith.compute.analysis.trial_set import Trials
@@ -29,6 +27,7 @@ from tunesmith.compute.search.search import Market, Outcome, Search, run_whole
 from tunesmith.compute.search.split import Split, annualized, default_boundary, split_at
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.criteria import (
     DEFAULT_CRITERIA,
     HOLDOUT_SHARE,
@@ -81,7 +80,7 @@ class Study:
         return self.search.plan
 
     @property
-    def points(self) -> NDArray[np.float64]:
+    def points(self) -> Floats:
         """The codes of the trials, float64[n, p]."""
         return self.outcome.found.points
 

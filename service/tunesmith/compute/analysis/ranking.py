@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trial_set import Trials, or_none
 from tunesmith.compute.search.selection import knee, pareto_front, ranked
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.criteria import metric_named
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.search.findings import QUANTILES, Front, RankedTrial, Summary
@@ -37,7 +37,7 @@ def ranking(
 
 def front(
     trials: Trials,
-    values: NDArray[np.float64],
+    values: Floats,
     targets: list[str],
     directions: tuple[Literal["maximize", "minimize"], ...],
     most: int = 1000,

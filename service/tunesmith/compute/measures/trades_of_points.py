@@ -7,7 +7,6 @@ rule on 6,000 bars. Every trade is kept, 32 bytes each, so callers take points i
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.measures.point_simulation import SimulatePoint, point_simulation
 from tunesmith.compute.measures.trades_kernel import COST, ENTRY, EXIT, N_TRADE_FIELDS, PROFIT, trades_nb
@@ -23,7 +22,7 @@ _FIRST_ORDERS = 256
 
 
 def closed_trades_of(
-    strategy: Strategy, bars: Bars, points: NDArray[np.float64], execution: Execution, *, start: int = 0
+    strategy: Strategy, bars: Bars, points: Floats, execution: Execution, *, start: int = 0
 ) -> list[ClosedTrades | None]:
     """The closed trades of each of `points` float64[n, p]; None for one that breaks a require(…).
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.pareto import non_dominated
 from tunesmith.domain.approval import ApprovalCriteria
@@ -34,7 +33,7 @@ def best_of(scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> int | None:
     return None if np.isnan(allowed).all() else int(np.nanargmax(allowed))
 
 
-def ranked(scores: NDArray[np.float64], keep: NDArray[np.bool_], n: int, *, worst: bool = False) -> NDArray[np.int64]:
+def ranked(scores: Floats, keep: Flags, n: int, *, worst: bool = False) -> Ints:
     """Indices of the n best of `scores` float64[m] among those of `keep`, best first; int64[<= n].
 
     With `worst` the n worst, worst first. Equals stand in the order of their trials; the undefined are left out.
@@ -48,7 +47,7 @@ def ranked(scores: NDArray[np.float64], keep: NDArray[np.bool_], n: int, *, wors
     return rows[np.argsort(key, kind="stable")][:n]
 
 
-def pareto_front(scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+def pareto_front(scores: Floats, keep: Flags) -> Ints:
     """Trials of `keep` bool[n] that no other one of it beats, int64[m], best in the first score first.
 
     `scores` float64[n, k] are all to be large. A trial is beaten by one that is at least as good in every score and
@@ -59,7 +58,7 @@ def pareto_front(scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArra
     return rows[non_dominated(scores[rows])]
 
 
-def knee(front: NDArray[np.float64]) -> int | None:
+def knee(front: Floats) -> int | None:
     """Row of `front` float64[m, k], a Pareto front's scores, that is its knee; None for an empty one.
 
     It is the point that bulges most beyond the plane through the best of each score (Das 1999, "On characterizing the
@@ -74,9 +73,7 @@ def knee(front: NDArray[np.float64]) -> int | None:
     return int(np.argmax(scaled.sum(axis=1)))
 
 
-def aggregate(
-    metrics: Mapping[str, Mapping[str, NDArray[np.float64]]], how: Aggregation
-) -> dict[str, NDArray[np.float64]]:
+def aggregate(metrics: Mapping[str, Mapping[str, Floats]], how: Aggregation) -> dict[str, Floats]:
     """One float64[n] a metric from those of several symbols (`metrics` by symbol, then by name), element by element.
 
     "minimum" is the worst symbol's value: the smallest of a metric to be maximized, the largest of one to be minimized.
@@ -89,9 +86,7 @@ def aggregate(
     }
 
 
-def aggregate_values(
-    values: NDArray[np.float64], how: Aggregation, direction: Literal["maximize", "minimize"]
-) -> NDArray[np.float64]:
+def aggregate_values(values: Floats, how: Aggregation, direction: Literal["maximize", "minimize"]) -> Floats:
     """float64[n] from `values` float64[s, n] of s symbols; NaN where one is. "minimum" is the worst by `direction`."""
     if how == "mean":
         return np.asarray(values.mean(axis=0))

@@ -17,8 +17,8 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.errors import Internal, NotFound
 from tunesmith.storage.atomic_files import write_file
@@ -147,7 +147,7 @@ class SnapshotFolder:
         return removed
 
 
-def _save(path: Path, table: NDArray[np.float64]) -> None:
+def _save(path: Path, table: Floats) -> None:
     with path.open("wb") as file:  # np.save itself does not tell why a disk refuses
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(table))
         file.write(table.data)

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
 from tunesmith.storage.sqlite.connections import Connection, Source
@@ -46,8 +47,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     start: int
     params: Sequence[str]
     metrics: Mapping[str, ArrayLike]
-    scores: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
+    scores: Floats
+    eligible: Flags
     errors: Sequence[str | None]
     by_symbol: Sequence[str] | None = None
 
@@ -117,8 +118,8 @@ class Told(msgspec.Struct, frozen=True):
     """Stored trials as a search is told them: JSON texts [n], float64[n, k] with NaN where undefined, bool[n]."""
 
     params: list[str]
-    scores: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
+    scores: Floats
+    eligible: Flags
 
 
 async def told(source: Source, optimization_id: str, stop: int, n_targets: int, *, start: int = 0) -> Told:

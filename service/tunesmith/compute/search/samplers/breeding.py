@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.axes import Axes
 from tunesmith.compute.search.samplers.learner import Learner
-
-Floats = NDArray[np.float64]
+from tunesmith.domain.array_types import Floats
 
 _ALPHA = 0.5
 """How far a blend reaches beyond its parents, as a share of their distance (BLX-0.5, Eshelman & Schaffer 1993)."""

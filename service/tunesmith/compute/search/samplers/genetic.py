@@ -12,13 +12,11 @@ Holland 1975; tournaments: Goldberg & Deb 1991.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.breeding import Breeding, breed
 from tunesmith.compute.search.samplers.learner import Learner, best_first
 from tunesmith.compute.search.samplers.sampler import Problem
-
-Floats = NDArray[np.float64]
+from tunesmith.domain.array_types import Floats, Ints
 
 _POPULATION = 12
 _GROWTH = 10
@@ -54,7 +52,7 @@ class Genetic(Learner):
 
         return breed(self, self._breeding, pairs, n, rng)
 
-    def _parents(self) -> NDArray[np.int64]:
+    def _parents(self) -> Ints:
         """Trials that may become parents, the best first; int64[k]."""
         start = len(self.points)
         population = min(self.size(0, start), start)
@@ -66,5 +64,5 @@ class Genetic(Learner):
 
     def _winners(self, parents: Floats, n: int, rng: np.random.Generator) -> Floats:
         """The winners of `n` tournaments among `parents` float64[k, d], the best first; float64[n, d]."""
-        winners: NDArray[np.int64] = rng.integers(0, len(parents), (n, self._tournament)).min(axis=1)
+        winners: Ints = rng.integers(0, len(parents), (n, self._tournament)).min(axis=1)
         return parents[winners]

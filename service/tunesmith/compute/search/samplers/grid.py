@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.independent_parts import LISTED
 from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.errors import Invalid
 
 _SLICE = 2**16
@@ -37,17 +37,17 @@ class Grid:
     def ready(self) -> int:
         return self.n_trials
 
-    def ask(self, start: int, stop: int) -> NDArray[np.float64]:
+    def ask(self, start: int, stop: int) -> Floats:
         stop = max(start, min(stop, self.n_trials))
         if self._cells is not None:
             return self.region.points_at(self._cells[start:stop])
         return self.region.points_at(np.arange(start, stop, dtype=np.int64) * self._every)
 
-    def tell(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+    def tell(self, points: Floats, scores: Floats) -> None:
         """Scores change nothing."""
 
 
-def _valid_cells(region: Region, every: int) -> NDArray[np.int64]:
+def _valid_cells(region: Region, every: int) -> Ints:
     n = -(-region.n_cells // every)
     if n > LISTED:
         raise Invalid(
