@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import typer
 
 from tunesmith.cli import FAILED, NOT_APPROVED
-from tunesmith.cli.daemon_connection import Label, Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, OptionGroup, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import fill_text, metric, params, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
@@ -15,12 +16,6 @@ from tunesmith.errors import Conflict, Invalid, NotFound
 
 app = new_app()
 
-MinSharpe = Annotated[float | None, typer.Option(help="Least Sharpe ratio a year.", metavar="X")]
-MaxDrawdown = Annotated[float | None, typer.Option(help="Largest drawdown, a fraction.", metavar="X")]
-MinReturn = Annotated[float | None, typer.Option(help="Least total return, a fraction.", metavar="X")]
-MinTrades = Annotated[int | None, typer.Option(help="Least closed trades.", metavar="N")]
-MinWinRate = Annotated[float | None, typer.Option(help="Least share of winning trades.", metavar="X")]
-MinProfitFactor = Annotated[float | None, typer.Option(help="Least gross profit over gross loss.", metavar="X")]
 
 _CHANCES = {"reality_check", "permutations", "holdout", "combined"}
 """Checks whose value is a probability."""
@@ -39,32 +34,31 @@ _ASK_S = 5.0
 _SHORT_ID = 12
 
 
-class Criteria(NamedTuple):
+@dataclass(frozen=True)
+class Criteria(OptionGroup):
     """Approval criteria as options give them; None leaves one to the daemon's settings."""
 
-    min_sharpe: float | None = None
-    max_drawdown: float | None = None
-    min_return: float | None = None
-    min_trades: int | None = None
-    min_win_rate: float | None = None
-    min_profit_factor: float | None = None
+    min_sharpe: Annotated[float | None, typer.Option(help="Least Sharpe ratio a year.", metavar="X")] = None
+    max_drawdown: Annotated[float | None, typer.Option(help="Largest drawdown, a fraction.", metavar="X")] = None
+    min_return: Annotated[float | None, typer.Option(help="Least total return, a fraction.", metavar="X")] = None
+    min_trades: Annotated[int | None, typer.Option(help="Least closed trades.", metavar="N")] = None
+    min_win_rate: Annotated[float | None, typer.Option(help="Least share of winning trades.", metavar="X")] = None
+    min_profit_factor: Annotated[
+        float | None, typer.Option(help="Least gross profit over gross loss.", metavar="X")
+    ] = None
 
     def given(self) -> dict[str, float]:
         """Those that were given."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @app.command()
 @talks
 def approve(
     line: Line,
+    *,
     task: Annotated[str, typer.Argument(help="A completed search or backtest, as opt-… or bt-….", metavar="ID")],
-    min_sharpe: MinSharpe = None,
-    max_drawdown: MaxDrawdown = None,
-    min_return: MinReturn = None,
-    min_trades: MinTrades = None,
-    min_win_rate: MinWinRate = None,
-    min_profit_factor: MinProfitFactor = None,
+    criteria: Criteria,
     apply: Annotated[
         Literal["new_trades", "when_flat", "immediately"], typer.Option(help="When bots take the package up.")
     ] = "new_trades",
@@ -75,8 +69,7 @@ def approve(
     An approval publishes a parameter package. The exit code is 4 when the verdict is not an approval. Criteria that
     are not named are those of the daemon's settings.
     """
-    criteria = Criteria(min_sharpe, max_drawdown, min_return, min_trades, min_win_rate, min_profit_factor).given()
-    verdict = ask_verdict(line, task, criteria, apply, label)
+    verdict = ask_verdict(line, task, criteria.given(), apply, label)
     if line.as_json:
         line.print_json(verdict)
     else:
