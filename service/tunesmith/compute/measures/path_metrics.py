@@ -16,6 +16,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Results
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results, plain
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.metrics import PATH_METRICS
 
 _FIRST_ORDERS = 256
@@ -49,7 +50,7 @@ def evaluate_paths(
     execution: Execution,
     start: int,
     n_threads: int,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Path metrics, float64[n] by name, of points float64[n, p] that keep every require(…); NaN where undefined."""
     simulate = point_simulation(strategy, prepared, points, execution, start)
     values = np.empty((len(points), N_PATH))

@@ -14,6 +14,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Results
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import check_start, empty_results, prepare
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.domain.market.bars import Bars
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tunesmith.compute.search.pareto import non_dominated
 from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.array_types import Flags, Floats, Ints
 from tunesmith.domain.criteria import Bound, bounds
 from tunesmith.domain.metrics import METRICS
 
@@ -16,9 +17,7 @@ Aggregation = Literal["mean", "median", "minimum"]
 """How the metrics of several symbols become one: "minimum" is the worst symbol's, by the metric's direction."""
 
 
-def eligible(
-    metrics: Mapping[str, NDArray[np.float64]], criteria: ApprovalCriteria | Sequence[Bound]
-) -> NDArray[np.bool_]:
+def eligible(metrics: Mapping[str, Floats], criteria: ApprovalCriteria | Sequence[Bound]) -> Flags:
     """Which of n trials keep every bound of `criteria`; an undefined value breaks its bound. bool[n]."""
     keep = np.ones(len(next(iter(metrics.values()))), bool)
     for bound in bounds(criteria) if isinstance(criteria, ApprovalCriteria) else criteria:
@@ -27,7 +26,7 @@ def eligible(
     return keep
 
 
-def best_of(scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> int | None:
+def best_of(scores: Floats, keep: Flags) -> int | None:
     """Index of the largest of `scores` float64[n] among those of `keep` bool[n], the first of equals; None if none."""
     allowed = np.where(keep, scores, np.nan)
     return None if np.isnan(allowed).all() else int(np.nanargmax(allowed))

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.comparison import compare
 from tunesmith.compute.analysis.convergence import convergence
@@ -22,6 +21,7 @@ from tunesmith.compute.analysis.landscape import heat_map, marginals
 from tunesmith.compute.analysis.ranking import front, ranking, summary
 from tunesmith.compute.analysis.recommendation import narrow, recommend
 from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.search.findings import Comparison
 from tunesmith.domain.space.space import build_space, encode
@@ -83,13 +83,13 @@ def export_trials(payload: Export) -> Exported:
     return Exported(name=name, size=len(content), version=version)
 
 
-def load(search: StoredSearch) -> tuple[Trials, NDArray[np.float64]]:
+def load(search: StoredSearch) -> tuple[Trials, Floats]:
     """The trials of a search that are stored, and all targets' own values float64[n, k]."""
     space = build_space(search.parameters, search.ranges)
     wanted = tuple(dict.fromkeys((*search.metrics, *([] if search.by is None else [search.by]))))
     decode = _decoder(search.parameters)
     parts: list[Columns] = []
-    points: list[NDArray[np.float64]] = []
+    points: list[Floats] = []
     k = len(search.targets)
     for part in read_columns(Path(search.database), search.optimization_id, k, wanted):
         points.append(decode(part.params))
@@ -109,7 +109,7 @@ def load(search: StoredSearch) -> tuple[Trials, NDArray[np.float64]]:
     return trials, values
 
 
-def _joined(parts: list[NDArray[np.float64]], empty: tuple[int, ...]) -> NDArray[np.float64]:
+def _joined(parts: list[Floats], empty: tuple[int, ...]) -> Floats:
     return np.concatenate(parts) if parts else np.empty(empty)
 
 
@@ -126,7 +126,7 @@ def _decoder(parameters: tuple[Parameter, ...]) -> Any:
         for p in parameters
     ]
 
-    def decode(texts: list[str]) -> NDArray[np.float64]:
+    def decode(texts: list[str]) -> Floats:
         rows = read(f"[{','.join(texts)}]")
         points = np.empty((len(rows), len(fields)))
         for i, (column, known) in enumerate(zip(columns, codes, strict=True)):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.decision.inputs import PackageInForce
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.parameters import Scalar
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
@@ -87,8 +86,8 @@ class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """Trials from the first on, for a method that learns: `points` float64[n, p], `scores` float64[n, k] or NaN."""
 
-    points: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    points: Floats
+    scores: Floats
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +131,13 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
 
     start: int
     params: list[str]
-    metrics: dict[str, NDArray[np.float64]]
-    values: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
+    metrics: dict[str, Floats]
+    values: Floats
+    eligible: Flags
     errors: list[str | None]
     by_symbol: list[str] | None
-    points: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    points: Floats
+    scores: Floats
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +221,7 @@ class WalkedPart(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None
     earned: float
     n_trades: int
-    returns: NDArray[np.float64]
+    returns: Floats
 
 
 class StitchParts(msgspec.Struct, frozen=True, kw_only=True):

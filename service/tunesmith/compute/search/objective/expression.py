@@ -27,6 +27,7 @@ import numpy as np
 from tunesmith.compute.graph.elementwise import NUMBERS
 from tunesmith.compute.language.mistakes import Mistake
 from tunesmith.compute.language.tokenizer import Token, tokens
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.errors import Invalid
 
