@@ -12,6 +12,7 @@ from tunesmith import telemetry
 from tunesmith.compute.decision.inputs import Ledger
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import merge
+from tunesmith.domain.records import build
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.protocol.catalog import Call
@@ -235,15 +236,13 @@ async def _record_look(job: Job, task: VerdictTask, data: Prepared) -> None:
 def _row(job: Job, task: VerdictTask, ruling: Ruling, made: Mapping[str, Package]) -> VerdictRow:
     window = task.window
     package_ids = {symbol: package.package_id for symbol, package in made.items()}
-    return VerdictRow(
+    return build(
+        VerdictRow,
+        task,
+        window,
         id=job.id,
         user=job.row.user,
         strategy_id=task.strategy.id,
-        optimization_id=task.optimization_id,
-        report_id=task.report_id,
-        venue=window.venue,
-        symbol=window.symbol,
-        timeframe=window.timeframe,
         verdict=ruling.status,
         grade=ruling.grade if ruling.approved else None,
         reason=ruling.reason,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tunesmith.compute.search.walk_forward.walk_windows import Part, parts_of
+from tunesmith.domain.records import build
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.errors import Invalid
@@ -118,9 +119,10 @@ async def _show(context: Context, row: TaskRow, source: Source) -> WalkForwardRe
     task = request_of(row, WalkForwardTask)
     progress, eta_s = live_progress(context, row)
     found = msgspec.json.decode(row.result) if row.result else {}
-    return WalkForwardReply(
+    return build(
+        WalkForwardReply,
+        row,
         walkforward_id=row.id,
-        status=row.status,
         progress=progress,
         n_windows=len(found["windows"]) if found else task.n_windows,
         eta_s=eta_s,
@@ -130,8 +132,6 @@ async def _show(context: Context, row: TaskRow, source: Source) -> WalkForwardRe
         windows=msgspec.convert(found.get("windows", []), list[WalkForwardWindow]),
         equity=[(int(time), float(cash)) for time, cash in found.get("equity", [])],
         cannot_say=found.get("cannot_say"),
-        error=row.error,
-        label=row.label,
     )
 
 
