@@ -58,8 +58,8 @@ ORDER_WITHIN = {
     "compute/decision/checks": "check_declaration data_gate user_bounds better_than_holding higher_costs neighbours "
     "trial_bootstrap search_permutations held_out_bars combined_p_value symbols_alone package_in_force "
     "vectorbt_agreement check_registry",
-    "domain": "array_types records metrics parameters names trading closed_trades declared thresholds approval market space "
-    "criteria search",
+    "domain": "array_types records metrics parameters names trading closed_trades declared thresholds approval market "
+    "space criteria search",
     "protocol": "private_files canonical signatures envelope messages topics task_types catalog key_files codec "
     "message_schema",
     "storage": "timestamps faults atomic_files file_lock cache market sources secrets sqlite tables",

@@ -33,8 +33,6 @@ from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.workers.chunks.payloads import StitchParts, WalkedPart, WalkPart
 
-_OWN = {"train_bars", "test_bars", "anchored"}
-
 
 class WalkForwardTask(Assignment, frozen=True, kw_only=True):
     """The stored request of a walk-forward."""
@@ -49,8 +47,7 @@ class WalkForwardTask(Assignment, frozen=True, kw_only=True):
 async def start(context: Context, request: StartWalkForward, call: Call) -> Change:
     """Store the task. `not_found`, `invalid` as for a search, and for windows that leave nothing to trade."""
     await check_quota(context, call, KIND)
-    shared = {name: getattr(request, name) for name in request.__struct_fields__ if name not in _OWN}
-    search = await make_search(context, StartOptimization(**shared))
+    search = await make_search(context, build(StartOptimization, request))
     made = search.task
     window = made.window
     n_bars = (window.end_ms - window.start_ms) // _length(context, made)
