@@ -20,6 +20,7 @@ from tunesmith.cli.range_text import WHAT_IS_A_RANGE
 from tunesmith.client import Client
 from tunesmith.client.sockets import ENVIRONMENT
 from tunesmith.config import Explained, Settings, explain
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Busy, DeadlineExceeded, Draining, Invalid, NotFound, TunesmithError
 from tunesmith.transport.access.bind_rules import is_loopback
 from tunesmith.transport.access.client_keys import COMMAND_LINE, KeyStore
@@ -40,7 +41,7 @@ Label = Annotated[str | None, typer.Option(help="What to call the task, in its l
 
 _START = "Start one with `tunesmith serve`, or name its address with --requests. `tunesmith doctor` checks the rest."
 
-_OPTIONS: dict[str, Any] = {
+_OPTIONS: JsonObject = {
     "requests": Requests,
     "events": Events,
     "data_dir": DataDir,
@@ -128,7 +129,7 @@ class Line:
             )
         return self._client
 
-    def ask(self, message_type: str, data: dict[str, Any] | None = None, deadline_s: float | None = None) -> Any:
+    def ask(self, message_type: str, data: JsonObject | None = None, deadline_s: float | None = None) -> Any:
         """The reply's data; a refusal says what to do next."""
         given = {name: value for name, value in (data or {}).items() if value is not None}
         try:
@@ -196,7 +197,7 @@ def _one_by_one(options: Iterable[inspect.Parameter]) -> Iterator[inspect.Parame
             yield option
 
 
-def _grouped(options: Iterable[inspect.Parameter], given: dict[str, Any]) -> dict[str, Any]:
+def _grouped(options: Iterable[inspect.Parameter], given: JsonObject) -> JsonObject:
     """What was given for each option, those of a group as that group."""
     return {
         option.name: option.annotation(**_grouped(_options_of(option.annotation), given))
@@ -221,7 +222,7 @@ def open_line(
     return Line(*addresses, as_json, key_file(explained.settings, addresses[0], doors, key))
 
 
-def key_file(settings: Settings, address: str, doors: dict[str, Any], given: str | None = None) -> str:
+def key_file(settings: Settings, address: str, doors: JsonObject, given: str | None = None) -> str:
     """The key file to come in with: the one `given`, TUNESMITH_KEY's, or this machine's own; empty for none."""
     if given is not None:
         return given
@@ -245,10 +246,10 @@ def settings_in_force(
         raise WrongSettings(error.message) from error
 
 
-def running_doors(data_dir: Path) -> dict[str, Any]:
+def running_doors(data_dir: Path) -> JsonObject:
     """What the daemon on a data directory wrote down (pid and addresses); empty where none runs."""
     try:
-        doors: dict[str, Any] = json.loads((data_dir / "doors.json").read_text())
+        doors: JsonObject = json.loads((data_dir / "doors.json").read_text())
         os.kill(int(doors["pid"]), 0)
     except PermissionError:  # it runs, as another user
         return doors
@@ -257,7 +258,7 @@ def running_doors(data_dir: Path) -> dict[str, Any]:
     return doors
 
 
-def _address(door: str, explained: Explained, doors: dict[str, Any]) -> str:
+def _address(door: str, explained: Explained, doors: JsonObject) -> str:
     address: str = getattr(explained.settings.server, door)
     if doors.get(door) and (f"server.{door}" not in explained.sources or address.endswith(":0")):
         address = doors[door]

@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+JsonObject = dict[str, Any]
+"""The fields of a message, a report or a row of JSON text, by name."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from tunesmith.cli.daemon_connection import Label, Line, OptionGroup, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import fill_text, metric, params, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict, Invalid, NotFound
 
 app = new_app()
@@ -79,14 +80,14 @@ def approve(
 
 def ask_verdict(
     line: Line, task_id: str, criteria: dict[str, float], apply: str = "new_trades", label: str | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """The verdict on a search or a backtest, once it is there."""
     data = _subject(line, task_id) | {"approval_criteria": criteria or None, "apply": apply, "label": label}
-    verdict: dict[str, Any] = line.ask("strategy.approve", data, deadline_s=_ASK_S)
+    verdict: JsonObject = line.ask("strategy.approve", data, deadline_s=_ASK_S)
     return verdict if verdict["status"] in ENDED else follow(line, verdict["verdict_id"])
 
 
-def show_verdict(verdict: dict[str, Any]) -> None:
+def show_verdict(verdict: JsonObject) -> None:
     """Print the decision, its checks and the packages that came of it."""
     error = (verdict["error"] or {}).get("detail")
     standing = verdict["verdict"] or verdict["status"]
@@ -116,7 +117,7 @@ def show_verdict(verdict: dict[str, Any]) -> None:
         )
 
 
-def show_checks(checks: list[dict[str, Any]]) -> None:
+def show_checks(checks: list[JsonObject]) -> None:
     """Print a verdict's checks; what the hold-out showed is hidden until there is an approval."""
     hidden = [check for check in checks if check["value"] is None and check["segment"] in ("holdout", "all")]
     rows = [
@@ -136,7 +137,7 @@ def show_checks(checks: list[dict[str, Any]]) -> None:
         )
 
 
-def _value(check: dict[str, Any]) -> str:
+def _value(check: JsonObject) -> str:
     name, value = check["name"], check["value"]
     if value is not None and name in _CHANCES:
         return f"p {value:.2g}"
@@ -144,7 +145,7 @@ def _value(check: dict[str, Any]) -> str:
     return metric(_METRICS.get(bound, bound), value)
 
 
-def end_with(verdict: dict[str, Any]) -> None:
+def end_with(verdict: JsonObject) -> None:
     """End the command with the exit code that a verdict means, unless it is an approval or under way."""
     if verdict["status"] in ("failed", "cancelled"):
         raise typer.Exit(FAILED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,6 +23,7 @@ from tunesmith.cli.search.market_options import (
 from tunesmith.cli.search.search_commands import Aggregate, MethodName, Ranges, symbols_of
 from tunesmith.cli.search.target_text import Constraint, Target, parse_targets
 from tunesmith.cli.tables import fill_text, moment, number, params, show_facts, show_table
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import NotFound
 
 app = new_app()
@@ -123,8 +124,8 @@ def delete(line: Line, name: Name) -> None:
         typer.echo(f"{name} is deleted; searches that it began go on.")
 
 
-def _find(line: Line, name: str) -> dict[str, Any]:
-    schedules: list[dict[str, Any]] = line.ask("schedule.list", {})["schedules"]
+def _find(line: Line, name: str) -> JsonObject:
+    schedules: list[JsonObject] = line.ask("schedule.list", {})["schedules"]
     for schedule in schedules:
         if schedule["schedule_id"] == name:
             return schedule
@@ -132,7 +133,7 @@ def _find(line: Line, name: str) -> dict[str, Any]:
     raise NotFound(f"there is no schedule {name!r}" + (f"; there are {there}" if there else ""))
 
 
-def _show(line: Line, schedule: dict[str, Any]) -> None:
+def _show(line: Line, schedule: JsonObject) -> None:
     search = schedule["search"]
     last = schedule["last_task_id"]
     criteria = {key: value for key, value in (search.get("approve") or {}).items() if value is not None}
@@ -153,16 +154,16 @@ def _show(line: Line, schedule: dict[str, Any]) -> None:
     )
 
 
-def _symbols(schedule: dict[str, Any]) -> str:
+def _symbols(schedule: JsonObject) -> str:
     search = schedule["search"]
     return ", ".join(search.get("symbols") or [search["symbol"]])
 
 
-def _when(schedule: dict[str, Any]) -> str:
+def _when(schedule: JsonObject) -> str:
     return f"every {schedule['every']}" if schedule["every"] else f"cron {schedule['cron']}"
 
 
-def _ranges(ranges: dict[str, Any]) -> str:
+def _ranges(ranges: JsonObject) -> str:
     """Ranges in one line, as --range takes them."""
     told = []
     for name, given in ranges.items():

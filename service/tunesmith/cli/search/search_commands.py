@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -25,6 +25,7 @@ from tunesmith.cli.search.target_text import (
 from tunesmith.cli.search.task_commands import finish_watching
 from tunesmith.cli.tables import fill_text
 from tunesmith.cli.watching import kind_of
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.errors import Conflict
@@ -133,7 +134,7 @@ def resume(
         typer.echo(f"Follow it with: tunesmith status {task} --watch")
 
 
-def say_started(line: Line, started: dict[str, Any], watch: bool) -> None:
+def say_started(line: Line, started: JsonObject, watch: bool) -> None:
     """Say what was started: the method that was chosen and why, its size, what is held out, how to follow it."""
     task_id = started["optimization_id"]
     if line.as_json:
@@ -150,13 +151,13 @@ def say_started(line: Line, started: dict[str, Any], watch: bool) -> None:
         typer.echo(f"Follow it with: tunesmith status {task_id} --watch")
 
 
-def symbols_of(text: str) -> dict[str, Any]:
+def symbols_of(text: str) -> JsonObject:
     """The field of one symbol, or of several that stand in one word with commas."""
     symbols = [part.strip() for part in text.split(",") if part.strip()]
     return {"symbols": symbols} if len(symbols) > 1 else {"symbol": symbols[0] if symbols else text}
 
 
-def _options(option: list[str] | None, stages: Path | None) -> dict[str, Any] | None:
+def _options(option: list[str] | None, stages: Path | None) -> JsonObject | None:
     options = parse_settings(option or (), "--option", "population=50", _PLAIN_OPTIONS)
     if stages is not None:
         options["stages"] = read_stages(stages)

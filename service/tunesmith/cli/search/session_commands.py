@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from tunesmith.cli.search.session_files import session_request, words
 from tunesmith.cli.search.session_tables import SessionId, finish_session
 from tunesmith.cli.search.target_text import Condition, Constraint, Target, parse_targets
 from tunesmith.cli.tables import duration, fill_text, make_console, show_facts, show_table, size
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict
 from tunesmith.protocol.messages.sessions import Mode
 
@@ -55,7 +56,7 @@ class SessionOptions(OptionGroup):
     market: MarketOptions
     label: Label = None
 
-    def request(self) -> dict[str, Any]:
+    def request(self) -> JsonObject:
         """The request that they mean."""
         given = self.market.fields() | {"symbols": words(self.symbol), "strategies": words(self.strategy)}
         given |= {"mode": self.mode, "size": self.size, "seed": self.seed, "label": self.label}
@@ -133,14 +134,14 @@ def execute(
         typer.echo(f"Follow it with: tunesmith session status {session} --watch")
 
 
-def ask_plan(line: Line, request: dict[str, Any]) -> dict[str, Any]:
+def ask_plan(line: Line, request: JsonObject) -> JsonObject:
     """The reply of `session.plan`; trying out may have to compile a strategy first."""
     with make_console(errors=True).status("Trying a few trials out …"):
-        found: dict[str, Any] = line.ask("session.plan", request, deadline_s=_PLAN_DEADLINE_S)
+        found: JsonObject = line.ask("session.plan", request, deadline_s=_PLAN_DEADLINE_S)
     return found
 
 
-def show_plan(found: dict[str, Any]) -> None:
+def show_plan(found: JsonObject) -> None:
     """Print a plan and its warnings."""
     show_facts(
         {

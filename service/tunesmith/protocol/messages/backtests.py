@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.protocol.messages.strategies import Params
@@ -53,7 +52,7 @@ class BacktestStatusReply(Reply, frozen=True, kw_only=True):
     optimization_id: str | None = None
     metrics: dict[str, float | None] | None = None
     withheld_from: str | None = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
     label: str | None = None
 
 
@@ -74,7 +73,7 @@ class Report(Reply, frozen=True, kw_only=True):
     venue: str
     symbol: str
     timeframe: str
-    params: dict[str, Any]
+    params: JsonObject
     metrics: dict[str, float | None]
     start_date: str
     end_date: str
@@ -85,8 +84,8 @@ class Report(Reply, frozen=True, kw_only=True):
     direction: str
     engine: str
     created_at: str
-    stats: dict[str, Any]
-    trades: list[dict[str, Any]]
+    stats: JsonObject
+    trades: list[JsonObject]
     equity: list[tuple[int, float]]
 
 
@@ -108,7 +107,7 @@ class ReportSummary(Reply, frozen=True, kw_only=True):
     venue: str
     symbol: str
     timeframe: str
-    params: dict[str, Any]
+    params: JsonObject
     metrics: dict[str, float | None]
     start_date: str
     end_date: str

@@ -9,6 +9,7 @@ import msgspec
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
@@ -103,13 +104,13 @@ class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
     n_done: int
     n_failed: int = 0
     stopped_by: str | None = None
-    best_params: dict[str, Any] | None = None
+    best_params: JsonObject | None = None
     best_score: float | None = None
     eta_s: float | None = None
     report_id: str | None = None
     verdict_id: str | None = None
     withheld_from: str | None = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
     label: str | None = None
 
 
@@ -134,7 +135,7 @@ class Trial(Reply, frozen=True, kw_only=True):
     """
 
     index: int
-    params: dict[str, Any]
+    params: JsonObject
     metrics: dict[str, float | None]
     eligible: bool
     score: float | None = None
@@ -147,7 +148,7 @@ class OptimizationResultsReply(Reply, frozen=True, kw_only=True):
     optimization_id: str
     status: TaskStatus
     optimization_target: Any
-    best_params: dict[str, Any] | None
+    best_params: JsonObject | None
     best_score: float | None
     total: int
     trials: list[Trial]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 
 Topic = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -67,8 +68,8 @@ class GetSchema(Request, frozen=True, kw_only=True):
 class SchemaReply(Reply, frozen=True, kw_only=True):
     """`messages` maps a type to references to its request's and reply's schema; `definitions` holds the schemas."""
 
-    messages: dict[str, dict[str, Any]]
-    definitions: dict[str, Any]
+    messages: dict[str, JsonObject]
+    definitions: JsonObject
 
 
 class EventsSnapshot(Request, frozen=True, kw_only=True):
@@ -97,7 +98,7 @@ class EventRecord(Reply, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     topic: str
-    event: dict[str, Any]
+    event: JsonObject
     text: str | None = None
     signature: str | None = None
 

@@ -8,6 +8,7 @@ import msgspec
 
 from tunesmith.domain.names import GivenLabel, Id, Symbol
 from tunesmith.domain.parameters import RangeSpec
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target
@@ -56,9 +57,9 @@ class SessionItem(Reply, frozen=True, kw_only=True):
     status: str | None = None
     optimization_id: str | None = None
     best_score: float | None = None
-    best_params: dict[str, Any] | None = None
+    best_params: JsonObject | None = None
     seconds: float | None = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
 
 
 class SessionPlan(Reply, frozen=True, kw_only=True):
@@ -100,7 +101,7 @@ class SessionReply(Reply, frozen=True, kw_only=True):
     ms_per_trial: float | None = None
     best: SessionItem | None = None
     items: list[SessionItem] | None = None
-    request: dict[str, Any] | None = None
+    request: JsonObject | None = None
     label: str | None = None
 
 
@@ -162,7 +163,7 @@ class SessionTrial(Reply, frozen=True, kw_only=True):
     strategy_id: str
     optimization_id: str
     index: int
-    params: dict[str, Any]
+    params: JsonObject
     score: float | None
     metrics: dict[str, float | None]
     eligible: bool

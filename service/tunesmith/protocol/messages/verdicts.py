@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from tunesmith.domain.approval import ApprovalCriteria, Check, CheckExplanation, VerdictStatus
 from tunesmith.domain.names import GivenLabel, Id, Symbol
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request, TaskStatus
 
 Apply = Literal["new_trades", "when_flat", "immediately"]
@@ -41,15 +42,15 @@ class VerdictReply(Reply, frozen=True, kw_only=True):
     reason: str | None = None
     grade: Grade | None = None
     checks: list[Check] = []
-    parameter_package: dict[str, Any] | None = None
-    parameter_packages: list[dict[str, Any]] = []
+    parameter_package: JsonObject | None = None
+    parameter_packages: list[JsonObject] = []
     strategy_id: str | None = None
     optimization_id: str | None = None
     report_id: str | None = None
-    evidence: dict[str, Any] | None = None
+    evidence: JsonObject | None = None
     explanations: dict[str, CheckExplanation] = {}
     not_asked: list[str] = []
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
     label: str | None = None
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal
 from tunesmith.services.market.payload_building import Assignment, work_of
 from tunesmith.services.market.window_snapshots import cut_window, known_window
@@ -22,14 +21,14 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     params: dict[str, Scalar]
     metrics: dict[str, float | None]
-    stats: dict[str, Any]
-    trades: list[dict[str, Any]]
+    stats: JsonObject
+    trades: list[JsonObject]
     equity: list[tuple[int, float]]
 
 
 async def backtest(
     context: Context, job: Job, task: Assignment, params: dict[str, Scalar]
-) -> tuple[Prepared, dict[str, Any]]:
+) -> tuple[Prepared, JsonObject]:
     """The bars of a backtest and what the `backtest` chunk makes of them, from the cache or from a worker.
 
     Raises `Internal` when vectorbt computes other numbers; such a result is not kept.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
-from tunesmith.domain.records import build
+from tunesmith.domain.records import JsonObject, build
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, page, select_one
@@ -22,7 +22,7 @@ class StrategyText(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
     code: str
-    default_params: dict[str, Any]
+    default_params: JsonObject
     kind: str = "rule"
     doc: str = ""
 
@@ -44,7 +44,7 @@ class StrategyRow(Row, frozen=True, kw_only=True):
     code: str
     code_hash: str
     doc: str
-    default_params: dict[str, Any]
+    default_params: JsonObject
     builtin: bool
     created_at: str
     updated_at: str
@@ -63,7 +63,7 @@ class VersionRow(Row, frozen=True, kw_only=True):
     code: str
     code_hash: str
     doc: str
-    default_params: dict[str, Any]
+    default_params: JsonObject
     created_at: str
     number: int
 

@@ -23,6 +23,7 @@ from tunesmith.compute.analysis.recommendation import narrow, recommend
 from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.findings import Comparison
 from tunesmith.domain.space.space import build_space, encode
 from tunesmith.storage.atomic_files import write_file
@@ -30,14 +31,14 @@ from tunesmith.storage.tables.trial_columns import Columns, read_columns
 from tunesmith.workers.chunks.analysis_payloads import Analyze, Compare, Export, Exported, StoredSearch, export_name
 
 _WRITERS = {"csv": to_csv, "json": to_json, "parquet": to_parquet}
-_TYPES: dict[str, Any] = {"int": float, "float": float, "bool": bool, "choice": Any}
+_TYPES: JsonObject = {"int": float, "float": float, "bool": bool, "choice": Any}
 
 
-def analyze(payload: Analyze) -> dict[str, Any]:
+def analyze(payload: Analyze) -> JsonObject:
     """The summary and the parts that were asked for, by the names of `AnalysisReply`'s members."""
     trials, values = load(payload.search)
     what, n = payload.what, payload.n
-    found: dict[str, Any] = {"summary": summary(trials)}
+    found: JsonObject = {"summary": summary(trials)}
     if "ranking" in what:
         found |= {"top": ranking(trials, n=n), "bottom": ranking(trials, n=n, worst=True)}
     if "front" in what:
