@@ -19,7 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "masking": set(),
     "errors": {"masking"},
-    "config": {"errors"},
+    "config": {"errors", "domain"},
     "telemetry": {"errors", "config", "masking"},
     "domain": {"errors"},
     "protocol": {"errors", "domain"},

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Invalid
 
 PREFIX = "TUNESMITH_"
@@ -25,8 +26,6 @@ WORKERS_PER_CORE = 4
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Level = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
-Draws = Annotated[int, msgspec.Meta(ge=19, le=1_000_000)]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,27 +102,6 @@ class Decision(_Section, frozen=True, kw_only=True):
     min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
 
 
-class Statistics(_Section, frozen=True, kw_only=True):
-    """Limits of the p-values that a verdict on a search asks for; the same as `domain.thresholds.Thresholds`."""
-
-    min_bars: Annotated[int, msgspec.Meta(ge=2)] = 1000
-    min_holdout_bars: Annotated[int, msgspec.Meta(ge=2)] = 300
-    min_holdout_trades: Annotated[int, msgspec.Meta(ge=0)] = 5
-    cost_factor: Annotated[float, msgspec.Meta(ge=1.0, le=100.0)] = 2.0
-    reality_check: Level = 0.40
-    n_reality_check: Draws = 400
-    n_blocks: Annotated[int, msgspec.Meta(ge=8, le=200)] = 32
-    search: Level = 0.05
-    paper_search: Level = 0.10
-    n_permutations: Draws = 399
-    stop_at: Annotated[int, msgspec.Meta(ge=1)] = 21
-    holdout: Level = 0.20
-    n_holdout_permutations: Draws = 499
-    combined: Level = 0.005
-    paper_combined: Level = 0.01
-    max_permutations: Draws = 9999
-
-
 class Cache(_Section, frozen=True, kw_only=True):
     """Where computed answers are kept: in process, and in Redis at `redis_url` where there is one."""
 
@@ -177,7 +155,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     events: Events = Events()
     security: Security = Security()
     decision: Decision = Decision()
-    statistics: Statistics = Statistics()
+    statistics: Thresholds = Thresholds()
     cache: Cache = Cache()
     sources: Sources = Sources()
     retention: Retention = Retention()

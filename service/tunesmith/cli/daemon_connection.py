@@ -147,6 +147,10 @@ class Line:
             self._client.close()
             self._client = None
 
+    def show(self, value: Any, show: Callable[[Any], None]) -> None:
+        """Print a reply: with --json as it is, else as `show` does."""
+        (self.print_json if self.as_json else show)(value)
+
     def print_json(self, value: Any) -> None:
         """One JSON document on standard output."""
         typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -40,7 +40,7 @@ from tunesmith.domain.criteria import (
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.findings import ImportanceMethod
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
@@ -90,7 +90,7 @@ class Study:
         return self.outcome.best
 
     @property
-    def best_params(self) -> dict[str, Scalar] | None:
+    def best_params(self) -> ParamValues | None:
         """The best eligible trial's parameters; None when no trial was eligible."""
         if self.best_index is None:
             return None

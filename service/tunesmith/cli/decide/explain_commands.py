@@ -48,10 +48,7 @@ def replay(line: Line, id: Subject, label: Label = None) -> None:
     """Make a verdict again from its evidence and compare every value. The exit code is 1 where one differs."""
     asked = line.ask("verdict.replay", {"verdict_id": _verdict_of(line, id), "label": label}, deadline_s=_ASK_S)
     found = asked if asked["status"] in ENDED else follow(line, asked["task_id"])
-    if line.as_json:
-        line.print_json(found)
-    else:
-        show_replay(found)
+    line.show(found, show_replay)
     if not found["equal"]:
         raise typer.Exit(FAILED)
 

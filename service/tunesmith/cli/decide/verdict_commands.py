@@ -71,10 +71,7 @@ def approve(
     are not named are those of the daemon's settings.
     """
     verdict = ask_verdict(line, task, criteria.given(), apply, label)
-    if line.as_json:
-        line.print_json(verdict)
-    else:
-        show_verdict(verdict)
+    line.show(verdict, show_verdict)
     end_with(verdict)
 
 

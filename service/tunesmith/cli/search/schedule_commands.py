@@ -60,10 +60,7 @@ def list_(line: Line) -> None:
 def show(line: Line, name: Name) -> None:
     """Show a schedule: what it searches, when, and what came of its last run."""
     schedule = _find(line, name)
-    if line.as_json:
-        line.print_json(schedule)
-    else:
-        _show(line, schedule)
+    line.show(schedule, _show)
 
 
 @app.command()
@@ -107,10 +104,7 @@ def add(
     search["label"] = label
     search = {field: value for field, value in search.items() if value is not None}
     schedule = line.ask("schedule.create", {"schedule_id": name, "search": search, "every": every, "cron": cron})
-    if line.as_json:
-        line.print_json(schedule)
-    else:
-        _show(line, schedule)
+    line.show(schedule, _show)
 
 
 @app.command()
@@ -133,7 +127,7 @@ def _find(line: Line, name: str) -> JsonObject:
     raise NotFound(f"there is no schedule {name!r}" + (f"; there are {there}" if there else ""))
 
 
-def _show(line: Line, schedule: JsonObject) -> None:
+def _show(schedule: JsonObject) -> None:
     search = schedule["search"]
     last = schedule["last_task_id"]
     criteria = {key: value for key, value in (search.get("approve") or {}).items() if value is not None}

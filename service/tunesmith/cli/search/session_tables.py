@@ -193,10 +193,7 @@ def show_ranking(found: JsonObject, sort: str, offset: int, *, worst: bool = Fal
 
 
 def _say(line: Line, found: JsonObject) -> None:
-    if line.as_json:
-        line.print_json(found)
-    else:
-        show_session(found)
+    line.show(found, show_session)
     if found["status"] in ("failed", "cancelled"):
         raise typer.Exit(FAILED)
 

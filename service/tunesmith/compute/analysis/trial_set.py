@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.compute.search.selection import ranked
 from tunesmith.domain.array_types import Flags, Floats, Ints
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.findings import Axis
 from tunesmith.domain.space.dimension import Dimension
 from tunesmith.domain.space.space import Space, decode, decode_point
@@ -92,7 +92,7 @@ class Trials:
         keep = self.eligible & self.defined
         return ranked(self.scores, keep, min(max(math.ceil(share * int(keep.sum())), 1), most))
 
-    def params(self, index: int) -> dict[str, Scalar]:
+    def params(self, index: int) -> ParamValues:
         """The parameters of a trial by name."""
         return decode_point(self.space.parameters, self.points[index])
 

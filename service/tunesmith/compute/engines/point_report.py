@@ -15,7 +15,7 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.space.space import decode_point
 
 
@@ -23,7 +23,7 @@ from tunesmith.domain.space.space import decode_point
 class Report:
     """One point in full: our `metrics`, vectorbt's `stats`, and their `disagreements`, which should be none."""
 
-    params: dict[str, Scalar]
+    params: ParamValues
     metrics: dict[str, float]
     stats: dict[str, Any]
     trades: list[dict[str, Any]]

@@ -14,7 +14,7 @@ from tunesmith.compute.language.points import satisfied
 from tunesmith.compute.language.program import Rule, read_rule
 from tunesmith.compute.stepping import Stepped
 from tunesmith.domain.array_types import Flags, Floats
-from tunesmith.domain.parameters import Parameter, Scalar
+from tunesmith.domain.parameters import Parameter, ParamValues
 from tunesmith.errors import Invalid
 
 
@@ -52,7 +52,7 @@ class Strategy:
         return hashlib.sha256(self.code.encode()).hexdigest()
 
     @property
-    def defaults(self) -> dict[str, Scalar]:
+    def defaults(self) -> ParamValues:
         """The declared default of each parameter."""
         return {parameter.name: parameter.default for parameter in self.parameters}
 

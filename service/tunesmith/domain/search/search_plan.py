@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from tunesmith.domain.criteria import Bound
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.methods import MethodOptions
 
 
@@ -27,4 +27,4 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     bounds: list[Bound] = []
     options: MethodOptions = MethodOptions()
     aggregate: Literal["mean", "median", "minimum"] = "mean"
-    warm: list[dict[str, Scalar]] = []
+    warm: list[ParamValues] = []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Floats, Ints
-from tunesmith.domain.parameters import EXACT, Parameter, Range, Scalar, not_finite, shown
+from tunesmith.domain.parameters import EXACT, Parameter, ParamValues, Range, Scalar, not_finite, shown
 from tunesmith.domain.space.dimension import Dimension, digits
 from tunesmith.errors import FieldError, Invalid
 
@@ -80,7 +80,7 @@ def decode(parameter: Parameter, code: float) -> Scalar:
     return int(code) if parameter.kind == "int" else float(code)
 
 
-def decode_point(parameters: Sequence[Parameter], codes: Floats) -> dict[str, Scalar]:
+def decode_point(parameters: Sequence[Parameter], codes: Floats) -> ParamValues:
     """One point's values by parameter name; `codes` float64[p]."""
     return {p.name: decode(p, float(code)) for p, code in zip(parameters, codes, strict=True)}
 

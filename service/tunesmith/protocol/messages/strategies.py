@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import msgspec
 
 from tunesmith.domain.names import Id, Name, Version
-from tunesmith.domain.parameters import Parameter, Scalar
+from tunesmith.domain.parameters import Parameter, ParamValues
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=65_536)]
-Params = Annotated[dict[str, Scalar], msgspec.Meta(max_length=64)]
+Params = Annotated[ParamValues, msgspec.Meta(max_length=64)]
 
 
 class CreateStrategy(Request, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class StrategyReply(Reply, frozen=True, kw_only=True):
     kind: str
     code: str
     code_hash: str
-    default_params: dict[str, Scalar]
+    default_params: ParamValues
     parameters: list[Parameter]
     parameters_schema: dict[str, Any]
     """JSON Schema (draft 2020-12) of what `params` may hold."""
@@ -82,7 +82,7 @@ class StrategySummary(Reply, frozen=True, kw_only=True):
     name: str
     version: str
     kind: str
-    default_params: dict[str, Scalar]
+    default_params: ParamValues
     doc: str
 
 

@@ -23,7 +23,6 @@ from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.records import build
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.protocol.messages.optimizations import StartOptimization
@@ -210,11 +209,6 @@ def check_session(context: Context, seconds: Sequence[float]) -> None:
 def default_criteria(settings: Settings) -> ApprovalCriteria:
     """The approval criteria of the settings."""
     return build(ApprovalCriteria, settings.decision)
-
-
-def default_thresholds(settings: Settings) -> Thresholds:
-    """The statistics' thresholds of the settings."""
-    return build(Thresholds, settings.statistics)
 
 
 def _symbols(request: StartOptimization) -> list[str]:

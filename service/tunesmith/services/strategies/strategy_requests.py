@@ -11,7 +11,7 @@ import structlog
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.compute.strategies.installed import installed, installed_strategy
-from tunesmith.domain.parameters import Scalar, parameters_schema
+from tunesmith.domain.parameters import ParamValues, parameters_schema
 from tunesmith.domain.records import build
 from tunesmith.domain.space.space import encode_points
 from tunesmith.errors import Conflict, Forbidden, NotFound
@@ -171,11 +171,11 @@ def _parse_for_show(row: StrategyRow) -> Strategy:
         return Strategy(row.id, row.name, row.version, row.code, "kernel", row.doc, ())
 
 
-def _text(parsed: Strategy, defaults: dict[str, Scalar]) -> StrategyText:
+def _text(parsed: Strategy, defaults: ParamValues) -> StrategyText:
     return build(StrategyText, parsed, default_params=defaults)
 
 
-def _defaults(parsed: Strategy, given: dict[str, Scalar]) -> dict[str, Scalar]:
+def _defaults(parsed: Strategy, given: ParamValues) -> ParamValues:
     encode_points(parsed.parameters, given, "/data/default_params")
     return {**parsed.defaults, **given}
 

@@ -24,7 +24,7 @@ from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Ledger, 
 from tunesmith.compute.decision.permutation_test import DrawnStatistics, PermutationTest
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.timeframes import YEAR_MS
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import OWN_ENGINE
@@ -57,7 +57,7 @@ class Incumbent(msgspec.Struct, frozen=True, kw_only=True):
     """The package in force for the same market, timeframe and strategy."""
 
     package_id: str
-    params: dict[str, Scalar]
+    params: ParamValues
     approved_at: str
 
 

@@ -30,7 +30,6 @@ from tunesmith.services.searches.search_tasks import (
     assignments,
     check_lengths,
     default_criteria,
-    default_thresholds,
 )
 from tunesmith.services.verdicts import ledger, search_decision
 from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
@@ -104,7 +103,7 @@ async def make_task(
         until_ms=min(each.end_ms for each in series),
         report_id=report_id,
         optimization_id=optimization_id,
-        thresholds=default_thresholds(context.settings) if optimization_id is not None else None,
+        thresholds=context.settings.statistics if optimization_id is not None else None,
         others=others,
     )
     return task.on_holdout(max(each.boundary_ms for each in newest))
@@ -179,7 +178,7 @@ async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
 
 
 async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
-    limits = task.thresholds or default_thresholds(context.settings)
+    limits = task.thresholds or context.settings.statistics
     while True:
         request = search_decision.Request(
             optimization_id=task.optimization_id or "",

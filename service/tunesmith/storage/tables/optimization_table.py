@@ -8,7 +8,7 @@ from tunesmith.domain.records import JsonObject
 from tunesmith.errors import NotFound
 from tunesmith.protocol.envelope import TaskStatus
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.sqlite.rows import Page, Row, insert, page, select_one
+from tunesmith.storage.sqlite.rows import Row, insert, select_one
 from tunesmith.storage.timestamps import now
 
 
@@ -70,20 +70,6 @@ async def create(conn: Connection, new: NewOptimization) -> None:
 async def get(source: Source, optimization_id: str) -> OptimizationRow | None:
     """The search, or None."""
     return await select_one(source, OptimizationRow, "WHERE id = ?", (optimization_id,))
-
-
-async def listing(
-    source: Source,
-    *,
-    symbol: str | None = None,
-    strategy_id: str | None = None,
-    status: str | None = None,
-    limit: int = 50,
-    offset: int = 0,
-) -> Page:
-    """`OptimizationRow`s, newest first."""
-    filters = {"symbol": symbol, "strategy_id": strategy_id, "status": status}
-    return await page(source, OptimizationRow, filters, order="created_at DESC, rowid DESC", limit=limit, offset=offset)
 
 
 class Best(NamedTuple):

@@ -8,7 +8,7 @@ import msgspec
 
 from tunesmith.compute.decision.inputs import PackageInForce
 from tunesmith.domain.array_types import Flags, Floats
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.thresholds import Thresholds
@@ -151,7 +151,7 @@ class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
     """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict."""
 
     work: Work
-    params: dict[str, Scalar]
+    params: ParamValues
     boundary_ms: int = 0
     in_sample_end_ms: int = 0
     ask: str = ""
@@ -170,7 +170,7 @@ class WinnerRef(msgspec.Struct, frozen=True, kw_only=True):
     plan: SearchPlan
     work: Work
     symbol: str
-    params: dict[str, Scalar]
+    params: ParamValues
     stop: StopRules | None = None
     frozen_at: int | None = None
     others: list[OtherMarket] = []
@@ -217,7 +217,7 @@ class WalkedPart(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a window; see `compute.walk_forward.Walked`."""
 
     part: tuple[int, int, int]
-    params: dict[str, Scalar] | None
+    params: ParamValues | None
     score: float | None
     earned: float
     n_trades: int

@@ -13,7 +13,7 @@ from tunesmith.compute.strategies.installed import installed_strategy
 from tunesmith.compute.strategies.stepped_run import is_ready
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.space.space import encode_points
 from tunesmith.errors import Invalid
 from tunesmith.storage.market.snapshots import open_snapshots
@@ -36,7 +36,7 @@ def execution_of(work: Work) -> Execution:
     return Execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine)
 
 
-def point_of(rule: Strategy, params: dict[str, Scalar]) -> Floats:
+def point_of(rule: Strategy, params: ParamValues) -> Floats:
     """The encoded parameters, float64[p]; raises `Invalid` for a point that breaks a require(…)."""
     points = encode_points(rule.parameters, params, "/data/params")
     if not rule.valid(points)[0]:

@@ -22,7 +22,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market, Search, run_whole
 from tunesmith.compute.search.walk_forward.walk_windows import Part
 from tunesmith.domain.array_types import Floats
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.space.space import decode_point
 
@@ -40,7 +40,7 @@ class Walked:
     """
 
     part: Part
-    params: dict[str, Scalar] | None
+    params: ParamValues | None
     score: float | None
     earned: float
     n_trades: int
