@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, get_args
 
 import typer
 
@@ -25,6 +25,7 @@ from tunesmith.cli.search.target_text import (
 from tunesmith.cli.search.task_commands import finish_watching
 from tunesmith.cli.tables import fill_text
 from tunesmith.cli.watching import kind_of
+from tunesmith.domain.metrics import Aggregation
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
@@ -54,7 +55,7 @@ WarmStart = Annotated[
     str | None, typer.Option(help="Search whose best points a learning method tries first.", metavar="ID")
 ]
 Aggregate = Annotated[
-    Literal["mean", "median", "minimum"] | None,
+    Aggregation | None,
     typer.Option(help="What several markets' metrics are made into.  [default: mean]"),
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -11,9 +10,8 @@ from tunesmith.compute.search.pareto import non_dominated
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.array_types import Flags, Floats, Ints
 from tunesmith.domain.criteria import Bound, bounds
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, Aggregation, Goal
 
-Aggregation = Literal["mean", "median", "minimum"]
 """How the metrics of several symbols become one: "minimum" is the worst symbol's, by the metric's direction."""
 
 
@@ -85,7 +83,7 @@ def aggregate(metrics: Mapping[str, Mapping[str, Floats]], how: Aggregation) -> 
     }
 
 
-def aggregate_values(values: Floats, how: Aggregation, direction: Literal["maximize", "minimize"]) -> Floats:
+def aggregate_values(values: Floats, how: Aggregation, direction: Goal) -> Floats:
     """float64[n] from `values` float64[s, n] of s symbols; NaN where one is. "minimum" is the worst by `direction`."""
     if how == "mean":
         return np.asarray(values.mean(axis=0))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tunesmith.domain.metrics import Goal
 from tunesmith.domain.names import Id
 from tunesmith.domain.search.findings import (
     Comparison,
@@ -90,7 +91,7 @@ class AnalysisReply(Reply, frozen=True, kw_only=True):
     strategy_id: str
     method: str
     score: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     summary: Summary
     top: list[RankedTrial] | None = None
     bottom: list[RankedTrial] | None = None
@@ -130,7 +131,7 @@ class ComparisonReply(Reply, frozen=True, kw_only=True):
     a: ComparedSearch
     b: ComparedSearch
     score: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     comparison: Comparison
 
 

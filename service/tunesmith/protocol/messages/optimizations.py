@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.metrics import Aggregation
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus, WorkerCount
 from tunesmith.protocol.messages.markets import MarketRequest
 
 OneTarget = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -26,6 +27,7 @@ Conditions = Annotated[
     msgspec.Meta(max_length=32),
 ]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+TrialLimit = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 
 class StartOptimization(MarketRequest, frozen=True, kw_only=True):
@@ -39,13 +41,13 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True):
 
     symbol: Symbol | None = None
     symbols: Annotated[list[Symbol], msgspec.Meta(max_length=200)] = []
-    aggregate: Literal["mean", "median", "minimum"] = "mean"
+    aggregate: Aggregation = "mean"
     strategy_id: Id
     strategy_version: Version | None = None
     param_ranges: Annotated[dict[str, RangeSpec], msgspec.Meta(max_length=64)] = {}
     conditions: Conditions = []
     optimization_target: Target = "sharpe"
-    max_iterations: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 100
+    max_iterations: TrialLimit = 100
     method: Method = "auto"
     options: MethodOptions = MethodOptions()
     seed: Seed = 0
@@ -53,7 +55,7 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True):
     stop: StopRules | None = None
     warm_start: Id | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5
-    parallel: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
+    parallel: WorkerCount | None = None
     approve: ApprovalCriteria | None = None
     label: GivenLabel = msgspec.UNSET
 

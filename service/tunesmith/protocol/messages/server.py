@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from tunesmith.domain.records import JsonObject
-from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, WorkerCount
 
 Topic = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
@@ -46,7 +46,7 @@ class ServerInfoReply(Reply, frozen=True, kw_only=True):
 class ResizeWorkers(Request, frozen=True, kw_only=True):
     """`workers.resize`: have this many worker processes until the daemon ends; work under way is not disturbed."""
 
-    count: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    count: WorkerCount
 
 
 class WorkersReply(Reply, frozen=True, kw_only=True):

@@ -9,13 +9,12 @@ import msgspec
 from tunesmith.domain.names import GivenLabel, Id, Symbol
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.records import JsonObject
-from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, WorkerCount
 from tunesmith.protocol.messages.markets import MarketRequest
-from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target
+from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target, TrialLimit
 
 Mode = Literal["exhaustive", "grid", "random", "latin_hypercube", "sobol"]
 SessionState = Literal["created", "pending", "running", "completed", "failed", "cancelled"]
-Size = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 
 class SessionRequest(MarketRequest, frozen=True, kw_only=True):
@@ -29,7 +28,7 @@ class SessionRequest(MarketRequest, frozen=True, kw_only=True):
     symbols: Annotated[list[Symbol], msgspec.Meta(min_length=1, max_length=200)]
     strategies: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=50)]
     mode: Mode = "random"
-    size: Size | None = None
+    size: TrialLimit | None = None
     param_ranges: Annotated[dict[str, dict[str, RangeSpec]], msgspec.Meta(max_length=50)] = {}
     conditions: Conditions = []
     optimization_target: Target = "sharpe"
@@ -113,7 +112,7 @@ class ExecuteSession(Request, frozen=True, kw_only=True):
     """
 
     session_id: Id
-    parallel: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
+    parallel: WorkerCount | None = None
     resume: bool = False
     retry_failed: bool = False
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.domain.criteria import Bound, metric_named
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, Goal
 from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.catalog import Call
@@ -46,7 +46,7 @@ _PATH = "/data/optimization_id"
 
 class _Score(NamedTuple):
     label: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     metric: str | None
 
 

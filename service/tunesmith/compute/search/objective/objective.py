@@ -15,17 +15,17 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tunesmith.compute.search.objective.expression import Expression
 from tunesmith.compute.search.objective.freqtrade_losses import LOSSES, loss_of
-from tunesmith.compute.search.selection import Aggregation, aggregate, aggregate_values
+from tunesmith.compute.search.selection import aggregate, aggregate_values
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.domain.criteria import metric_named
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, Aggregation, Goal
 from tunesmith.domain.parameters import not_finite, shown
 from tunesmith.errors import Invalid
 
@@ -44,7 +44,7 @@ class Term:
     """One target. `metrics` are those that it reads; a loss reads closed trades instead, and has a name."""
 
     label: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     metrics: tuple[str, ...]
     expression: Expression | None = None
     weights: tuple[tuple[str, float], ...] = ()
@@ -99,7 +99,7 @@ class Objective:
         return any(term.loss for term in self.terms)
 
     @property
-    def directions(self) -> tuple[Literal["maximize", "minimize"], ...]:
+    def directions(self) -> tuple[Goal, ...]:
         """Which way is better for each of the raw values."""
         return tuple(term.direction for term in self.terms)
 
