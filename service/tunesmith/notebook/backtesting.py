@@ -35,9 +35,8 @@ from tunesmith.errors import Invalid
 if TYPE_CHECKING:
     import pandas as pd
 
-_Count = Annotated[int, Meta(ge=1, le=2**53)]
-_Index = Annotated[int, Meta(ge=0, le=2**53)]
-_Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
+Count = Annotated[int, Meta(ge=1, le=2**53)]
+Index = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def backtest(
 
 
 def _first_bar(bars: Bars, start: int) -> int:
-    first: int = as_declared(start, _Index, "/start")
+    first: int = as_declared(start, Index, "/start")
     if first >= len(bars):
         raise Invalid(f"trading cannot start at bar {first}: there are {len(bars)}", path="/start")
     return first

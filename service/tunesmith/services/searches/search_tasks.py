@@ -18,7 +18,7 @@ from tunesmith.compute.search.problem import problem_of, region_of
 from tunesmith.compute.search.samplers import choose_method, make_sampler
 from tunesmith.config import Settings
 from tunesmith.domain.approval import ApprovalCriteria
-from tunesmith.domain.criteria import Bound, bounds, merge, parse_constraints, search_floor
+from tunesmith.domain.criteria import trial_bounds
 from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.records import build
 from tunesmith.domain.search.search_plan import SearchPlan
@@ -80,7 +80,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         method="random",
         n_trials=request.max_iterations,
         ranges={**row.default_params, **ranges} if ranges else {},
-        bounds=_bounds(context, request),
+        bounds=trial_bounds(request.constraints, default_criteria(context.settings)),
         warm=await _warm(context, request),
     )
     limit, asked = context.settings.limits.grid_points, plan
@@ -229,16 +229,6 @@ def _refuse(request: StartOptimization, objective: Objective) -> None:
         raise Invalid("give at least one of patience, target and time_budget_s", path="/data/stop")
     if objective.n_targets > 1 and request.stop.target is not None:
         raise Invalid("several targets have no single score to reach", path="/data/stop/target")
-
-
-def _bounds(context: Context, request: StartOptimization) -> list[Bound]:
-    """What a trial must keep: as asked, and the settings' least number of trades where nothing is said of it."""
-    floor = search_floor(default_criteria(context.settings))
-    if not isinstance(request.constraints, list):
-        return bounds(merge(request.constraints, floor))
-    asked = list(parse_constraints(request.constraints))
-    own = {bound.metric for bound in asked}
-    return [*asked, *(bound for bound in bounds(floor) if bound.metric not in own)]
 
 
 async def _warm(context: Context, request: StartOptimization) -> list[dict[str, Any]]:

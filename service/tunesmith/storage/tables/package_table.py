@@ -10,7 +10,7 @@ from tunesmith.domain.records import build
 from tunesmith.protocol.envelope import Grade
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, page, select, select_one
+from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, number, page, select, select_one
 from tunesmith.storage.timestamps import now
 
 State = Literal["in_force", "superseded", "revoked", "expired"]
@@ -152,8 +152,7 @@ async def carry(conn: Connection, package_id: str, seq: int) -> None:
 async def n_due(source: Source, time: str | None = None) -> int:
     """How many packages stand although their time is over at `time` (ISO text; default: now)."""
     sql = f"SELECT count(*) FROM parameter_packages WHERE {_STANDING} AND valid_until <= ?"  # noqa: S608 - constants
-    row = await source.fetch_one(sql, (time or now(),))
-    return int(row[0]) if row else 0
+    return await number(source, sql, (time or now(),))
 
 
 async def expire_due(conn: Connection, time: str | None = None, limit: int = 100) -> list[PackageRow]:

@@ -14,6 +14,7 @@ from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
 from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.sqlite.rows import number
 
 _METRICS = ", ".join(METRICS)
 _COLUMNS = f"idx, params, error, score, eligible, scores, by_symbol, {_METRICS}"
@@ -95,15 +96,13 @@ async def delete_failed(conn: Connection, optimization_id: str) -> int:
 
 async def count(source: Source, optimization_id: str) -> int:
     """Number of stored trials."""
-    row = await source.fetch_one("SELECT count(*) FROM trials WHERE optimization_id = ?", (optimization_id,))
-    return int(row[0]) if row else 0
+    return await number(source, "SELECT count(*) FROM trials WHERE optimization_id = ?", (optimization_id,))
 
 
 async def count_failed(source: Source, optimization_id: str) -> int:
     """Number of stored trials that could not be evaluated."""
     sql = "SELECT count(*) FROM trials WHERE optimization_id = ? AND error IS NOT NULL"
-    row = await source.fetch_one(sql, (optimization_id,))
-    return int(row[0]) if row else 0
+    return await number(source, sql, (optimization_id,))
 
 
 async def done_ranges(source: Source, optimization_id: str) -> list[tuple[int, int]]:
@@ -164,8 +163,7 @@ async def page_of_session(
     for symbol, strategy_id, optimization_id, index in places:
         rows = await some(source, optimization_id, [index])
         found += [(symbol, strategy_id, optimization_id, row) for row in rows]
-    total = await source.fetch_one(f"SELECT count(*) {tail}", (session_id,))
-    return found, int(total[0]) if total else 0
+    return found, await number(source, f"SELECT count(*) {tail}", (session_id,))
 
 
 async def best(source: Source, optimization_id: str, *, descending: bool) -> TrialRow | None:
