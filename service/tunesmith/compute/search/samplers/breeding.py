@@ -31,6 +31,16 @@ class Breeding:
     blend: float
     mutation: float
 
+    @classmethod
+    def of(cls, learner: Learner) -> Breeding:
+        """As the options of the learner's problem say, and the defaults where they are silent."""
+        options = learner.problem.options
+        return cls(
+            crossover=0.9 if options.crossover is None else options.crossover,
+            blend=0.5 if options.blend is None else options.blend,
+            mutation=1.0 / max(len(learner.axes), 1) if options.mutation is None else options.mutation,
+        )
+
     def offspring(self, axes: Axes, mothers: Floats, fathers: Floats, rng: np.random.Generator) -> Floats:
         """One offspring of each pair of `mothers` and `fathers` float64[n, d]; float64[n, d]."""
         swapped = rng.random(mothers.shape) < 0.5

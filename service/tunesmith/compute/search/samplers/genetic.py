@@ -35,11 +35,7 @@ class Genetic(Learner):
         self._population = options.population
         self._elite = options.elite
         self._tournament = options.tournament or 3
-        self._breeding = Breeding(
-            crossover=0.9 if options.crossover is None else options.crossover,
-            blend=0.5 if options.blend is None else options.blend,
-            mutation=1.0 / max(len(self.axes), 1) if options.mutation is None else options.mutation,
-        )
+        self._breeding = Breeding.of(self)
 
     def size(self, batch: int, start: int) -> int:
         return self._population or max(_POPULATION, start // _GROWTH)

@@ -34,13 +34,8 @@ class NSGA2(Learner):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem, most_targets=problem.n_targets)
-        options = problem.options
-        self._population = options.population
-        self._breeding = Breeding(
-            crossover=0.9 if options.crossover is None else options.crossover,
-            blend=0.5 if options.blend is None else options.blend,
-            mutation=1.0 / max(len(self.axes), 1) if options.mutation is None else options.mutation,
-        )
+        self._population = problem.options.population
+        self._breeding = Breeding.of(self)
         self._fitness = type("Maximized", (Fitness,), {"weights": (1.0,) * problem.n_targets})
         self._survivors = np.empty(0, np.int64)
         self._selected = 0

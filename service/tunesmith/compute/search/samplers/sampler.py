@@ -57,3 +57,17 @@ class Sampler(Protocol):
         `points` float64[m, p] are theirs, as `ask` gave them.
         """
         ...
+
+
+class NonLearning:
+    """Base of the methods that do not learn: scores change nothing, and all trials can be asked for at once."""
+
+    n_trials: int
+
+    @property
+    def ready(self) -> int:
+        """See `Sampler.ready`."""
+        return self.n_trials
+
+    def tell(self, points: Floats, scores: Floats) -> None:
+        """See `Sampler.tell`."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from tunesmith.compute.search.samplers.random import Random
-from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.compute.search.samplers.sampler import NonLearning, Problem
 from tunesmith.domain.array_types import Floats
 
 MOST_POSITIONS = 32
@@ -26,7 +26,7 @@ _LEAST_NEW = 0.25
 """Share of a slice's points in the region that must be new for the design to be worth going on with."""
 
 
-class SpaceFilling(ABC):
+class SpaceFilling(NonLearning, ABC):
     """A design; the subclass says how many positions it has, and where. Raises `Invalid` where the region is empty."""
 
     n_positions: int
@@ -44,10 +44,6 @@ class SpaceFilling(ABC):
     def unit(self, start: int, stop: int) -> Floats:
         """The positions start to stop (exclusive) of the design; float64[stop - start, n_dimensions] in [0, 1)."""
 
-    @property
-    def ready(self) -> int:
-        return self.n_trials
-
     def ask(self, start: int, stop: int) -> Floats:
         stop = min(stop, self.n_trials)
         if start >= stop:
@@ -61,9 +57,6 @@ class SpaceFilling(ABC):
         if len(self._found) > 1:
             self._found = [np.concatenate(self._found)]
         return self._found[0][start:stop]
-
-    def tell(self, points: Floats, scores: Floats) -> None:  # noqa: B027
-        """Scores change nothing."""
 
     def _look(self) -> None:
         first = self._n_looked_at
