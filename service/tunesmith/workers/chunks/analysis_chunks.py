@@ -26,7 +26,7 @@ from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.findings import Comparison
 from tunesmith.domain.space.space import build_space, encode
-from tunesmith.storage.atomic_files import write_file
+from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.tables.trial_columns import Columns, read_columns
 from tunesmith.workers.chunks.analysis_payloads import Analyze, Compare, Export, Exported, StoredSearch, export_name
 
@@ -74,7 +74,7 @@ def export_trials(payload: Export) -> Exported:
     version = hashlib.sha256(content).hexdigest()
     name = export_name(payload.search.optimization_id, payload.format, version)
     folder = Path(payload.folder)
-    write_file(folder / name, lambda draft: _write(draft, content))
+    write_content(folder / name, content)
     same = export_name(payload.search.optimization_id, payload.format, "*")
     for file in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another worker was quicker
@@ -137,7 +137,3 @@ def _decoder(parameters: tuple[Parameter, ...]) -> Any:
         return points
 
     return decode
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.write_bytes(content)
