@@ -40,7 +40,7 @@ from tunesmith.services.runtime.upstream_bars import Upstream
 from tunesmith.services.schedules import schedule_requests
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.tasks.task_kinds import install_drivers
-from tunesmith.storage.atomic_files import write_file
+from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.cache.caches import Cache, LayeredCache, MemoryCache
 from tunesmith.storage.cache.redis_cache import RedisCache
 from tunesmith.storage.faults import Damaged, WrongVersion
@@ -95,7 +95,7 @@ class Daemon:
             context.doors.update(doors)
             file = self.settings.data_dir / DOORS_FILE
             text = json.dumps({"pid": os.getpid(), "curve": self._entry.gate is not None, **doors})
-            write_file(file, lambda draft: _write_text(draft, text))
+            write_content(file, text.encode())
             stack.callback(_remove, file)
             logger.info("ready", version=__version__, tasks_resumed=n_resumed, **doors)
             self._stack = stack.pop_all()
@@ -232,10 +232,6 @@ def _make_cache(settings: Settings) -> Cache:
     chosen = settings.cache
     near = MemoryCache(chosen.max_mb * 2**20)
     return LayeredCache(near, RedisCache(chosen.redis_url)) if chosen.redis_url else near
-
-
-def _write_text(file: Path, text: str) -> None:
-    file.write_text(text)
 
 
 def _remove(file: Path) -> None:

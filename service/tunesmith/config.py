@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Invalid
 
 PREFIX = "TUNESMITH_"
@@ -25,15 +26,13 @@ WORKERS_PER_CORE = 4
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Level = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
-Draws = Annotated[int, msgspec.Meta(ge=19, le=1_000_000)]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every section."""
 
 
-class Server(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Server(_Section, frozen=True, kw_only=True):
     """Where the daemon listens and keeps its files."""
 
     data_dir: str = "~/.local/share/tunesmith"
@@ -46,7 +45,7 @@ class Server(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drain_timeout_s: Positive = 10.0
 
 
-class Limits(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Limits(_Section, frozen=True, kw_only=True):
     """What one request, one user and all together may take."""
 
     max_body_bytes: Count = 1_048_576
@@ -63,7 +62,7 @@ class Limits(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_deadline_ms: Count = 5_000
 
 
-class Workers(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Workers(_Section, frozen=True, kw_only=True):
     """The pool that computes. `count` 0 means one per core."""
 
     count: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
@@ -75,7 +74,7 @@ class Workers(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     loaded_rules: Count = 200
 
 
-class Events(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Events(_Section, frozen=True, kw_only=True):
     """The events door."""
 
     heartbeat_s: Positive = 1.0
@@ -83,14 +82,14 @@ class Events(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     high_water_mark: Count = 100_000
 
 
-class Security(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Security(_Section, frozen=True, kw_only=True):
     """Who may come in. `keys_dir` empty means keys/ in the data directory; `curve` auto means on where it has keys."""
 
     keys_dir: str = ""
     curve: Literal["auto", "on", "off"] = "auto"
 
 
-class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Decision(_Section, frozen=True, kw_only=True):
     """The hold-out and the default approval criteria (fractions; Sharpe a year)."""
 
     holdout_share: Annotated[float, msgspec.Meta(gt=0.0, lt=0.9)] = 0.3
@@ -103,28 +102,7 @@ class Decision(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
 
 
-class Statistics(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits of the p-values that a verdict on a search asks for; the same as `domain.thresholds.Thresholds`."""
-
-    min_bars: Annotated[int, msgspec.Meta(ge=2)] = 1000
-    min_holdout_bars: Annotated[int, msgspec.Meta(ge=2)] = 300
-    min_holdout_trades: Annotated[int, msgspec.Meta(ge=0)] = 5
-    cost_factor: Annotated[float, msgspec.Meta(ge=1.0, le=100.0)] = 2.0
-    reality_check: Level = 0.40
-    n_reality_check: Draws = 400
-    n_blocks: Annotated[int, msgspec.Meta(ge=8, le=200)] = 32
-    search: Level = 0.05
-    paper_search: Level = 0.10
-    n_permutations: Draws = 399
-    stop_at: Annotated[int, msgspec.Meta(ge=1)] = 21
-    holdout: Level = 0.20
-    n_holdout_permutations: Draws = 499
-    combined: Level = 0.005
-    paper_combined: Level = 0.01
-    max_permutations: Draws = 9999
-
-
-class Cache(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Cache(_Section, frozen=True, kw_only=True):
     """Where computed answers are kept: in process, and in Redis at `redis_url` where there is one."""
 
     redis_url: str = ""
@@ -132,14 +110,14 @@ class Cache(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_mb: Count = 64
 
 
-class Retention(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Retention(_Section, frozen=True, kw_only=True):
     """How long what only helps to go on is kept, in days."""
 
     snapshot_days: Count = 1
     reply_days: Count = 30
 
 
-class Backups(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Backups(_Section, frozen=True, kw_only=True):
     """Copies of the database: how often (0: never by schedule), how many of each kind, and where."""
 
     every_h: Annotated[float, msgspec.Meta(ge=0.0)] = 24.0
@@ -147,7 +125,7 @@ class Backups(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     folder: str = ""
 
 
-class Sources(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Sources(_Section, frozen=True, kw_only=True):
     """Where bars that are not stored are asked for; nowhere when `upstream` is empty."""
 
     upstream: str = ""
@@ -155,20 +133,20 @@ class Sources(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout_s: Positive = 10.0
 
 
-class Schedules(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Schedules(_Section, frozen=True, kw_only=True):
     """Searches that are made again and again: a JSON file with a list of `schedule.create` requests; empty for none."""
 
     file: str = ""
 
 
-class Log(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Log(_Section, frozen=True, kw_only=True):
     """`format` auto means human on a terminal and JSON elsewhere."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "human"] = "auto"
 
 
-class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(_Section, frozen=True, kw_only=True):
     """All settings of a daemon."""
 
     server: Server = Server()
@@ -177,7 +155,7 @@ class Settings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     events: Events = Events()
     security: Security = Security()
     decision: Decision = Decision()
-    statistics: Statistics = Statistics()
+    statistics: Thresholds = Thresholds()
     cache: Cache = Cache()
     sources: Sources = Sources()
     retention: Retention = Retention()

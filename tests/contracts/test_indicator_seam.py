@@ -11,7 +11,6 @@ from contracts import indicator_checks as checks
 from reference import rules as slow
 from reference.random_rules import random_bars
 from tunesmith.compute.graph.graph_builder import GraphBuilder
-from tunesmith.compute.indicators.array_types import Rows, Whole
 from tunesmith.compute.indicators.declaration import Argument, Indicator, series, window
 from tunesmith.compute.indicators.registry import INDICATORS, ROW_FUNCTIONS, register
 from tunesmith.compute.indicators.row_functions import RowFunction, windowed
@@ -19,13 +18,14 @@ from tunesmith.compute.kernels.compiling import kernel
 from tunesmith.compute.language.vocabulary import reference
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.domain.array_types import Ints, Rows
 from tunesmith.errors import Invalid
 
 UNKNOWN = "enter_long(close > reach(close, 5).middle)\n"
 
 
 @kernel
-def reach_middle_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
+def reach_middle_nb(x: Rows, source: Ints, window: Ints, out: Rows) -> None:
     """The middle between the largest and the smallest of the last n values; defined from n - 1 on."""
     for j in range(len(window)):
         values = x[source[j]]

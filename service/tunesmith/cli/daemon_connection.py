@@ -7,7 +7,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -20,6 +20,7 @@ from tunesmith.cli.range_text import WHAT_IS_A_RANGE
 from tunesmith.client import Client
 from tunesmith.client.sockets import ENVIRONMENT
 from tunesmith.config import Explained, Settings, explain
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Busy, DeadlineExceeded, Draining, Invalid, NotFound, TunesmithError
 from tunesmith.transport.access.bind_rules import is_loopback
 from tunesmith.transport.access.client_keys import COMMAND_LINE, KeyStore
@@ -40,7 +41,7 @@ Label = Annotated[str | None, typer.Option(help="What to call the task, in its l
 
 _START = "Start one with `tunesmith serve`, or name its address with --requests. `tunesmith doctor` checks the rest."
 
-_OPTIONS: dict[str, Any] = {
+_OPTIONS: JsonObject = {
     "requests": Requests,
     "events": Events,
     "data_dir": DataDir,
@@ -128,7 +129,7 @@ class Line:
             )
         return self._client
 
-    def ask(self, message_type: str, data: dict[str, Any] | None = None, deadline_s: float | None = None) -> Any:
+    def ask(self, message_type: str, data: JsonObject | None = None, deadline_s: float | None = None) -> Any:
         """The reply's data; a refusal says what to do next."""
         given = {name: value for name, value in (data or {}).items() if value is not None}
         try:
@@ -146,15 +147,22 @@ class Line:
             self._client.close()
             self._client = None
 
+    def show(self, value: Any, show: Callable[[Any], None]) -> None:
+        """Print a reply: with --json as it is, else as `show` does."""
+        (self.print_json if self.as_json else show)(value)
+
     def print_json(self, value: Any) -> None:
         """One JSON document on standard output."""
         typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+class OptionGroup:
+    """Base of a dataclass whose fields are options: a command that has it as one parameter has these options."""
+
+
 def talks(function: Callable[..., None]) -> Callable[..., None]:
     """A command whose first parameter is a `Line`: it gets the options that say where the daemon is, and --json."""
-    hints = get_type_hints(function, include_extras=True)
-    own = [p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values()][1:]
+    own = _options_of(function)[1:]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=name != "as_json" and None, annotation=hint)
         for name, hint in _OPTIONS.items()
@@ -163,15 +171,44 @@ def talks(function: Callable[..., None]) -> Callable[..., None]:
     def _command(**given: Any) -> None:
         line = open_line(*(given.pop(name) for name in _OPTIONS))
         try:
-            function(line, **given)
+            function(line, **_grouped(own, given))
         finally:
             line.close()
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
+    parameters = [*_one_by_one(own), *added]
     _command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     _command.__annotations__ = {p.name: p.annotation for p in parameters}
     _command.__name__, _command.__doc__ = function.__name__, function.__doc__
     return _command
+
+
+def _options_of(called: Callable[..., Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(called, include_extras=True)
+    parameters = inspect.signature(called).parameters.values()
+    return [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+
+
+def _is_group(option: inspect.Parameter) -> bool:
+    return isinstance(option.annotation, type) and issubclass(option.annotation, OptionGroup)
+
+
+def _one_by_one(options: Iterable[inspect.Parameter]) -> Iterator[inspect.Parameter]:
+    """The options, each group's in its place."""
+    for option in options:
+        if _is_group(option):
+            yield from _one_by_one(_options_of(option.annotation))
+        else:
+            yield option
+
+
+def _grouped(options: Iterable[inspect.Parameter], given: JsonObject) -> JsonObject:
+    """What was given for each option, those of a group as that group."""
+    return {
+        option.name: option.annotation(**_grouped(_options_of(option.annotation), given))
+        if _is_group(option)
+        else given[option.name]
+        for option in options
+    }
 
 
 def open_line(
@@ -183,14 +220,13 @@ def open_line(
     key: str | None = None,
 ) -> Line:
     """The line to the daemon: options first, then settings, then the doors of the daemon on the data directory."""
-    options = {"requests": requests, "events": events, "data_dir": None if data_dir is None else str(data_dir)}
-    explained = settings_in_force(config, options)
+    explained = settings_in_force(config, data_dir, requests, events)
     doors = running_doors(explained.settings.data_dir)
     addresses = _address("requests", explained, doors), _address("events", explained, doors)
     return Line(*addresses, as_json, key_file(explained.settings, addresses[0], doors, key))
 
 
-def key_file(settings: Settings, address: str, doors: dict[str, Any], given: str | None = None) -> str:
+def key_file(settings: Settings, address: str, doors: JsonObject, given: str | None = None) -> str:
     """The key file to come in with: the one `given`, TUNESMITH_KEY's, or this machine's own; empty for none."""
     if given is not None:
         return given
@@ -202,18 +238,22 @@ def key_file(settings: Settings, address: str, doors: dict[str, Any], given: str
     return str(own) if here and asked and own.exists() else ""
 
 
-def settings_in_force(config: Path | None, options: dict[str, str | None]) -> Explained:
-    """The settings, with options of the section server on top; raises `WrongSettings`."""
+def settings_in_force(
+    config: Path | None, data_dir: Path | None, requests: str | None = None, events: str | None = None
+) -> Explained:
+    """The settings, with these options on top; raises `WrongSettings`."""
+    folder = None if data_dir is None else str(data_dir)
+    options = {"server.data_dir": folder, "server.requests": requests, "server.events": events}
     try:
-        return explain(config, overrides={f"server.{name}": value for name, value in options.items()})
+        return explain(config, overrides=options)
     except Invalid as error:
         raise WrongSettings(error.message) from error
 
 
-def running_doors(data_dir: Path) -> dict[str, Any]:
+def running_doors(data_dir: Path) -> JsonObject:
     """What the daemon on a data directory wrote down (pid and addresses); empty where none runs."""
     try:
-        doors: dict[str, Any] = json.loads((data_dir / "doors.json").read_text())
+        doors: JsonObject = json.loads((data_dir / "doors.json").read_text())
         os.kill(int(doors["pid"]), 0)
     except PermissionError:  # it runs, as another user
         return doors
@@ -222,7 +262,7 @@ def running_doors(data_dir: Path) -> dict[str, Any]:
     return doors
 
 
-def _address(door: str, explained: Explained, doors: dict[str, Any]) -> str:
+def _address(door: str, explained: Explained, doors: JsonObject) -> str:
     address: str = getattr(explained.settings.server, door)
     if doors.get(door) and (f"server.{door}" not in explained.sources or address.endswith(":0")):
         address = doors[door]

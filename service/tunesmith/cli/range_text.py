@@ -7,22 +7,24 @@ from typing import Any
 
 import typer
 
+from tunesmith.domain.records import JsonObject
+
 WHAT_IS_A_RANGE = "A range is MIN:MAX, MIN:MAX:STEP, MIN:MAX:log, or values as A,B,C."
 
 
-def parse_ranges(texts: Sequence[str]) -> dict[str, Any]:
+def parse_ranges(texts: Sequence[str]) -> JsonObject:
     """`param_ranges` of `optimization.start`; raises `typer.BadParameter`."""
     return {
         name: parse_range(name, value) for name, value in (_split(text, "RANGE", "fast_period=5:60") for text in texts)
     }
 
 
-def parse_params(texts: Sequence[str]) -> dict[str, Any]:
+def parse_params(texts: Sequence[str]) -> JsonObject:
     """`params` of `backtest.start`; raises `typer.BadParameter`."""
     return {name: scalar(value) for name, value in (_split(text, "VALUE", "fast_period=5") for text in texts)}
 
 
-def ranges_of(table: Mapping[str, Any]) -> dict[str, Any]:
+def ranges_of(table: Mapping[str, Any]) -> JsonObject:
     """Ranges of a file: text as on the command line, everything else as in a message."""
     return {name: parse_range(name, given) if isinstance(given, str) else given for name, given in table.items()}
 
@@ -54,7 +56,7 @@ def parse_range(name: str, text: str) -> Any:
     if len(parts) == 1:
         return scalar(text)
     bounds = [scalar(part) for part in parts[:2]]
-    found: dict[str, Any] = {"min": bounds[0], "max": bounds[1]}
+    found: JsonObject = {"min": bounds[0], "max": bounds[1]}
     if parts[2:] == ["log"]:
         found["log"] = True
     elif len(parts) == 3:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tunesmith.cli import fit
 from tunesmith.domain.metrics import METRICS
 
 _PERCENT = {name for name, metric in METRICS.items() if "fraction" in metric.unit}
@@ -49,6 +51,11 @@ def show_text(text: str) -> None:
     width = make_console().width
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n")]
     print("\n\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs))
+
+
+def remark(text: str) -> None:
+    """Print what is not the command's result, on standard error, its lines broken to the terminal's width."""
+    print("\n".join(fit(text)), file=sys.stderr)
 
 
 def fill_text(text: str, start: str = "", indent: str = "") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from tunesmith.cli import INTERRUPTED
 from tunesmith.cli.daemon_connection import Line
 from tunesmith.cli.tables import duration, make_console
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import NotFound
 from tunesmith.protocol.task_types import TaskType, task_type_of
 
@@ -26,14 +27,14 @@ def kind_of(task_id: str) -> TaskType:
     return found
 
 
-def status_of(line: Line, task_id: str) -> dict[str, Any]:
+def status_of(line: Line, task_id: str) -> JsonObject:
     """The reply to the status message of a task's kind."""
     kind = kind_of(task_id)
-    reply: dict[str, Any] = line.ask(kind.status, {kind.id_field: task_id})
+    reply: JsonObject = line.ask(kind.status, {kind.id_field: task_id})
     return reply
 
 
-def follow(line: Line, task_id: str) -> dict[str, Any]:
+def follow(line: Line, task_id: str) -> JsonObject:
     """The last status of a task, once it has ended. Ctrl-C leaves the task running and says how to come back."""
     console = make_console(errors=True)
     columns = TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TextColumn("{task.fields[left]}")
@@ -48,7 +49,7 @@ def follow(line: Line, task_id: str) -> dict[str, Any]:
     return status
 
 
-def _left(status: dict[str, Any]) -> str:
+def _left(status: JsonObject) -> str:
     if status["status"] == "pending":
         return "waiting for a worker"
     left = f"{duration(status['eta_s'])} left" if status.get("eta_s") is not None else ""

@@ -44,8 +44,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter
 from tunesmith.errors import Invalid
 
@@ -128,7 +128,7 @@ class Sizing:
     amount: float | str = 1.0
 
 
-Step = Callable[[NDArray[np.float64], Account, Bar, NDArray[np.float64]], Orders]
+Step = Callable[[Floats, Account, Bar, Floats], Orders]
 """(state float64[n_state] to write on, zero at first; account; bar; point float64[p] of codes) → orders."""
 
 
@@ -163,7 +163,7 @@ class Stepped:
         """The step as a Python function, also where it was declared compiled."""
         return getattr(self.step, "py_func", self.step)
 
-    def limits(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def limits(self, points: Floats) -> Floats:
         """Amount of sizing and most entries of each of `points` float64[n, p]; float64[n, 2]."""
         columns = {parameter.name: points[:, i] for i, parameter in enumerate(self.parameters)}
         found = np.empty((len(points), 2))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from tunesmith.domain.array_types import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,10 +17,10 @@ class ClosedTrades:
     opens that may be traded on; `last_ms` is when the last bar opens. A position open at the end is no closed trade.
     """
 
-    profit_abs: NDArray[np.float64]
-    profit_ratio: NDArray[np.float64]
-    opened_ms: NDArray[np.int64]
-    closed_ms: NDArray[np.int64]
+    profit_abs: Floats
+    profit_ratio: Floats
+    opened_ms: Ints
+    closed_ms: Ints
     initial_cash: float
     first_ms: int
     last_ms: int

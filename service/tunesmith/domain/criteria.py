@@ -111,6 +111,18 @@ def parse_constraints(texts: Sequence[str], path: str = "/data/constraints") -> 
     return tuple(found)
 
 
+def trial_bounds(
+    given: ApprovalCriteria | Sequence[str] | None, approval: ApprovalCriteria, path: str = "/data/constraints"
+) -> list[Bound]:
+    """What a trial must keep: as `given`, and `approval`'s least number of trades where nothing is said of it."""
+    floor = search_floor(approval)
+    if given is None or isinstance(given, ApprovalCriteria):
+        return bounds(merge(given, floor))
+    asked = parse_constraints(given, path)
+    own = {bound.metric for bound in asked}
+    return [*asked, *(bound for bound in bounds(floor) if bound.metric not in own)]
+
+
 def keeps(bound: Bound, value: float | None) -> bool:
     """Whether a metric's value keeps the bound; an undefined one does not."""
     if value is None or math.isnan(value):

@@ -18,6 +18,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
+Goal = Literal["maximize", "minimize"]
+
+Aggregation = Literal["mean", "median", "minimum"]
+"""What makes one metric of those of several markets."""
+
 
 class Metric(NamedTuple):
     """One row of the table.
@@ -30,7 +35,7 @@ class Metric(NamedTuple):
     name: str
     formula: str
     unit: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     source: str
     basis: Literal["account", "path"]
 

@@ -14,6 +14,8 @@ EXACT = 2**53
 
 Integer = Annotated[int, msgspec.Meta(ge=-EXACT, le=EXACT)]
 Scalar = bool | Integer | float | str
+ParamValues = dict[str, Scalar]
+"""Parameters of a strategy, by name."""
 """One parameter value."""
 
 Kind = Literal["int", "float", "choice", "bool"]

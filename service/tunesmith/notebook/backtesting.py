@@ -24,6 +24,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.compute.strategies.installed import installed
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
@@ -34,9 +35,8 @@ from tunesmith.errors import Invalid
 if TYPE_CHECKING:
     import pandas as pd
 
-_Count = Annotated[int, Meta(ge=1, le=2**53)]
-_Index = Annotated[int, Meta(ge=0, le=2**53)]
-_Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
+Count = Annotated[int, Meta(ge=1, le=2**53)]
+Index = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Table:
     """Metrics of n points: `metrics` maps names of the metrics table to float64[n], NaN where undefined."""
 
     parameters: Mapping[str, NDArray[Any]]
-    metrics: Mapping[str, NDArray[np.float64]]
+    metrics: Mapping[str, Floats]
 
     def __len__(self) -> int:
         return len(next(iter(self.metrics.values())))
@@ -119,7 +119,7 @@ def backtest(
 
 
 def _first_bar(bars: Bars, start: int) -> int:
-    first: int = as_declared(start, _Index, "/start")
+    first: int = as_declared(start, Index, "/start")
     if first >= len(bars):
         raise Invalid(f"trading cannot start at bar {first}: there are {len(bars)}", path="/start")
     return first
@@ -133,7 +133,7 @@ def _metric_names(names: Collection[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(TARGET_ALIASES.get(name, name) for name in names))
 
 
-def columns_of(rule: Strategy, points: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+def columns_of(rule: Strategy, points: Floats) -> dict[str, NDArray[Any]]:
     """The parameters of `points` float64[n, p] by name, each in its own type; [n] each."""
     return {
         p.name: np.array([decode(p, code) for code in points[:, column].tolist()], object)

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
-
-from msgspec import Meta
+from typing import Any
 
 from tunesmith.compute.decision.checks.check_declaration import Work
 from tunesmith.compute.decision.checks.check_registry import shown_before_approval, work_named
@@ -30,7 +28,7 @@ from tunesmith.domain.market.timeframes import YEAR_MS
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.errors import Invalid
-from tunesmith.notebook.backtesting import n_cores
+from tunesmith.notebook.backtesting import Count, Index, n_cores
 from tunesmith.notebook.study import Study
 
 Progress = Callable[[int, int], None]
@@ -42,9 +40,6 @@ UNGUARDED = (
 
 _DRAWS_PER_THREAD = 10
 """Permuted markets that a thread takes at a time."""
-
-_Count = Annotated[int, Meta(ge=1, le=2**53)]
-_Index = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,8 @@ def judge(
     """
     asked = None if criteria is None else as_declared(criteria, ApprovalCriteria, "/criteria")
     limits = as_declared(thresholds or Thresholds(), Thresholds, "/thresholds")
-    seed = as_declared(seed, _Index, "/seed")
-    n_threads = as_declared(n_cores() if n_threads is None else n_threads, _Count, "/n_threads")
+    seed = as_declared(seed, Index, "/seed")
+    n_threads = as_declared(n_cores() if n_threads is None else n_threads, Count, "/n_threads")
     if study.best_index is None:
         return Verdict("rejected", "no trial kept the constraints, so there is nothing to approve", [])
     decision = decide_study(

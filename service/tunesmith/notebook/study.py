@@ -14,9 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.search_report import Report, report
 from tunesmith.compute.analysis.trial_set import Trials
@@ -29,19 +27,16 @@ from tunesmith.compute.search.search import Market, Outcome, Search, run_whole
 from tunesmith.compute.search.split import Split, annualized, default_boundary, split_at
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.criteria import (
     DEFAULT_CRITERIA,
     HOLDOUT_SHARE,
-    Bound,
-    bounds,
-    merge,
-    parse_constraints,
-    search_floor,
+    trial_bounds,
 )
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.findings import ImportanceMethod
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
@@ -49,7 +44,7 @@ from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.space.space import decode_point
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
-from tunesmith.notebook.backtesting import Table, columns_of, n_cores
+from tunesmith.notebook.backtesting import Count, Index, Table, columns_of, n_cores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +52,6 @@ if TYPE_CHECKING:
 MAX_POINTS = 1_000_000
 """Trials that `optimize` makes at most where the caller does not say; the daemon's settings have the same default."""
 
-_Count = Annotated[int, Meta(ge=1, le=2**53)]
-_Index = Annotated[int, Meta(ge=0, le=2**53)]
 _Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
 
@@ -81,7 +74,7 @@ class Study:
         return self.search.plan
 
     @property
-    def points(self) -> NDArray[np.float64]:
+    def points(self) -> Floats:
         """The codes of the trials, float64[n, p]."""
         return self.outcome.found.points
 
@@ -91,7 +84,7 @@ class Study:
         return self.outcome.best
 
     @property
-    def best_params(self) -> dict[str, Scalar] | None:
+    def best_params(self) -> ParamValues | None:
         """The best eligible trial's parameters; None when no trial was eligible."""
         if self.best_index is None:
             return None
@@ -164,17 +157,20 @@ def optimize(
     """
     execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash, engine)
     check_engine(rule, engine, execution.costs, direction)
+    asked = constraints
+    if isinstance(asked, ApprovalCriteria):
+        asked = as_declared(asked, ApprovalCriteria, "/constraints")
     plan = SearchPlan(
         target=target,
         method=method or "auto",
-        n_trials=as_declared(max_iterations, _Count, "/max_iterations"),
-        seed=as_declared(seed, _Index, "/seed"),
+        n_trials=as_declared(max_iterations, Count, "/max_iterations"),
+        seed=as_declared(seed, Index, "/seed"),
         ranges=dict(param_ranges or {}),
         conditions=list(conditions),
-        bounds=_bounds(constraints),
+        bounds=trial_bounds(asked, DEFAULT_CRITERIA, "/constraints"),
         options=options or MethodOptions(),
     )
-    search = _search(rule, plan, as_declared(max_points, _Count, "/max_points"))
+    search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
     boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))
     bars = annualized(bars, boundary_ms)
     split = split_at(bars, boundary_ms)
@@ -194,7 +190,7 @@ def analyze(
     The score is the target of that position, or the metric `by`; `n` trials from either end are listed. The parts that
     need a choice, such as a heat map, are functions of `study.scored()` in `compute.analysis`.
     """
-    return report(study.scored(target, by), as_declared(n, _Count, "/n"), method)
+    return report(study.scored(target, by), as_declared(n, Count, "/n"), method)
 
 
 def _search(rule: Strategy, plan: SearchPlan, max_points: int) -> Search:
@@ -212,16 +208,3 @@ def _search(rule: Strategy, plan: SearchPlan, max_points: int) -> Search:
             path="/param_ranges" if method == "grid" else "/max_iterations",
         )
     return search
-
-
-def _bounds(given: ApprovalCriteria | Sequence[str] | None) -> list[Bound]:
-    floor = search_floor(DEFAULT_CRITERIA)
-    if given is None or isinstance(given, ApprovalCriteria):
-        return bounds(merge(_criteria(given, "/constraints"), floor))
-    asked = list(parse_constraints(given, "/constraints"))
-    own = {bound.metric for bound in asked}
-    return [*asked, *(bound for bound in bounds(floor) if bound.metric not in own)]
-
-
-def _criteria(given: ApprovalCriteria | None, path: str) -> ApprovalCriteria | None:
-    return None if given is None else as_declared(given, ApprovalCriteria, path)

@@ -11,6 +11,7 @@ from tunesmith.domain.names import Id
 VERSION = 1
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=256)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 Grade = Literal["proven", "criteria"]

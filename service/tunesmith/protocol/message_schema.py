@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import msgspec
 
 from tunesmith import __version__
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.catalog import MESSAGES, MessageType
 from tunesmith.protocol.codec import ERROR_REPLY, message_type
 from tunesmith.protocol.envelope import VERSION, Envelope, Event, Problem, ReplyEnvelope
@@ -50,12 +51,12 @@ def message_schemas(type: str | None = None) -> SchemaReply:
     )
 
 
-def struct_schemas(structs: Iterable[type], prefix: str) -> dict[str, Any]:
+def struct_schemas(structs: Iterable[type], prefix: str) -> JsonObject:
     """The JSON Schemas of these structs and of all that they hold, by name; references begin with `prefix`."""
     return msgspec.json.schema_components(list(structs), ref_template=prefix + "{name}")[1]
 
 
-def envelope_schema() -> dict[str, Any]:
+def envelope_schema() -> JsonObject:
     """The JSON Schema of a request's envelope."""
     hints = get_type_hints(Envelope, include_extras=True)
     return {
@@ -67,7 +68,7 @@ def envelope_schema() -> dict[str, Any]:
     }
 
 
-def asyncapi() -> dict[str, Any]:
+def asyncapi() -> JsonObject:
     """The ZeroMQ doors as an AsyncAPI 3.0 document, from the daemon's side: it receives requests and sends events."""
     requests = {m.name: _request_message(m) for m in MESSAGES.values()}
     replies = {f"{m.name}.reply": _reply_message(m) for m in MESSAGES.values()}
@@ -101,8 +102,8 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def _operations() -> dict[str, Any]:
-    operations: dict[str, Any] = {}
+def _operations() -> JsonObject:
+    operations: JsonObject = {}
     for name, message in MESSAGES.items():
         operations[name] = {
             "action": "receive",
@@ -149,8 +150,8 @@ def _channel_name(event: EventType) -> str:
     return re.sub(r"/?\{\w+\}/?", ".", event.topic).strip("./").replace("/", ".")
 
 
-def _channel(server: str, address: str | None, messages: dict[str, Any]) -> dict[str, Any]:
-    channel: dict[str, Any] = {
+def _channel(server: str, address: str | None, messages: JsonObject) -> JsonObject:
+    channel: JsonObject = {
         "address": address,
         "servers": [{"$ref": f"#/servers/{server}"}],
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
@@ -160,28 +161,28 @@ def _channel(server: str, address: str | None, messages: dict[str, Any]) -> dict
     return channel
 
 
-def _message(name: str, summary: str, payload: dict[str, Any]) -> dict[str, Any]:
+def _message(name: str, summary: str, payload: JsonObject) -> JsonObject:
     return {"name": name, "summary": summary, "contentType": "application/json", "payload": payload}
 
 
-def _request_message(message: MessageType) -> dict[str, Any]:
+def _request_message(message: MessageType) -> JsonObject:
     envelope = envelope_schema()
     envelope["title"] = message.name
     envelope["properties"] |= {"type": {"const": message.name}, "data": _ref(message.request, COMPONENTS)}
     return _message(message.name, summary_of(message.request), envelope)
 
 
-def _reply_message(message: MessageType) -> dict[str, Any]:
+def _reply_message(message: MessageType) -> JsonObject:
     name = f"{message.name}.reply"
     answer = _reply_envelope(name, True, {"data": _ref(message.reply, COMPONENTS)})
     return _message(name, f"The answer to {message.name}.", {"oneOf": [answer, _refusal(name)]})
 
 
-def _refusal(name: str) -> dict[str, Any]:
+def _refusal(name: str) -> JsonObject:
     return _reply_envelope(name, False, {"error": _ref(Problem, COMPONENTS)})
 
 
-def _reply_envelope(name: str, ok: bool, more: dict[str, Any]) -> dict[str, Any]:
+def _reply_envelope(name: str, ok: bool, more: JsonObject) -> JsonObject:
     properties = {"v": {"const": VERSION}, "type": {"const": name}, "id": {"type": ["string", "null"]}}
     return {
         "type": "object",
@@ -190,7 +191,7 @@ def _reply_envelope(name: str, ok: bool, more: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _event_message(event: EventType) -> dict[str, Any]:
+def _event_message(event: EventType) -> JsonObject:
     hints = get_type_hints(Event, include_extras=True)
     properties = {name: msgspec.json.schema(hint) for name, hint in hints.items()}
     properties |= {"v": {"const": VERSION}, "type": {"const": event.name}, "data": _ref(event.data, COMPONENTS)}

@@ -16,7 +16,6 @@ from tunesmith.errors import Invalid
 
 KEYID_DIGITS = 16
 KEY_BYTES = 32
-SIGNATURE_BYTES = 64
 RETIRED = "retired"
 
 

@@ -28,6 +28,15 @@ def write_file(path: Path, write: Callable[[Path], None]) -> None:
     sync(path.parent)
 
 
+def write_content(path: Path, content: bytes) -> None:
+    """Put `content` at `path` as `write_file` does."""
+
+    def write(draft: Path) -> None:
+        draft.write_bytes(content)
+
+    write_file(path, write)
+
+
 def sync(path: Path) -> None:
     """Has the system put a file, or a folder's names, on the disk."""
     fd = os.open(path, os.O_RDONLY)

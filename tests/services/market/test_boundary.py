@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from storage.opened import add_task
-from tunesmith.config import Server, Settings, Statistics
+from tunesmith.config import Server, Settings
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
 from tunesmith.protocol.catalog import Call
@@ -77,7 +77,7 @@ class Nowhere:
 def in_town(folder: Path, scene: Callable[[Town], Awaitable[None]]) -> None:
     async def main() -> None:
         settings = Settings(
-            server=Server(data_dir=str(folder)), statistics=Statistics(min_holdout_bars=NEEDED, min_bars=50)
+            server=Server(data_dir=str(folder)), statistics=Thresholds(min_holdout_bars=NEEDED, min_bars=50)
         )
         database = await Database.open(folder / "t.db")
         parts: dict[str, Any] = {"settings": settings, "database": database, "upstream": Nowhere()}

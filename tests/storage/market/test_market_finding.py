@@ -184,15 +184,17 @@ def test_what_a_crash_left_is_cleaned_up(store: MarketStore) -> None:
     assert names == [".lock", f"{stem}.npy", f"{stem}.parquet", "1h.json", "4h-0123.parquet"]
 
 
-@pytest.mark.parametrize("step", ["write_parquet", "_write_bytes"])
-def test_a_failing_disk_leaves_the_old_data(store: MarketStore, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+@pytest.mark.parametrize(("writer", "step"), [(market_store, "write_parquet"), (Path, "write_bytes")])
+def test_a_failing_disk_leaves_the_old_data(
+    store: MarketStore, monkeypatch: pytest.MonkeyPatch, writer: object, step: str
+) -> None:
     before = bring(store, table(range(30)))
 
     def fail(path: Path, content: object) -> None:
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(market_store, step, fail)
+    monkeypatch.setattr(writer, step, fail)
     with pytest.raises(Internal, match="was not stored: No space left"):
         bring(store, table())
     assert store.load("local", "BTC/USDT", "1h").data_hash == before.data_hash

@@ -11,7 +11,6 @@ import pytest
 
 from storage.market.made_bars import make
 from tunesmith.errors import Internal, NotFound
-from tunesmith.storage.market import snapshots
 from tunesmith.storage.market.snapshots import SnapshotFolder
 
 
@@ -52,11 +51,11 @@ def test_damage_is_said(store: SnapshotFolder) -> None:
 
 def test_a_failing_disk_leaves_nothing(store: SnapshotFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path, content: bytes) -> None:
-        path.write_bytes(b"half")
+        path.write_text("half")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(snapshots, "_write_bytes", fail)
+        patched.setattr(Path, "write_bytes", fail)
         with pytest.raises(Internal, match="No space left"):
             store.put(make())
         with pytest.raises(NotFound):

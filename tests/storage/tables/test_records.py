@@ -75,8 +75,6 @@ async def test_a_search_its_result_and_what_came_of_it(database: Database) -> No
     result = await optimization_table.result(database, "o1")
     assert result is not None
     assert (result.best_params, result.best_score, result.best_index) == ({"fast_period": 7}, 2.0, 3)
-    rows, total = await optimization_table.listing(database, status="pending", symbol="BTC/USDT")
-    assert ([row.id for row in rows], total) == (["o1"], 1)
 
 
 @over_database

@@ -10,11 +10,10 @@ from typing import Annotated
 import msgspec
 import typer
 
-from tunesmith.cli import fit
 from tunesmith.cli.access.key_log_entries import write_down
 from tunesmith.cli.daemon_connection import AsJson, Config, DataDir, running_doors, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.cli.tables import moment, show_table
+from tunesmith.cli.tables import moment, remark, show_table
 from tunesmith.config import Settings
 from tunesmith.errors import Invalid
 from tunesmith.transport.access.client_keys import COMMAND_LINE, KeyStore
@@ -37,10 +36,10 @@ def init(config: Config = None, data_dir: DataDir = None) -> None:
 
     A daemon that runs must be started again once.
     """
-    settings = _settings(config, data_dir)
+    settings = settings_in_force(config, data_dir).settings
     store = KeyStore(settings.keys_dir)
     if not _make_server(settings, store):
-        _say(f"The daemon has its key already: {store.server_file}")
+        remark(f"The daemon has its key already: {store.server_file}")
 
 
 @app.command()
@@ -58,45 +57,41 @@ def new(
 
     The name of a revoked key may be given again.
     """
-    settings = _settings(config, data_dir)
+    settings = settings_in_force(config, data_dir).settings
     store = KeyStore(settings.keys_dir)
     _make_server(settings, store)
     file = store.add(name, role.value, out)
     write_down(store.folder, "keys.new", name, role.value)
     typer.echo(file)
-    _say(f"It holds the secret of the {role.value} {name}: move it there, leave its mode at 0600, keep no copy.")
+    remark(f"It holds the secret of the {role.value} {name}: move it there, leave its mode at 0600, keep no copy.")
 
 
 @app.command("list")
 def list_keys(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the keys with their roles, revoked ones too."""
-    store = KeyStore(_settings(config, data_dir).keys_dir)
+    store = KeyStore(settings_in_force(config, data_dir).settings.keys_dir)
     listing = store.clients()
     server = store.server().public if store.has_server else None
     if as_json:
         keys = msgspec.to_builtins(listing.clients)
         typer.echo(msgspec.json.format(msgspec.json.encode({"server": server, "keys": keys}), indent=2).decode())
     elif server is None:
-        _say("There are no keys; `tunesmith keys init` makes the daemon's.")
+        remark("There are no keys; `tunesmith keys init` makes the daemon's.")
     else:
         rows = [(c.name, c.role, moment(c.created), moment(c.revoked) if c.revoked else "") for c in listing.clients]
         show_table(("name", "role", "since", "revoked"), rows)
-        _say(f"The daemon's public key: {server}")
+        remark(f"The daemon's public key: {server}")
     for problem in listing.problems:
-        _say(f"Left out: {problem}", err=True)
+        remark(f"Left out: {problem}")
 
 
 @app.command()
 def revoke(name: Name, config: Config = None, data_dir: DataDir = None) -> None:
     """Shut a key out: its requests are refused and its events stop within a second, on open connections too."""
-    store = KeyStore(_settings(config, data_dir).keys_dir)
+    store = KeyStore(settings_in_force(config, data_dir).settings.keys_dir)
     client = store.revoke(name)
     write_down(store.folder, "keys.revoke", name, client.role)
-    _say(f"The {client.role} {name} is shut out.")
-
-
-def _settings(config: Path | None, data_dir: Path | None) -> Settings:
-    return settings_in_force(config, {"data_dir": None if data_dir is None else str(data_dir)}).settings
+    remark(f"The {client.role} {name} is shut out.")
 
 
 def _make_server(settings: Settings, store: KeyStore) -> bool:
@@ -106,12 +101,8 @@ def _make_server(settings: Settings, store: KeyStore) -> bool:
         raise Invalid(f"cannot make keys in {store.folder}: {os.strerror(error.errno or 0)}") from error
     if made:
         write_down(store.folder, "keys.init", COMMAND_LINE, "operator")
-        _say(f"Made the daemon's key {store.server_file} and the operator's key {COMMAND_LINE!r} for commands here.")
+        remark(f"Made the daemon's key {store.server_file} and the operator's key {COMMAND_LINE!r} for commands here.")
         doors = running_doors(settings.data_dir)
         if doors:
-            _say(f"Start the daemon (process {doors['pid']}) again: until then it asks nobody for a key.")
+            remark(f"Start the daemon (process {doors['pid']}) again: until then it asks nobody for a key.")
     return made
-
-
-def _say(text: str, *, err: bool = True) -> None:
-    typer.echo("\n".join(fit(text)), err=err)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
-from tunesmith.cli import fit
+from tunesmith.cli.tables import remark
 from tunesmith.storage.secrets.key_log import FILE, note
 
 
@@ -15,5 +13,4 @@ def write_down(folder: Path, act: str, name: str, role: str = "") -> None:
     try:
         note(folder, act, name, role)
     except OSError as error:
-        warning = f"It is done, but the audit log will not say so: cannot write {folder / FILE}: {error.strerror}"
-        typer.echo("\n".join(fit(warning)), err=True)
+        remark(f"It is done, but the audit log will not say so: cannot write {folder / FILE}: {error.strerror}")

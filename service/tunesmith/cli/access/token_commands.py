@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tunesmith.cli import fit
 from tunesmith.cli.access.key_log_entries import write_down
 from tunesmith.cli.daemon_connection import AsJson, Config, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.cli.tables import moment, show_table
+from tunesmith.cli.tables import moment, remark, show_table
 from tunesmith.storage.secrets.tokens import TokenFile
 
 app = new_app()
@@ -43,38 +41,30 @@ def token(
 
     As soon as there is one, writing over HTTP needs one. A running daemon notices by itself.
     """
-    folder = _folder(config, data_dir)
+    folder = settings_in_force(config, data_dir).settings.keys_dir
     tokens = TokenFile(folder / FILE)
     if revoke:
         held = tokens.revoke(name)
         write_down(folder, "token.revoke", name, held.role)
-        _say(f"The token of the {held.role} {name} lets nobody in any more.")
+        remark(f"The token of the {held.role} {name} lets nobody in any more.")
         return
     secret = tokens.new(name, role.value)
     write_down(folder, "token.new", name, role.value)
     typer.echo(secret)
-    _say("Send it as Authorization: Bearer TOKEN. Only its hash is kept: it cannot be shown again.")
+    remark("Send it as Authorization: Bearer TOKEN. Only its hash is kept: it cannot be shown again.")
 
 
 @app.command("tokens")
 def list_tokens(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the tokens of the HTTP door with their roles, revoked ones too."""
-    held = TokenFile(_folder(config, data_dir) / FILE).listing()
+    held = TokenFile(settings_in_force(config, data_dir).settings.keys_dir / FILE).listing()
     if as_json:
         shown = [{"name": t.name, "role": t.role, "since": t.created_at, "revoked": t.revoked_at} for t in held]
         typer.echo(json.dumps(shown, indent=2))
     elif not held:
-        _say("There are no tokens; `tunesmith keys token NAME` makes one.")
+        remark("There are no tokens; `tunesmith keys token NAME` makes one.")
     else:
         show_table(
             ("name", "role", "since", "revoked"),
             [(t.name, t.role, moment(t.created_at), moment(t.revoked_at) or "") for t in held],
         )
-
-
-def _folder(config: Path | None, data_dir: Path | None) -> Path:
-    return settings_in_force(config, {"data_dir": None if data_dir is None else str(data_dir)}).settings.keys_dir
-
-
-def _say(text: str) -> None:
-    typer.echo("\n".join(fit(text)), err=True)

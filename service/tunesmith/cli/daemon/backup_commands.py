@@ -34,7 +34,7 @@ def backup(
     The copy is checked before it counts. It holds everything but the market data's files, which can be imported again,
     and the keys. The daemon makes backups by itself, see the section [backups] of the settings.
     """
-    settings = _settings(config, data_dir)
+    settings = settings_in_force(config, data_dir).settings
     folder = settings.backups_dir
     if listing:
         _show(backups.listing(folder), folder, as_json=as_json)
@@ -61,7 +61,7 @@ def restore(
     What stood there is kept in a folder beside it. What happened after the backup was made is forgotten, looks at
     hold-outs too; bots notice that the database is another one, and take what it says is in force.
     """
-    settings = _settings(config, data_dir)
+    settings = settings_in_force(config, data_dir).settings
     chosen = file or _newest_sound(settings.backups_dir)
     done = restoring.restore(_database(settings), chosen)
     if as_json:
@@ -72,10 +72,6 @@ def restore(
     if done.replaced is not None:
         typer.echo(f"What stood there is in {done.replaced}")
     typer.echo("Start the daemon with `tunesmith serve`.")
-
-
-def _settings(config: Path | None, data_dir: Path | None) -> Settings:
-    return settings_in_force(config, {"data_dir": None if data_dir is None else str(data_dir)}).settings
 
 
 def _database(settings: Settings) -> Path:

@@ -33,8 +33,7 @@ def show(
 
     Lowest first: default, file (--config or TUNESMITH_CONFIG), environment (TUNESMITH_SECTION__NAME), option.
     """
-    folder = None if data_dir is None else str(data_dir)
-    explained = settings_in_force(config, {"data_dir": folder, "requests": requests, "events": events})
+    explained = settings_in_force(config, data_dir, requests, events)
     rows = in_force(explained)
     if as_json:
         typer.echo(json.dumps({name: {"value": value, "from": source} for name, value, source in rows}, indent=2))

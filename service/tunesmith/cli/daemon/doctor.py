@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -36,6 +36,7 @@ from tunesmith.cli.daemon_connection import AsJson, Config, DataDir, running_doo
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import make_console
 from tunesmith.config import explain
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Invalid
 
 app = new_app()
@@ -131,7 +132,7 @@ def _check_worker(modules: list[str]) -> Iterator[Check]:
     command = [sys.executable, "-m", "tunesmith.workers.checkup", *modules, _RUST]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_WORKER_TIMEOUT_S, check=False)
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: JsonObject = json.loads(done.stdout)
     except (subprocess.TimeoutExpired, ValueError):
         found = {"failure": "it could not be started"}
         if "done" in locals() and done.stderr.strip():
@@ -153,7 +154,7 @@ def _check_worker(modules: list[str]) -> Iterator[Check]:
     yield check_strategies(found["strategies"], found["failures"])
 
 
-def _about_vectorbt(vectorbt: dict[str, Any], rust: dict[str, Any]) -> Check:
+def _about_vectorbt(vectorbt: JsonObject, rust: JsonObject) -> Check:
     if vectorbt["error"]:
         return Check("vectorbt", "broken", vectorbt["error"], _INSTALL)
     if rust["error"]:
@@ -162,7 +163,7 @@ def _about_vectorbt(vectorbt: dict[str, Any], rust: dict[str, Any]) -> Check:
     return Check("vectorbt", "ok", f"{vectorbt['version']}, with its rust engine {rust['version']}".rstrip())
 
 
-def _about_kernels(kernels: dict[str, Any]) -> Check:
+def _about_kernels(kernels: JsonObject) -> Check:
     state = "cold" if kernels["n_compiled"] else "warm"
     more = f", {kernels['n_compiled']} compiled now" if kernels["n_compiled"] else ""
     says = f"{state}{more}; warm-up took {kernels['seconds']:.1f} s; cache in {kernels['folder']}"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -22,6 +22,7 @@ from tunesmith.cli.daemon.config_commands import masked
 from tunesmith.cli.daemon_connection import key_file, reachable
 from tunesmith.client import Client
 from tunesmith.config import Settings
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal, Invalid, TunesmithError, Unauthorized
 from tunesmith.storage.market.series import read_manifest
 from tunesmith.storage.sqlite.backups import listing
@@ -72,7 +73,7 @@ def check_data_dir(folder: Path) -> Check:
     return Check("data directory", "ok", says)
 
 
-def check_database(file: Path, doors: dict[str, Any], kept: Path | None = None) -> Check:
+def check_database(file: Path, doors: JsonObject, kept: Path | None = None) -> Check:
     """The database opens, is ours, of a schema that this program knows, and sound; `kept` is the backups' folder."""
     if not file.exists() and kept is not None and listing(kept):
         return Check("database", "broken", f"{file} is gone, but there are backups", _RESTORE)
@@ -106,7 +107,7 @@ def check_database(file: Path, doors: dict[str, Any], kept: Path | None = None) 
     return Check("database", "ok", f"{sound}, schema version {version}, {size / 2**20:.1f} MiB{used}")
 
 
-def check_daemon(doors: dict[str, Any], settings: Settings) -> Check:
+def check_daemon(doors: JsonObject, settings: Settings) -> Check:
     """Whether the daemon on the data directory runs and answers."""
     if not doors:
         return Check("daemon", "note", "not running here; start it with `tunesmith serve`")
@@ -131,7 +132,7 @@ def check_daemon(doors: dict[str, Any], settings: Settings) -> Check:
     return Check("daemon", "ok", f"version {pong.version}, process {doors['pid']}, answers in {took_ms:.0f} ms")
 
 
-def check_readiness(doors: dict[str, Any]) -> Check:
+def check_readiness(doors: JsonObject) -> Check:
     """What the running daemon says of its database, disk, workers and backups."""
     if not doors.get("http"):
         return Check("readiness", "note", "no daemon with an HTTP door runs here")
@@ -165,7 +166,7 @@ def check_backups(settings: Settings) -> Check:
     return Check("backups", "ok", says)
 
 
-def check_ports(settings: Settings, doors: dict[str, Any]) -> Iterator[Check]:
+def check_ports(settings: Settings, doors: JsonObject) -> Iterator[Check]:
     """Every door's port is free, or held by our daemon."""
     for door in ("requests", "events", "inbox", "http"):
         address: str = getattr(settings.server, door)

@@ -109,8 +109,7 @@ def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
 
 
 def _store(data_dir: Path | None) -> MarketStore:
-    explained = settings_in_force(None, {"data_dir": None if data_dir is None else str(data_dir)})
-    return MarketStore(explained.settings.data_dir / "market")
+    return MarketStore(settings_in_force(None, data_dir).settings.data_dir / "market")
 
 
 def _day(time_ms: int) -> str:

@@ -13,6 +13,7 @@ from tunesmith.cli.decide.verdict_story import tell
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import fill_text, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow, kind_of
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict, NotFound, TunesmithError
 from tunesmith.protocol.task_types import OPTIMIZATION, VERDICT
 
@@ -47,15 +48,12 @@ def replay(line: Line, id: Subject, label: Label = None) -> None:
     """Make a verdict again from its evidence and compare every value. The exit code is 1 where one differs."""
     asked = line.ask("verdict.replay", {"verdict_id": _verdict_of(line, id), "label": label}, deadline_s=_ASK_S)
     found = asked if asked["status"] in ENDED else follow(line, asked["task_id"])
-    if line.as_json:
-        line.print_json(found)
-    else:
-        show_replay(found)
+    line.show(found, show_replay)
     if not found["equal"]:
         raise typer.Exit(FAILED)
 
 
-def show_replay(found: dict[str, Any]) -> None:
+def show_replay(found: JsonObject) -> None:
     """Print what a replay came to."""
     if found["status"] != "completed":
         error = (found["error"] or {}).get("detail")
@@ -92,12 +90,12 @@ def _verdict_of(line: Line, id: str) -> str:
     return str(verdict)
 
 
-def _or_none(line: Line, message_type: str, field: str, id: str | None) -> dict[str, Any] | None:
+def _or_none(line: Line, message_type: str, field: str, id: str | None) -> JsonObject | None:
     """What is stored of it, or None where it was deleted since."""
     if id is None:
         return None
     try:
-        found: dict[str, Any] = line.ask(message_type, {field: id})
+        found: JsonObject = line.ask(message_type, {field: id})
     except TunesmithError:
         return None
     return found

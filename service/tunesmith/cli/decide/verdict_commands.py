@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import typer
 
 from tunesmith.cli import FAILED, NOT_APPROVED
-from tunesmith.cli.daemon_connection import Label, Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, OptionGroup, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import fill_text, metric, params, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict, Invalid, NotFound
 
 app = new_app()
 
-MinSharpe = Annotated[float | None, typer.Option(help="Least Sharpe ratio a year.", metavar="X")]
-MaxDrawdown = Annotated[float | None, typer.Option(help="Largest drawdown, a fraction.", metavar="X")]
-MinReturn = Annotated[float | None, typer.Option(help="Least total return, a fraction.", metavar="X")]
-MinTrades = Annotated[int | None, typer.Option(help="Least closed trades.", metavar="N")]
-MinWinRate = Annotated[float | None, typer.Option(help="Least share of winning trades.", metavar="X")]
-MinProfitFactor = Annotated[float | None, typer.Option(help="Least gross profit over gross loss.", metavar="X")]
 
 _CHANCES = {"reality_check", "permutations", "holdout", "combined"}
 """Checks whose value is a probability."""
@@ -39,32 +35,31 @@ _ASK_S = 5.0
 _SHORT_ID = 12
 
 
-class Criteria(NamedTuple):
+@dataclass(frozen=True)
+class Criteria(OptionGroup):
     """Approval criteria as options give them; None leaves one to the daemon's settings."""
 
-    min_sharpe: float | None = None
-    max_drawdown: float | None = None
-    min_return: float | None = None
-    min_trades: int | None = None
-    min_win_rate: float | None = None
-    min_profit_factor: float | None = None
+    min_sharpe: Annotated[float | None, typer.Option(help="Least Sharpe ratio a year.", metavar="X")] = None
+    max_drawdown: Annotated[float | None, typer.Option(help="Largest drawdown, a fraction.", metavar="X")] = None
+    min_return: Annotated[float | None, typer.Option(help="Least total return, a fraction.", metavar="X")] = None
+    min_trades: Annotated[int | None, typer.Option(help="Least closed trades.", metavar="N")] = None
+    min_win_rate: Annotated[float | None, typer.Option(help="Least share of winning trades.", metavar="X")] = None
+    min_profit_factor: Annotated[
+        float | None, typer.Option(help="Least gross profit over gross loss.", metavar="X")
+    ] = None
 
     def given(self) -> dict[str, float]:
         """Those that were given."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @app.command()
 @talks
 def approve(
     line: Line,
+    *,
     task: Annotated[str, typer.Argument(help="A completed search or backtest, as opt-… or bt-….", metavar="ID")],
-    min_sharpe: MinSharpe = None,
-    max_drawdown: MaxDrawdown = None,
-    min_return: MinReturn = None,
-    min_trades: MinTrades = None,
-    min_win_rate: MinWinRate = None,
-    min_profit_factor: MinProfitFactor = None,
+    criteria: Criteria,
     apply: Annotated[
         Literal["new_trades", "when_flat", "immediately"], typer.Option(help="When bots take the package up.")
     ] = "new_trades",
@@ -75,25 +70,21 @@ def approve(
     An approval publishes a parameter package. The exit code is 4 when the verdict is not an approval. Criteria that
     are not named are those of the daemon's settings.
     """
-    criteria = Criteria(min_sharpe, max_drawdown, min_return, min_trades, min_win_rate, min_profit_factor).given()
-    verdict = ask_verdict(line, task, criteria, apply, label)
-    if line.as_json:
-        line.print_json(verdict)
-    else:
-        show_verdict(verdict)
+    verdict = ask_verdict(line, task, criteria.given(), apply, label)
+    line.show(verdict, show_verdict)
     end_with(verdict)
 
 
 def ask_verdict(
     line: Line, task_id: str, criteria: dict[str, float], apply: str = "new_trades", label: str | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """The verdict on a search or a backtest, once it is there."""
     data = _subject(line, task_id) | {"approval_criteria": criteria or None, "apply": apply, "label": label}
-    verdict: dict[str, Any] = line.ask("strategy.approve", data, deadline_s=_ASK_S)
+    verdict: JsonObject = line.ask("strategy.approve", data, deadline_s=_ASK_S)
     return verdict if verdict["status"] in ENDED else follow(line, verdict["verdict_id"])
 
 
-def show_verdict(verdict: dict[str, Any]) -> None:
+def show_verdict(verdict: JsonObject) -> None:
     """Print the decision, its checks and the packages that came of it."""
     error = (verdict["error"] or {}).get("detail")
     standing = verdict["verdict"] or verdict["status"]
@@ -123,7 +114,7 @@ def show_verdict(verdict: dict[str, Any]) -> None:
         )
 
 
-def show_checks(checks: list[dict[str, Any]]) -> None:
+def show_checks(checks: list[JsonObject]) -> None:
     """Print a verdict's checks; what the hold-out showed is hidden until there is an approval."""
     hidden = [check for check in checks if check["value"] is None and check["segment"] in ("holdout", "all")]
     rows = [
@@ -143,7 +134,7 @@ def show_checks(checks: list[dict[str, Any]]) -> None:
         )
 
 
-def _value(check: dict[str, Any]) -> str:
+def _value(check: JsonObject) -> str:
     name, value = check["name"], check["value"]
     if value is not None and name in _CHANCES:
         return f"p {value:.2g}"
@@ -151,7 +142,7 @@ def _value(check: dict[str, Any]) -> str:
     return metric(_METRICS.get(bound, bound), value)
 
 
-def end_with(verdict: dict[str, Any]) -> None:
+def end_with(verdict: JsonObject) -> None:
     """End the command with the exit code that a verdict means, unless it is an approval or under way."""
     if verdict["status"] in ("failed", "cancelled"):
         raise typer.Exit(FAILED)

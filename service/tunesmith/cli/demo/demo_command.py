@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -23,6 +23,7 @@ from tunesmith.cli.demo.planted import planted_market
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import params
 from tunesmith.client import Client
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal
 from tunesmith.storage.market.market_store import MarketStore
 
@@ -39,7 +40,7 @@ class Market(NamedTuple):
     symbol: str
     timeframe: str
     about: str
-    ranges: dict[str, Any]
+    ranges: JsonObject
 
 
 REAL = Market(
@@ -166,7 +167,7 @@ def _bot(doors: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]
             process.stdout.close()
 
 
-def _tune(client: Client, market: Market, console: Console, *, first: bool) -> dict[str, Any]:
+def _tune(client: Client, market: Market, console: Console, *, first: bool) -> JsonObject:
     """Search and judge one market; the verdict."""
     console.print(f"\n[bold]{market.symbol}[/bold] {market.timeframe}, strategy ma_cross_v1.0")
     began = time.monotonic()
@@ -181,7 +182,7 @@ def _tune(client: Client, market: Market, console: Console, *, first: bool) -> d
             "method": "grid",
         },
     )
-    found: dict[str, Any] = _wait(client, "optimization.status", {"optimization_id": search["optimization_id"]})
+    found: JsonObject = _wait(client, "optimization.status", {"optimization_id": search["optimization_id"]})
     took = time.monotonic() - began
     if found["best_params"] is None:
         raise Internal(f"the search found nothing: {found['error'] or found['status']}")
@@ -208,7 +209,7 @@ def _tune(client: Client, market: Market, console: Console, *, first: bool) -> d
     return verdict
 
 
-def _wait(client: Client, message_type: str, data: dict[str, Any]) -> dict[str, Any]:
+def _wait(client: Client, message_type: str, data: JsonObject) -> JsonObject:
     deadline = time.monotonic() + _TASK_TIMEOUT_S
     while time.monotonic() < deadline:
         reply = client.request(message_type, data)
@@ -220,7 +221,7 @@ def _wait(client: Client, message_type: str, data: dict[str, Any]) -> dict[str, 
     raise Internal(f"{message_type}: no end after {_TASK_TIMEOUT_S:g} s")
 
 
-def _received(bot: subprocess.Popen[str], expected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _received(bot: subprocess.Popen[str], expected: list[JsonObject]) -> list[JsonObject]:
     """What the bot got; one line for each package that was approved."""
     if bot.stdout is None:
         return []
@@ -229,7 +230,7 @@ def _received(bot: subprocess.Popen[str], expected: list[dict[str, Any]]) -> lis
     return [package for package in lines if package["package_id"] in ids]
 
 
-def _conclude(received: list[dict[str, Any]], verdicts: dict[str, dict[str, Any]], console: Console) -> None:
+def _conclude(received: list[JsonObject], verdicts: dict[str, JsonObject], console: Console) -> None:
     console.print("\n[bold]What the bot received[/bold]")
     for package in received:
         market = f"{package['symbol']} {package['timeframe']}"

@@ -56,8 +56,7 @@ class _Where:
         self._given = (requests, events, data_dir, config, False)
         self.options = [] if config is None else [f"--config={config}"]
         self.is_named = requests is not None
-        options = {"data_dir": None if data_dir is None else str(data_dir)}
-        self.data_dir = settings_in_force(config, options).settings.data_dir
+        self.data_dir = settings_in_force(config, data_dir).settings.data_dir
         self.line = open_line(*self._given)
         self.pid: int | None = None
 

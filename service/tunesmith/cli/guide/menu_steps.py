@@ -14,6 +14,7 @@ from tunesmith.cli.guide.prompting import ask, choose, choose_some, say
 from tunesmith.cli.range_text import WHAT_IS_A_RANGE, parse_ranges
 from tunesmith.cli.search.session_commands import ask_plan, show_plan
 from tunesmith.cli.tables import number, show_table
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Invalid
 
 _LIMIT = 1000
@@ -43,9 +44,9 @@ _MODE_OF = {"grid": "exhaustive", "latin_hypercube": "latin_hypercube", "sobol":
 class Wanted:
     """What a person has chosen so far."""
 
-    markets: list[dict[str, Any]] = field(default_factory=list)
-    strategies: list[dict[str, Any]] = field(default_factory=list)
-    ranges: dict[str, dict[str, Any]] = field(default_factory=dict)
+    markets: list[JsonObject] = field(default_factory=list)
+    strategies: list[JsonObject] = field(default_factory=list)
+    ranges: dict[str, JsonObject] = field(default_factory=dict)
     target: str = "sharpe"
     method: str = "auto"
     size: int | None = None
@@ -55,7 +56,7 @@ class Wanted:
         """Whether it is several searches."""
         return len(self.markets) * len(self.strategies) > 1
 
-    def session(self) -> dict[str, Any]:
+    def session(self) -> JsonObject:
         """The fields of `session.plan` and `session.generate`."""
         mode = self.method if self.is_session else _MODE_OF.get(self.method, "random")
         sized = {} if mode == "exhaustive" else {"size": self.size}
@@ -69,7 +70,7 @@ class Wanted:
             **sized,
         }
 
-    def search(self) -> dict[str, Any]:
+    def search(self) -> JsonObject:
         """The fields of `optimization.start`."""
         strategy = self.strategies[0]["id"]
         sized = {} if self.size is None else {"max_iterations": self.size}
@@ -83,7 +84,7 @@ class Wanted:
             **sized,
         }
 
-    def _market(self) -> dict[str, Any]:
+    def _market(self) -> JsonObject:
         venues = {market["venue"] for market in self.markets}
         venue = {"venue": venues.pop()} if len(venues) == 1 else {}
         return {"timeframe": self.markets[0]["timeframe"], **venue}
@@ -173,9 +174,9 @@ def step_of(error: Invalid) -> int:
     return STEPS.index(at.get(field_, choose_method))
 
 
-def _declared(strategy: dict[str, Any]) -> dict[str, Any]:
+def _declared(strategy: JsonObject) -> JsonObject:
     """The declared ranges, spelt out, so that changing one leaves the others as they are."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for p in strategy["parameters"]:
         if p["choices"] or p["kind"] == "bool":
             found[p["name"]] = p["choices"] or [False, True]
@@ -187,7 +188,7 @@ def _declared(strategy: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _show_ranges(strategy: dict[str, Any], ranges: dict[str, Any]) -> None:
+def _show_ranges(strategy: JsonObject, ranges: JsonObject) -> None:
     rows = [
         (p["name"], _in_words(ranges[p["name"]]), number(p["default"]), p.get("doc") or "")
         for p in strategy["parameters"]
@@ -206,7 +207,7 @@ def _in_words(given: Any) -> str:
     return found + (", log" if given.get("log") else "")
 
 
-def _ranges(strategy: dict[str, Any], text: str) -> dict[str, Any]:
+def _ranges(strategy: JsonObject, text: str) -> JsonObject:
     """The ranges of one line, of parameters that the strategy has."""
     found = parse_ranges(text.split())
     names = [p["name"] for p in strategy["parameters"]]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from tunesmith.cli.daemon_connection import Line
@@ -14,6 +12,7 @@ from tunesmith.cli.search.session_tables import show_ranking, show_session
 from tunesmith.cli.search.task_commands import show_task
 from tunesmith.cli.tables import moment
 from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import TunesmithError
 
 _NEWEST = 9
@@ -57,7 +56,7 @@ def _show_best(line: Line, task_id: str, is_session: bool) -> None:
             show_trials(trials, None, 0)
 
 
-def _act(line: Line, task_id: str, found: dict[str, Any]) -> bool:
+def _act(line: Line, task_id: str, found: JsonObject) -> bool:
     """Ask what to do and do it; whether there is something new to show."""
     actions = _actions(found)
     at = choose("What next?", [*actions, "back to the beginning"])
@@ -95,7 +94,7 @@ _JUDGE = "ask for the verdict on the best: one look at the hold-out, written dow
 _DELETE = "delete it"
 
 
-def _actions(found: dict[str, Any]) -> list[str]:
+def _actions(found: JsonObject) -> list[str]:
     status, is_session = found["status"], "session_id" in found
     if status not in ENDED:
         return [_RUN, _DELETE] if status == "created" else [_WATCH, _STOP]
@@ -104,13 +103,13 @@ def _actions(found: dict[str, Any]) -> list[str]:
     return [*again, *first, *([_DELETE] if is_session else [])]
 
 
-def _has_winner(found: dict[str, Any]) -> bool:
+def _has_winner(found: JsonObject) -> bool:
     if "session_id" in found:
         return bool(found["best"]) and found["best"]["status"] == "completed"
     return found["status"] == "completed" and found["report_id"] is not None
 
 
-def _going_on(kind: str, named: dict[str, str], action: str) -> tuple[str, dict[str, Any]]:
+def _going_on(kind: str, named: dict[str, str], action: str) -> tuple[str, JsonObject]:
     if kind == "session":
         return "session.execute", {**named, "resume": action == _GO_ON}
     return "optimization.resume", dict(named)

@@ -15,6 +15,7 @@ from tunesmith.cli.pictures import bar, curve, shades
 from tunesmith.cli.search.next_search import command_of, range_text
 from tunesmith.cli.tables import fill_text, metric, number, params, show_facts, show_table
 from tunesmith.cli.watching import kind_of
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict, Internal, Invalid
 
 app = new_app()
@@ -48,7 +49,7 @@ def analyze(
     A search that still runs is analysed as far as it is. All of it with --json.
     """
     _check(task)
-    data: dict[str, Any] = {"optimization_id": task, "what": list(_PARTS), "target": target, "by": by, "n": top}
+    data: JsonObject = {"optimization_id": task, "what": list(_PARTS), "target": target, "by": by, "n": top}
     data["importance_method"] = importance
     if heat_map is not None:
         x, comma, y = heat_map.partition(",")
@@ -129,7 +130,7 @@ def export(
     typer.echo(fill_text(f"{file}: {made['size']:,} bytes; the search is {made['status']}."))
 
 
-def _fetch(line: Line, task: str, chosen: str, file: Path) -> dict[str, Any]:
+def _fetch(line: Line, task: str, chosen: str, file: Path) -> JsonObject:
     """Write the pieces to the file, which is there when it is whole; the first reply."""
     asked = {"optimization_id": task, "format": chosen}
     draft = file.with_name(f".{file.name}.part")
@@ -161,7 +162,7 @@ def _check(task: str) -> None:
         raise Conflict(f"{task} is a {kind.name}; this is about searches, whose ids begin with opt-")
 
 
-def _show_summary(found: dict[str, Any]) -> None:
+def _show_summary(found: JsonObject) -> None:
     of, score = found["summary"], found["score"]
     trials = f"{of['n_trials']:,}, of which {of['n_eligible']:,} may be the best"
     spread = [_value(score, value) for value in (of["quantiles"] or [None])]
@@ -176,7 +177,7 @@ def _show_summary(found: dict[str, Any]) -> None:
     )
 
 
-def _show_top(found: dict[str, Any]) -> None:
+def _show_top(found: JsonObject) -> None:
     score = found["score"]
     if not found["top"]:
         typer.echo("\nNo trial kept its constraints and has a score.")
@@ -186,7 +187,7 @@ def _show_top(found: dict[str, Any]) -> None:
     show_table(("trial", "score", "parameters"), rows, right=("trial", "score"))
 
 
-def _show_importance(found: dict[str, Any]) -> None:
+def _show_importance(found: JsonObject) -> None:
     explained = {effect["parameter"]: effect["explained"] for effect in found["effects"]}
     going = dict(zip(found["correlations"]["parameters"], found["correlations"]["with_score"], strict=True))
     rows = []
@@ -197,7 +198,7 @@ def _show_importance(found: dict[str, Any]) -> None:
     show_table(("", "importance", "", "of variance", "rank corr."), rows, right=("", "of variance", "rank corr."))
 
 
-def _show_marginals(found: dict[str, Any]) -> None:
+def _show_marginals(found: JsonObject) -> None:
     score, least = found["score"], found["direction"] == "minimize"
     rows = []
     for each in found["marginals"]:
@@ -213,7 +214,7 @@ def _show_marginals(found: dict[str, Any]) -> None:
     show_table(("", "from", "mean", "to", "best", "at"), rows, right=("from", "best"))
 
 
-def _show_map(found: dict[str, Any]) -> None:
+def _show_map(found: JsonObject) -> None:
     drawn = found["heat_map"]
     least = found["direction"] == "minimize"
     labels = _positions(drawn["y"])
@@ -227,7 +228,7 @@ def _show_map(found: dict[str, Any]) -> None:
         typer.echo(f"{label:>{width}} {row}")
 
 
-def _show_convergence(found: dict[str, Any]) -> None:
+def _show_convergence(found: JsonObject) -> None:
     score, course = found["score"], found["convergence"]
     if not course["improvements"]:
         return
@@ -242,7 +243,7 @@ def _show_convergence(found: dict[str, Any]) -> None:
     )
 
 
-def _show_next(found: dict[str, Any]) -> None:
+def _show_next(found: JsonObject) -> None:
     advice = found["recommendation"]
     narrow = advice["narrow"]
     typer.echo("")
@@ -268,7 +269,7 @@ def _show_next(found: dict[str, Any]) -> None:
     typer.echo(f"\n{command_of(advice['request'])}")
 
 
-def _compared(score: str, of: dict[str, Any]) -> str:
+def _compared(score: str, of: JsonObject) -> str:
     if of["best_difference"] is None:
         return "There is nothing to compare: one of them has no trial that may be the best."
     said = [f"B's best {score} less A's is {_value(score, of['best_difference'])}."]
@@ -290,7 +291,7 @@ def _is_range(given: Any) -> bool:
     return isinstance(given, dict | list)
 
 
-def _positions(axis: dict[str, Any]) -> list[str]:
+def _positions(axis: JsonObject) -> list[str]:
     """What stands for each position: its value, or the beginning of its bin, of the last one its end."""
     if axis["edges"] is None:
         return [number(value, 4) for value in axis["values"]]

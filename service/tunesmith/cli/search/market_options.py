@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
+from tunesmith.cli.daemon_connection import OptionGroup
 from tunesmith.domain import trading
 
 Timeframe = Annotated[str | None, typer.Option(help="Such as 1h; the stored one when there is only one.", metavar="T")]
@@ -19,23 +21,30 @@ Fill = Annotated[trading.Fill | None, typer.Option(help="Where orders fill.")]
 Engine = Annotated[trading.Engine | None, typer.Option(help="What evaluates the trials.")]
 
 
-def market(
-    timeframe: str | None,
-    venue: str | None,
-    dates: tuple[str | None, str | None],
-    costs: tuple[float | None, float | None],
-    trading: tuple[str | None, str | None, str | None],
-) -> dict[str, Any]:
-    """The fields of a market's request; `trading` is direction, fill and engine. None leaves one to the daemon."""
-    rates = {"fee_rate": costs[0], "slippage_rate": costs[1]}
-    given = {name: rate for name, rate in rates.items() if rate is not None}
-    return {
-        "timeframe": timeframe,
-        "venue": venue,
-        "start_date": dates[0],
-        "end_date": dates[1],
-        "costs": given or None,
-        "direction": trading[0],
-        "fill": trading[1],
-        "engine": trading[2],
-    }
+@dataclass(frozen=True)
+class MarketOptions(OptionGroup):
+    """On which market, when and how is traded; None leaves one to the daemon."""
+
+    timeframe: Timeframe = None
+    venue: Venue = None
+    start: Start = None
+    end: End = None
+    fee: Fee = None
+    slippage: Slippage = None
+    direction: Direction = None
+    fill: Fill = None
+    engine: Engine = None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a market's request."""
+        rates = {"fee_rate": self.fee, "slippage_rate": self.slippage}
+        return {
+            "timeframe": self.timeframe,
+            "venue": self.venue,
+            "start_date": self.start,
+            "end_date": self.end,
+            "costs": {name: rate for name, rate in rates.items() if rate is not None} or None,
+            "direction": self.direction,
+            "fill": self.fill,
+            "engine": self.engine,
+        }

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tunesmith.cli.tables import make_console
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.trading import OWN_ENGINE
 
 _MIDNIGHT = "T00:00:00.000Z"
@@ -14,7 +15,7 @@ _FEE_RATE = 0.001
 _ITERATIONS = 100
 
 
-def command_of(request: dict[str, Any]) -> str:
+def command_of(request: JsonObject) -> str:
     """The command line, broken between options where it is wider than the terminal."""
     symbols = ",".join(request["symbols"]) or request["symbol"]
     parts = [["tunesmith", "optimize", symbols, request["strategy_id"]]]
@@ -41,7 +42,7 @@ def range_text(given: Any) -> str:
     return ends if given.get("step") in (None, 1) else f"{ends}:{_plain(given['step'])}"
 
 
-def _others(request: dict[str, Any]) -> dict[str, Any]:
+def _others(request: JsonObject) -> JsonObject:
     """The options that are not as they are without being named."""
     costs = request["costs"] or {}
     given = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from tunesmith.cli.search.target_text import is_metric, names_of
 from tunesmith.cli.search.walk_forward_tables import show_walk_forward
 from tunesmith.cli.tables import fill_text, metric, number, params, show_facts, show_table
 from tunesmith.cli.watching import kind_of
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict
 
 app = new_app()
@@ -56,7 +57,7 @@ def results(
         show_facts({name.replace("_", " "): value for name, value in found.items()})
 
 
-def show_report(line: Line, report_id: str, status: dict[str, Any]) -> None:
+def show_report(line: Line, report_id: str, status: JsonObject) -> None:
     """Print a report's head and metrics, with --json all of it."""
     report = line.ask("report.get", {"report_id": report_id})
     if line.as_json:
@@ -81,7 +82,7 @@ def show_report(line: Line, report_id: str, status: dict[str, Any]) -> None:
         typer.echo(f"\nA verdict on it: tunesmith approve {report['task_id']}")
 
 
-def show_trials(found: dict[str, Any], sort: str | None, offset: int, *, front: bool = False) -> None:
+def show_trials(found: JsonObject, sort: str | None, offset: int, *, front: bool = False) -> None:
     """Print a page of a search's trials: what was varied, the targets, what matters beside them."""
     trials = found["trials"]
     if not trials:
@@ -108,7 +109,7 @@ def show_trials(found: dict[str, Any], sort: str | None, offset: int, *, front: 
     _say_what_is_shown(found, targets, sort, offset, front)
 
 
-def _say_what_is_shown(found: dict[str, Any], targets: list[str], sort: str | None, offset: int, front: bool) -> None:
+def _say_what_is_shown(found: JsonObject, targets: list[str], sort: str | None, offset: int, front: bool) -> None:
     trials = found["trials"]
     fixed = {name: value for name, value in trials[0]["params"].items() if name not in _varied(trials)}
     if fixed and len(trials) > 1:
@@ -126,7 +127,7 @@ def _say_what_is_shown(found: dict[str, Any], targets: list[str], sort: str | No
         typer.echo(fill_text(f"Some could not be evaluated: {broken}"))
 
 
-def _varied(trials: list[dict[str, Any]]) -> list[str]:
+def _varied(trials: list[JsonObject]) -> list[str]:
     """The parameters that differ between these trials; all of a single one."""
     first = trials[0]["params"]
     return [name for name in first if len(trials) == 1 or any(t["params"][name] != first[name] for t in trials)]

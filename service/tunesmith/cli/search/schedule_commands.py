@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tunesmith.cli.daemon_connection import Label, Line, talks
-from tunesmith.cli.decide.verdict_commands import (
-    Criteria,
-    MaxDrawdown,
-    MinProfitFactor,
-    MinReturn,
-    MinSharpe,
-    MinTrades,
-    MinWinRate,
-)
+from tunesmith.cli.decide.verdict_commands import Criteria
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.range_text import parse_ranges
-from tunesmith.cli.search import market_options
+from tunesmith.cli.search.market_options import (
+    Direction,
+    Fee,
+    Fill,
+    MarketOptions,
+    Slippage,
+    Start,
+    Timeframe,
+    Venue,
+)
 from tunesmith.cli.search.search_commands import Aggregate, MethodName, Ranges, symbols_of
 from tunesmith.cli.search.target_text import Constraint, Target, parse_targets
 from tunesmith.cli.tables import fill_text, moment, number, params, show_facts, show_table
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import NotFound
 
 app = new_app()
@@ -58,16 +60,14 @@ def list_(line: Line) -> None:
 def show(line: Line, name: Name) -> None:
     """Show a schedule: what it searches, when, and what came of its last run."""
     schedule = _find(line, name)
-    if line.as_json:
-        line.print_json(schedule)
-    else:
-        _show(line, schedule)
+    line.show(schedule, _show)
 
 
 @app.command()
 @talks
 def add(
     line: Line,
+    *,
     name: Name,
     symbol: Annotated[str, typer.Argument(help="Market, such as BTC/USDT; several as A,B,C.", metavar="SYMBOL")],
     strategy: Annotated[str, typer.Argument(help="Strategy, such as ma_cross_v1.0.", metavar="STRATEGY")],
@@ -80,19 +80,14 @@ def add(
     seed: Annotated[int, typer.Option(help="Seed of what is drawn.", metavar="N")] = 0,
     constraint: Constraint = None,
     aggregate: Aggregate = None,
-    timeframe: market_options.Timeframe = None,
-    venue: market_options.Venue = None,
-    start: market_options.Start = None,
-    fee: market_options.Fee = None,
-    slippage: market_options.Slippage = None,
-    direction: market_options.Direction = None,
-    fill: market_options.Fill = None,
-    min_sharpe: MinSharpe = None,
-    max_drawdown: MaxDrawdown = None,
-    min_return: MinReturn = None,
-    min_trades: MinTrades = None,
-    min_win_rate: MinWinRate = None,
-    min_profit_factor: MinProfitFactor = None,
+    timeframe: Timeframe = None,
+    venue: Venue = None,
+    start: Start = None,
+    fee: Fee = None,
+    slippage: Slippage = None,
+    direction: Direction = None,
+    fill: Fill = None,
+    criteria: Criteria,
     label: Label = None,
 ) -> None:
     """Make a search again and again on the newest bars, each on to a verdict; a schedule of that name is replaced.
@@ -102,18 +97,14 @@ def add(
     """
     if (every is None) == (cron is None):
         raise typer.BadParameter("give either --every or --cron")
-    criteria = Criteria(min_sharpe, max_drawdown, min_return, min_trades, min_win_rate, min_profit_factor).given()
-    search = market_options.market(timeframe, venue, (start, None), (fee, slippage), (direction, fill, None))
+    search = MarketOptions(timeframe, venue, start, None, fee, slippage, direction, fill).fields()
     search |= symbols_of(symbol) | {"strategy_id": strategy, "param_ranges": parse_ranges(ranges or ())}
     search |= {"optimization_target": parse_targets(target or ()), "method": method, "max_iterations": iterations}
-    search |= {"seed": seed, "constraints": constraint, "aggregate": aggregate, "approve": criteria}
+    search |= {"seed": seed, "constraints": constraint, "aggregate": aggregate, "approve": criteria.given()}
     search["label"] = label
     search = {field: value for field, value in search.items() if value is not None}
     schedule = line.ask("schedule.create", {"schedule_id": name, "search": search, "every": every, "cron": cron})
-    if line.as_json:
-        line.print_json(schedule)
-    else:
-        _show(line, schedule)
+    line.show(schedule, _show)
 
 
 @app.command()
@@ -127,8 +118,8 @@ def delete(line: Line, name: Name) -> None:
         typer.echo(f"{name} is deleted; searches that it began go on.")
 
 
-def _find(line: Line, name: str) -> dict[str, Any]:
-    schedules: list[dict[str, Any]] = line.ask("schedule.list", {})["schedules"]
+def _find(line: Line, name: str) -> JsonObject:
+    schedules: list[JsonObject] = line.ask("schedule.list", {})["schedules"]
     for schedule in schedules:
         if schedule["schedule_id"] == name:
             return schedule
@@ -136,7 +127,7 @@ def _find(line: Line, name: str) -> dict[str, Any]:
     raise NotFound(f"there is no schedule {name!r}" + (f"; there are {there}" if there else ""))
 
 
-def _show(line: Line, schedule: dict[str, Any]) -> None:
+def _show(schedule: JsonObject) -> None:
     search = schedule["search"]
     last = schedule["last_task_id"]
     criteria = {key: value for key, value in (search.get("approve") or {}).items() if value is not None}
@@ -157,16 +148,16 @@ def _show(line: Line, schedule: dict[str, Any]) -> None:
     )
 
 
-def _symbols(schedule: dict[str, Any]) -> str:
+def _symbols(schedule: JsonObject) -> str:
     search = schedule["search"]
     return ", ".join(search.get("symbols") or [search["symbol"]])
 
 
-def _when(schedule: dict[str, Any]) -> str:
+def _when(schedule: JsonObject) -> str:
     return f"every {schedule['every']}" if schedule["every"] else f"cron {schedule['cron']}"
 
 
-def _ranges(ranges: dict[str, Any]) -> str:
+def _ranges(ranges: JsonObject) -> str:
     """Ranges in one line, as --range takes them."""
     told = []
     for name, given in ranges.items():

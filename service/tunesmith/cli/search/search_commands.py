@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, get_args
 
 import typer
 
 from tunesmith.cli.daemon_connection import Label, Line, talks
-from tunesmith.cli.decide.verdict_commands import (
-    Criteria,
-    MaxDrawdown,
-    MinProfitFactor,
-    MinReturn,
-    MinSharpe,
-    MinTrades,
-    MinWinRate,
-)
+from tunesmith.cli.decide.verdict_commands import Criteria
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.range_text import parse_ranges
-from tunesmith.cli.search import market_options
+from tunesmith.cli.search.market_options import MarketOptions
 from tunesmith.cli.search.target_text import (
     Condition,
     Constraint,
@@ -33,6 +25,8 @@ from tunesmith.cli.search.target_text import (
 from tunesmith.cli.search.task_commands import finish_watching
 from tunesmith.cli.tables import fill_text
 from tunesmith.cli.watching import kind_of
+from tunesmith.domain.metrics import Aggregation
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.errors import Conflict
@@ -61,7 +55,7 @@ WarmStart = Annotated[
     str | None, typer.Option(help="Search whose best points a learning method tries first.", metavar="ID")
 ]
 Aggregate = Annotated[
-    Literal["mean", "median", "minimum"] | None,
+    Aggregation | None,
     typer.Option(help="What several markets' metrics are made into.  [default: mean]"),
 ]
 
@@ -70,6 +64,7 @@ Aggregate = Annotated[
 @talks
 def optimize(
     line: Line,
+    *,
     symbol: Annotated[str, typer.Argument(help="Market, such as BTC/USDT; several as A,B,C.", metavar="SYMBOL")],
     strategy: Annotated[str, typer.Argument(help="Strategy, such as ma_cross_v1.0.", metavar="STRATEGY")],
     ranges: Ranges = None,
@@ -85,34 +80,21 @@ def optimize(
     warm_start: WarmStart = None,
     aggregate: Aggregate = None,
     parallel: Annotated[int | None, typer.Option(help="Chunks of work at once, at most.", metavar="N")] = None,
-    timeframe: market_options.Timeframe = None,
-    venue: market_options.Venue = None,
-    start: market_options.Start = None,
-    end: market_options.End = None,
-    fee: market_options.Fee = None,
-    slippage: market_options.Slippage = None,
-    direction: market_options.Direction = None,
-    fill: market_options.Fill = None,
-    engine: market_options.Engine = None,
+    market: MarketOptions,
     label: Label = None,
     watch: Watch = False,
     approve: Annotated[bool, typer.Option("--approve", help="Go on to a verdict, with the criteria below.")] = False,
-    min_sharpe: MinSharpe = None,
-    max_drawdown: MaxDrawdown = None,
-    min_return: MinReturn = None,
-    min_trades: MinTrades = None,
-    min_win_rate: MinWinRate = None,
-    min_profit_factor: MinProfitFactor = None,
+    criteria: Criteria,
 ) -> None:
     """Search a strategy's parameters on the in-sample part of a market, or of several.
 
     Without --range the ranges that the strategy declares; with some, the other parameters keep their defaults. The
     search is a task of the daemon: it goes on when this command ends.
     """
-    criteria = Criteria(min_sharpe, max_drawdown, min_return, min_trades, min_win_rate, min_profit_factor).given()
-    if criteria and not approve:
+    asked = criteria.given()
+    if asked and not approve:
         raise typer.BadParameter("approval criteria need --approve")
-    data = market_options.market(timeframe, venue, (start, end), (fee, slippage), (direction, fill, engine))
+    data = market.fields()
     data |= symbols_of(symbol) | {"strategy_id": strategy, "param_ranges": parse_ranges(ranges or ())}
     data |= {"optimization_target": parse_targets(target or ()), "method": method, "max_iterations": iterations}
     data |= {"seed": seed, "constraints": constraint, "conditions": condition, "options": _options(option, stages)}
@@ -120,7 +102,7 @@ def optimize(
         "stop": parse_settings(stop or (), "--stop", "patience=3", StopRules.__struct_fields__) or None,
         "warm_start": warm_start,
     }
-    data |= {"aggregate": aggregate, "parallel": parallel, "approve": criteria if approve else None, "label": label}
+    data |= {"aggregate": aggregate, "parallel": parallel, "approve": asked if approve else None, "label": label}
     started = line.ask("optimization.start", data)
     say_started(line, started, watch)
     if watch:
@@ -153,7 +135,7 @@ def resume(
         typer.echo(f"Follow it with: tunesmith status {task} --watch")
 
 
-def say_started(line: Line, started: dict[str, Any], watch: bool) -> None:
+def say_started(line: Line, started: JsonObject, watch: bool) -> None:
     """Say what was started: the method that was chosen and why, its size, what is held out, how to follow it."""
     task_id = started["optimization_id"]
     if line.as_json:
@@ -170,13 +152,13 @@ def say_started(line: Line, started: dict[str, Any], watch: bool) -> None:
         typer.echo(f"Follow it with: tunesmith status {task_id} --watch")
 
 
-def symbols_of(text: str) -> dict[str, Any]:
+def symbols_of(text: str) -> JsonObject:
     """The field of one symbol, or of several that stand in one word with commas."""
     symbols = [part.strip() for part in text.split(",") if part.strip()]
     return {"symbols": symbols} if len(symbols) > 1 else {"symbol": symbols[0] if symbols else text}
 
 
-def _options(option: list[str] | None, stages: Path | None) -> dict[str, Any] | None:
+def _options(option: list[str] | None, stages: Path | None) -> JsonObject | None:
     options = parse_settings(option or (), "--option", "population=50", _PLAIN_OPTIONS)
     if stages is not None:
         options["stages"] = read_stages(stages)

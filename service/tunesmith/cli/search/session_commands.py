@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated
 
 import typer
 
 from tunesmith.cli import FAILED
-from tunesmith.cli.daemon_connection import Label, Line, talks
+from tunesmith.cli.daemon_connection import Label, Line, OptionGroup, talks
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.cli.search import market_options
+from tunesmith.cli.search.market_options import MarketOptions
 from tunesmith.cli.search.search_commands import Watch
 from tunesmith.cli.search.session_files import session_request, words
 from tunesmith.cli.search.session_tables import SessionId, finish_session
 from tunesmith.cli.search.target_text import Condition, Constraint, Target, parse_targets
 from tunesmith.cli.tables import duration, fill_text, make_console, show_facts, show_table, size
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict
 from tunesmith.protocol.messages.sessions import Mode
 
@@ -27,73 +27,52 @@ app = new_app()
 _PLAN_DEADLINE_S = 120.0
 
 
-def asked(
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions(OptionGroup):
+    """What a session is made of."""
+
     file: Annotated[
         Path | None, typer.Option(help="TOML or JSON file with the session; options go over it.", metavar="FILE")
-    ] = None,
+    ] = None
     symbol: Annotated[
         list[str] | None, typer.Option("--symbol", "-s", help="Market; repeat it, or A,B,C.", metavar="SYMBOL")
-    ] = None,
-    strategy: Annotated[list[str] | None, typer.Option(help="Strategy; repeat it, or A,B,C.", metavar="ID")] = None,
+    ] = None
+    strategy: Annotated[list[str] | None, typer.Option(help="Strategy; repeat it, or A,B,C.", metavar="ID")] = None
     mode: Annotated[
         Mode | None,
         typer.Option(help="Every point, every n-th (grid), or --size drawn ones.  [default: random]"),
-    ] = None,
+    ] = None
     size: Annotated[
         int | None, typer.Option(help="Trials of each search: a strategy on a market.", min=1, metavar="N")
-    ] = None,
+    ] = None
     ranges: Annotated[
         list[str] | None,
         typer.Option("--range", "-r", help="NAME=5:60:5, or STRATEGY.NAME=5:60:5; repeat it.", metavar="NAME=RANGE"),
-    ] = None,
-    target: Target = None,
-    constraint: Constraint = None,
-    condition: Condition = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of what is drawn.  [default: 0]", metavar="N")] = None,
-    timeframe: market_options.Timeframe = None,
-    venue: market_options.Venue = None,
-    start: market_options.Start = None,
-    end: market_options.End = None,
-    fee: market_options.Fee = None,
-    slippage: market_options.Slippage = None,
-    direction: market_options.Direction = None,
-    fill: market_options.Fill = None,
-    engine: market_options.Engine = None,
-    label: Label = None,
-) -> dict[str, Any]:
-    """The request that the options of plan and generate mean."""
-    given = market_options.market(timeframe, venue, (start, end), (fee, slippage), (direction, fill, engine))
-    given |= {"symbols": words(symbol), "strategies": words(strategy), "mode": mode, "size": size, "seed": seed}
-    given |= {"optimization_target": parse_targets(target or ()), "constraints": constraint, "conditions": condition}
-    given["label"] = label
-    return session_request(file, given, ranges or ())
+    ] = None
+    target: Target = None
+    constraint: Constraint = None
+    condition: Condition = None
+    seed: Annotated[int | None, typer.Option(help="Seed of what is drawn.  [default: 0]", metavar="N")] = None
+    market: MarketOptions
+    label: Label = None
 
-
-def _asks(function: Callable[[Line, dict[str, Any]], None]) -> Callable[..., None]:
-    """A command that has the options of `asked` and is called with the request that they mean."""
-    hints = get_type_hints(asked, include_extras=True)
-    hints.pop("return")
-    parameters = [p.replace(annotation=hints[p.name]) for p in inspect.signature(asked).parameters.values()]
-
-    def _command(line: Line, **given: Any) -> None:
-        function(line, asked(**given))
-
-    first = inspect.Parameter("line", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Line)
-    _command.__signature__ = inspect.Signature([first, *parameters])  # type: ignore[attr-defined]
-    _command.__annotations__ = {"line": Line, **hints}
-    _command.__name__, _command.__doc__ = function.__name__, function.__doc__
-    return _command
+    def request(self) -> JsonObject:
+        """The request that they mean."""
+        given = self.market.fields() | {"symbols": words(self.symbol), "strategies": words(self.strategy)}
+        given |= {"mode": self.mode, "size": self.size, "seed": self.seed, "label": self.label}
+        given |= {"optimization_target": parse_targets(self.target or ())}
+        given |= {"constraints": self.constraint, "conditions": self.condition}
+        return session_request(self.file, given, self.ranges or ())
 
 
 @app.command()
 @talks
-@_asks
-def plan(line: Line, request: dict[str, Any]) -> None:
+def plan(line: Line, options: SessionOptions) -> None:
     """Say what a session would be and need: size, time at the workers that are there, memory, disk.
 
     A few trials are tried out for it; nothing is stored.
     """
-    found = ask_plan(line, request)
+    found = ask_plan(line, options.request())
     if line.as_json:
         line.print_json(found)
         return
@@ -103,13 +82,12 @@ def plan(line: Line, request: dict[str, Any]) -> None:
 
 @app.command()
 @talks
-@_asks
-def generate(line: Line, request: dict[str, Any]) -> None:
+def generate(line: Line, options: SessionOptions) -> None:
     """Store a session: every strategy on every market, each a search of its own.
 
     A strategy without --range takes the ranges that it declares; with one, its other parameters keep their defaults.
     """
-    found = line.ask("session.generate", request)
+    found = line.ask("session.generate", options.request())
     if line.as_json:
         line.print_json(found)
         return
@@ -156,14 +134,14 @@ def execute(
         typer.echo(f"Follow it with: tunesmith session status {session} --watch")
 
 
-def ask_plan(line: Line, request: dict[str, Any]) -> dict[str, Any]:
+def ask_plan(line: Line, request: JsonObject) -> JsonObject:
     """The reply of `session.plan`; trying out may have to compile a strategy first."""
     with make_console(errors=True).status("Trying a few trials out …"):
-        found: dict[str, Any] = line.ask("session.plan", request, deadline_s=_PLAN_DEADLINE_S)
+        found: JsonObject = line.ask("session.plan", request, deadline_s=_PLAN_DEADLINE_S)
     return found
 
 
-def show_plan(found: dict[str, Any]) -> None:
+def show_plan(found: JsonObject) -> None:
     """Print a plan and its warnings."""
     show_facts(
         {

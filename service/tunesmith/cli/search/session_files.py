@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from tunesmith.cli.range_text import WHAT_IS_A_RANGE, parse_range, ranges_of
 from tunesmith.cli.search.target_text import read_table, unknown
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.sessions import GenerateSession
 
 _EXAMPLE = "-r fast_period=5:60, or with several strategies -r ma_cross_v1.0.fast_period=5:60"
 
 
-def read_session(file: Path) -> dict[str, Any]:
+def read_session(file: Path) -> JsonObject:
     """The fields of `session.generate` from TOML or JSON; ranges as objects, or as text like on the command line."""
     found = read_table(file)
     if not isinstance(found, dict):
@@ -30,7 +30,7 @@ def read_session(file: Path) -> dict[str, Any]:
     return {**found, "param_ranges": {name: ranges_of(table) for name, table in tables.items()}}
 
 
-def session_request(file: Path | None, given: dict[str, Any], ranges: Sequence[str]) -> dict[str, Any]:
+def session_request(file: Path | None, given: JsonObject, ranges: Sequence[str]) -> JsonObject:
     """The request: what the file says, over it the options that were given, over its ranges those of the options."""
     data = read_session(file) if file is not None else {}
     data |= {name: value for name, value in given.items() if value not in (None, [])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.search.target_text import is_metric, is_minimized, names_of
 from tunesmith.cli.tables import duration, fill_text, metric, moment, number, params, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow
+from tunesmith.domain.records import JsonObject
 
 app = new_app()
 
@@ -126,7 +127,7 @@ def finish_session(line: Line, session_id: str, *, detailed: bool = False) -> No
     _say(line, line.ask("session.status", {"session_id": session_id, "detailed": detailed}))
 
 
-def show_session(found: dict[str, Any]) -> None:
+def show_session(found: JsonObject) -> None:
     """Print where a session stands, its best trial, what to do next, and its searches where they were asked for."""
     running = found["status"] == "running"
     failed = f", {found['n_failed']:,} could not be evaluated" if found["n_failed"] else ""
@@ -155,7 +156,7 @@ def show_session(found: dict[str, Any]) -> None:
         _show_items(found["items"])
 
 
-def show_ranking(found: dict[str, Any], sort: str, offset: int, *, worst: bool = False) -> None:
+def show_ranking(found: JsonObject, sort: str, offset: int, *, worst: bool = False) -> None:
     """Print a page of a session's ranking: what differs between its trials, and what matters about them."""
     trials = found["trials"]
     if not trials:
@@ -191,16 +192,13 @@ def show_ranking(found: dict[str, Any], sort: str, offset: int, *, worst: bool =
     typer.echo(f"A verdict on the best of its search: tunesmith approve {trials[0]['optimization_id']}")
 
 
-def _say(line: Line, found: dict[str, Any]) -> None:
-    if line.as_json:
-        line.print_json(found)
-    else:
-        show_session(found)
+def _say(line: Line, found: JsonObject) -> None:
+    line.show(found, show_session)
     if found["status"] in ("failed", "cancelled"):
         raise typer.Exit(FAILED)
 
 
-def _show_items(items: list[dict[str, Any]]) -> None:
+def _show_items(items: list[JsonObject]) -> None:
     rows = [
         (
             item["symbol"],
@@ -220,7 +218,7 @@ def _show_items(items: list[dict[str, Any]]) -> None:
             typer.echo(f"{item['symbol']} {item['strategy_id']}: {reason}")
 
 
-def _searches(found: dict[str, Any]) -> str:
+def _searches(found: JsonObject) -> str:
     n = found["n_items"]
     states = [f"{count} {state}" for state, count in found["items_by_status"].items()]
     if n == 1:
@@ -228,7 +226,7 @@ def _searches(found: dict[str, Any]) -> str:
     return f"{n} searches ({', '.join(states)})"
 
 
-def _next(found: dict[str, Any]) -> str:
+def _next(found: JsonObject) -> str:
     id_ = found["session_id"]
     if found["status"] == "created":
         return f"tunesmith session execute {id_} --watch"

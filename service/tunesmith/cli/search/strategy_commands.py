@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.range_text import parse_params
 from tunesmith.cli.tables import moment, number, params, show_facts, show_table, show_text
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict, Invalid, TunesmithError
 
 app = new_app()
@@ -67,7 +68,7 @@ def add(
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from None
-    data: dict[str, Any] = {"id": id or file.stem, "code": text, "name": name, "version": version}
+    data: JsonObject = {"id": id or file.stem, "code": text, "name": name, "version": version}
     data["default_params"] = parse_params(default or ()) or None
     try:
         stored = line.ask("strategy.update" if update else "strategy.create", data)
@@ -84,7 +85,7 @@ def add(
     typer.echo(f"Try it: tunesmith optimize BTC/USDT {stored['id']} --watch")
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: JsonObject) -> None:
     others = ", ".join(found["versions"])
     show_facts(
         {
@@ -106,7 +107,7 @@ def _show(found: dict[str, Any]) -> None:
         typer.echo(f"\nIts rules: tunesmith strategies show {found['id']} --code")
 
 
-def _range(parameter: dict[str, Any]) -> str:
+def _range(parameter: JsonObject) -> str:
     if parameter["choices"]:
         return ", ".join(map(str, parameter["choices"]))
     if parameter["low"] is None or parameter["high"] is None:

@@ -13,6 +13,7 @@ import typer
 
 from tunesmith.cli.range_text import ranges_of, scalar
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Invalid
 
 Target = Annotated[
@@ -52,9 +53,9 @@ def parse_targets(texts: Sequence[str]) -> Any:
     return targets[0] if len(targets) == 1 else targets or None
 
 
-def parse_settings(texts: Sequence[str], option: str, example: str, known: Sequence[str]) -> dict[str, Any]:
+def parse_settings(texts: Sequence[str], option: str, example: str, known: Sequence[str]) -> JsonObject:
     """NAME=VALUE, each once and of the `known` names; raises `typer.BadParameter`."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not (name and equals and value):
@@ -67,7 +68,7 @@ def parse_settings(texts: Sequence[str], option: str, example: str, known: Seque
     return found
 
 
-def read_stages(file: Path) -> list[dict[str, Any]]:
+def read_stages(file: Path) -> list[JsonObject]:
     """`stages` of the method staged, from TOML (`[[stages]]`) or JSON (a list); ranges as objects or as text."""
     found = read_table(file)
     stages = found.get("stages") if isinstance(found, dict) else found
@@ -125,6 +126,6 @@ def _target(text: str) -> Any:
         raise typer.BadParameter(f"--target {text} is not JSON; weights look like {example}") from None
 
 
-def _with_ranges(stage: dict[str, Any]) -> dict[str, Any]:
+def _with_ranges(stage: JsonObject) -> JsonObject:
     params = stage.get("params")
     return {**stage, "params": ranges_of(params)} if isinstance(params, dict) else stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from tunesmith.cli.search.session_tables import finish_session, show_session
 from tunesmith.cli.search.walk_forward_tables import show_walk_forward
 from tunesmith.cli.tables import duration, moment, number, params, show_facts, show_table
 from tunesmith.cli.watching import ENDED, follow, kind_of, status_of
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict
 
 app = new_app()
@@ -25,7 +26,7 @@ app = new_app()
 TaskId = Annotated[str, typer.Argument(help="The task's id, as opt-…, bt-… or session_….", metavar="ID")]
 _POLL_S = 0.3
 _PAGE = 1000
-_SHOWS: dict[str, Callable[[dict[str, Any]], None]] = {
+_SHOWS: dict[str, Callable[[JsonObject], None]] = {
     "verdict": show_verdict,
     "session": show_session,
     "replay": show_replay,
@@ -116,14 +117,14 @@ def finish_watching(line: Line, task_id: str) -> None:
     _exit_with(task_id, found)
 
 
-def finish(found: dict[str, Any]) -> dict[str, Any]:
+def finish(found: JsonObject) -> JsonObject:
     """A task that completed; one that did not ends the command with its reason."""
     if found["status"] != "completed":
         raise Conflict(f"the task {found['status']}: {_reason(found)}")
     return found
 
 
-def _exit_with(task_id: str, found: dict[str, Any]) -> None:
+def _exit_with(task_id: str, found: JsonObject) -> None:
     if found["status"] in ("failed", "cancelled"):
         raise typer.Exit(FAILED)
     if kind_of(task_id).name == "verdict" and found["status"] == "completed":
@@ -156,7 +157,7 @@ def _list(line: Line, limit: int) -> None:
         typer.echo(f"… of {found['total']:,} in all (--limit)")
 
 
-def show_task(line: Line, task_id: str, found: dict[str, Any]) -> None:
+def show_task(line: Line, task_id: str, found: JsonObject) -> None:
     """Print where a task stands and what to do next."""
     if line.as_json:
         line.print_json(found)
@@ -166,7 +167,7 @@ def show_task(line: Line, task_id: str, found: dict[str, Any]) -> None:
         _SHOWS[kind](found)
         return
     running = found["status"] == "running"
-    facts: dict[str, Any] = {
+    facts: JsonObject = {
         kind: f"{task_id}, {found['status']}" + (f", {found['progress']:.0%} done" if running else ""),
         "label": found.get("label"),
         "time left": duration(found["eta_s"]) if running and found.get("eta_s") is not None else None,
@@ -189,7 +190,7 @@ def show_task(line: Line, task_id: str, found: dict[str, Any]) -> None:
     show_facts(facts)
 
 
-def _next(task_id: str, kind: str, found: dict[str, Any]) -> str | None:
+def _next(task_id: str, kind: str, found: JsonObject) -> str | None:
     if found["status"] not in ENDED:
         return f"tunesmith status {task_id} --watch"
     if found["status"] == "failed":
@@ -203,6 +204,6 @@ def _next(task_id: str, kind: str, found: dict[str, Any]) -> str | None:
     return f"tunesmith results {task_id}\n{then}"
 
 
-def _reason(found: dict[str, Any]) -> str:
+def _reason(found: JsonObject) -> str:
     error = found.get("error") or {}
     return str(error.get("detail") or error.get("title") or "no reason was given")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.ranking import summary
 from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.search.findings import Comparison
 
 
@@ -22,7 +22,7 @@ def compare(a: Trials, b: Trials) -> Comparison:
     return Comparison(a=of_a, b=of_b, best_difference=best, superiority=superiority, p_value=p_value, **_common(a, b))
 
 
-def _mann_whitney(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float | None, float | None]:
+def _mann_whitney(a: Floats, b: Floats) -> tuple[float | None, float | None]:
     from scipy.stats import mannwhitneyu
 
     if not len(a) or not len(b):
@@ -54,7 +54,7 @@ def _common(a: Trials, b: Trials) -> dict[str, Any]:
     }
 
 
-def _keys(points: NDArray[np.float64]) -> list[bytes]:
+def _keys(points: Floats) -> list[bytes]:
     """The bytes of each row, by which equal points are found; -0.0 is 0.0."""
     rows = np.ascontiguousarray(points + 0.0)
     width = rows.shape[1] * rows.itemsize

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trial_set import Trials, or_none
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.search.findings import Correlations
 
@@ -27,12 +27,12 @@ def correlations(trials: Trials, share: float = 0.1, most: int = 10_000) -> Corr
     )
 
 
-def _ranks(parameter: Parameter, codes: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _ranks(parameter: Parameter, codes: Floats) -> Floats | None:
     unordered = parameter.kind == "choice" and len(parameter.choices) > 2
     return None if unordered else _centred(codes)
 
 
-def _centred(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _centred(values: Floats) -> Floats | None:
     """Mean ranks less their mean; None where there is nothing to rank."""
     from scipy.stats import rankdata
 
@@ -43,7 +43,7 @@ def _centred(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
     return centred if centred.any() else None
 
 
-def _correlation(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> float:
+def _correlation(a: Floats | None, b: Floats | None) -> float:
     if a is None or b is None:
         return np.nan
     return float(np.clip((a @ b) / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.parameters import Parameter
 
 # A parameter and a metric may have the same name.
 _PARAMETER, _METRIC = "param.", "metric."
 
-Columns = Mapping[str, NDArray[np.float64]]
+Columns = Mapping[str, Floats]
 _NONE: Columns = {}
 
 
@@ -78,17 +79,17 @@ def to_json(trials: Trials, scores: Columns = _NONE) -> bytes:
     return b"[" + b",\n".join(map(encoder.encode, rows)) + b"]"
 
 
-def _scores(trials: Trials, scores: Columns) -> dict[str, NDArray[np.float64]]:
+def _scores(trials: Trials, scores: Columns) -> dict[str, Floats]:
     if not scores:
         return {"score": trials.own(trials.scores)}
     return {f"score.{label}": values for label, values in scores.items()}
 
 
-def _numbers(trials: Trials) -> NDArray[np.int64]:
+def _numbers(trials: Trials) -> Ints:
     return np.arange(len(trials), dtype=np.int64) if trials.numbers is None else trials.numbers
 
 
-def _values(parameter: Parameter, codes: NDArray[np.float64]) -> list[Any]:
+def _values(parameter: Parameter, codes: Floats) -> list[Any]:
     """A column of values, each of its own type."""
     if parameter.kind == "choice":
         return [parameter.choices[int(code)] for code in codes]
@@ -96,7 +97,7 @@ def _values(parameter: Parameter, codes: NDArray[np.float64]) -> list[Any]:
     return values
 
 
-def _decoded(parameter: Parameter, codes: NDArray[np.float64]) -> NDArray[Any]:
+def _decoded(parameter: Parameter, codes: Floats) -> NDArray[Any]:
     """A column of values: int64, float64, bool or, for choices, of the choices' own type."""
     if parameter.kind == "int":
         return codes.astype(np.int64)

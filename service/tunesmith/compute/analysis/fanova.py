@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tunesmith.domain.array_types import Floats, Ints
 
 N_TREES = 32
 
@@ -20,12 +21,12 @@ N_TREES = 32
 class Coded(NamedTuple):
     """A parameter's values as positions int64[n] that count from 0; each of the `size` values weighs the same."""
 
-    positions: NDArray[np.int64]
+    positions: Ints
     size: int
     ordered: bool
 
 
-def first_order_shares(parameters: Sequence[Coded], scores: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def first_order_shares(parameters: Sequence[Coded], scores: Floats, seed: int) -> Floats:
     """Share of the variance of `scores` float64[n] that each of p parameters explains by itself; float64[p].
 
     Mean over the trees that vary at all, zeros where none does. The same arguments give the same shares.
@@ -39,14 +40,14 @@ def first_order_shares(parameters: Sequence[Coded], scores: NDArray[np.float64],
     return np.asarray(np.mean(varied, axis=0), np.float64) if varied else np.zeros(len(parameters))
 
 
-def _columns(parameter: Coded) -> NDArray[np.int64]:
+def _columns(parameter: Coded) -> Ints:
     """What the forest sees of a parameter: its positions, or one column of 0 and 1 for each unordered value."""
     if parameter.ordered:
         return parameter.positions[:, np.newaxis]
     return np.asarray(parameter.positions[:, np.newaxis] == np.arange(parameter.size), np.int64)
 
 
-def _shares_of_tree(tree: Any, parameters: Sequence[Coded], n_columns: int) -> NDArray[np.float64] | None:
+def _shares_of_tree(tree: Any, parameters: Sequence[Coded], n_columns: int) -> Floats | None:
     lows, highs, values = _leaves(tree, n_columns)
     reaches = []
     column = 0
@@ -72,20 +73,20 @@ def _shares_of_tree(tree: Any, parameters: Sequence[Coded], n_columns: int) -> N
     return shares
 
 
-def _reach_of_interval(low: NDArray[np.float64], high: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def _reach_of_interval(low: Floats, high: Floats, size: int) -> Floats:
     """Which of a parameter's values lie in each leaf, 0 or 1; float64[m, size]."""
     at = np.arange(size)
     return ((at > low[:, np.newaxis]) & (at <= high[:, np.newaxis])).astype(np.float64)
 
 
-def _reach_of_set(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+def _reach_of_set(low: Floats, high: Floats) -> Floats:
     """The same from one column for each value: a leaf holds a value when its column may be 1 and all others 0."""
     may_be_zero, may_be_one = low < 0.0, high > 1.0
     refused = (~may_be_zero).sum(axis=1, keepdims=True) - ~may_be_zero
     return np.asarray(may_be_one & (refused == 0), np.float64)
 
 
-def _leaves(tree: Any, n_columns: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _leaves(tree: Any, n_columns: int) -> tuple[Floats, Floats, Floats]:
     """Boxes and values of a tree's leaves: lows (outside) and highs (inside) float64[m, p], values float64[m]."""
     n_nodes = tree.node_count
     lows, highs = np.full((n_nodes, n_columns), -np.inf), np.full((n_nodes, n_columns), np.inf)

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.fanova import Coded, first_order_shares
 from tunesmith.compute.analysis.trial_set import Trials, positions
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.search.findings import Effect, Importance, ImportanceMethod
 from tunesmith.domain.space.dimension import Dimension
 
@@ -31,7 +31,7 @@ def effects(trials: Trials) -> list[Effect]:
     return sorted(found, key=lambda effect: -1.0 if effect.explained is None else effect.explained, reverse=True)
 
 
-def _effect(name: str, scores: NDArray[np.float64], group: NDArray[np.int64], n_groups: int) -> Effect:
+def _effect(name: str, scores: Floats, group: Ints, n_groups: int) -> Effect:
     from scipy.special import fdtrc
 
     count = np.bincount(group, minlength=n_groups)
@@ -77,7 +77,7 @@ def importances(
     return [Importance(parameter=name, share=shares[name]) for name in ordered]
 
 
-def _functional(trials: Trials, chosen: NDArray[np.int64], varied: list[Dimension], seed: int) -> dict[str, float]:
+def _functional(trials: Trials, chosen: Ints, varied: list[Dimension], seed: int) -> dict[str, float]:
     found = [positions(trials, dimension.name, _POSITIONS) for dimension in varied]
     coded = [
         Coded(at[chosen], axis.size, dimension.parameter.kind != "choice")
@@ -87,7 +87,7 @@ def _functional(trials: Trials, chosen: NDArray[np.int64], varied: list[Dimensio
     return {dimension.name: float(share) for dimension, share in zip(varied, shares, strict=True)}
 
 
-def _ped_anova(trials: Trials, chosen: NDArray[np.int64], varied: list[Dimension], seed: int) -> dict[str, float]:
+def _ped_anova(trials: Trials, chosen: Ints, varied: list[Dimension], seed: int) -> dict[str, float]:
     import optuna
 
     columns = {d.name: trials.column(d.name)[chosen].tolist() for d in varied}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trial_set import MAX_BINS, Trials, or_none, positions
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.search.findings import HeatMap, Marginal, Statistic
 from tunesmith.errors import Invalid
 
@@ -64,9 +64,7 @@ def heat_map(
     )
 
 
-def _by_group(
-    scores: NDArray[np.float64], group: NDArray[np.int64], n_groups: int, statistic: Statistic
-) -> NDArray[np.float64]:
+def _by_group(scores: Floats, group: Ints, n_groups: int, statistic: Statistic) -> Floats:
     """A statistic of `scores` float64[n] in each group, float64[n_groups]; NaN for an empty one."""
     count = np.bincount(group, minlength=n_groups)
     out = np.full(n_groups, np.nan)

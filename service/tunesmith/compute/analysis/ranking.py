@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trial_set import Trials, or_none
 from tunesmith.compute.search.selection import knee, pareto_front, ranked
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.criteria import metric_named
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, Goal
 from tunesmith.domain.search.findings import QUANTILES, Front, RankedTrial, Summary
 
 
@@ -37,9 +35,9 @@ def ranking(
 
 def front(
     trials: Trials,
-    values: NDArray[np.float64],
+    values: Floats,
     targets: list[str],
-    directions: tuple[Literal["maximize", "minimize"], ...],
+    directions: tuple[Goal, ...],
     most: int = 1000,
 ) -> Front:
     """The Pareto front of the eligible trials by raw `values` float64[n, k] of k targets; `trials.scores` is unused.

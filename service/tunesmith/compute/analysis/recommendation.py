@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Range, RangeSpec
 from tunesmith.domain.search.findings import Edge, Recommendation
 from tunesmith.domain.space.dimension import Dimension
@@ -74,7 +74,7 @@ def _unsearched(trials: Trials) -> list[Any]:
     return [parameter for parameter in trials.space.parameters if parameter.name not in searched]
 
 
-def _box(dimension: Dimension, codes: NDArray[np.float64], margin: int) -> NDArray[np.float64]:
+def _box(dimension: Dimension, codes: Floats, margin: int) -> Floats:
     """What of a dimension holds `codes`: the values of a list, else the two ends; a single value where all agree."""
     if dimension.parameter.kind in ("choice", "bool"):
         return np.unique(codes)
@@ -91,7 +91,7 @@ def _box(dimension: Dimension, codes: NDArray[np.float64], margin: int) -> NDArr
     return np.unique([max(low - tenth, dimension.low), min(high + tenth, dimension.high)])
 
 
-def _range(dimension: Dimension, box: NDArray[np.float64]) -> Range:
+def _range(dimension: Dimension, box: Floats) -> Range:
     if dimension.values:
         return Range(values=[decode(dimension.parameter, float(code)) for code in box])
     return Range(min=float(box[0]), max=float(box[-1]), step=dimension.step, log=dimension.log)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.selection import ranked
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.array_types import Flags, Floats, Ints
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.findings import Axis
 from tunesmith.domain.space.dimension import Dimension
 from tunesmith.domain.space.space import Space, decode, decode_point
@@ -31,22 +31,22 @@ class Trials:
     """
 
     space: Space
-    points: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
-    metrics: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    points: Floats
+    scores: Floats
+    eligible: Flags
+    metrics: Mapping[str, Floats] = field(default_factory=dict)
     minimized: bool = False
-    numbers: NDArray[np.int64] | None = None
+    numbers: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.points)
 
     @property
-    def defined(self) -> NDArray[np.bool_]:
+    def defined(self) -> Flags:
         """Which trials have a score, bool[n]."""
         return np.isfinite(self.scores)
 
-    def own(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    def own(self, scores: Floats) -> Floats:
         """Scores, or differences of scores, as the target is read."""
         return 0.0 - scores if self.minimized else scores
 
@@ -66,7 +66,7 @@ class Trials:
             raise Invalid(f"there is no trial {number}; there are {len(self)}", path="/data/through")
         return at
 
-    def column(self, name: str) -> NDArray[np.float64]:
+    def column(self, name: str) -> Floats:
         """The codes of a parameter, float64[n]; raises `Invalid` where there is none of that name."""
         names = [parameter.name for parameter in self.space.parameters]
         if name not in names:
@@ -87,17 +87,17 @@ class Trials:
         best = ranked(self.scores, self.eligible & self.defined, 1)
         return int(best[0]) if len(best) else None
 
-    def good(self, share: float, most: int) -> NDArray[np.int64]:
+    def good(self, share: float, most: int) -> Ints:
         """The best `share` of the eligible trials with a score, at least one and at most `most`, best first."""
         keep = self.eligible & self.defined
         return ranked(self.scores, keep, min(max(math.ceil(share * int(keep.sum())), 1), most))
 
-    def params(self, index: int) -> dict[str, Scalar]:
+    def params(self, index: int) -> ParamValues:
         """The parameters of a trial by name."""
         return decode_point(self.space.parameters, self.points[index])
 
 
-def positions(trials: Trials, name: str, max_bins: int = MAX_BINS) -> tuple[Axis, NDArray[np.int64]]:
+def positions(trials: Trials, name: str, max_bins: int = MAX_BINS) -> tuple[Axis, Ints]:
     """The axis of a parameter over the values that were tried, and each trial's position on it, int64[n].
 
     Bins are of equal width, of equal ratio where the range is logarithmic. Choices and bools are never binned.
@@ -114,6 +114,6 @@ def positions(trials: Trials, name: str, max_bins: int = MAX_BINS) -> tuple[Axis
     return Axis(parameter=name, edges=edges.tolist()), at.astype(np.int64)
 
 
-def or_none(values: NDArray[np.float64]) -> list[float | None]:
+def or_none(values: Floats) -> list[float | None]:
     """Floats as they go into JSON: null for what is not finite."""
     return [value if math.isfinite(value) else None for value in values.tolist()]

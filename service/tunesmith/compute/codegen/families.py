@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.graph.nodes import Node
+from tunesmith.domain.array_types import Floats, Ints
 
 _DENSE = 4
 
@@ -38,9 +39,9 @@ class Distinct(NamedTuple):
     node: which row a point needs.
     """
 
-    member: NDArray[np.int64]
-    point: NDArray[np.int64]
-    inverse: dict[int, NDArray[np.int64]]
+    member: Ints
+    point: Ints
+    inverse: dict[int, Ints]
 
     def __len__(self) -> int:
         return len(self.point)
@@ -80,7 +81,7 @@ def _form(nodes: Sequence[Node], root: int) -> tuple[object, tuple[int, ...]]:
 class Needs:
     """Which distinct rows points float64[n, p] need of each family; each family is looked at once."""
 
-    def __init__(self, points: NDArray[np.float64]) -> None:
+    def __init__(self, points: Floats) -> None:
         self.points = points
         self._known: dict[int, Distinct] = {}
 
@@ -90,7 +91,7 @@ class Needs:
             self._known[family.model] = self._find(family)
         return self._known[family.model]
 
-    def examples(self, family: Family) -> NDArray[np.float64]:
+    def examples(self, family: Family) -> Floats:
         """Points float64[k, p] for which the family's model is each of its distinct rows."""
         distinct = self.of(family)
         points = self.points[distinct.point]
@@ -111,7 +112,7 @@ class Needs:
         return Distinct(first // max(n, 1), first % max(n, 1), inverse_of)
 
 
-def _ranked(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _ranked(values: NDArray[Any]) -> tuple[Ints, Ints]:
     """Where each distinct value stands first, ascending by value, int64[k], and each one's rank int64[n].
 
     Whole numbers in a narrow range, as windows are, are counted instead of sorted.

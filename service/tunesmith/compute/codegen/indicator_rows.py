@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.codegen.emit import MARGIN
 from tunesmith.compute.codegen.families import Family, Needs
@@ -18,6 +17,7 @@ from tunesmith.compute.indicators.registry import ROW_FUNCTIONS
 from tunesmith.compute.kernels.buffers import New
 from tunesmith.compute.kernels.threads import in_blocks
 from tunesmith.compute.language.points import point_values
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
 
 _BATCH_VALUES = 1 << 16
@@ -29,10 +29,10 @@ class Computed(NamedTuple):
     `emit.MARGIN` values more on either side; for each leaf `row` int64[n]: which of them each point reads, and `warmup`
     int64[n]: the first bar at which that row is defined."""
 
-    flat: NDArray[np.float64]
-    matrix: NDArray[np.float64]
-    row: dict[int, NDArray[np.int64]]
-    warmup: dict[int, NDArray[np.int64]]
+    flat: Floats
+    matrix: Floats
+    row: dict[int, Ints]
+    warmup: dict[int, Ints]
 
 
 def compute_rows(nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs, n_threads: int, new: New) -> Computed:
@@ -72,8 +72,8 @@ class _Work:
     def __init__(self, nodes: Sequence[Node], plan: Plan, bars: Bars, needs: Needs, n_threads: int) -> None:
         self._nodes, self._bars, self._needs, self._n_threads = nodes, bars, needs, n_threads
         self.family = {member: family for family in plan.families for member in family.members}
-        self.rows: dict[Family, NDArray[np.float64]] = {}
-        self.warmups: dict[Family, NDArray[np.int64]] = {}
+        self.rows: dict[Family, Floats] = {}
+        self.warmups: dict[Family, Ints] = {}
         self._frames: dict[str, LongerBars] = {}
 
     def length(self, number: int) -> int:
@@ -81,7 +81,7 @@ class _Work:
         frame = self._nodes[number].frame
         return len(self._bars) if frame is None else len(self._longer(frame))
 
-    def compute(self, family: Family, out: NDArray[np.float64]) -> None:
+    def compute(self, family: Family, out: Floats) -> None:
         """Fill `out` float64[k, T] with the distinct rows of a family."""
         node = self._nodes[family.model]
         self.rows[family] = out
@@ -132,7 +132,7 @@ class _Work:
             self._frames[timeframe] = longer_bars(self._bars, timeframe)
         return self._frames[timeframe]
 
-    def _sources(self, family: Family) -> list[NDArray[np.int64]]:
+    def _sources(self, family: Family) -> list[Ints]:
         """For each argument of a family, which of its rows each of the family's rows reads, int64[k]."""
         distinct = self._needs.of(family)
         sources = [np.empty(len(distinct), np.int64) for _ in row_arguments(self._nodes, family.model)]
@@ -146,9 +146,9 @@ class _Work:
     def _elementwise(
         self,
         number: int,
-        out: NDArray[np.float64],
-        rows: dict[int, tuple[NDArray[np.float64], NDArray[np.int64]]],
-        points: NDArray[np.float64],
+        out: Floats,
+        rows: dict[int, tuple[Floats, Ints]],
+        points: Floats,
     ) -> None:
         order = reachable(self._nodes, [number], lambda n: n in rows or not self._nodes[n].varies)
         scalars = [n for n in order if not self._nodes[n].varies]

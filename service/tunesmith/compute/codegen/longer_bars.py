@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.resample import can_resample, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
@@ -18,7 +18,7 @@ class LongerBars(NamedTuple):
     when the rule's own bar t closes, -1 where none has."""
 
     bars: Bars | None
-    known: NDArray[np.int64]
+    known: Ints
 
     def __len__(self) -> int:
         return 0 if self.bars is None else len(self.bars)
@@ -48,13 +48,13 @@ def _has_full(bars: Bars, timeframe: str) -> bool:
     return True
 
 
-def spread(rows: NDArray[np.float64], known: NDArray[np.int64], out: NDArray[np.float64]) -> None:
+def spread(rows: Floats, known: Ints, out: Floats) -> None:
     """Rows float64[k, T'] of longer bars at each of the rule's own bars, `out` float64[k, T]; NaN before the first."""
     closed = known >= 0
     out[:, ~closed] = np.nan
     out[:, closed] = rows[:, known[closed]]
 
 
-def first_known(bar: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.int64]:
+def first_known(bar: Ints, known: Ints) -> Ints:
     """First own bar at which the longer bar with each index in `bar` int64[k] has closed; T where it never does."""
     return np.searchsorted(known, bar, side="left").astype(np.int64)

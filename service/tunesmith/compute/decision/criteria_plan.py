@@ -91,8 +91,7 @@ def _shortened(criteria: ApprovalCriteria, lengths: SegmentLengths) -> ApprovalC
         return criteria
     share = lengths.n_holdout / max(1, lengths.n_in_sample)
     n_trades = min(criteria.min_trades, math.ceil(criteria.min_trades * share))
-    values = {name: getattr(criteria, name) for name in ApprovalCriteria.__struct_fields__}
-    return ApprovalCriteria(**{**values, "min_trades": n_trades})
+    return msgspec.structs.replace(criteria, min_trades=n_trades)
 
 
 def _why(failed: Sequence[Check]) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from tunesmith.compute.search.split import Split
 from tunesmith.domain.approval import ApprovalCriteria, Check, VerdictStatus
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.thresholds import Thresholds
 
 Metrics = Mapping[str, float | None]
@@ -69,7 +69,7 @@ class WorkRequest:
 class PackageInForce(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of the package in force for a market, and when it was approved, UTC milliseconds."""
 
-    params: dict[str, Scalar]
+    params: ParamValues
     approved_ms: int
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.decision.statistics.overfitting import PBO_CANNOT_SAY, overfitting
 from tunesmith.compute.decision.statistics.sharpe_ratio import (
@@ -24,6 +23,7 @@ from tunesmith.compute.decision.statistics.sharpe_ratio import (
 from tunesmith.compute.decision.winner import Winner, blocks_of, metrics_at_costs, metrics_of, trials_of
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.measures.block_sums import BlockSums
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.trading import Costs
 
 _MAX_TRIALS = 2000
@@ -47,7 +47,7 @@ def report_of(winner: Winner) -> dict[str, Any]:
     return _report(winner, points)
 
 
-def _report(winner: Winner, points: NDArray[np.float64]) -> dict[str, Any]:
+def _report(winner: Winner, points: Floats) -> dict[str, Any]:
     chosen = points[np.unique(np.linspace(0, len(points) - 1, min(len(points), _MAX_TRIALS)).astype(int))]
     sums = next(blocks_of(winner, chosen, _N_BLOCKS))
     timing = _timing_returns(winner)
@@ -85,7 +85,7 @@ def _report(winner: Winner, points: NDArray[np.float64]) -> dict[str, Any]:
     return plain
 
 
-def _timing_returns(winner: Winner) -> NDArray[np.float64]:
+def _timing_returns(winner: Winner) -> Floats:
     """The winner's returns less what its mean exposure earned: a_t = R_t - e * r_t, float64[T - first]."""
     market = winner.market
     path = trace(winner.rule, market.bars, winner.point, market.execution, start=market.first)
@@ -95,7 +95,7 @@ def _timing_returns(winner: Winner) -> NDArray[np.float64]:
     return np.asarray(path.returns - exposure * held)
 
 
-def _ratios(sums: BlockSums) -> NDArray[np.float64]:
+def _ratios(sums: BlockSums) -> Floats:
     """Timing Sharpe ratios a bar, float64[n]; NaN without variance."""
     n = sums.length * sums.timing.shape[1]
     mean = sums.timing.sum(axis=1) / n

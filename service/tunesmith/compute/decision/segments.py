@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.trace import trace
@@ -11,12 +10,13 @@ from tunesmith.compute.engines.vectorbt_replay import confirm
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.split import Split
 from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
 
 
 def segment_work(
-    work: str, rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split
+    work: str, rule: Strategy, bars: Bars, point: Floats, execution: Execution, split: Split
 ) -> dict[str, float] | list[str]:
     """Do the work that a decision by criteria asks for: the metrics of a segment, or the "replay" of both."""
     if work == "replay":
@@ -29,7 +29,7 @@ def segment_work(
 
 
 def segment_metrics(
-    rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split, segment: str
+    rule: Strategy, bars: Bars, point: Floats, execution: Execution, split: Split, segment: str
 ) -> dict[str, float]:
     """The point's metrics on one segment, in_sample or holdout; the hold-out is warmed up by the bars before it."""
     part, start = _segment(bars, split, segment)
@@ -38,7 +38,7 @@ def segment_metrics(
 
 
 def confirm_segment(
-    rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, split: Split, segment: str
+    rule: Strategy, bars: Bars, point: Floats, execution: Execution, split: Split, segment: str
 ) -> list[str]:
     """What vectorbt, given the orders of one segment, computes otherwise; empty when it agrees."""
     part, start = _segment(bars, split, segment)

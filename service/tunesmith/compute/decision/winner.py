@@ -9,21 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.measures.block_sums import BlockSums, evaluate_blocks
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market, Search, run_whole
 from tunesmith.compute.search.selection import aggregate
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Internal
 
-Points = NDArray[np.float64]
-MetricArrays = Mapping[str, NDArray[np.float64]]
+Points = Floats
+MetricArrays = Mapping[str, Floats]
 
 STATISTIC = "timing_sharpe"
 POINTS_AT_A_TIME = 20_000
@@ -76,7 +76,7 @@ def statistic_of(winner: Winner) -> float:
     return float(statistics_of(winner, winner.point[np.newaxis])[0])
 
 
-def statistics_of(winner: Winner, points: Points) -> NDArray[np.float64]:
+def statistics_of(winner: Winner, points: Points) -> Floats:
     """The statistic of other `points` float64[n, p] on the winner's markets, float64[n]."""
     return _on_all(winner, points, (STATISTIC,))[STATISTIC]
 

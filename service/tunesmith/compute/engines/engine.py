@@ -6,17 +6,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tunesmith.compute.engines.trace import Trace
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs, Direction
 
-Columns = Mapping[str, NDArray[np.float64]]
+Columns = Mapping[str, Floats]
 """Metrics of n points by name, float64[n] each."""
 
 
@@ -46,7 +44,7 @@ class Evaluate(Protocol):
         self,
         strategy: Strategy,
         prepared: PreparedBars,
-        points: NDArray[np.float64],
+        points: Floats,
         execution: Execution,
         *,
         start: int,
@@ -59,7 +57,7 @@ class TracePoint(Protocol):
     """Gives every order, trade and equity value of one point float64[p] from bar `start` on."""
 
     def __call__(
-        self, strategy: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, *, start: int = 0
+        self, strategy: Strategy, bars: Bars, point: Floats, execution: Execution, *, start: int = 0
     ) -> Trace: ...
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.engine_table import check_engine, engine_named
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import check_start, prepare
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS
 
@@ -26,13 +26,13 @@ _MAX_CHUNK = 65_536
 def evaluate_points(
     strategy: Strategy,
     bars: Bars,
-    points: NDArray[np.float64],
+    points: Floats,
     execution: Execution,
     *,
     start: int = 0,
     n_threads: int = 1,
     metrics: Collection[str] | None = None,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Metrics of `domain.metrics.METRICS` for `points` float64[n, p]; float64[n] by name, NaN where undefined.
 
     `metrics` names those that are wanted, in the order of the answer; None: those of the account, which cost the least.

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.engine_table import check_given, engine_named
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.vectorbt_replay import disagreements, full_report, replay
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.space.space import decode_point
 
 
@@ -23,16 +23,16 @@ from tunesmith.domain.space.space import decode_point
 class Report:
     """One point in full: our `metrics`, vectorbt's `stats`, and their `disagreements`, which should be none."""
 
-    params: dict[str, Scalar]
+    params: ParamValues
     metrics: dict[str, float]
     stats: dict[str, Any]
     trades: list[dict[str, Any]]
-    timestamp: NDArray[np.int64]
-    equity: NDArray[np.float64]
+    timestamp: Ints
+    equity: Floats
     disagreements: list[str]
 
 
-def report_point(rule: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, start: int) -> Report:
+def report_point(rule: Strategy, bars: Bars, point: Floats, execution: Execution, start: int) -> Report:
     """Simulate one encoded point float64[p], have vectorbt replay its orders, and report all of it."""
     metrics = evaluate_points(rule, bars, point[np.newaxis], execution, start=start, metrics=METRICS)
     numbers = {name: float(values[0]) for name, values in metrics.items()}

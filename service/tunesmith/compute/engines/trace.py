@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.measures.account_metrics import metrics_of
 from tunesmith.compute.measures.path_metrics import path_metrics
@@ -29,6 +28,7 @@ from tunesmith.compute.simulation.arrays import (
 )
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import check_start, empty_results, prepare
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
@@ -74,14 +74,14 @@ class Trace:
     start: int
     orders: tuple[Order, ...]
     trades: tuple[Trade, ...]
-    equity: NDArray[np.float64]
-    returns: NDArray[np.float64]
-    position: NDArray[np.float64]
-    ambiguous_bars: NDArray[np.int64]
+    equity: Floats
+    returns: Floats
+    position: Floats
+    ambiguous_bars: Ints
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-def trace(strategy: Strategy, bars: Bars, point: NDArray[np.float64], execution: Execution, *, start: int = 0) -> Trace:
+def trace(strategy: Strategy, bars: Bars, point: Floats, execution: Execution, *, start: int = 0) -> Trace:
     """Trace `point` float64[p], stepping every bar: the same numbers as `evaluate_points`, by the longer way.
 
     Raises `Invalid` for a start outside the bars and for a point that breaks a require(…).
@@ -126,7 +126,7 @@ def read_trace(out: Results, execution: Execution, start: int) -> Trace:
     )
 
 
-def read_orders(rows: NDArray[np.float64]) -> tuple[Order, ...]:
+def read_orders(rows: Floats) -> tuple[Order, ...]:
     """The orders of `rows` float64[m, N_ORDER_FIELDS], in the order of filling."""
     sides = ["buy" if positive else "sell" for positive in (rows[:, ORDER_SIDE] > 0.0).tolist()]
     columns = (

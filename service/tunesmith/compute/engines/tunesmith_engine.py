@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.engine import Columns, Difference, Engine
 from tunesmith.compute.engines.trace import trace
@@ -26,6 +25,7 @@ from tunesmith.compute.simulation.arrays import N_TOTALS
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results, terms_of, walk_signals
 from tunesmith.compute.strategies.stepped_run import walk_of
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.metrics import PATH_METRICS
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction
 
@@ -45,7 +45,7 @@ def _differences(strategy: Strategy, costs: Costs, direction: Direction) -> Iter
 def _evaluate(
     strategy: Strategy,
     prepared: PreparedBars,
-    points: NDArray[np.float64],
+    points: Floats,
     execution: Execution,
     *,
     start: int,
@@ -72,12 +72,12 @@ def _evaluate(
 def _evaluate_totals(
     strategy: Strategy,
     prepared: PreparedBars,
-    points: NDArray[np.float64],
+    points: Floats,
     execution: Execution,
     *,
     start: int,
     n_threads: int,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Totals float64[n, N_TOTALS] (columns named in `arrays`) of points that keep every require(…)."""
     totals = np.empty((len(points), N_TOTALS))
     n = len(points)
@@ -106,7 +106,7 @@ def _evaluate_totals(
     return totals
 
 
-def _chunk_length(strategy: Strategy, n_bars: int, points: NDArray[np.float64]) -> int:
+def _chunk_length(strategy: Strategy, n_bars: int, points: Floats) -> int:
     """How many of `points` to take at once, so that their indicator rows fit the budget."""
     length = len(points)
     if strategy.kind == "kernel" or length * most_row_bytes(strategy, n_bars) <= _ROW_BUDGET:

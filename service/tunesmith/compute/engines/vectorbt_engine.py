@@ -19,7 +19,6 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.engine import Columns, Difference, Engine
 from tunesmith.compute.engines.trace import trace
@@ -45,6 +44,7 @@ from tunesmith.compute.simulation.arrays import (
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results
 from tunesmith.compute.simulation.signals import Signals
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.metrics import PATH_METRICS
 from tunesmith.domain.trading import Costs, Direction
@@ -87,7 +87,7 @@ def share_left(costs: Costs, *, short: bool) -> float:
 def _evaluate(
     strategy: Strategy,
     prepared: PreparedBars,
-    points: NDArray[np.float64],
+    points: Floats,
     execution: Execution,
     *,
     start: int,
@@ -149,7 +149,7 @@ def _portfolio(signals: Signals, prepared: PreparedBars, execution: Execution, s
     )
 
 
-def _said(signals: Signals, name: str, start: int, traded: bool) -> NDArray[np.bool_]:
+def _said(signals: Signals, name: str, start: int, traded: bool) -> Flags:
     """bool[T - start, n]: whether each bar asks for this order, on a side that is traded."""
     values = getattr(signals, name)
     if values is None or not traded:
@@ -157,7 +157,7 @@ def _said(signals: Signals, name: str, start: int, traded: bool) -> NDArray[np.b
     return np.ascontiguousarray(values[:, start:].T != 0)
 
 
-def _account_metrics(portfolio: Any, prepared: PreparedBars, execution: Execution) -> dict[str, NDArray[np.float64]]:
+def _account_metrics(portfolio: Any, prepared: PreparedBars, execution: Execution) -> dict[str, Floats]:
     import pandas as pd
 
     bars = prepared.bars
@@ -197,9 +197,7 @@ def _account_metrics(portfolio: Any, prepared: PreparedBars, execution: Executio
         }
 
 
-def _path_metrics(
-    portfolio: Any, values: NDArray[np.float64], prepared: PreparedBars, execution: Execution, start: int
-) -> Columns:
+def _path_metrics(portfolio: Any, values: Floats, prepared: PreparedBars, execution: Execution, start: int) -> Columns:
     """Metrics of the path, from vectorbt's equity, positions and orders; a reversal's order is taken as two."""
     sizes = _frame(portfolio.assets())
     records = portfolio.orders.records
@@ -215,7 +213,7 @@ def _path_metrics(
     return named(found)
 
 
-def _orders(records: Any, start: int) -> NDArray[np.float64]:
+def _orders(records: Any, start: int) -> Floats:
     """Rows of N_ORDER_FIELDS of one point's order records; one that turns the position is split at nothing held."""
     rows = []
     held = 0.0
@@ -234,15 +232,13 @@ def _orders(records: Any, start: int) -> NDArray[np.float64]:
     return orders
 
 
-def _means_otherwise(
-    portfolio: Any, values: NDArray[np.float64], prepared: PreparedBars, execution: Execution, start: int
-) -> NDArray[np.bool_]:
+def _means_otherwise(portfolio: Any, values: Floats, prepared: PreparedBars, execution: Execution, start: int) -> Flags:
     """bool[n]: the points whose course vectorbt and we understand differently."""
     costs, cash = execution.costs, execution.initial_cash
     lowest = np.min(values, axis=0, initial=cash)
     shorts = execution.direction != "long"
     left = min(share_left(costs, short=False), share_left(costs, short=True) if shorts else 1.0)
-    found: NDArray[np.bool_] = (lowest <= _WORN_DOWN * cash) | (lowest * left <= 4.0 * costs.fixed_fee)
+    found: Flags = (lowest <= _WORN_DOWN * cash) | (lowest * left <= 4.0 * costs.fixed_fee)
     if not shorts:
         return found
     held, money = _frame(portfolio.assets()), _frame(portfolio.cash())
@@ -256,13 +252,13 @@ def _means_otherwise(
     return found | reached.any(axis=0)
 
 
-def _frame(values: Any) -> NDArray[np.float64]:
+def _frame(values: Any) -> Floats:
     """float64[T, n], also where one column came as a series."""
-    array: NDArray[np.float64] = values.to_numpy(np.float64)
+    array: Floats = values.to_numpy(np.float64)
     return array.reshape(len(array), -1)
 
 
-def _row(values: Any, n: int) -> NDArray[np.float64]:
+def _row(values: Any, n: int) -> Floats:
     """float64[n], also where one column came as a number."""
     return np.broadcast_to(np.asarray(values, np.float64).reshape(-1), (n,)).copy()
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.trace import Order, Trace
 from tunesmith.compute.engines.vectorbt_loading import load_vectorbt
 from tunesmith.compute.measures.account_metrics import ROUNDING
 from tunesmith.compute.measures.path_kernel import RELATIVE_ROUNDING
 from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.array_types import Flags, Floats, Ints
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.timeframes import timeframe_ms
 
@@ -44,8 +44,8 @@ class Replay:
     """
 
     metrics: dict[str, float]
-    equity: NDArray[np.float64]
-    profits: NDArray[np.float64]
+    equity: Floats
+    profits: Floats
     n_orders: int
     portfolio: Any
 
@@ -180,14 +180,14 @@ def warm_up(backend: Backend = "auto") -> None:
 class _Orders:
     """A trace's orders as columns of one length."""
 
-    bar: NDArray[np.int64]
-    buys: NDArray[np.bool_]
-    size: NDArray[np.float64]
-    price: NDArray[np.float64]
-    fee: NDArray[np.float64]
-    liquidates: NDArray[np.bool_]
+    bar: Ints
+    buys: Flags
+    size: Floats
+    price: Floats
+    fee: Floats
+    liquidates: Flags
 
-    def price_before_slippage(self, execution: Execution) -> NDArray[np.float64]:
+    def price_before_slippage(self, execution: Execution) -> Floats:
         """The prices at which the orders were placed."""
         slippage = execution.costs.slippage_rate
         return self.price / np.where(self.buys, 1.0 + slippage, 1.0 - slippage)
@@ -207,11 +207,11 @@ def _columns_of(orders: Sequence[Order]) -> _Orders:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    bar: NDArray[np.int64]
-    close: NDArray[np.float64]
-    size: NDArray[np.float64]
-    price: NDArray[np.float64]
-    fixed_fee: NDArray[np.float64]
+    bar: Ints
+    close: Floats
+    size: Floats
+    price: Floats
+    fixed_fee: Floats
 
 
 def _rows(trace: Trace, bars: Bars, execution: Execution, start: int) -> _Rows:
@@ -252,7 +252,7 @@ def _year(bars_per_year: float, length: Any) -> Any:
     return pd.Timedelta(round(bars_per_year * length.value), "ns")
 
 
-def _metrics(portfolio: Any, returns: Any, bars_per_year: float) -> tuple[dict[str, float], NDArray[np.float64]]:
+def _metrics(portfolio: Any, returns: Any, bars_per_year: float) -> tuple[dict[str, float], Floats]:
     """The account's metrics by vectorbt, and the profits of closed positions; `returns` is its returns accessor."""
     import pandas as pd
 
@@ -320,13 +320,13 @@ def _path_metrics(portfolio: Any, accessor: Any, bars_per_year: float) -> dict[s
     }
 
 
-def _varies(values: NDArray[np.float64], ddof: int, scale: float) -> bool:
+def _varies(values: Floats, ddof: int, scale: float) -> bool:
     if len(values) < 2:
         return False
     return bool(values.std(ddof=ddof) > max(ROUNDING * scale, RELATIVE_ROUNDING * abs(values.mean())))
 
 
-def _moment(values: NDArray[np.float64], order: Literal[3, 4]) -> float:
+def _moment(values: Floats, order: Literal[3, 4]) -> float:
     """The standardized central moment; products, as numpy's powers take ten times as long."""
     centred = values - values.mean()
     squares = centred * centred
@@ -334,7 +334,7 @@ def _moment(values: NDArray[np.float64], order: Literal[3, 4]) -> float:
     return float(powers.mean() / squares.mean() ** (order / 2))
 
 
-def _longest_run(flags: NDArray[np.bool_]) -> float:
+def _longest_run(flags: Flags) -> float:
     edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
     return float((edges[1::2] - edges[::2]).max(initial=0))
 
@@ -345,7 +345,7 @@ def _agree(here: float, there: float, tolerance: float, scale: float) -> bool:
     return abs(here - there) <= tolerance * max(abs(here), scale)
 
 
-def _trades(records: Any, trace: Trace, stamps: NDArray[np.int64]) -> list[dict[str, Any]]:
+def _trades(records: Any, trace: Trace, stamps: Ints) -> list[dict[str, Any]]:
     """vectorbt's position records as rows of a report; the reasons are those of the trace's closed trades."""
     closed = records["status"] == _CLOSED
     reasons: list[str | None] = [trade.reason for trade in trace.trades[: len(records)]]
@@ -366,12 +366,12 @@ def _trades(records: Any, trace: Trace, stamps: NDArray[np.int64]) -> list[dict[
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _finite(column: NDArray[np.float64]) -> list[float | None]:
+def _finite(column: Floats) -> list[float | None]:
     """Numbers as JSON has them: those that are not finite are None."""
     return _where(np.isfinite(column), column.tolist())
 
 
-def _where(keeps: NDArray[np.bool_], values: list[Any]) -> list[Any]:
+def _where(keeps: Flags, values: list[Any]) -> list[Any]:
     return [value if keep else None for keep, value in zip(keeps.tolist(), values, strict=True)]
 
 

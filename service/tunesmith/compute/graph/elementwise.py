@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.graph.nodes import Node
+from tunesmith.domain.array_types import Flags, Floats
 
-Number = NDArray[np.float64]
-Condition = tuple[NDArray[np.bool_], NDArray[np.bool_]]
+Number = Floats
+Condition = tuple[Flags, Flags]
 Value = Any
 """A `Number` or a `Condition`, as the node's kind says."""
 

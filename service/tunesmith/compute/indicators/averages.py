@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from tunesmith.compute.graph.graph_builder import GraphBuilder
-from tunesmith.compute.indicators.array_types import Rows, Whole
 from tunesmith.compute.indicators.declaration import Indicator, series, window
 from tunesmith.compute.indicators.formulas import typical_price
 from tunesmith.compute.indicators.row_functions import moment_space, sum_space, windowed
@@ -18,10 +17,11 @@ from tunesmith.compute.indicators.window_sums import (
     two_sum_nb,
 )
 from tunesmith.compute.kernels.compiling import kernel
+from tunesmith.domain.array_types import Ints, Rows
 
 
 @kernel
-def sma_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, out: Rows) -> None:
+def sma_nb(x: Rows, source: Ints, window: Ints, prefix: Rows, bad: Ints, out: Rows) -> None:
     """Simple moving average: the exact mean, rounded once, so that equal windows tie. Defined from n - 1 on.
 
     `prefix` float64[2, T + 1] and `bad` int64[T + 1] are working space.
@@ -50,7 +50,7 @@ def sma_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, out:
 
 
 @kernel
-def ema_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
+def ema_nb(x: Rows, source: Ints, window: Ints, out: Rows) -> None:
     """Exponential moving average, weight 2 / (n + 1), seeded with the mean of the first n values (TA-Lib EMA).
 
     Row j is defined from n - 1 on. An undefined value makes it begin anew with a seed of the next n values.
@@ -82,7 +82,7 @@ def ema_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
 
 
 @kernel
-def wma_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, run: Whole, out: Rows) -> None:
+def wma_nb(x: Rows, source: Ints, window: Ints, prefix: Rows, bad: Ints, run: Ints, out: Rows) -> None:
     """Weighted moving average, weights 1 to n, the newest the heaviest (TA-Lib WMA); defined from n - 1 on."""
     n_bars = x.shape[1]
     loaded = -1

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from tunesmith.compute.graph.graph_builder import GraphBuilder
-from tunesmith.compute.indicators.array_types import Rows, Whole
 from tunesmith.compute.indicators.declaration import Argument, Formula, Indicator, number, series, window
 from tunesmith.compute.indicators.row_functions import RowFunction
 from tunesmith.compute.kernels.compiling import kernel
+from tunesmith.domain.array_types import Ints, Rows
 
 
 @kernel
-def since_nb(x: Rows, source: Whole, out: Rows) -> None:
+def since_nb(x: Rows, source: Ints, out: Rows) -> None:
     """Bars since x was last 1; 0 at such a bar, NaN before the first."""
     for j in range(len(source)):
         values = x[source[j]]
@@ -58,7 +58,7 @@ def _never_changes(g: GraphBuilder, condition: int) -> str | None:
     return None if g[condition].varies else "the condition of since() must change from bar to bar"
 
 
-def _since_rows(out: Rows, rows: Sequence[Rows], sources: Sequence[Whole], points: Sequence[Any]) -> None:
+def _since_rows(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
     since_nb(rows[0], sources[0], out)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.compute.indicators.array_types import Row, Rows, Whole
 from tunesmith.compute.indicators.declaration import Indicator, series, window
 from tunesmith.compute.indicators.row_functions import RowFunction, moment_space, windowed
 from tunesmith.compute.indicators.window_sums import (
@@ -18,12 +17,13 @@ from tunesmith.compute.indicators.window_sums import (
     second_prefix_nb,
 )
 from tunesmith.compute.kernels.compiling import kernel
+from tunesmith.domain.array_types import Ints, Row, Rows
 
 ADX, PLUS_DI, MINUS_DI = 0, 1, 2
 
 
 @kernel
-def directional_nb(high: Row, low: Row, close: Row, window: Whole, which: int, out: Rows) -> None:
+def directional_nb(high: Row, low: Row, close: Row, window: Ints, which: int, out: Rows) -> None:
     """Wilder's directional movement, 0 to 100: `which` is ADX, PLUS_DI or MINUS_DI (TA-Lib's functions of these names).
 
     `high`, `low`, `close` float64[T]. DI is defined from n on, ADX from 2n - 1 on. Where nothing moves, DI is NaN
@@ -63,7 +63,7 @@ def directional_nb(high: Row, low: Row, close: Row, window: Whole, which: int, o
 
 
 @kernel
-def linreg_slope_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, run: Whole, out: Rows) -> None:
+def linreg_slope_nb(x: Rows, source: Ints, window: Ints, prefix: Rows, bad: Ints, run: Ints, out: Rows) -> None:
     """Slope a bar of the least-squares line, n >= 2 (TA-Lib LINEARREG_SLOPE); defined from n - 1 on."""
     n_bars = x.shape[1]
     loaded = -1
@@ -85,7 +85,7 @@ def linreg_slope_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Wh
 
 
 @kernel
-def percent_rank_nb(rank: Whole, source: Whole, window: Whole, tree: Whole, out: Rows) -> None:
+def percent_rank_nb(rank: Ints, source: Ints, window: Ints, tree: Ints, out: Rows) -> None:
     """Share of the n values before that are not above the bar's own, 0 to 100; defined from n on.
 
     `rank` int64[m, T] is the place of each value among the row's distinct ones, from 1 on, 0 where undefined; `tree`
@@ -118,7 +118,7 @@ def percent_rank_nb(rank: Whole, source: Whole, window: Whole, tree: Whole, out:
 
 
 def _directional(op: str, which: int) -> RowFunction:
-    def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Whole], points: Sequence[Any]) -> None:
+    def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
         high, low, close = (row[0] for row in rows)
         directional_nb(high, low, close, points[0].astype(np.int64), which, out)
 
@@ -126,7 +126,7 @@ def _directional(op: str, which: int) -> RowFunction:
     return RowFunction(op, compute, lambda points: needed * points[0].astype(np.int64) - (needed - 1))
 
 
-def _percent_rank_rows(out: Rows, rows: Sequence[Rows], sources: Sequence[Whole], points: Sequence[Any]) -> None:
+def _percent_rank_rows(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
     ranks = np.empty(rows[0].shape, np.int64)
     for i, row in enumerate(rows[0]):
         _, place = np.unique(row, return_inverse=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from tunesmith.compute.graph.graph_builder import GraphBuilder
-from tunesmith.compute.indicators.array_types import Rows, Whole
 from tunesmith.compute.indicators.declaration import Argument, Formula, Indicator, any_value, number, window
 from tunesmith.compute.indicators.row_functions import windowed
 from tunesmith.compute.kernels.compiling import kernel
+from tunesmith.domain.array_types import Ints, Rows
 
 
 @kernel
-def shift_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
+def shift_nb(x: Rows, source: Ints, window: Ints, out: Rows) -> None:
     """x[t - n], n >= 0; row j is defined from n on."""
     for j in range(len(window)):
         values = x[source[j]]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from tunesmith.compute.graph.graph_builder import GraphBuilder
-from tunesmith.compute.indicators.array_types import Rows, Whole
 from tunesmith.compute.indicators.declaration import Indicator, series, window
 from tunesmith.compute.indicators.row_functions import scan_space, windowed
 from tunesmith.compute.kernels.compiling import inlined, kernel
+from tunesmith.domain.array_types import Ints, Rows
 
 
 @kernel
-def highest_nb(x: Rows, source: Whole, window: Whole, scans: Rows, bad: Whole, out: Rows) -> None:
+def highest_nb(x: Rows, source: Ints, window: Ints, scans: Rows, bad: Ints, out: Rows) -> None:
     """Largest of the last n values, the bar's own among them; row j is defined from n - 1 on.
 
     Three comparisons a bar for every n: series are cut into blocks of n, whose maxima are scanned from both ends
@@ -22,13 +22,13 @@ def highest_nb(x: Rows, source: Whole, window: Whole, scans: Rows, bad: Whole, o
 
 
 @kernel
-def lowest_nb(x: Rows, source: Whole, window: Whole, scans: Rows, bad: Whole, out: Rows) -> None:
+def lowest_nb(x: Rows, source: Ints, window: Ints, scans: Rows, bad: Ints, out: Rows) -> None:
     """Smallest of the last n values, the bar's own among them; row j is defined from n - 1 on. As `highest_nb`."""
     _extreme_nb(x, source, window, scans, bad, out, -1.0)
 
 
 @inlined
-def _extreme_nb(x: Rows, source: Whole, window: Whole, scans: Rows, bad: Whole, out: Rows, sign: float) -> None:
+def _extreme_nb(x: Rows, source: Ints, window: Ints, scans: Rows, bad: Ints, out: Rows, sign: float) -> None:
     n_bars = x.shape[1]
     forward = scans[0]
     backward = scans[1]

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from tunesmith.compute.graph.graph_builder import GraphBuilder
-from tunesmith.compute.indicators.array_types import Rows, Whole
 from tunesmith.compute.indicators.declaration import Indicator, series, window
 from tunesmith.compute.indicators.elementary import shift
 from tunesmith.compute.indicators.formulas import share, typical_price
 from tunesmith.compute.indicators.row_functions import RowFunction, moment_space, windowed
 from tunesmith.compute.indicators.window_sums import difference_nb, divided_nb, prefix_nb
 from tunesmith.compute.kernels.compiling import kernel
+from tunesmith.domain.array_types import Ints, Rows
 
 
 @kernel
-def rsi_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
+def rsi_nb(x: Rows, source: Ints, window: Ints, out: Rows) -> None:
     """Relative strength index, 0 to 100: 100 G / (G + L), Wilder's averages of gains and losses (TA-Lib RSI).
 
     Row j is defined from n on. Where nothing has moved, G + L = 0, it is NaN (TA-Lib says 0, which reads as oversold).
@@ -62,7 +62,7 @@ def rsi_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
 
 
 @kernel
-def macd_line_nb(x: Rows, source: Whole, fast: Whole, slow: Whole, out: Rows) -> None:
+def macd_line_nb(x: Rows, source: Ints, fast: Ints, slow: Ints, out: Rows) -> None:
     """Fast less slow exponential average; row j is defined from max(fast, slow) - 1 on (TA-Lib MACD).
 
     Both are seeded at that bar, each with the mean of its own last n values, as TA-Lib does. `fast`, `slow` int64[k].
@@ -102,7 +102,7 @@ def macd_line_nb(x: Rows, source: Whole, fast: Whole, slow: Whole, out: Rows) ->
 
 
 @kernel
-def cci_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, run: Whole, out: Rows) -> None:
+def cci_nb(x: Rows, source: Ints, window: Ints, prefix: Rows, bad: Ints, run: Ints, out: Rows) -> None:
     """Commodity channel index: (x - mean) / (0.015 * mean absolute deviation) (TA-Lib CCI); defined from n - 1 on.
 
     NaN where all values are equal (TA-Lib says 0). Costs n a bar.
@@ -126,7 +126,7 @@ def cci_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, run:
             out[j, t + n - 1] = (values[t + n - 1] - mean) / (0.015 * (away / n)) if sound else np.nan
 
 
-def _macd_rows(out: Rows, rows: Sequence[Rows], sources: Sequence[Whole], points: Sequence[Any]) -> None:
+def _macd_rows(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
     fast, slow = (point.astype(np.int64) for point in points)
     macd_line_nb(rows[0], sources[0], fast, slow, out)
 

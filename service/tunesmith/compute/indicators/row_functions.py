@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.compute.indicators.array_types import Rows, Whole
+from tunesmith.domain.array_types import Floats, Ints, Rows
 
 Space = Callable[[int], tuple[NDArray[Any], ...]]
 """Makes a kernel's working space for series of some length."""
@@ -23,8 +23,8 @@ class RowFunction(NamedTuple):
     """
 
     op: str
-    compute: Callable[[Rows, Sequence[Rows], Sequence[Whole], Sequence[NDArray[np.float64]]], None]
-    look_back: Callable[[Sequence[NDArray[np.float64]]], Any]
+    compute: Callable[[Rows, Sequence[Rows], Sequence[Ints], Sequence[Floats]], None]
+    look_back: Callable[[Sequence[Floats]], Any]
 
 
 def no_space(n_bars: int) -> tuple[NDArray[Any], ...]:
@@ -57,7 +57,7 @@ def windowed(op: str, kernel: Callable[..., None], *, less: int = 0, space: Spac
     The kernel takes x, source, window, the working space, out (see the package's table).
     """
 
-    def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Whole], points: Sequence[Any]) -> None:
+    def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
         kernel(rows[0], sources[0], points[0].astype(np.int64), *space(out.shape[1]), out)
 
     return RowFunction(op, compute, lambda points: points[0].astype(np.int64) - less)
@@ -66,7 +66,7 @@ def windowed(op: str, kernel: Callable[..., None], *, less: int = 0, space: Spac
 def of_bars(op: str, kernel: Callable[..., None], look_back: int) -> RowFunction:
     """A function of columns alone; the kernel takes each of them float64[T], and out float64[T]."""
 
-    def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Whole], points: Sequence[Any]) -> None:
+    def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
         for j in range(len(out)):
             kernel(*(row[source[j]] for row, source in zip(rows, sources, strict=True)), out[j])
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tunesmith.compute.graph.graph_builder import GraphBuilder
-from tunesmith.compute.indicators.array_types import Row, Rows, Whole
 from tunesmith.compute.indicators.declaration import Argument, Indicator, series, window
 from tunesmith.compute.indicators.row_functions import RowFunction, moment_space, of_bars, windowed
 from tunesmith.compute.indicators.window_sums import (
@@ -20,6 +19,7 @@ from tunesmith.compute.indicators.window_sums import (
     second_prefix_nb,
 )
 from tunesmith.compute.kernels.compiling import kernel
+from tunesmith.domain.array_types import Ints, Row, Rows
 
 
 @kernel
@@ -38,7 +38,7 @@ def true_range_nb(high: Row, low: Row, close: Row, out: Row) -> None:
 
 
 @kernel
-def wilder_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
+def wilder_nb(x: Rows, source: Ints, window: Ints, out: Rows) -> None:
     """Wilder's average, weight 1 / n, seeded with the mean of the first n values (TA-Lib, as within ATR).
 
     Row j is defined from n - 1 on. An undefined value makes it begin anew with a seed of the next n values.
@@ -69,7 +69,7 @@ def wilder_nb(x: Rows, source: Whole, window: Whole, out: Rows) -> None:
 
 
 @kernel
-def stddev_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, run: Whole, out: Rows) -> None:
+def stddev_nb(x: Rows, source: Ints, window: Ints, prefix: Rows, bad: Ints, run: Ints, out: Rows) -> None:
     """Standard deviation of the window, divided by n (TA-Lib STDDEV); defined from n - 1 on."""
     n_bars = x.shape[1]
     loaded = -1
@@ -94,7 +94,7 @@ def stddev_nb(x: Rows, source: Whole, window: Whole, prefix: Rows, bad: Whole, r
 
 @kernel
 def supertrend_nb(
-    high: Row, low: Row, close: Row, atr: Rows, source: Whole, factor: Row, direction: bool, out: Rows
+    high: Row, low: Row, close: Row, atr: Rows, source: Ints, factor: Row, direction: bool, out: Rows
 ) -> None:
     """The supertrend line, or with `direction` 1 while it runs below the price and -1 while it runs above.
 
@@ -157,7 +157,7 @@ def _supertrend(g: GraphBuilder, window: int, factor: int) -> tuple[int, ...]:
 
 
 def _supertrend_rows(op: str, direction: bool) -> RowFunction:
-    def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Whole], points: Sequence[Any]) -> None:
+    def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
         high, low, close = (row[0] for row in rows[:3])
         supertrend_nb(high, low, close, rows[3], sources[3], points[0], direction, out)
 

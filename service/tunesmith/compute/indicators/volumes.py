@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tunesmith.compute.graph.graph_builder import GraphBuilder
-from tunesmith.compute.indicators.array_types import Row
 from tunesmith.compute.indicators.declaration import Indicator, window
 from tunesmith.compute.indicators.formulas import share, typical_price
 from tunesmith.compute.indicators.row_functions import of_bars
 from tunesmith.compute.indicators.window_sums import two_sum_nb
 from tunesmith.compute.kernels.compiling import kernel
+from tunesmith.domain.array_types import Row
 
 
 @kernel

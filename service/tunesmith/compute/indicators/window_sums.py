@@ -7,8 +7,8 @@ difference of two prefixes, rounded once: over 10^6 bars it is the exact sum, co
 
 from __future__ import annotations
 
-from tunesmith.compute.indicators.array_types import Row, Whole
 from tunesmith.compute.kernels.compiling import inlined
+from tunesmith.domain.array_types import Ints, Row
 
 SPLITTER = 134217729.0
 
@@ -35,7 +35,7 @@ def two_product_nb(a: float, b: float) -> tuple[float, float]:
 
 
 @inlined
-def prefix_nb(x: Row, high: Row, low: Row, bad: Whole) -> None:
+def prefix_nb(x: Row, high: Row, low: Row, bad: Ints) -> None:
     """Prefix sums of `x` float64[T] into `high`, `low` float64[T + 1]; `bad` int64[T + 1] counts undefined values."""
     s = 0.0
     e = 0.0
@@ -75,7 +75,7 @@ def second_prefix_nb(x: Row, by_index: bool, high: Row, low: Row) -> None:
 
 
 @inlined
-def runs_nb(x: Row, run: Whole) -> None:
+def runs_nb(x: Row, run: Ints) -> None:
     """How many equal values in a row end at each bar."""
     count = 0
     for t in range(len(x)):

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Bytes
+
 New = Callable[..., NDArray[Any]]
 """Makes an array of a shape and a dtype, as `numpy.empty` does."""
 
 _LARGEST = 22
 _KEPT = 3
-_spare: dict[int, list[NDArray[np.uint8]]] = {size: [] for size in range(_LARGEST + 1)}
+_spare: dict[int, list[Bytes]] = {size: [] for size in range(_LARGEST + 1)}
 """For each power of two, up to 4 MiB, the pieces of that many bytes that are free: three of each, 24 MiB at most."""
 
 
@@ -24,7 +26,7 @@ class Lent:
     """
 
     def __init__(self) -> None:
-        self._pieces: list[tuple[int, NDArray[np.uint8]]] = []
+        self._pieces: list[tuple[int, Bytes]] = []
 
     def __enter__(self) -> Lent:
         return self

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.graph.elementwise import Value, choose, evaluate
 from tunesmith.compute.graph.nodes import Node, reachable
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.space.space import encode
 from tunesmith.errors import Invalid
 
-Points = NDArray[np.float64]
+Points = Floats
 
 
 def defaults_point(parameters: Sequence[Parameter]) -> Points:
@@ -35,9 +35,7 @@ def point_values(nodes: Sequence[Node], targets: Sequence[int], points: Points) 
     return evaluate(nodes, order, known)
 
 
-def satisfied(
-    nodes: Sequence[Node], parameters: Sequence[Parameter], requires: Sequence[int], points: Points
-) -> NDArray[np.bool_]:
+def satisfied(nodes: Sequence[Node], parameters: Sequence[Parameter], requires: Sequence[int], points: Points) -> Flags:
     """Which of `points` float64[n, p] are known to fulfil all conditions; bool[n]."""
     values = point_values(nodes, requires, points)
     result = np.ones(len(points), np.bool_)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.simulation.arrays import (
     FINAL_EQUITY,
@@ -17,15 +16,14 @@ from tunesmith.compute.simulation.arrays import (
     SUM_RETURNS,
     SUM_SQUARES,
 )
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.metrics import ACCOUNT_METRICS
 
 ROUNDING = 1e-12
 """Deviations a bar and drawdowns up to this are rounding, and zero; so are deviations below 1e-7 of the mean."""
 
 
-def metrics_of(
-    totals: NDArray[np.float64], n_bars: int, bars_per_year: float, initial_cash: float
-) -> dict[str, NDArray[np.float64]]:
+def metrics_of(totals: Floats, n_bars: int, bars_per_year: float, initial_cash: float) -> dict[str, Floats]:
     """Account metrics of n points, float64[n] by name, from their totals float64[n, N_TOTALS] over `n_bars` bars.
 
     NaN where undefined: ratios over zero, a variance of fewer than two returns, an annual return beyond all floats.

@@ -17,9 +17,9 @@ from tunesmith.compute.simulation.arrays import (
     ORDER_REASON,
     ORDER_SIDE,
     ORDER_SIZE,
-    Floats,
 )
 from tunesmith.compute.simulation.range_tables import SQUARES, SUM, stretch_sum_nb
+from tunesmith.domain.array_types import Floats
 
 RETURNS, RETURN_SQUARES, PRODUCTS = range(3)
 

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.measures.block_kernel import PRODUCTS, RETURN_SQUARES, RETURNS, BlockTerms, sum_blocks_nb
 from tunesmith.compute.rules.binding import bind, row_bytes
@@ -31,6 +30,7 @@ from tunesmith.compute.simulation.run import (
     walk_signals,
 )
 from tunesmith.compute.strategies.stepped_run import walk_of
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
 from tunesmith.errors import Invalid
 
@@ -50,20 +50,20 @@ class BlockSums:
     """
 
     length: int
-    returns: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    products: NDArray[np.float64]
-    exposure: NDArray[np.float64]
-    market: NDArray[np.float64]
-    market_squares: NDArray[np.float64]
+    returns: Floats
+    squares: Floats
+    products: Floats
+    exposure: Floats
+    market: Floats
+    market_squares: Floats
 
     @property
-    def timing(self) -> NDArray[np.float64]:
+    def timing(self) -> Floats:
         """Sums of the timing returns, float64[n, S]."""
         return self.returns - self.exposure[:, np.newaxis] * self.market
 
     @property
-    def timing_squares(self) -> NDArray[np.float64]:
+    def timing_squares(self) -> Floats:
         """Sums of the squares of the timing returns, float64[n, S]."""
         e = self.exposure[:, np.newaxis]
         return self.squares - 2.0 * e * self.products + e * e * self.market_squares
@@ -72,7 +72,7 @@ class BlockSums:
 def evaluate_blocks(
     strategy: Strategy,
     bars: Bars,
-    points: NDArray[np.float64],
+    points: Floats,
     execution: Execution,
     n_blocks: int,
     *,
@@ -122,9 +122,7 @@ class _Work:
     execution: Execution
     terms: BlockTerms
 
-    def chunk(
-        self, points: NDArray[np.float64], n_blocks: int, n_threads: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def chunk(self, points: Floats, n_blocks: int, n_threads: int) -> tuple[Floats, Floats]:
         """Sums float64[n, 3, S] and exposures float64[n] of points that keep every require(…)."""
         sums, exposure = np.empty((len(points), 3, n_blocks)), np.empty(len(points))
         start = int(self.terms.start)
@@ -167,7 +165,7 @@ class _Work:
         return sums, exposure
 
 
-def _chunk_length(strategy: Strategy, n_bars: int, points: NDArray[np.float64], candidates: NDArray[np.int64]) -> int:
+def _chunk_length(strategy: Strategy, n_bars: int, points: Floats, candidates: Ints) -> int:
     """How many of `candidates` to take at once, so that their indicator rows fit the budget."""
     length = len(candidates)
     while (

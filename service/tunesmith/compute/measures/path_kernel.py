@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tunesmith.compute.kernels.compiling import inlined, kernel
-from tunesmith.compute.simulation.arrays import ORDER_BAR, ORDER_FEE, ORDER_PRICE, ORDER_SIDE, ORDER_SIZE, Floats
+from tunesmith.compute.simulation.arrays import ORDER_BAR, ORDER_FEE, ORDER_PRICE, ORDER_SIDE, ORDER_SIZE
+from tunesmith.domain.array_types import Floats
 
 (
     OMEGA,

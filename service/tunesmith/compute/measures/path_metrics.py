@@ -9,14 +9,14 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.measures.path_kernel import N_PATH, path_nb
 from tunesmith.compute.measures.point_simulation import SimulatePoint, point_simulation
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Floats, Results
+from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Results
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results, plain
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.metrics import PATH_METRICS
 
 _FIRST_ORDERS = 256
@@ -46,11 +46,11 @@ class PathReader:
 def evaluate_paths(
     strategy: Strategy,
     prepared: PreparedBars,
-    points: NDArray[np.float64],
+    points: Floats,
     execution: Execution,
     start: int,
     n_threads: int,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Path metrics, float64[n] by name, of points float64[n, p] that keep every require(…); NaN where undefined."""
     simulate = point_simulation(strategy, prepared, points, execution, start)
     values = np.empty((len(points), N_PATH))
@@ -69,16 +69,14 @@ def evaluate_paths(
     return named(values)
 
 
-def path_metrics(
-    prepared: PreparedBars, execution: Execution, start: int, out: Results
-) -> dict[str, NDArray[np.float64]]:
+def path_metrics(prepared: PreparedBars, execution: Execution, start: int, out: Results) -> dict[str, Floats]:
     """Path metrics, float64[1] by name, from the results of one point, which had room for all its marks and orders."""
     values = np.empty((1, N_PATH))
     PathReader(prepared, execution, start).read(out, values[0])
     return named(values)
 
 
-def named(values: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def named(values: Floats) -> dict[str, Floats]:
     """Columns of float64[n, N_PATH] by the metrics' names; NaN for what is not finite."""
     finite = np.where(np.isfinite(values), values, np.nan)
     return {name: finite[:, column].copy() for column, name in enumerate(PATH_METRICS)}

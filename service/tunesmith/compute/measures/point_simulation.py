@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import Results
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, terms_of, walk_signals
 from tunesmith.compute.strategies.stepped_run import walk_of
+from tunesmith.domain.array_types import Floats
 
 SimulatePoint = Callable[[int, Results], None]
 """Simulates the point of that number into results of one row."""
@@ -21,7 +19,7 @@ SimulatePoint = Callable[[int, Results], None]
 def point_simulation(
     strategy: Strategy,
     prepared: PreparedBars,
-    points: NDArray[np.float64],
+    points: Floats,
     execution: Execution,
     start: int,
     *,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tunesmith.compute.kernels.compiling import kernel
-from tunesmith.compute.simulation.arrays import ORDER_BAR, ORDER_FEE, ORDER_PRICE, ORDER_SIDE, ORDER_SIZE, Floats
+from tunesmith.compute.simulation.arrays import ORDER_BAR, ORDER_FEE, ORDER_PRICE, ORDER_SIDE, ORDER_SIZE
+from tunesmith.domain.array_types import Floats
 
 PROFIT, COST, ENTRY, EXIT = range(4)
 N_TRADE_FIELDS = 4

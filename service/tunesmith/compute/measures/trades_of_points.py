@@ -7,7 +7,6 @@ rule on 6,000 bars. Every trade is kept, 32 bytes each, so callers take points i
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.measures.point_simulation import SimulatePoint, point_simulation
 from tunesmith.compute.measures.trades_kernel import COST, ENTRY, EXIT, N_TRADE_FIELDS, PROFIT, trades_nb
@@ -15,6 +14,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Results
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import check_start, empty_results, prepare
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.domain.market.bars import Bars
 
@@ -23,7 +23,7 @@ _FIRST_ORDERS = 256
 
 
 def closed_trades_of(
-    strategy: Strategy, bars: Bars, points: NDArray[np.float64], execution: Execution, *, start: int = 0
+    strategy: Strategy, bars: Bars, points: Floats, execution: Execution, *, start: int = 0
 ) -> list[ClosedTrades | None]:
     """The closed trades of each of `points` float64[n, p]; None for one that breaks a require(…).
 

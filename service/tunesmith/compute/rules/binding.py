@@ -27,6 +27,7 @@ from tunesmith.compute.language.program import Rule
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.signals import Level, Signals
 from tunesmith.compute.simulation.single_precision import rough_rows
+from tunesmith.domain.array_types import Bytes, Floats, Ints, Words
 from tunesmith.domain.market.bars import Bars
 from tunesmith.errors import Invalid
 
@@ -44,18 +45,18 @@ class Bound:
 
     n_points: int
     n_bars: int
-    rows: NDArray[np.float64]
-    flat: NDArray[np.float64]
+    rows: Floats
+    flat: Floats
     rough: NDArray[np.float32]
-    known: NDArray[np.uint64]
-    index: NDArray[np.int64]
-    values: NDArray[np.float64]
-    warmup: NDArray[np.int64]
+    known: Words
+    index: Ints
+    values: Floats
+    warmup: Ints
     plan: Plan
-    fractions: dict[str, NDArray[np.float64]]
-    max_holding: NDArray[np.int64] | None
-    first_flags: NDArray[np.uint8]
-    first_prices: NDArray[np.float64]
+    fractions: dict[str, Floats]
+    max_holding: Ints | None
+    first_flags: Bytes
+    first_prices: Floats
     kernel: Kernel
 
     @property
@@ -95,9 +96,7 @@ class Bound:
         return signals
 
 
-def bind(
-    strategy: Strategy, bars: Bars, points: NDArray[np.float64], *, n_threads: int = 1, new: New = np.empty
-) -> Bound:
+def bind(strategy: Strategy, bars: Bars, points: Floats, *, n_threads: int = 1, new: New = np.empty) -> Bound:
     """Compute every indicator of a rule for `points` float64[n, p] on `bars`, each distinct one once.
 
     Memory is 8 bytes a bar for each distinct row (see `row_bytes`), 12 where rows are rounded too; `new` makes it.
@@ -131,7 +130,7 @@ def bind(
     )
 
 
-def row_bytes(strategy: Strategy, n_bars: int, points: NDArray[np.float64]) -> int:
+def row_bytes(strategy: Strategy, n_bars: int, points: Floats) -> int:
     """Bytes of rows that `bind` would hold for `points` float64[n, p] on bars of this number: to size chunks by."""
     needs = Needs(points)
     return sum(len(needs.of(family)) for family in strategy.plan.families) * n_bars * _value_bytes(strategy)
@@ -152,7 +151,7 @@ def _rule(strategy: Strategy) -> Rule:
     return strategy.rule
 
 
-def _scalars(rule: Rule, scalars: Sequence[int], points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scalars(rule: Rule, scalars: Sequence[int], points: Floats) -> Floats:
     values = point_values(rule.nodes, scalars, points)
     out = np.empty((len(points), len(scalars)))
     for i, number in enumerate(scalars):
@@ -165,9 +164,7 @@ def _scalars(rule: Rule, scalars: Sequence[int], points: NDArray[np.float64]) ->
     return out
 
 
-def _first_bar(
-    rule: Rule, plan: Plan, points: NDArray[np.float64], leaves: NDArray[np.float64]
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def _first_bar(rule: Rule, plan: Plan, points: Floats, leaves: Floats) -> tuple[Bytes, Floats]:
     """Conditions uint8[C, n] and prices float64[P, n] at bar 0, whose leaves are float64[n, L]; none is before it."""
     flags = np.zeros((len(plan.conditions), len(points)), np.uint8)
     prices = np.empty((len(plan.prices), len(points)))
@@ -185,7 +182,7 @@ def _first_bar(
     return flags, prices
 
 
-def _fractions(rule: Rule, plan: Plan, points: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+def _fractions(rule: Rule, plan: Plan, points: Floats) -> dict[str, Floats]:
     values = point_values(rule.nodes, [node for _, node in plan.fractions], points)
     fractions = {}
     for name, node in plan.fractions:
@@ -194,9 +191,9 @@ def _fractions(rule: Rule, plan: Plan, points: NDArray[np.float64]) -> dict[str,
     return fractions
 
 
-def _holding(rule: Rule, points: NDArray[np.float64]) -> NDArray[np.int64] | None:
+def _holding(rule: Rule, points: Floats) -> Ints | None:
     if rule.max_holding is None:
         return None
     value = point_values(rule.nodes, [rule.max_holding], points)[rule.max_holding]
-    bars: NDArray[np.int64] = np.nan_to_num(np.broadcast_to(value, len(points))).astype(np.int64)
+    bars: Ints = np.nan_to_num(np.broadcast_to(value, len(points))).astype(np.int64)
     return bars

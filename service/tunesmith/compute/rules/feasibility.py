@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.graph.graph_builder import GraphBuilder, TooManyNodes
 from tunesmith.compute.graph.nodes import Node
@@ -17,6 +16,7 @@ from tunesmith.compute.language.points import point_values
 from tunesmith.compute.language.program import MAX_NODES, in_characters, parsed
 from tunesmith.compute.language.scanner import scan
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.parameters import Parameter
 from tunesmith.errors import FieldError, Invalid
 
@@ -38,9 +38,9 @@ class Condition:
         """The columns of a point that it reads, ascending."""
         return self.nodes[self.number].params
 
-    def holds(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def holds(self, points: Floats) -> Flags:
         """Which of `points` float64[n, p] are known to keep it; bool[n]."""
-        known_true: NDArray[np.bool_] = point_values(self.nodes, (self.number,), points)[self.number][0]
+        known_true: Flags = point_values(self.nodes, (self.number,), points)[self.number][0]
         return np.broadcast_to(known_true, len(points))
 
 

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.codegen.rule_plan import Plan, make_plan
 from tunesmith.compute.language.points import satisfied
 from tunesmith.compute.language.program import Rule, read_rule
 from tunesmith.compute.stepping import Stepped
-from tunesmith.domain.parameters import Parameter, Scalar
+from tunesmith.domain.array_types import Flags, Floats
+from tunesmith.domain.parameters import Parameter, ParamValues
 from tunesmith.errors import Invalid
 
 
@@ -52,7 +52,7 @@ class Strategy:
         return hashlib.sha256(self.code.encode()).hexdigest()
 
     @property
-    def defaults(self) -> dict[str, Scalar]:
+    def defaults(self) -> ParamValues:
         """The declared default of each parameter."""
         return {parameter.name: parameter.default for parameter in self.parameters}
 
@@ -81,7 +81,7 @@ class Strategy:
             raise Invalid(f"{self.id} is not written in the rule language")
         return make_plan(self.rule)
 
-    def valid(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def valid(self, points: Floats) -> Flags:
         """Which of `points` float64[n, p] fulfil every require(…); bool[n]."""
         if self.rule is None or not self.rule.requires:
             return np.ones(len(points), np.bool_)

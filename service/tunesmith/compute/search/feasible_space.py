@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.rules.feasibility import RANGES_PATH, Condition
 from tunesmith.compute.search.independent_parts import Factor, factorize, fixed_conditions
+from tunesmith.domain.array_types import Flags, Floats, Ints
 from tunesmith.domain.space.dimension import Dimension, digits
 from tunesmith.domain.space.space import Space
 from tunesmith.errors import Invalid
@@ -48,7 +48,7 @@ class Region:
     space: Space
     conditions: tuple[Condition, ...] = ()
 
-    def valid(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def valid(self, points: Floats) -> Flags:
         """Which of `points` float64[n, p] keep all conditions; bool[n]."""
         result = np.ones(len(points), np.bool_)
         for condition in self.conditions:
@@ -87,9 +87,9 @@ class Region:
         hits, n = self._hits(self._random_cells)
         return Size(self.n_cells * hits // n, exact=False)
 
-    def points_at(self, cell: NDArray[np.int64]) -> NDArray[np.float64]:
+    def points_at(self, cell: Ints) -> Floats:
         """Points of the cells int64[n]; float64[n, p]. With an exact size each keeps the conditions, else look."""
-        columns: dict[str, NDArray[np.float64]] = {}
+        columns: dict[str, Floats] = {}
         places = digits(cell, [factor.n_cells for factor in self.factors])
         for factor, place in zip(self.factors, places, strict=True):
             columns |= factor.columns(place)
@@ -124,7 +124,7 @@ class Region:
         hits, n = self._hits(lambda start, stop: self.from_unit(generator.random((stop - start, self.n_dimensions))))
         return hits / n
 
-    def draw(self, seed: int, start: int, stop: int) -> NDArray[np.float64]:
+    def draw(self, seed: int, start: int, stop: int) -> Floats:
         """Uniform points that keep the conditions for the trials start to stop (exclusive); float64[stop - start, p].
 
         Attempt k of trial i is block (k, i) of the counter of one Philox generator (Salmon et al. 2011), so that a
@@ -143,7 +143,7 @@ class Region:
             pending = pending[~self.valid(points[pending])]
         raise Invalid(f"{_ATTEMPTS:,} draws of one trial broke the conditions", path=self.conditions[-1].path)
 
-    def from_unit(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    def from_unit(self, unit: Floats) -> Floats:
         """Points at `unit` float64[n, n_dimensions] in [0, 1]; float64[n, p]. They may break the conditions.
 
         Values ascend along each axis (choices in declared order); log dimensions are even in the logarithm.
@@ -151,7 +151,7 @@ class Region:
         columns = {d.name: d.sample(unit[:, i]) for i, d in enumerate(self.dimensions)}
         return self._with_single_values(columns, len(unit))
 
-    def to_unit(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def to_unit(self, points: Floats) -> Floats:
         """Where `points` float64[n, p] lie in the unit cube; float64[n, n_dimensions].
 
         The inverse of `from_unit`: discrete values at the middle of their part, what lies outside at the nearest value.
@@ -161,7 +161,7 @@ class Region:
             unit[:, i] = dimension.unit(points[:, self._column[dimension.name]])
         return unit
 
-    def neighbours(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
+    def neighbours(self, point: Floats) -> Floats:
         """The points beside `point` float64[p] that keep the conditions; float64[m, p].
 
         In each dimension alone: one value up and down, 5 % of the range where it is continuous, and every other choice.
@@ -195,12 +195,12 @@ class Region:
     def _must_look(self) -> bool:
         return any(factor.conditions and not factor.is_drawn for factor in self.factors)
 
-    def _drawn(self, seed: int, attempt: int, start: int, stop: int) -> NDArray[np.float64]:
+    def _drawn(self, seed: int, attempt: int, start: int, stop: int) -> Floats:
         """What the given attempt of each trial draws, kept or not; float64[stop - start, p]."""
         counters = max(1, -(-self.n_dimensions // _WORDS_PER_COUNTER))
         bits = np.random.Philox(np.random.SeedSequence(seed)).advance((attempt << 128) + start * counters)
         unit = np.random.Generator(bits).random((stop - start, counters * _WORDS_PER_COUNTER))
-        columns: dict[str, NDArray[np.float64]] = {}
+        columns: dict[str, Floats] = {}
         axis = {dimension.name: i for i, dimension in enumerate(self.dimensions)}
         for factor in self.factors:
             axes = [axis[d.name] for d in factor.dimensions if d.name in axis]
@@ -212,18 +212,18 @@ class Region:
                 columns |= {self.dimensions[i].name: self.dimensions[i].sample(unit[:, i]) for i in axes}
         return self._with_single_values(columns, stop - start)
 
-    def _with_single_values(self, columns: dict[str, NDArray[np.float64]], n: int) -> NDArray[np.float64]:
+    def _with_single_values(self, columns: dict[str, Floats], n: int) -> Floats:
         single = {d.name: d.at(np.zeros(n, np.int64)) for d in self.space.dimensions if d.size == 1}
         return self.space.assemble(n, columns | single)
 
-    def _random_cells(self, start: int, stop: int) -> NDArray[np.float64]:
+    def _random_cells(self, start: int, stop: int) -> Floats:
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence((1, start))))
-        columns: dict[str, NDArray[np.float64]] = {}
+        columns: dict[str, Floats] = {}
         for factor in self.factors:
             columns |= factor.columns(generator.integers(0, min(factor.n_cells, 2**63 - 1), stop - start))
         return self.space.assemble(stop - start, columns)
 
-    def _hits(self, some: Callable[[int, int], NDArray[np.float64]]) -> tuple[int, int]:
+    def _hits(self, some: Callable[[int, int], Floats]) -> tuple[int, int]:
         """How many of a sample keep the conditions, and how large it had to be."""
         hits = n = 0
         while hits < _ENOUGH and n < _SAMPLES * _SAMPLE:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.compute.rules.feasibility import Condition
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.space.dimension import Dimension, digits
 from tunesmith.domain.space.space import Space
 
@@ -40,7 +41,7 @@ class Factor:
     is_drawn: bool
     conditions: tuple[Condition, ...] = ()
 
-    def columns(self, cell: NDArray[np.integer[Any]]) -> dict[str, NDArray[np.float64]]:
+    def columns(self, cell: NDArray[np.integer[Any]]) -> dict[str, Floats]:
         """Codes float64[n] by name of the cells int[n]."""
         places = digits(cell if self.kept is None else self.kept[cell], [d.size for d in self.dimensions])
         return {d.name: d.at(place) for d, place in zip(self.dimensions, places, strict=True)}
@@ -88,9 +89,7 @@ def _factor(space: Space, group: tuple[Dimension, ...], tied: tuple[Condition, .
     return Factor(group, len(listed), listed, is_exact=True, is_drawn=is_discrete, conditions=tied)
 
 
-def _hold(
-    space: Space, conditions: Sequence[Condition], columns: Mapping[str, NDArray[np.float64]], n: int
-) -> NDArray[np.bool_]:
+def _hold(space: Space, conditions: Sequence[Condition], columns: Mapping[str, Floats], n: int) -> Flags:
     points = space.assemble(n, columns)
     result = np.ones(n, np.bool_)
     for condition in conditions:

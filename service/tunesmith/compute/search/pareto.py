@@ -9,14 +9,15 @@ O(n log n) for two columns, O(n log^(k-2) n) for k > 2, whatever the data.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tunesmith.domain.array_types import Flags, Floats, Ints
 
 _SMALL = 48
 _MAX_SWEEPS = 64
 _FEW_PAIRS = 20_000
 
 
-def non_dominated(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+def non_dominated(rows: Floats) -> Ints:
     """Indices of the rows of float64[n, k] that no row dominates (all columns at least as large, one larger).
 
     int64[m], by descending first column, then second, …; of equal rows the first stands for all. All are finite.
@@ -32,7 +33,7 @@ def non_dominated(rows: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(left[order[_maxima(ordered)]], np.int64)
 
 
-def _without_the_plainly_dominated(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+def _without_the_plainly_dominated(rows: Floats) -> Ints:
     """Indices of the rows that the ones with the greatest sums of scaled columns do not dominate, ascending.
 
     Of most sets of trials few are left; the sweep goes on while a pass takes one row in fifty away.
@@ -54,7 +55,7 @@ def _without_the_plainly_dominated(rows: NDArray[np.float64]) -> NDArray[np.int6
     return left
 
 
-def _maxima(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+def _maxima(rows: Floats) -> Ints:
     """Indices of the non-dominated of distinct rows in descending order, ascending."""
     n, k = rows.shape
     if k == 1:
@@ -73,13 +74,13 @@ def _maxima(rows: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.concatenate([first, second[~beaten]])
 
 
-def _covered_by_earlier(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _covered_by_earlier(rows: Floats) -> Flags:
     at_least = np.asarray((rows[np.newaxis, :, 1:] >= rows[:, np.newaxis, 1:]).all(axis=2), bool)
     earlier = np.tri(len(rows), k=-1, dtype=bool)
     return np.asarray((at_least & earlier).any(axis=1))
 
 
-def _covered(rows: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _covered(rows: Floats, by: Floats) -> Flags:
     """Which of `rows` float64[n, d] have a row of `by` float64[m, d] that is at least as large in every column."""
     n, d = rows.shape
     if not n or not len(by):
@@ -108,7 +109,7 @@ def _covered(rows: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.b
     return out
 
 
-def _covered_in_plane(rows: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _covered_in_plane(rows: Floats, by: Floats) -> Flags:
     order = np.argsort(by[:, 0])
     x, highest = by[order, 0], np.maximum.accumulate(by[order, 1][::-1])[::-1]
     at = np.searchsorted(x, rows[:, 0], side="left")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.measures.trades_of_points import closed_trades_of
@@ -23,13 +22,14 @@ from tunesmith.compute.search.samplers.sampler import Sampler
 from tunesmith.compute.search.selection import aggregate, best_of, eligible
 from tunesmith.compute.search.stopping import Watch
 from tunesmith.compute.simulation.execution import Execution
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import search_metrics
 from tunesmith.domain.search.methods import LEARNING
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 
-Metrics = Mapping[str, NDArray[np.float64]]
+Metrics = Mapping[str, Floats]
 
 _PART = 8192
 
@@ -54,11 +54,11 @@ class Found:
     """
 
     start: int
-    points: NDArray[np.float64]
+    points: Floats
     metrics: Metrics
-    values: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
+    values: Floats
+    scores: Floats
+    eligible: Flags
     by_symbol: Mapping[str, Metrics] | None
 
     def first(self, n: int) -> Found:
@@ -94,7 +94,7 @@ class Search:
         self.n_told = 0
         self._metrics = search_metrics({*self.objective.metrics, *(bound.metric for bound in plan.bounds)})
 
-    def tell(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+    def tell(self, points: Floats, scores: Floats) -> None:
         """What came of the next trials: `points` float64[m, p], `scores` float64[m, k], NaN where not eligible."""
         self.sampler.tell(points, scores)
         self.n_told += len(points)
@@ -110,7 +110,7 @@ class Search:
         keep = eligible(metrics, self.plan.bounds) & ~np.isnan(scores).any(axis=1)
         return Found(start, points, metrics, values, scores, keep, each if len(each) > 1 else None)
 
-    def _evaluate_on(self, market: Market, points: NDArray[np.float64], n_threads: int) -> Metrics:
+    def _evaluate_on(self, market: Market, points: Floats, n_threads: int) -> Metrics:
         return evaluate_points(
             self.rule,
             market.bars,
@@ -122,8 +122,8 @@ class Search:
         )
 
     def _values(
-        self, markets: Sequence[Market], points: NDArray[np.float64], each: Mapping[str, Metrics], metrics: Metrics
-    ) -> NDArray[np.float64]:
+        self, markets: Sequence[Market], points: Floats, each: Mapping[str, Metrics], metrics: Metrics
+    ) -> Floats:
         if not self.objective.needs_trades:
             return self.objective.values(metrics)
         trades = {
@@ -203,5 +203,5 @@ def joined(parts: Sequence[Found]) -> Found:
     )
 
 
-def _stacked(parts: Sequence[Metrics]) -> dict[str, NDArray[np.float64]]:
+def _stacked(parts: Sequence[Metrics]) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

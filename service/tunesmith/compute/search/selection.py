@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.pareto import non_dominated
 from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.array_types import Flags, Floats, Ints
 from tunesmith.domain.criteria import Bound, bounds
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, Aggregation, Goal
 
-Aggregation = Literal["mean", "median", "minimum"]
 """How the metrics of several symbols become one: "minimum" is the worst symbol's, by the metric's direction."""
 
 
-def eligible(
-    metrics: Mapping[str, NDArray[np.float64]], criteria: ApprovalCriteria | Sequence[Bound]
-) -> NDArray[np.bool_]:
+def eligible(metrics: Mapping[str, Floats], criteria: ApprovalCriteria | Sequence[Bound]) -> Flags:
     """Which of n trials keep every bound of `criteria`; an undefined value breaks its bound. bool[n]."""
     keep = np.ones(len(next(iter(metrics.values()))), bool)
     for bound in bounds(criteria) if isinstance(criteria, ApprovalCriteria) else criteria:
@@ -28,13 +24,13 @@ def eligible(
     return keep
 
 
-def best_of(scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> int | None:
+def best_of(scores: Floats, keep: Flags) -> int | None:
     """Index of the largest of `scores` float64[n] among those of `keep` bool[n], the first of equals; None if none."""
     allowed = np.where(keep, scores, np.nan)
     return None if np.isnan(allowed).all() else int(np.nanargmax(allowed))
 
 
-def ranked(scores: NDArray[np.float64], keep: NDArray[np.bool_], n: int, *, worst: bool = False) -> NDArray[np.int64]:
+def ranked(scores: Floats, keep: Flags, n: int, *, worst: bool = False) -> Ints:
     """Indices of the n best of `scores` float64[m] among those of `keep`, best first; int64[<= n].
 
     With `worst` the n worst, worst first. Equals stand in the order of their trials; the undefined are left out.
@@ -48,7 +44,7 @@ def ranked(scores: NDArray[np.float64], keep: NDArray[np.bool_], n: int, *, wors
     return rows[np.argsort(key, kind="stable")][:n]
 
 
-def pareto_front(scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+def pareto_front(scores: Floats, keep: Flags) -> Ints:
     """Trials of `keep` bool[n] that no other one of it beats, int64[m], best in the first score first.
 
     `scores` float64[n, k] are all to be large. A trial is beaten by one that is at least as good in every score and
@@ -59,7 +55,7 @@ def pareto_front(scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArra
     return rows[non_dominated(scores[rows])]
 
 
-def knee(front: NDArray[np.float64]) -> int | None:
+def knee(front: Floats) -> int | None:
     """Row of `front` float64[m, k], a Pareto front's scores, that is its knee; None for an empty one.
 
     It is the point that bulges most beyond the plane through the best of each score (Das 1999, "On characterizing the
@@ -74,9 +70,7 @@ def knee(front: NDArray[np.float64]) -> int | None:
     return int(np.argmax(scaled.sum(axis=1)))
 
 
-def aggregate(
-    metrics: Mapping[str, Mapping[str, NDArray[np.float64]]], how: Aggregation
-) -> dict[str, NDArray[np.float64]]:
+def aggregate(metrics: Mapping[str, Mapping[str, Floats]], how: Aggregation) -> dict[str, Floats]:
     """One float64[n] a metric from those of several symbols (`metrics` by symbol, then by name), element by element.
 
     "minimum" is the worst symbol's value: the smallest of a metric to be maximized, the largest of one to be minimized.
@@ -89,9 +83,7 @@ def aggregate(
     }
 
 
-def aggregate_values(
-    values: NDArray[np.float64], how: Aggregation, direction: Literal["maximize", "minimize"]
-) -> NDArray[np.float64]:
+def aggregate_values(values: Floats, how: Aggregation, direction: Goal) -> Floats:
     """float64[n] from `values` float64[s, n] of s symbols; NaN where one is. "minimum" is the worst by `direction`."""
     if how == "mean":
         return np.asarray(values.mean(axis=0))

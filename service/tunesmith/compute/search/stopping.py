@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.pareto import non_dominated
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.search.stop_rules import StopRules
 
 Reason = Literal["no_improvement", "target_reached", "time_budget"]
@@ -93,7 +93,7 @@ class Watch:
         self._looked = 0
         self._best = -math.inf
 
-    def take(self, start: int, scores: NDArray[np.float64]) -> None:
+    def take(self, start: int, scores: Floats) -> None:
         """Note `scores` float64[m, k] of the trials from `start` on: larger is better, NaN for what may not be best."""
         self._scores[start : start + len(scores)] = scores
         self._known[start : start + len(scores)] = True
@@ -118,7 +118,7 @@ class Watch:
                 return stop
         return None
 
-    def _progress(self, scores: NDArray[np.float64]) -> float:
+    def _progress(self, scores: Floats) -> float:
         if self._front is not None:
             return float(self._front.told(scores, np.ones(len(scores), np.bool_)))
         self._best = max(self._best, float(np.nanmax(scores, initial=-math.inf)))
@@ -129,10 +129,10 @@ class FrontProgress:
     """How often the Pareto front of a search for several targets has moved: what `EarlyStop` is told as its score."""
 
     def __init__(self) -> None:
-        self._front: NDArray[np.float64] | None = None
+        self._front: Floats | None = None
         self.n_joined = 0
 
-    def told(self, scores: NDArray[np.float64], keep: NDArray[np.bool_]) -> int:
+    def told(self, scores: Floats, keep: Flags) -> int:
         """`n_joined` after a batch: how many trials were in the front when their batch ended, so far.
 
         `scores` float64[m, k] of the batch, larger being better, NaN where undefined; `keep` bool[m] the eligible.

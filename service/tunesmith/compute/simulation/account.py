@@ -33,13 +33,13 @@ from tunesmith.compute.simulation.arrays import (
     TAKE_PROFIT,
     TRAILING_STOP,
     FilledOrder,
-    Floats,
     LimitPrices,
     Limits,
     Market,
     Results,
     Terms,
 )
+from tunesmith.domain.array_types import Floats
 
 (
     CASH,

@@ -47,7 +47,6 @@ from tunesmith.compute.simulation.arrays import (
     Block,
     Conditions,
     Fill,
-    Floats,
     LimitPrices,
     Limits,
     Market,
@@ -58,8 +57,6 @@ from tunesmith.compute.simulation.arrays import (
     Terms,
     Trades,
     TrailingLevels,
-    Whole,
-    Words,
 )
 from tunesmith.compute.simulation.long_path import is_plain_long_nb, trade_long_nb
 from tunesmith.compute.simulation.range_tables import (
@@ -72,6 +69,7 @@ from tunesmith.compute.simulation.range_tables import (
     stretch_sum_nb,
 )
 from tunesmith.compute.simulation.signal_reading import next_signal_nb, wanted_nb
+from tunesmith.domain.array_types import Floats, Ints, Words
 
 
 @kernel
@@ -83,7 +81,7 @@ def walk_nb(
     prices: tuple[Floats, ...],
     terms_: tuple[float, ...],
     out_: tuple[Floats, ...],
-    trades_: tuple[Whole, Floats],
+    trades_: tuple[Ints, Floats],
 ) -> None:
     """Walk every point of a block; one row of `Results.totals` each. Allocates nothing.
 

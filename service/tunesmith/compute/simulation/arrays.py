@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
-Words = NDArray[np.uint64]
-Whole = NDArray[np.int64]
+from tunesmith.domain.array_types import Floats, Ints, Words
 
 
 class Market(NamedTuple):
@@ -129,7 +124,7 @@ class Trades(NamedTuple):
     """Trades found before they are accounted for: `times` int64[m, 2], bar of entry and of exit (T: still open), and
     the price that each sells at before slippage, `sales` float64[m]."""
 
-    times: Whole
+    times: Ints
     sales: Floats
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from tunesmith.compute.kernels.compiling import inlined
 from tunesmith.compute.kernels.mask_comparisons import at_most_nb, lowest_bit_nb
 from tunesmith.compute.kernels.masks import BITS
-from tunesmith.compute.simulation.arrays import Block, Market, Sides, Tables, Terms, Trades, Whole, Words
+from tunesmith.compute.simulation.arrays import Block, Market, Sides, Tables, Terms, Trades
 from tunesmith.compute.simulation.signal_reading import next_signal_nb
+from tunesmith.domain.array_types import Ints, Words
 
 _ZERO, _ONE, _ONES = np.uint64(0), np.uint64(1), np.uint64(2**64 - 1)
 _LAST = np.uint64(63)
@@ -33,7 +34,7 @@ def held_mask_nb(enter: np.uint64, leave: np.uint64, before: np.uint64) -> np.ui
 
 
 @inlined
-def find_signalled_nb(enter: Words, leave: Words, start: int, lag: int, n_bars: int, times: Whole) -> int:
+def find_signalled_nb(enter: Words, leave: Words, start: int, lag: int, n_bars: int, times: Ints) -> int:
     """Fill `times` from signals alone; the number of trades. Exits win over entries of the same bar."""
     events = 0
     before = _ZERO

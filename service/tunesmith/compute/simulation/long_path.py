@@ -23,7 +23,6 @@ from tunesmith.compute.simulation.arrays import (
     SUM_RETURNS,
     SUM_SQUARES,
     Block,
-    Floats,
     Market,
     Results,
     Tables,
@@ -39,6 +38,7 @@ from tunesmith.compute.simulation.range_tables import (
     stretch_extremes_nb,
     stretch_sum_nb,
 )
+from tunesmith.domain.array_types import Floats
 
 
 @inlined

@@ -17,7 +17,8 @@ import numpy as np
 
 from tunesmith.compute.kernels.compiling import inlined, kernel
 from tunesmith.compute.kernels.masks import BITS
-from tunesmith.compute.simulation.arrays import Floats, Market, Tables, TrailingLevels
+from tunesmith.compute.simulation.arrays import Market, Tables, TrailingLevels
+from tunesmith.domain.array_types import Floats
 
 BLOCK = 16
 _LOG_BLOCK = 4

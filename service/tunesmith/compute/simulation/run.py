@@ -15,18 +15,17 @@ from tunesmith.compute.simulation.arrays import (
     N_ORDER_FIELDS,
     Block,
     Conditions,
-    Floats,
     LimitPrices,
     Limits,
     Market,
     Results,
     Tables,
     Terms,
-    Words,
 )
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.range_tables import build_tables
 from tunesmith.compute.simulation.signals import Level, Signals
+from tunesmith.domain.array_types import Floats, Words
 from tunesmith.domain.market.bars import Bars
 from tunesmith.errors import Invalid
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from tunesmith.domain.array_types import Bytes, Floats, Ints, Words
 
 
 @dataclass(slots=True)
@@ -16,8 +15,8 @@ class Level:
     read at the bar whose signal opens the position, and fixed then. NaN means no level.
     """
 
-    fraction: NDArray[np.float64] | None = None
-    price: NDArray[np.float64] | None = None
+    fraction: Floats | None = None
+    price: Floats | None = None
 
 
 @dataclass(slots=True)
@@ -31,11 +30,11 @@ class Signals:
 
     n_points: int
     n_bars: int
-    enter_long: NDArray[np.uint8] | NDArray[np.uint64] | None = None
-    exit_long: NDArray[np.uint8] | NDArray[np.uint64] | None = None
-    enter_short: NDArray[np.uint8] | NDArray[np.uint64] | None = None
-    exit_short: NDArray[np.uint8] | NDArray[np.uint64] | None = None
+    enter_long: Bytes | Words | None = None
+    exit_long: Bytes | Words | None = None
+    enter_short: Bytes | Words | None = None
+    exit_short: Bytes | Words | None = None
     stop_loss: Level | None = None
     take_profit: Level | None = None
     trailing_stop: Level | None = None
-    max_holding: NDArray[np.int64] | None = None
+    max_holding: Ints | None = None

@@ -12,7 +12,7 @@ from tunesmith.compute.kernels.buffers import New
 from tunesmith.compute.kernels.compiling import kernel
 from tunesmith.compute.kernels.mask_comparisons import equal_nb
 from tunesmith.compute.kernels.masks import BITS, n_words_of
-from tunesmith.compute.simulation.arrays import Floats, Words
+from tunesmith.domain.array_types import Floats, Words
 
 _LINE = 64
 

@@ -33,12 +33,12 @@ from tunesmith.compute.simulation.arrays import (
     STOP_LOSS,
     TAKE_PROFIT,
     FilledOrder,
-    Floats,
     Market,
     Results,
     Terms,
 )
 from tunesmith.compute.stepping import Account, Orders
+from tunesmith.domain.array_types import Floats
 
 N_ENTRIES, LAST_PROFIT, SIZING = range(3)
 N_BOOK = 3

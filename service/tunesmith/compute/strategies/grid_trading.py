@@ -27,7 +27,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.kernels.compiling import inlined, kernel
 from tunesmith.compute.simulation.account import (
@@ -40,16 +39,8 @@ from tunesmith.compute.simulation.account import (
     note_ambiguous_nb,
     open_account_nb,
 )
-from tunesmith.compute.simulation.arrays import (
-    ENTRY,
-    STOP_LOSS,
-    TAKE_PROFIT,
-    FilledOrder,
-    Floats,
-    Market,
-    Results,
-    Terms,
-)
+from tunesmith.compute.simulation.arrays import ENTRY, STOP_LOSS, TAKE_PROFIT, FilledOrder, Market, Results, Terms
+from tunesmith.domain.array_types import Floats
 
 
 class Reach(NamedTuple):
@@ -72,7 +63,7 @@ COUNT, LOTS, STEP, SHARE, STOP = range(5)
 LOT_PRICE, LOT_SIZE, BOUGHT_IN_RANGE = range(3)
 
 
-def walk_grids(market: Market, points: NDArray[np.float64], terms: Terms, out: Results) -> None:
+def walk_grids(market: Market, points: Floats, terms: Terms, out: Results) -> None:
     """Evaluate points float64[n, 3] (grid_num, profit_ratio, stop_loss) into `out`, a row of totals each."""
     most = int(points[:, 0].max(initial=1.0))
     scratch = (np.zeros(5), np.zeros((most, 3)))

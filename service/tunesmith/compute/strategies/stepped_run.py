@@ -16,7 +16,6 @@ from typing import Any
 import numba
 import numpy as np
 from numba.core.errors import NumbaError
-from numpy.typing import NDArray
 
 from tunesmith.compute import stepping
 from tunesmith.compute.kernels.generated_kernels import PARTS, is_compiled, load_kernel
@@ -26,9 +25,10 @@ from tunesmith.compute.simulation.run import PreparedBars, plain
 from tunesmith.compute.simulation.step_orders import N_BOOK, SIZING, SIZINGS
 from tunesmith.compute.stepping import Stepped
 from tunesmith.compute.strategies.grid_trading import walk_grids
+from tunesmith.domain.array_types import Floats
 from tunesmith.errors import Internal, Invalid
 
-Walk = Callable[[PreparedBars, NDArray[np.float64], Terms, Results], None]
+Walk = Callable[[PreparedBars, Floats, Terms, Results], None]
 """Walks points float64[n, p], columns in the order of the declared parameters, into a row of totals each."""
 
 _lock = threading.Lock()
@@ -91,7 +91,7 @@ def is_ready(strategy: Strategy) -> bool:
     return strategy.stepped is None or is_compiled(_SOURCE.format(key=_key(strategy, strategy.stepped)))
 
 
-def _walk_grid(prepared: PreparedBars, points: NDArray[np.float64], terms: Terms, out: Results) -> None:
+def _walk_grid(prepared: PreparedBars, points: Floats, terms: Terms, out: Results) -> None:
     walk_grids(prepared.market, points, terms, out)
 
 
@@ -105,7 +105,7 @@ class _SteppedWalk:
                 PARTS[key] = _compiled(declared.step, {})
         self._kernel = load_kernel(_SOURCE.format(key=key))
 
-    def __call__(self, prepared: PreparedBars, points: NDArray[np.float64], terms: Terms, out: Results) -> None:
+    def __call__(self, prepared: PreparedBars, points: Floats, terms: Terms, out: Results) -> None:
         points = np.ascontiguousarray(points)
         book = np.zeros(N_BOOK)
         book[SIZING] = SIZINGS.index(self._declared.sizing.kind)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.candle_columns import COLUMNS as COLUMNS
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
 from tunesmith.domain.market.timeframes import YEAR_MS, timeframe_ms
@@ -34,12 +34,12 @@ class Bars:
     symbol: str
     timeframe: str
     venue: str
-    timestamp: NDArray[np.int64]
-    open: NDArray[np.float64]
-    high: NDArray[np.float64]
-    low: NDArray[np.float64]
-    close: NDArray[np.float64]
-    volume: NDArray[np.float64]
+    timestamp: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
     bars_per_year: float
 
     def __len__(self) -> int:
@@ -48,8 +48,8 @@ class Bars:
     @classmethod
     def from_arrays(
         cls,
-        timestamp: NDArray[np.int64],
-        ohlcv: dict[str, NDArray[np.float64]],
+        timestamp: Ints,
+        ohlcv: dict[str, Floats],
         *,
         symbol: str,
         timeframe: str,
@@ -125,7 +125,7 @@ class Bars:
         return digest.hexdigest()
 
 
-def annual_bars(timestamp: NDArray[np.int64], timeframe: str) -> float:
+def annual_bars(timestamp: Ints, timeframe: str) -> float:
     """Bars per 365 days: the timeframe's own where at least nine tenths of its bars are there, else as counted."""
     length = timeframe_ms(timeframe)
     if len(timestamp) < 2:
@@ -136,7 +136,7 @@ def annual_bars(timestamp: NDArray[np.int64], timeframe: str) -> float:
     return full if counted >= _DENSE * full else counted
 
 
-def find_problems(timestamp: NDArray[np.int64], ohlcv: dict[str, NDArray[np.float64]]) -> list[str]:
+def find_problems(timestamp: Ints, ohlcv: dict[str, Floats]) -> list[str]:
     """What makes these columns unusable, one sentence each with the count and the first place; empty when sound."""
     n = len(timestamp)
     if n == 0:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _EPOCH_UNITS = ((1e11, 1_000, 1), (1e14, 1, 1), (1e17, 1, 1_000), (np.inf, 1, 1_
 """An epoch number below the first entry is number * second // third milliseconds: s, ms, us, ns."""
 
 
-def columns_of_frame(frame: pd.DataFrame) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+def columns_of_frame(frame: pd.DataFrame) -> tuple[Ints, dict[str, Floats]]:
     """Bar times int64[n] in UTC milliseconds, and float64[n] for each of `COLUMNS`; n may be 0.
 
     Names are matched without regard to case. The time is a column (see `TIME_NAMES`) or a DatetimeIndex: dates (naive
@@ -100,7 +101,7 @@ def _by_name(frame: pd.DataFrame) -> dict[str, pd.Series]:
     return by_name
 
 
-def _milliseconds(times: pd.Series) -> NDArray[np.int64]:
+def _milliseconds(times: pd.Series) -> Ints:
     import pandas as pd
 
     missing = times.isna().to_numpy()
@@ -118,11 +119,11 @@ def _milliseconds(times: pd.Series) -> NDArray[np.int64]:
             raise Invalid(f"row {row}: {found!r} is no time (expected ISO 8601, such as 2024-01-31T12:00:00Z)")
     index = pd.DatetimeIndex(times)
     naive = index.tz_convert("UTC").tz_localize(None) if index.tz is not None else index
-    stamps: NDArray[np.int64] = naive.to_numpy().astype("datetime64[ms]").astype(np.int64)
+    stamps: Ints = naive.to_numpy().astype("datetime64[ms]").astype(np.int64)
     return stamps
 
 
-def _from_epoch(numbers: NDArray[Any]) -> NDArray[np.int64]:
+def _from_epoch(numbers: NDArray[Any]) -> Ints:
     if not len(numbers):
         return np.empty(0, np.int64)
     if not np.isfinite(numbers).all():
@@ -140,7 +141,7 @@ def _unit(size: float) -> tuple[int, int]:
     return next((times, per) for bound, times, per in _EPOCH_UNITS if size < bound)
 
 
-def _numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
+def _numbers(column: pd.Series, name: str) -> Floats:
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(column.dtype):
@@ -150,7 +151,7 @@ def _numbers(column: pd.Series, name: str) -> NDArray[np.float64]:
     if wrong.any():
         row = int(wrong.argmax())
         raise Invalid(f"row {row}: {str(column.iloc[row])[:40]!r} is no number ({name})")
-    column64: NDArray[np.float64] = numbers.to_numpy(np.float64, na_value=np.nan)
+    column64: Floats = numbers.to_numpy(np.float64, na_value=np.nan)
     return column64
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
 
-DailyCloses = NDArray[np.float64]
+DailyCloses = Floats
 """float64[2, n]: days since the epoch (UTC), increasing, and the last close within each."""
 
 _DAY_MS = UNIT_MS["d"]
@@ -16,7 +16,7 @@ _SHARE = 0.9
 _SAME = 1e-5
 
 
-def daily_closes(timestamp: NDArray[np.int64], close: NDArray[np.float64], timeframe: str) -> DailyCloses:
+def daily_closes(timestamp: Ints, close: Floats, timeframe: str) -> DailyCloses:
     """The close of the last bar that ends within each day; `timestamp` int64[n] are the opens, UTC milliseconds."""
     day = (timestamp + timeframe_ms(timeframe) - 1) // _DAY_MS
     last = np.flatnonzero(np.append(day[1:] != day[:-1], True))

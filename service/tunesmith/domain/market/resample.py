@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
 from tunesmith.errors import Invalid
@@ -46,7 +46,7 @@ def resample(bars: Bars, timeframe: str) -> Bars:
         raise Invalid(f"no {timeframe} bar would be full: {bars.symbol} {bars.timeframe} has too few bars in a row")
     last = start + n_in - 1
 
-    def of(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    def of(column: Floats) -> Floats:
         return np.ascontiguousarray(column[full])
 
     columns = {

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from tunesmith.domain.parameters import RangeSpec, Scalar
+from tunesmith.domain.parameters import ParamValues, RangeSpec, Scalar
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -41,7 +41,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     n_defined: int
     n_eligible: int
     best: int | None
-    best_params: dict[str, Scalar] | None
+    best_params: ParamValues | None
     best_score: float | None
     quantiles: list[float | None]
 
@@ -50,7 +50,7 @@ class RankedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """A trial in a ranking: `value` is what it was ranked by."""
 
     index: int
-    params: dict[str, Scalar]
+    params: ParamValues
     value: float
     eligible: bool
 
@@ -64,7 +64,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
     targets: list[str]
     indices: list[int]
-    params: list[dict[str, Scalar]]
+    params: list[ParamValues]
     values: list[list[float]]
     knee: int | None
     size: int

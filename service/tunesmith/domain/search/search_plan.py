@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from tunesmith.domain.criteria import Bound
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.metrics import Aggregation
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.methods import MethodOptions
 
 
@@ -26,5 +27,5 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     conditions: list[str] = []
     bounds: list[Bound] = []
     options: MethodOptions = MethodOptions()
-    aggregate: Literal["mean", "median", "minimum"] = "mean"
-    warm: list[dict[str, Scalar]] = []
+    aggregate: Aggregation = "mean"
+    warm: list[ParamValues] = []

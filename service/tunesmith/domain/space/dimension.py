@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.parameters import EXACT, Parameter
 
 _STEPS_WITHOUT_STEP = 10
@@ -55,14 +56,14 @@ class Dimension:
         return bool(self.values) or self.step is not None or self.size == 1
 
     @cached_property
-    def _codes(self) -> NDArray[np.float64]:
+    def _codes(self) -> Floats:
         return np.asarray(self.values, np.float64)
 
     @cached_property
-    def _ascending(self) -> NDArray[np.float64]:
+    def _ascending(self) -> Floats:
         return np.sort(self._codes)
 
-    def at(self, index: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    def at(self, index: NDArray[np.integer[Any]]) -> Floats:
         """Codes of the grid points `index` int[n] (0 <= index < size), a list's in its order; float64[n]."""
         if self.values:
             return np.take(self._codes, index)
@@ -72,7 +73,7 @@ class Dimension:
             return np.full(len(index), self.low)
         return self.sample(index / (self.size - 1))
 
-    def sample(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sample(self, unit: Floats) -> Floats:
         """Codes at the positions `unit` float64[n] in [0, 1] from the least to the greatest value; float64[n].
 
         Discrete values own equal parts of the unit interval; 0 and 1 are the ends of a continuous one.
@@ -88,7 +89,7 @@ class Dimension:
         inside = np.clip(inside, self.low, self.high)
         return np.where(unit <= 0.0, self.low, np.where(unit >= 1.0, self.high, inside))
 
-    def rank(self, codes: NDArray[np.float64]) -> NDArray[np.int64]:
+    def rank(self, codes: Floats) -> Ints:
         """Where the nearest discrete values to `codes` float64[n] stand among all of them, ascending; int64[n]."""
         if not self.values:
             nearest = np.rint((codes - self.low) / (self.step or 1.0))
@@ -98,7 +99,7 @@ class Dimension:
         is_lower = codes - ascending[above - 1] <= ascending[np.minimum(above, self.size - 1)] - codes
         return np.minimum(np.where(is_lower, above - 1, above), self.size - 1)
 
-    def unit(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
+    def unit(self, codes: Floats) -> Floats:
         """Positions in [0, 1] of `codes` float64[n], the inverse of `sample`: the middle of a discrete value's part."""
         if self.is_discrete:
             return (self.rank(codes) + 0.5) / self.size
@@ -109,7 +110,7 @@ class Dimension:
             position = (codes - self.low) / (self.high - self.low)
         return np.clip(position, 0.0, 1.0)
 
-    def _steps(self, index: NDArray[np.integer[Any]], step: float) -> NDArray[np.float64]:
+    def _steps(self, index: NDArray[np.integer[Any]], step: float) -> Floats:
         """low + index * step without the rounding dust of repeated steps: 0.30000000000000004 is 0.3.
 
         Where all of it are whole numbers over one power of ten, both of which float64 holds, one division rounds once.

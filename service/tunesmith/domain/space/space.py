@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.domain.parameters import EXACT, Parameter, Range, Scalar, not_finite, shown
+from tunesmith.domain.array_types import Floats, Ints
+from tunesmith.domain.parameters import EXACT, Parameter, ParamValues, Range, Scalar, not_finite, shown
 from tunesmith.domain.space.dimension import Dimension, digits
 from tunesmith.errors import FieldError, Invalid
 
@@ -40,22 +41,22 @@ class Space:
         """Whether the grid holds every point of the space (no continuous dimension)."""
         return all(dimension.is_discrete for dimension in self.dimensions)
 
-    def grid(self, start: int, stop: int) -> NDArray[np.float64]:
+    def grid(self, start: int, stop: int) -> Floats:
         """Points with the grid indices start to stop (exclusive); float64[stop - start, p]."""
         return self.grid_at(np.arange(start, stop, dtype=np.int64))
 
-    def grid_at(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
+    def grid_at(self, index: Ints) -> Floats:
         """Points with the grid indices `index` int64[n]; float64[n, p]."""
         places = digits(index, [dimension.size for dimension in self.dimensions])
         columns = {d.name: d.at(place) for d, place in zip(self.dimensions, places, strict=True)}
         return self.assemble(len(index), columns)
 
-    def sample(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sample(self, unit: Floats) -> Floats:
         """Points at `unit` float64[n, len(dimensions)] in [0, 1); float64[n, p]."""
         columns = {d.name: d.sample(unit[:, i]) for i, d in enumerate(self.dimensions)}
         return self.assemble(len(unit), columns)
 
-    def assemble(self, n: int, columns: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    def assemble(self, n: int, columns: Mapping[str, Floats]) -> Floats:
         """Points float64[n, p] from codes float64[n] by name; the rest is fixed, NaN where it is not."""
         points = np.empty((n, len(self.parameters)))
         for column, parameter in enumerate(self.parameters):
@@ -79,14 +80,12 @@ def decode(parameter: Parameter, code: float) -> Scalar:
     return int(code) if parameter.kind == "int" else float(code)
 
 
-def decode_point(parameters: Sequence[Parameter], codes: NDArray[np.float64]) -> dict[str, Scalar]:
+def decode_point(parameters: Sequence[Parameter], codes: Floats) -> ParamValues:
     """One point's values by parameter name; `codes` float64[p]."""
     return {p.name: decode(p, float(code)) for p, code in zip(parameters, codes, strict=True)}
 
 
-def encode_points(
-    parameters: Sequence[Parameter], params: Mapping[str, Any], path: str = "/params"
-) -> NDArray[np.float64]:
+def encode_points(parameters: Sequence[Parameter], params: Mapping[str, Any], path: str = "/params") -> Floats:
     """Zipped parameter values as points float64[n, p]: arrays of one length or scalars; the unnamed take defaults.
 
     Raises `Invalid` with the field's path for unknown names, values out of bounds and differing lengths.
@@ -102,7 +101,7 @@ def encode_points(
     return points
 
 
-def _codes(parameter: Parameter, given: Any, where: str) -> NDArray[np.float64]:
+def _codes(parameter: Parameter, given: Any, where: str) -> Floats:
     """Codes of an array or a scalar: float64[n] or float64[]."""
     values = _array(given)
     if values.ndim > 1:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tunesmith.domain.metrics import Goal
 from tunesmith.domain.names import Id
 from tunesmith.domain.search.findings import (
     Comparison,
@@ -46,7 +47,7 @@ PIECE_BYTES = 1_048_576
 """Bytes of an exported file that one reply carries at most: as base64 well below what a message may have."""
 
 
-class AnalyzeOptimization(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AnalyzeOptimization(Request, frozen=True, kw_only=True):
     """`optimization.analyze`: the parts named in `what`, over the trials that are stored so far.
 
     The score is the `target` of that position, where there are several, or the metric `by`. `n` is how many trials a
@@ -90,7 +91,7 @@ class AnalysisReply(Reply, frozen=True, kw_only=True):
     strategy_id: str
     method: str
     score: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     summary: Summary
     top: list[RankedTrial] | None = None
     bottom: list[RankedTrial] | None = None
@@ -104,7 +105,7 @@ class AnalysisReply(Reply, frozen=True, kw_only=True):
     recommendation: Narrowing | None = None
 
 
-class CompareOptimizations(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CompareOptimizations(Request, frozen=True, kw_only=True):
     """`optimization.compare`: search `b` beside search `a`, by the metric `by`, else by the (first) target of both."""
 
     a: Id
@@ -130,11 +131,11 @@ class ComparisonReply(Reply, frozen=True, kw_only=True):
     a: ComparedSearch
     b: ComparedSearch
     score: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     comparison: Comparison
 
 
-class ExportOptimization(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExportOptimization(Request, frozen=True, kw_only=True):
     """`optimization.export`: the trials stored so far as a file in the data directory, and a piece of its bytes.
 
     Without `version` the file is made. Further pieces are asked for with the `version` and the `next_offset` of the

@@ -12,7 +12,7 @@ from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
-class ListAudit(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListAudit(Request, frozen=True, kw_only=True):
     """`audit.list`: newest first; `since` and what else is given narrows it down."""
 
     user: Word | None = None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.protocol.messages.strategies import Params
 
 
-class StartBacktest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StartBacktest(MarketRequest, frozen=True, kw_only=True):
     """`backtest.start`: one strategy with one set of parameters on one market; unnamed parameters take defaults."""
 
     symbol: Symbol
@@ -33,13 +32,13 @@ class BacktestStarted(Reply, frozen=True, kw_only=True):
     withheld_from: str | None = None
 
 
-class BacktestStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BacktestStatus(Request, frozen=True, kw_only=True):
     """`backtest.status`."""
 
     task_id: Id
 
 
-class CancelBacktest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelBacktest(Request, frozen=True, kw_only=True):
     """`backtest.cancel`."""
 
     task_id: Id
@@ -53,11 +52,11 @@ class BacktestStatusReply(Reply, frozen=True, kw_only=True):
     optimization_id: str | None = None
     metrics: dict[str, float | None] | None = None
     withheld_from: str | None = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
     label: str | None = None
 
 
-class GetReport(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GetReport(Request, frozen=True, kw_only=True):
     """`report.get`: a stored report whole: metrics, vectorbt's stats, trades and equity."""
 
     report_id: Id
@@ -74,7 +73,7 @@ class Report(Reply, frozen=True, kw_only=True):
     venue: str
     symbol: str
     timeframe: str
-    params: dict[str, Any]
+    params: JsonObject
     metrics: dict[str, float | None]
     start_date: str
     end_date: str
@@ -85,12 +84,12 @@ class Report(Reply, frozen=True, kw_only=True):
     direction: str
     engine: str
     created_at: str
-    stats: dict[str, Any]
-    trades: list[dict[str, Any]]
+    stats: JsonObject
+    trades: list[JsonObject]
     equity: list[tuple[int, float]]
 
 
-class ListReports(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListReports(Request, frozen=True, kw_only=True):
     """`report.list`: newest first."""
 
     symbol: Symbol | None = None
@@ -108,7 +107,7 @@ class ReportSummary(Reply, frozen=True, kw_only=True):
     venue: str
     symbol: str
     timeframe: str
-    params: dict[str, Any]
+    params: JsonObject
     metrics: dict[str, float | None]
     start_date: str
     end_date: str

@@ -11,7 +11,7 @@ from tunesmith.domain.trading import OWN_ENGINE, Cash, Costs, Direction, Engine,
 from tunesmith.protocol.envelope import Reply, Request
 
 
-class MarketRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MarketRequest(Request, frozen=True, kw_only=True):
     """The optional fields of every request that trades on a market."""
 
     venue: Venue | None = None
@@ -25,7 +25,7 @@ class MarketRequest(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     initial_cash: Cash = 10_000.0
 
 
-class ListData(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListData(Request, frozen=True, kw_only=True):
     """`data.list`: what market data is there."""
 
     venue: Venue | None = None
@@ -51,7 +51,7 @@ class DataList(Reply, frozen=True, kw_only=True):
     data: list[MarketData]
 
 
-class ImportData(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ImportData(Request, frozen=True, kw_only=True):
     """`data.import`: bars inline, appended to or replacing what is stored. No path comes from the network.
 
     `bars` holds rows [time in UTC milliseconds, open, high, low, close, volume].

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.metrics import Aggregation
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus, WorkerCount
 from tunesmith.protocol.messages.markets import MarketRequest
 
 OneTarget = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -25,9 +27,10 @@ Conditions = Annotated[
     msgspec.Meta(max_length=32),
 ]
 Seed = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+TrialLimit = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 
-class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StartOptimization(MarketRequest, frozen=True, kw_only=True):
     """`optimization.start`: on `symbol`, or on several `symbols` whose metrics `aggregate` makes one.
 
     Empty `param_ranges` mean the ranges that the strategy declares; `conditions` between parameters come on top of its
@@ -38,13 +41,13 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown
 
     symbol: Symbol | None = None
     symbols: Annotated[list[Symbol], msgspec.Meta(max_length=200)] = []
-    aggregate: Literal["mean", "median", "minimum"] = "mean"
+    aggregate: Aggregation = "mean"
     strategy_id: Id
     strategy_version: Version | None = None
     param_ranges: Annotated[dict[str, RangeSpec], msgspec.Meta(max_length=64)] = {}
     conditions: Conditions = []
     optimization_target: Target = "sharpe"
-    max_iterations: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 100
+    max_iterations: TrialLimit = 100
     method: Method = "auto"
     options: MethodOptions = MethodOptions()
     seed: Seed = 0
@@ -52,7 +55,7 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True, forbid_unknown
     stop: StopRules | None = None
     warm_start: Id | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5
-    parallel: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
+    parallel: WorkerCount | None = None
     approve: ApprovalCriteria | None = None
     label: GivenLabel = msgspec.UNSET
 
@@ -67,19 +70,19 @@ class OptimizationStarted(Reply, frozen=True, kw_only=True):
     withheld_from: str | None = None
 
 
-class OptimizationStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OptimizationStatus(Request, frozen=True, kw_only=True):
     """`optimization.status`."""
 
     optimization_id: Id
 
 
-class CancelOptimization(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelOptimization(Request, frozen=True, kw_only=True):
     """`optimization.cancel`: what is done is kept."""
 
     optimization_id: Id
 
 
-class ResumeOptimization(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResumeOptimization(Request, frozen=True, kw_only=True):
     """`optimization.resume`: a search that was cancelled or that failed goes on where it was.
 
     With `retry_failed` the trials that could not be evaluated are tried again.
@@ -103,17 +106,17 @@ class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
     n_done: int
     n_failed: int = 0
     stopped_by: str | None = None
-    best_params: dict[str, Any] | None = None
+    best_params: JsonObject | None = None
     best_score: float | None = None
     eta_s: float | None = None
     report_id: str | None = None
     verdict_id: str | None = None
     withheld_from: str | None = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
     label: str | None = None
 
 
-class OptimizationResults(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OptimizationResults(Request, frozen=True, kw_only=True):
     """`optimization.results`: trials, sorted by `sort` (a metric, `score` or `index`), best first; undefined last.
 
     `front`: only the Pareto front of a search for several targets that has ended.
@@ -134,7 +137,7 @@ class Trial(Reply, frozen=True, kw_only=True):
     """
 
     index: int
-    params: dict[str, Any]
+    params: JsonObject
     metrics: dict[str, float | None]
     eligible: bool
     score: float | None = None
@@ -147,7 +150,7 @@ class OptimizationResultsReply(Reply, frozen=True, kw_only=True):
     optimization_id: str
     status: TaskStatus
     optimization_target: Any
-    best_params: dict[str, Any] | None
+    best_params: JsonObject | None
     best_score: float | None
     total: int
     trials: list[Trial]

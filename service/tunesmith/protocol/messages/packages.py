@@ -44,7 +44,7 @@ class Package(Reply, frozen=True, kw_only=True):
     decided_with: list[str] = []
 
 
-class LatestPackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LatestPackage(Request, frozen=True, kw_only=True):
     """`package.latest`: the newest package in force, `not_found` when there is none."""
 
     symbol: Symbol
@@ -53,13 +53,13 @@ class LatestPackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     venue: Venue | None = None
 
 
-class GetPackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GetPackage(Request, frozen=True, kw_only=True):
     """`package.get`."""
 
     package_id: PackageId
 
 
-class ListPackages(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListPackages(Request, frozen=True, kw_only=True):
     """`package.list`: newest first."""
 
     symbol: Symbol | None = None
@@ -70,21 +70,21 @@ class ListPackages(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     offset: Offset = 0
 
 
-class RevokePackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RevokePackage(Request, frozen=True, kw_only=True):
     """`package.revoke`: bots stop using it at once."""
 
     package_id: PackageId
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] = "revoked by an operator"
 
 
-class RollbackPackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RollbackPackage(Request, frozen=True, kw_only=True):
     """`package.rollback`: back from this package to the one before it, which bots get as a new one."""
 
     package_id: PackageId
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] = "rolled back by an operator"
 
 
-class AcknowledgePackage(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AcknowledgePackage(Request, frozen=True, kw_only=True):
     """`package.ack`: a bot says what it did with a package; the newest counts."""
 
     package_id: PackageId

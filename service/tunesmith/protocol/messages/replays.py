@@ -11,7 +11,7 @@ from tunesmith.protocol.envelope import Reply, Request, TaskStatus
 from tunesmith.protocol.messages.packages import PackageId
 
 
-class ReplayVerdict(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReplayVerdict(Request, frozen=True, kw_only=True):
     """`verdict.replay`: make the decision again that a verdict, or a package's verdict, came to; give one of the two.
 
     No look is counted, and no hold-out is used up.
@@ -22,7 +22,7 @@ class ReplayVerdict(Request, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     label: GivenLabel = msgspec.UNSET
 
 
-class ReplayStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReplayStatus(Request, frozen=True, kw_only=True):
     """`replay.status`."""
 
     task_id: Id

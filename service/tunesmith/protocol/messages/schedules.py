@@ -14,7 +14,7 @@ Every = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,4}[mhdw](?![\s\S])",
 Cron = Annotated[str, msgspec.Meta(min_length=9, max_length=120, description="five fields, UTC: 0 3 * * 1")]
 
 
-class CreateSchedule(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateSchedule(Request, frozen=True, kw_only=True):
     """`schedule.create`: make `search` again `every` so often, or at the times of a `cron` expression (UTC).
 
     Each run asks the upstream for the newest bars, searches, and goes on to a verdict; only what passes and is better
@@ -28,13 +28,13 @@ class CreateSchedule(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     cron: Cron | None = None
 
 
-class ScheduleById(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ScheduleById(Request, frozen=True, kw_only=True):
     """`schedule.delete`."""
 
     schedule_id: Id
 
 
-class ListSchedules(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListSchedules(Request, frozen=True, kw_only=True):
     """`schedule.list`."""
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
+from tunesmith.domain.records import JsonObject
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, WorkerCount
 
 Topic = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
-class Ping(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Ping(Request, frozen=True, kw_only=True):
     """`ping`: is the daemon there?"""
 
 
@@ -22,7 +23,7 @@ class Pong(Reply, frozen=True, kw_only=True):
     uptime_s: float
 
 
-class ServerInfo(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServerInfo(Request, frozen=True, kw_only=True):
     """`server.info`: version, doors, limits, the metrics table, methods."""
 
 
@@ -42,10 +43,10 @@ class ServerInfoReply(Reply, frozen=True, kw_only=True):
     types: list[str]
 
 
-class ResizeWorkers(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResizeWorkers(Request, frozen=True, kw_only=True):
     """`workers.resize`: have this many worker processes until the daemon ends; work under way is not disturbed."""
 
-    count: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    count: WorkerCount
 
 
 class WorkersReply(Reply, frozen=True, kw_only=True):
@@ -58,7 +59,7 @@ class WorkersReply(Reply, frozen=True, kw_only=True):
     queued: int
 
 
-class GetSchema(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GetSchema(Request, frozen=True, kw_only=True):
     """`schema.get`: the JSON Schemas of every message, or of the one type named."""
 
     type: Annotated[str, msgspec.Meta(max_length=64)] | None = None
@@ -67,11 +68,11 @@ class GetSchema(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class SchemaReply(Reply, frozen=True, kw_only=True):
     """`messages` maps a type to references to its request's and reply's schema; `definitions` holds the schemas."""
 
-    messages: dict[str, dict[str, Any]]
-    definitions: dict[str, Any]
+    messages: dict[str, JsonObject]
+    definitions: JsonObject
 
 
-class EventsSnapshot(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventsSnapshot(Request, frozen=True, kw_only=True):
     """`events.snapshot`: the newest durable event of each topic below the given prefixes, and the head.
 
     Of a prefix that reaches beyond what one may hear on the events door, the part that one may hear; one without any
@@ -81,7 +82,7 @@ class EventsSnapshot(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     topics: Annotated[list[Topic], msgspec.Meta(min_length=1, max_length=100)]
 
 
-class EventsReplay(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventsReplay(Request, frozen=True, kw_only=True):
     """`events.replay`: durable events with a `seq` above `after`, below the given prefixes, oldest first."""
 
     topics: Annotated[list[Topic], msgspec.Meta(min_length=1, max_length=100)]
@@ -97,7 +98,7 @@ class EventRecord(Reply, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     topic: str
-    event: dict[str, Any]
+    event: JsonObject
     text: str | None = None
     signature: str | None = None
 

@@ -8,16 +8,16 @@ import msgspec
 
 from tunesmith.domain.names import GivenLabel, Id, Symbol
 from tunesmith.domain.parameters import RangeSpec
-from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
+from tunesmith.domain.records import JsonObject
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, WorkerCount
 from tunesmith.protocol.messages.markets import MarketRequest
-from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target
+from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target, TrialLimit
 
 Mode = Literal["exhaustive", "grid", "random", "latin_hypercube", "sobol"]
 SessionState = Literal["created", "pending", "running", "completed", "failed", "cancelled"]
-Size = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 
-class SessionRequest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionRequest(MarketRequest, frozen=True, kw_only=True):
     """What a session is made of: every strategy on every symbol.
 
     `mode` exhaustive takes every point, grid every n-th so that at most `size` remain, the others draw `size` points,
@@ -28,7 +28,7 @@ class SessionRequest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fi
     symbols: Annotated[list[Symbol], msgspec.Meta(min_length=1, max_length=200)]
     strategies: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=50)]
     mode: Mode = "random"
-    size: Size | None = None
+    size: TrialLimit | None = None
     param_ranges: Annotated[dict[str, dict[str, RangeSpec]], msgspec.Meta(max_length=50)] = {}
     conditions: Conditions = []
     optimization_target: Target = "sharpe"
@@ -37,11 +37,11 @@ class SessionRequest(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fi
     label: GivenLabel = msgspec.UNSET
 
 
-class PlanSession(SessionRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PlanSession(SessionRequest, frozen=True, kw_only=True):
     """`session.plan`: what a session would be and need, without running or storing anything."""
 
 
-class GenerateSession(SessionRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GenerateSession(SessionRequest, frozen=True, kw_only=True):
     """`session.generate`: store a session; `session.execute` runs it."""
 
 
@@ -56,9 +56,9 @@ class SessionItem(Reply, frozen=True, kw_only=True):
     status: str | None = None
     optimization_id: str | None = None
     best_score: float | None = None
-    best_params: dict[str, Any] | None = None
+    best_params: JsonObject | None = None
     seconds: float | None = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
 
 
 class SessionPlan(Reply, frozen=True, kw_only=True):
@@ -100,11 +100,11 @@ class SessionReply(Reply, frozen=True, kw_only=True):
     ms_per_trial: float | None = None
     best: SessionItem | None = None
     items: list[SessionItem] | None = None
-    request: dict[str, Any] | None = None
+    request: JsonObject | None = None
     label: str | None = None
 
 
-class ExecuteSession(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExecuteSession(Request, frozen=True, kw_only=True):
     """`session.execute`: run what is not done.
 
     `parallel` bounds the chunks of work at once (default: what the workers take). A session that was cancelled or that
@@ -112,25 +112,25 @@ class ExecuteSession(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     session_id: Id
-    parallel: Annotated[int, msgspec.Meta(ge=1, le=256)] | None = None
+    parallel: WorkerCount | None = None
     resume: bool = False
     retry_failed: bool = False
 
 
-class SessionStatus(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionStatus(Request, frozen=True, kw_only=True):
     """`session.status`: a session, the newest without an id."""
 
     session_id: Id | None = None
     detailed: bool = False
 
 
-class CancelSession(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelSession(Request, frozen=True, kw_only=True):
     """`session.cancel`: what is done is kept, and `session.execute` with `resume` goes on."""
 
     session_id: Id
 
 
-class ListSessions(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListSessions(Request, frozen=True, kw_only=True):
     """`session.list`: newest first."""
 
     status: SessionState | None = None
@@ -143,7 +143,7 @@ class SessionList(Reply, frozen=True, kw_only=True):
     total: int
 
 
-class SessionResults(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionResults(Request, frozen=True, kw_only=True):
     """`session.results`: trials of all searches, ranked together by `sort` (a metric, or score), best first.
 
     Only trials that kept the constraints, unless `all` is set.
@@ -162,7 +162,7 @@ class SessionTrial(Reply, frozen=True, kw_only=True):
     strategy_id: str
     optimization_id: str
     index: int
-    params: dict[str, Any]
+    params: JsonObject
     score: float | None
     metrics: dict[str, float | None]
     eligible: bool
@@ -177,7 +177,7 @@ class SessionResultsReply(Reply, frozen=True, kw_only=True):
     trials: list[SessionTrial]
 
 
-class CleanSessions(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CleanSessions(Request, frozen=True, kw_only=True):
     """`session.clean`: delete a session and its trials, or those that ended more than `days` ago.
 
     Reports, verdicts and packages that came out of it stay.

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 import msgspec
 
 from tunesmith.domain.names import Id, Name, Version
-from tunesmith.domain.parameters import Parameter, Scalar
+from tunesmith.domain.parameters import Parameter, ParamValues
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
 
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=65_536)]
-Params = Annotated[dict[str, Scalar], msgspec.Meta(max_length=64)]
+Params = Annotated[ParamValues, msgspec.Meta(max_length=64)]
 
 
-class CreateStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateStrategy(Request, frozen=True, kw_only=True):
     """`strategy.create`: a new strategy in the rule language. Refused with line and column when it does not parse."""
 
     id: Id
@@ -24,7 +24,7 @@ class CreateStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     default_params: Params = {}
 
 
-class UpdateStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UpdateStrategy(Request, frozen=True, kw_only=True):
     """`strategy.update`: a new version; older ones stay readable and runnable."""
 
     id: Id
@@ -34,20 +34,20 @@ class UpdateStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=T
     default_params: Params | None = None
 
 
-class GetStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GetStrategy(Request, frozen=True, kw_only=True):
     """`strategy.get`: the newest version, or the one named."""
 
     id: Id
     version: Version | None = None
 
 
-class DeleteStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DeleteStrategy(Request, frozen=True, kw_only=True):
     """`strategy.delete`: takes it out of listings; what names it stays readable."""
 
     id: Id
 
 
-class ListStrategies(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListStrategies(Request, frozen=True, kw_only=True):
     """`strategy.list`: the newest version of each, without code."""
 
     limit: Limit = 100
@@ -67,7 +67,7 @@ class StrategyReply(Reply, frozen=True, kw_only=True):
     kind: str
     code: str
     code_hash: str
-    default_params: dict[str, Scalar]
+    default_params: ParamValues
     parameters: list[Parameter]
     parameters_schema: dict[str, Any]
     """JSON Schema (draft 2020-12) of what `params` may hold."""
@@ -82,7 +82,7 @@ class StrategySummary(Reply, frozen=True, kw_only=True):
     name: str
     version: str
     kind: str
-    default_params: dict[str, Scalar]
+    default_params: ParamValues
     doc: str
 
 

@@ -8,7 +8,7 @@ from tunesmith.domain.names import Id
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
 
 
-class ListTasks(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListTasks(Request, frozen=True, kw_only=True):
     """`task.list`: newest first."""
 
     status: TaskStatus | None = None
@@ -17,7 +17,7 @@ class ListTasks(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     offset: Offset = 0
 
 
-class CancelTask(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CancelTask(Request, frozen=True, kw_only=True):
     """`task.cancel`: a task of any kind; what it has stored is kept."""
 
     task_id: Id
@@ -45,7 +45,7 @@ class TaskList(Reply, frozen=True, kw_only=True):
     total: int
 
 
-class TaskLogs(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TaskLogs(Request, frozen=True, kw_only=True):
     """`task.logs`: log lines with a number above `after`, oldest first."""
 
     task_id: Id

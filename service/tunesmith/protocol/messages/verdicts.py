@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from tunesmith.domain.approval import ApprovalCriteria, Check, CheckExplanation, VerdictStatus
 from tunesmith.domain.names import GivenLabel, Id, Symbol
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request, TaskStatus
 
 Apply = Literal["new_trades", "when_flat", "immediately"]
 
 
-class ApproveStrategy(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ApproveStrategy(Request, frozen=True, kw_only=True):
     """`strategy.approve`: decide on one optimization, or on one backtest (a report's or its task's id)."""
 
     strategy_id: Id
@@ -41,25 +42,25 @@ class VerdictReply(Reply, frozen=True, kw_only=True):
     reason: str | None = None
     grade: Grade | None = None
     checks: list[Check] = []
-    parameter_package: dict[str, Any] | None = None
-    parameter_packages: list[dict[str, Any]] = []
+    parameter_package: JsonObject | None = None
+    parameter_packages: list[JsonObject] = []
     strategy_id: str | None = None
     optimization_id: str | None = None
     report_id: str | None = None
-    evidence: dict[str, Any] | None = None
+    evidence: JsonObject | None = None
     explanations: dict[str, CheckExplanation] = {}
     not_asked: list[str] = []
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
     label: str | None = None
 
 
-class VerdictById(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class VerdictById(Request, frozen=True, kw_only=True):
     """`verdict.status` and `verdict.get`."""
 
     verdict_id: Id
 
 
-class ListVerdicts(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListVerdicts(Request, frozen=True, kw_only=True):
     """`verdict.list`: newest first."""
 
     symbol: Symbol | None = None

@@ -11,12 +11,12 @@ from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.protocol.envelope import Reply, Request, TaskStatus
 from tunesmith.protocol.messages.markets import MarketRequest
-from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target
+from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target, TrialLimit
 
 Bars = Annotated[int, msgspec.Meta(ge=2, le=100_000_000)]
 
 
-class StartWalkForward(MarketRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StartWalkForward(MarketRequest, frozen=True, kw_only=True):
     """`walkforward.start`: search on `train_bars`, trade the next `test_bars` with what was found, and so on.
 
     `anchored` parts to search on all begin where the bars do and grow; otherwise they move along. The hold-out takes no
@@ -32,7 +32,7 @@ class StartWalkForward(MarketRequest, frozen=True, kw_only=True, forbid_unknown_
     param_ranges: Annotated[dict[str, RangeSpec], msgspec.Meta(max_length=64)] = {}
     conditions: Conditions = []
     optimization_target: Target = "sharpe"
-    max_iterations: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] = 100
+    max_iterations: TrialLimit = 100
     method: Method = "auto"
     options: MethodOptions = MethodOptions()
     seed: Seed = 0
@@ -41,7 +41,7 @@ class StartWalkForward(MarketRequest, frozen=True, kw_only=True, forbid_unknown_
     label: GivenLabel = msgspec.UNSET
 
 
-class WalkForwardById(Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WalkForwardById(Request, frozen=True, kw_only=True):
     """`walkforward.status`."""
 
     walkforward_id: Id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.compute.engines.engine_table import check_engine
+from tunesmith.domain.records import build
 from tunesmith.domain.space.space import encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
@@ -58,13 +59,7 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
             raise NotFound("there is no such optimization of this strategy", path="/data/optimization_id")
     window = await window_of(context, request, request.symbol, use_holdout=request.use_holdout)
     assignment = assign(row, window)
-    task = BacktestTask(
-        strategy=assignment.strategy,
-        window=window,
-        params=params,
-        use_holdout=request.use_holdout,
-        optimization_id=request.optimization_id,
-    )
+    task = build(BacktestTask, assignment, request, window=window, params=params)
     new = KIND.new(task, label=request.label)
 
     async def answer(conn: Connection, row: TaskRow) -> BacktestStarted:
@@ -107,16 +102,15 @@ async def _show(context: Context, row: TaskRow, source: Source) -> BacktestStatu
     progress, _ = live_progress(context, row)
     report = await report_table.of_task(source, row.id) if row.status == "completed" else None
     task = request_of(row, BacktestTask)
-    return BacktestStatusReply(
+    return build(
+        BacktestStatusReply,
+        row,
+        task,
         task_id=row.id,
-        status=row.status,
         progress=progress,
         report_id=report.id if report else None,
-        optimization_id=task.optimization_id,
         metrics=report.metrics if report else None,
         withheld_from=task.window.withheld_from,
-        error=row.error,
-        label=row.label,
     )
 
 

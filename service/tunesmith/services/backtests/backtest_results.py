@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal
 from tunesmith.services.market.payload_building import Assignment, work_of
 from tunesmith.services.market.window_snapshots import cut_window, known_window
@@ -20,16 +19,14 @@ from tunesmith.workers.chunks.payloads import OnePoint, Prepared
 class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the `backtest` chunk makes; `equity` holds pairs of UTC milliseconds and equity."""
 
-    params: dict[str, Scalar]
+    params: ParamValues
     metrics: dict[str, float | None]
-    stats: dict[str, Any]
-    trades: list[dict[str, Any]]
+    stats: JsonObject
+    trades: list[JsonObject]
     equity: list[tuple[int, float]]
 
 
-async def backtest(
-    context: Context, job: Job, task: Assignment, params: dict[str, Scalar]
-) -> tuple[Prepared, dict[str, Any]]:
+async def backtest(context: Context, job: Job, task: Assignment, params: ParamValues) -> tuple[Prepared, JsonObject]:
     """The bars of a backtest and what the `backtest` chunk makes of them, from the cache or from a worker.
 
     Raises `Internal` when vectorbt computes other numbers; such a result is not kept.
@@ -56,7 +53,7 @@ async def backtest(
     return data, found
 
 
-def _backtest_key(task: Assignment, params: dict[str, Scalar], data: Prepared) -> str:
+def _backtest_key(task: Assignment, params: ParamValues, data: Prepared) -> str:
     window, strategy = task.window, task.strategy
     return key_of(
         "backtest",

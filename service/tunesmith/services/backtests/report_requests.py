@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tunesmith.domain.records import build
 from tunesmith.errors import NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.backtests import GetReport, ListReports, Report, ReportList, ReportSummary
@@ -33,27 +34,20 @@ class Origin:
 def make_report(origin: Origin, assignment: Assignment, data: Prepared, made: dict[str, Any]) -> ReportRow:
     """The row of a report from what the `backtest` chunk made."""
     window, strategy = assignment.window, assignment.strategy
-    return ReportRow(
+    return build(
+        ReportRow,
+        origin,
+        window,
         id=origin.report_id,
-        task_id=origin.task_id,
-        optimization_id=origin.optimization_id,
-        used_holdout=origin.used_holdout,
         strategy_id=strategy.id,
         strategy_version=strategy.version,
         code_hash=strategy.code_hash,
-        venue=window.venue,
-        symbol=window.symbol,
-        timeframe=window.timeframe,
         params=made["params"],
         metrics=made["metrics"],
         start_date=iso(data.start_ms),
         end_date=iso(data.end_ms),
         data_hash=data.snapshot,
         costs=msgspec.to_builtins(window.costs),
-        fill=window.fill,
-        direction=window.direction,
-        initial_cash=window.initial_cash,
-        engine=window.engine,
         stats=made["stats"],
         trades=made["trades"],
         equity=made["equity"],
@@ -83,6 +77,4 @@ async def list_all(context: Context, request: ListReports, call: Call) -> Report
 
 
 def _shown(kind: type[T], row: ReportSummaryRow) -> T:
-    """A row as the wire shows it: the same fields, but for the id's name."""
-    fields = {name: getattr(row, name) for name in kind.__struct_fields__ if name != "report_id"}
-    return kind(report_id=row.id, **fields)
+    return build(kind, row, report_id=row.id)

@@ -11,6 +11,7 @@ import msgspec
 from tunesmith import __version__
 from tunesmith.compute.search.samplers import SAMPLERS
 from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.records import build
 from tunesmith.errors import Forbidden, Invalid
 from tunesmith.protocol.catalog import MESSAGES, Call
 from tunesmith.protocol.envelope import VERSION
@@ -67,9 +68,7 @@ async def resize(context: Context, request: ResizeWorkers, call: Call) -> Change
         raise Invalid(detail, path="/data/count")
     await context.executor.resize(request.count)
     stats = context.executor.stats()
-    reply = WorkersReply(
-        target=stats.target, alive=stats.alive, ready=stats.ready, busy=stats.busy, queued=stats.queued
-    )
+    reply = build(WorkersReply, stats)
 
     async def apply(conn: Connection) -> WorkersReply:
         return reply

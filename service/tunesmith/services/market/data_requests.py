@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tunesmith.domain.records import build
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.markets import DataList, ImportData, ImportReport, ListData, MarketData
 from tunesmith.services.market.market_windows import known_boundary
@@ -20,16 +21,11 @@ async def list_all(context: Context, request: ListData, call: Call) -> DataList:
     begins = {market: await known_boundary(context, *market) for market in markets}
     return DataList(
         data=[
-            MarketData(
-                venue=series.venue,
-                symbol=series.symbol,
-                timeframe=series.timeframe,
+            build(
+                MarketData,
+                series,
                 start=iso(series.start_ms),
                 end=iso(series.end_ms),
-                n_bars=series.n_bars,
-                n_gaps=series.n_gaps,
-                data_hash=series.data_hash,
-                imported_at=series.imported_at,
                 withheld_from=begins[series.venue, series.symbol],
             )
             for series in stored
@@ -39,13 +35,7 @@ async def list_all(context: Context, request: ListData, call: Call) -> DataList:
 
 async def import_bars(context: Context, request: ImportData, call: Call) -> Change:
     """Store bars that came with the request. `invalid` with every problem when they are unsound."""
-    payload = ImportBars(
-        data_dir=str(context.settings.data_dir),
-        venue=request.venue,
-        symbol=request.symbol,
-        timeframe=request.timeframe,
-        rows=request.bars,
-    )
+    payload = build(ImportBars, request, data_dir=str(context.settings.data_dir), rows=request.bars)
     imported: Timed = await context.executor.run(Chunk("import_bars", payload), priority=0, user=call.user)
     report: ImportReport = imported.value
 

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.domain.records import build
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import MarketRequest
@@ -72,19 +73,15 @@ async def window_of(context: Context, request: MarketRequest, symbol: str, *, us
         )
     if end - start < 2 * timeframe_ms(series.timeframe):
         raise Invalid("the range is shorter than two bars", path="/data/start_date")
-    return Window(
-        venue=series.venue,
-        symbol=series.symbol,
-        timeframe=series.timeframe,
+    return build(
+        Window,
+        series,
+        request,
         start_ms=start,
         end_ms=end,
         boundary_ms=boundary,
         withheld=withheld,
         costs=request.costs or Costs(),
-        fill=request.fill,
-        direction=request.direction,
-        initial_cash=request.initial_cash,
-        engine=request.engine,
     )
 
 

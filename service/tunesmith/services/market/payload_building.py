@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from tunesmith.domain.records import build
 from tunesmith.errors import Conflict
 from tunesmith.services.market.market_windows import Window
 from tunesmith.services.runtime.context import Context
@@ -23,7 +24,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def assign(row: StrategyRow, window: Window) -> Assignment:
-    ref = StrategyRef(id=row.id, version=row.version, kind=row.kind, code=row.code, code_hash=row.code_hash)
+    ref = build(StrategyRef, row)
     return Assignment(strategy=ref, window=window)
 
 
@@ -49,14 +50,11 @@ async def prepared(
 
 def prepare_payload(context: Context, window: Window, until_ms: int | None = None) -> Prepare:
     """What a worker needs to cut the window."""
-    return Prepare(
+    return build(
+        Prepare,
+        window,
         data_dir=str(context.settings.data_dir),
-        venue=window.venue,
-        symbol=window.symbol,
-        timeframe=window.timeframe,
-        start_ms=window.start_ms,
         end_ms=window.end_ms if until_ms is None else until_ms,
-        boundary_ms=window.boundary_ms,
         in_sample_end_ms=min(window.end_ms, window.boundary_ms),
     )
 
@@ -64,14 +62,4 @@ def prepare_payload(context: Context, window: Window, until_ms: int | None = Non
 def work_of(context: Context, assignment: Assignment, data: Prepared) -> Work:
     """What a worker needs to evaluate the assignment on prepared data."""
     window = assignment.window
-    return Work(
-        data_dir=str(context.settings.data_dir),
-        strategy=assignment.strategy,
-        snapshot=data.snapshot,
-        first=data.first,
-        costs=window.costs,
-        fill=window.fill,
-        direction=window.direction,
-        initial_cash=window.initial_cash,
-        engine=window.engine,
-    )
+    return build(Work, window, assignment, data, data_dir=str(context.settings.data_dir))

@@ -12,6 +12,7 @@ import structlog
 
 from tunesmith import telemetry
 from tunesmith.domain.approval import Check
+from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.protocol.canonical import canonical_hash
 from tunesmith.protocol.catalog import Call
@@ -175,21 +176,11 @@ def acknowledge(context: Context, request: AcknowledgePackage, call: Call) -> Ch
 
     async def apply(conn: Connection) -> PackageAck:
         package = await _load_from(conn, request.package_id)
-        ack = AckRow(
-            package_id=package.id,
-            venue=package.venue,
-            symbol=package.symbol,
-            timeframe=package.timeframe,
-            strategy_id=package.strategy_id,
-            user=call.user,
-            client=call.client or "",
-            outcome=request.outcome,
-            reason=request.reason,
-            time=now(),
+        ack = build(
+            AckRow, package, request, package_id=package.id, user=call.user, client=call.client or "", time=now()
         )
         await ack_table.create(conn, ack)
-        fields = {name: getattr(ack, name) for name in PackageAck.__struct_fields__ if name != "runs"}
-        return PackageAck(**fields, runs=ack.outcome == "applied")
+        return build(PackageAck, ack, runs=ack.outcome == "applied")
 
     return Change(apply)
 
@@ -252,15 +243,8 @@ async def _replies(source: Source, rows: Sequence[PackageRow]) -> list[PackageRe
 
 
 def _of_row(row: PackageRow, said: list[PackageAck]) -> PackageReply:
-    return PackageReply(
-        package=msgspec.convert(row.doc, Package),
-        state=row.state(),
-        verdict_id=row.verdict_id,
-        seq=row.seq,
-        revoked_reason=row.revoked_reason,
-        acks=said,
-    )
+    return build(PackageReply, row, package=msgspec.convert(row.doc, Package), state=row.state(), acks=said)
 
 
 def _told(ack: LastAck) -> PackageAck:
-    return PackageAck(**{name: getattr(ack, name) for name in PackageAck.__struct_fields__})
+    return build(PackageAck, ack)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
+from tunesmith.domain.records import build
 from tunesmith.errors import Forbidden, TunesmithError, Unauthorized
 from tunesmith.masking import mask
 from tunesmith.protocol.catalog import MESSAGES, Call
@@ -60,7 +61,7 @@ async def list_all(context: Context, request: ListAudit, call: Call) -> AuditLis
         limit=request.limit,
         offset=request.offset,
     )
-    entries = [AuditEntry(**{name: getattr(row, name) for name in AuditEntry.__struct_fields__}) for row in rows]
+    entries = [build(AuditEntry, row) for row in rows]
     return AuditList(entries=entries, total=total)
 
 
@@ -158,13 +159,11 @@ class Refusals:
 
 def _entry(call: Call, request: Request, outcome: str, detail: str) -> NewEntry:
     about = next((str(getattr(request, name)) for name in _ABOUT if getattr(request, name, None) is not None), "")
-    return NewEntry(
+    return build(
+        NewEntry,
+        call,
         time=now(),
-        user=call.user,
-        role=call.role,
-        door=call.door,
         client=call.client or "",
-        type=call.type,
         request_id=call.id,
         target=mask(about),
         outcome=outcome,
@@ -173,13 +172,11 @@ def _entry(call: Call, request: Request, outcome: str, detail: str) -> NewEntry:
 
 
 def _refused(who: Who, outcome: str, detail: str, *, request_id: str = "", client: str = "", n: int = 1) -> NewEntry:
-    return NewEntry(
+    return build(
+        NewEntry,
+        who,
         time=now(),
-        user=who.user,
-        role=who.role,
-        door=who.door,
         client=client,
-        type=who.type,
         request_id=request_id,
         target="",
         outcome=outcome,

@@ -21,6 +21,7 @@ import structlog
 
 from tunesmith import telemetry
 from tunesmith.config import Settings
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import DeadlineExceeded, Draining, Internal, TunesmithError
 from tunesmith.protocol.topics import done_topic
 from tunesmith.storage.faults import DiskRefused
@@ -46,17 +47,17 @@ Also = Callable[[Connection], Coroutine[Any, Any, Any]]
 class Completed(NamedTuple):
     """What a task came to that goes on with another one: its result, and the task that is started after the commit."""
 
-    result: dict[str, Any]
+    result: JsonObject
     following: TaskRow
 
 
-Complete = Callable[[Connection], Coroutine[Any, Any, dict[str, Any] | Completed]]
+Complete = Callable[[Connection], Coroutine[Any, Any, JsonObject | Completed]]
 
 
 class Announcer(Protocol):
     """Where events that are not durable go out."""
 
-    def progress(self, task_id: str, data: dict[str, Any]) -> None: ...
+    def progress(self, task_id: str, data: JsonObject) -> None: ...
 
 
 class Job:
@@ -65,7 +66,7 @@ class Job:
     def __init__(self, row: TaskRow, owner: Tasks) -> None:
         self.row = row
         self.id = row.id
-        self.state: dict[str, Any] = msgspec.json.decode(row.state) if row.state else {}
+        self.state: JsonObject = msgspec.json.decode(row.state) if row.state else {}
         self.progress = row.progress
         self.eta_s: float | None = None
         self.doing: str | None = None
@@ -135,7 +136,7 @@ class Job:
                 task.cancel()
             await asyncio.gather(*running, *done, return_exceptions=True)
 
-    async def save(self, state: dict[str, Any], also: Also | None = None) -> None:
+    async def save(self, state: JsonObject, also: Also | None = None) -> None:
         """Keep what a restart must not do anew, such as which data the task works on, and `also` write in one step."""
         store = functools.partial(task_table.set_state, task_id=self.id, state=msgspec.json.encode(state).decode())
         await self._owner.database.write(functools.partial(_each, [store, also]) if also else store)
@@ -277,7 +278,7 @@ class Tasks:
             self.jobs[task_id].tell(payload)
 
     async def finish(
-        self, row: TaskRow, status: str, apply: Complete | None = None, error: dict[str, Any] | None = None
+        self, row: TaskRow, status: str, apply: Complete | None = None, error: JsonObject | None = None
     ) -> bool:
         """End a task with its event and its last log lines in one transaction; False when it had ended before."""
         lines, self._lines = self._lines, []

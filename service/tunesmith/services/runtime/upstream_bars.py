@@ -13,6 +13,7 @@ import time
 import structlog
 
 from tunesmith.config import Settings
+from tunesmith.domain.records import build
 from tunesmith.errors import NotFound, TunesmithError
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.services.runtime.dates import parse_date
@@ -87,15 +88,8 @@ class Upstream:
 
     async def _download(self, market: Market, start_ms: int | None, end_ms: int) -> int:
         sources = self._settings.sources
-        payload = FetchBars(
-            data_dir=str(self._settings.data_dir),
-            upstream=sources.upstream,
-            timeout_s=sources.timeout_s,
-            venue=market.venue,
-            symbol=market.symbol,
-            timeframe=market.timeframe,
-            start_ms=start_ms,
-            end_ms=end_ms,
+        payload = build(
+            FetchBars, market, sources, data_dir=str(self._settings.data_dir), start_ms=start_ms, end_ms=end_ms
         )
         downloaded: Timed = await self._executor.run(
             Chunk("fetch_bars", payload), priority=0, timeout_s=self._settings.workers.task_timeout_s

@@ -7,7 +7,6 @@ import functools
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import structlog
@@ -15,6 +14,7 @@ from croniter import CroniterError, croniter
 
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.domain.records import build
 from tunesmith.errors import Invalid, NotFound, TunesmithError
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.optimizations import StartOptimization
@@ -194,8 +194,7 @@ def _read(name: str) -> bytes:
 
 
 def _shown(row: ScheduleRow) -> ScheduleReply:
-    values: dict[str, Any] = {name: getattr(row, name) for name in row.__struct_fields__ if name != "created_at"}
-    return ScheduleReply(schedule_id=values.pop("id"), **values)
+    return build(ScheduleReply, row, schedule_id=row.id)
 
 
 def _now_ms() -> int:

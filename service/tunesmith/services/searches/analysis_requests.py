@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.domain.criteria import Bound, metric_named
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, Goal
+from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.analysis import (
@@ -45,7 +46,7 @@ _PATH = "/data/optimization_id"
 
 class _Score(NamedTuple):
     label: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     metric: str | None
 
 
@@ -55,15 +56,8 @@ async def analyze(context: Context, request: AnalyzeOptimization, call: Call) ->
     score = _score(task, request.target, request.by)
     parameters = strategy_requests.parse_ref(task.strategy).parameters
     _check_parts(request, task, {parameter.name for parameter in parameters})
-    payload = Analyze(
-        search=_stored(context, row, task, score, target=request.target),
-        what=frozenset(request.what),
-        n=request.n,
-        importance_method=request.importance_method,
-        x=request.x,
-        y=request.y,
-        statistic=request.statistic,
-        through=request.through,
+    payload = build(
+        Analyze, request, search=_stored(context, row, task, score, target=request.target), what=frozenset(request.what)
     )
     found: dict[str, Any] = await _run(context, call, Chunk("analyze", payload))
     if "recommendation" in request.what:
@@ -224,19 +218,14 @@ def _next_search(task: OptimizationTask, ranges: dict[str, Any]) -> StartOptimiz
     """The request for a search as this one was asked for, of other ranges; it makes as many trials at most."""
     window, plan = task.window, task.plan
     same = all((other.start_ms, other.end_ms) == (window.start_ms, window.end_ms) for other in task.others)
-    return StartOptimization(
+    return build(
+        StartOptimization,
+        window,
         symbol=None if task.others else window.symbol,
         symbols=_symbols(task) if task.others else [],
         aggregate=plan.aggregate,
-        venue=window.venue,
-        timeframe=window.timeframe,
         start_date=iso(window.start_ms) if same else None,
         end_date=iso(window.end_ms) if same else None,
-        costs=window.costs,
-        fill=window.fill,
-        direction=window.direction,
-        engine=window.engine,
-        initial_cash=window.initial_cash,
         strategy_id=task.strategy.id,
         strategy_version=task.strategy.version,
         param_ranges=ranges,

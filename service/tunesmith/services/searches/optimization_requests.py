@@ -8,6 +8,7 @@ import msgspec
 
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
+from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, Forbidden, Invalid, NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.optimizations import (
@@ -66,14 +67,14 @@ async def start(context: Context, request: StartOptimization, call: Call) -> Cha
 
     async def answer(conn: Connection, row: TaskRow) -> OptimizationStarted:
         await store_search(conn, row.id, made)
-        return OptimizationStarted(
+        return build(
+            OptimizationStarted,
+            made.task.plan,
+            made.task.window,
+            made,
             optimization_id=row.id,
             status="pending",
             progress=0.0,
-            method=made.task.plan.method,
-            n_trials=made.task.plan.n_trials,
-            chosen_because=made.chosen_because,
-            withheld_from=made.task.window.withheld_from,
         )
 
     return start_task(context, call, new, answer)
@@ -166,8 +167,7 @@ async def _best(
 
 
 def _trial(row: trial_table.TrialRow, computed: tuple[str, ...]) -> Trial:
-    shown: dict[str, Any] = {name: getattr(row, name) for name in Trial.__struct_fields__}
-    return Trial(**{**shown, "metrics": {name: row.metrics[name] for name in computed}})
+    return build(Trial, row, metrics={name: row.metrics[name] for name in computed})
 
 
 async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationStatusReply:
@@ -179,23 +179,19 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
     progress, eta_s = live_progress(context, row)
     best = await _best(context, source, row, task)
     stored = await optimization_table.result(source, row.id)
-    return OptimizationStatusReply(
+    return build(
+        OptimizationStatusReply,
+        row,
+        found,
         optimization_id=row.id,
-        status=row.status,
         progress=progress,
         method=task.plan.method,
-        n_trials=found.n_trials,
-        n_done=found.n_done,
         n_failed=await trial_table.count_failed(source, row.id),
         stopped_by=stored.stopped_by if stored else None,
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
         eta_s=eta_s,
-        report_id=found.report_id,
-        verdict_id=found.verdict_id,
         withheld_from=task.window.withheld_from,
-        error=row.error,
-        label=row.label,
     )
 
 

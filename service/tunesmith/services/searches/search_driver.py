@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith import telemetry
 from tunesmith.compute.engines.engine_table import ENGINES
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.stopping import Watch
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.search.methods import LEARNING
 from tunesmith.domain.space.space import encode_points
@@ -323,7 +323,7 @@ class _Trials:
             score = float(found.values[at, 0])
             self.job.best = BestTrial(index=index, rank=rank, score=score, params=found.params[at])
 
-    def _points(self, params: list[str]) -> NDArray[np.float64]:
+    def _points(self, params: list[str]) -> Floats:
         rows = [encode_points(self._parameters, msgspec.json.decode(text)) for text in params]
         return np.concatenate(rows) if rows else np.empty((0, len(self._parameters)))
 
@@ -390,5 +390,5 @@ def _joined(first: Trials, second: Trials) -> Trials:
     )
 
 
-def _metric(part: Trials, name: str) -> NDArray[np.float64]:
+def _metric(part: Trials, name: str) -> Floats:
     return part.metrics.get(name, np.full(len(part.params), np.nan))

@@ -18,11 +18,11 @@ from tunesmith.compute.search.problem import problem_of, region_of
 from tunesmith.compute.search.samplers import choose_method, make_sampler
 from tunesmith.config import Settings
 from tunesmith.domain.approval import ApprovalCriteria
-from tunesmith.domain.criteria import Bound, bounds, merge, parse_constraints, search_floor
+from tunesmith.domain.criteria import trial_bounds
 from tunesmith.domain.metrics import METRICS, search_metrics
+from tunesmith.domain.records import build
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.protocol.messages.optimizations import StartOptimization
@@ -73,16 +73,14 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
     objective = Objective.parse(request.optimization_target)
     _refuse(request, objective)
     ranges: dict[str, Any] = msgspec.to_builtins(request.param_ranges)
-    plan = SearchPlan(
+    plan = build(
+        SearchPlan,
+        request,
         target=msgspec.to_builtins(request.optimization_target),
         method="random",
         n_trials=request.max_iterations,
-        seed=request.seed,
         ranges={**row.default_params, **ranges} if ranges else {},
-        conditions=request.conditions,
-        bounds=_bounds(context, request),
-        options=request.options,
-        aggregate=request.aggregate,
+        bounds=trial_bounds(request.constraints, default_criteria(context.settings)),
         warm=await _warm(context, request),
     )
     limit, asked = context.settings.limits.grid_points, plan
@@ -96,15 +94,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
     path = "/data/param_ranges" if plan.method == "grid" else "/data/max_iterations"
     seconds = check_search(context, assignment, plan.n_trials, n_bars, request.stop, path=path)
     return NewSearch(
-        task=OptimizationTask(
-            strategy=assignment.strategy,
-            window=assignment.window,
-            others=windows[1:],
-            plan=plan,
-            stop=request.stop,
-            parallel=request.parallel,
-            approve=request.approve,
-        ),
+        task=build(OptimizationTask, assignment, request, others=windows[1:], plan=plan),
         data_hash=series[0].data_hash,
         priority=request.priority,
         label=None if request.label is msgspec.UNSET else request.label,
@@ -142,22 +132,18 @@ async def store_search(conn: Connection, task_id: str, made: NewSearch) -> None:
     task, window = made.task, made.task.window
     await optimization_table.create(
         conn,
-        NewOptimization(
+        build(
+            NewOptimization,
+            window,
+            task.plan,
+            made,
             id=task_id,
             strategy_id=task.strategy.id,
             strategy_version=task.strategy.version,
-            venue=window.venue,
-            symbol=window.symbol,
-            timeframe=window.timeframe,
             param_ranges=task.plan.ranges,
             optimization_target=Objective.parse(task.plan.target).labels[0],
-            method=task.plan.method,
-            seed=task.plan.seed,
-            n_trials=task.plan.n_trials,
             start_date=iso(window.start_ms),
             end_date=iso(window.end_ms),
-            withheld_from=window.withheld_from,
-            data_hash=made.data_hash,
             details={"plan": task.plan, "costs": window.costs, "fill": window.fill, "engine": window.engine},
         ),
     )
@@ -222,13 +208,7 @@ def check_session(context: Context, seconds: Sequence[float]) -> None:
 
 def default_criteria(settings: Settings) -> ApprovalCriteria:
     """The approval criteria of the settings."""
-    decision = settings.decision
-    return ApprovalCriteria(**{name: getattr(decision, name) for name in ApprovalCriteria.__struct_fields__})
-
-
-def default_thresholds(settings: Settings) -> Thresholds:
-    """The statistics' thresholds of the settings."""
-    return msgspec.convert(msgspec.to_builtins(settings.statistics), Thresholds)
+    return build(ApprovalCriteria, settings.decision)
 
 
 def _symbols(request: StartOptimization) -> list[str]:
@@ -249,16 +229,6 @@ def _refuse(request: StartOptimization, objective: Objective) -> None:
         raise Invalid("give at least one of patience, target and time_budget_s", path="/data/stop")
     if objective.n_targets > 1 and request.stop.target is not None:
         raise Invalid("several targets have no single score to reach", path="/data/stop/target")
-
-
-def _bounds(context: Context, request: StartOptimization) -> list[Bound]:
-    """What a trial must keep: as asked, and the settings' least number of trades where nothing is said of it."""
-    floor = search_floor(default_criteria(context.settings))
-    if not isinstance(request.constraints, list):
-        return bounds(merge(request.constraints, floor))
-    asked = list(parse_constraints(request.constraints))
-    own = {bound.metric for bound in asked}
-    return [*asked, *(bound for bound in bounds(floor) if bound.metric not in own)]
 
 
 async def _warm(context: Context, request: StartOptimization) -> list[dict[str, Any]]:

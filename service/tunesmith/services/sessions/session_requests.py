@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from tunesmith.domain.metrics import TARGET_ALIASES
+from tunesmith.domain.records import build
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.errors import Conflict, Forbidden, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.catalog import Call
@@ -250,25 +251,16 @@ def new_session_id() -> str:
 
 
 def _search_of(request: SessionRequest, symbol: str, strategy_id: str) -> StartOptimization:
-    return StartOptimization(
+    return build(
+        StartOptimization,
+        request,
         symbol=symbol,
+        symbols=[],
+        label=msgspec.UNSET,
         strategy_id=strategy_id,
-        venue=request.venue,
-        timeframe=request.timeframe,
-        start_date=request.start_date,
-        end_date=request.end_date,
-        costs=request.costs,
-        fill=request.fill,
-        direction=request.direction,
-        engine=request.engine,
-        initial_cash=request.initial_cash,
         param_ranges=request.param_ranges.get(strategy_id, {}),
-        conditions=request.conditions,
-        optimization_target=request.optimization_target,
         max_iterations=request.size or _ALL_POINTS,
         method=_METHODS[request.mode],
-        seed=request.seed,
-        constraints=request.constraints,
     )
 
 

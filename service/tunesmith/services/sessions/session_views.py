@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tunesmith.domain.records import build
 from tunesmith.protocol.messages.sessions import SessionItem, SessionReply, SessionTrial
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import best_first
@@ -31,10 +32,10 @@ async def reply_of(context: Context, session: SessionRow, source: Source, *, det
     speed = n_done / seconds if seconds > 0 and n_done else None
     job = context.tasks.jobs.get(session.id)
     best = _best(states, msgspec.json.decode(session.optimization_target))
-    return SessionReply(
+    return build(
+        SessionReply,
+        session,
         session_id=session.id,
-        mode=session.mode,
-        status=session.status,
         optimization_target=msgspec.json.decode(session.optimization_target),
         n_items=len(states),
         n_trials=n_trials,
@@ -42,9 +43,6 @@ async def reply_of(context: Context, session: SessionRow, source: Source, *, det
         n_failed=await n_failed(source, states),
         progress=n_done / n_trials if n_trials else 1.0,
         items_by_status=dict(Counter(state.status or "waiting" for state in states)),
-        created_at=session.created_at,
-        started_at=session.started_at,
-        completed_at=session.completed_at,
         eta_s=job.eta_s if job is not None and session.status == "running" else None,
         ms_per_trial=1000.0 / speed if speed else None,
         best=None if best is None else _item(best),
@@ -69,31 +67,9 @@ def _seconds(state: ItemState) -> float | None:
 
 
 def _item(state: ItemState) -> SessionItem:
-    return SessionItem(
-        number=state.number,
-        symbol=state.symbol,
-        strategy_id=state.strategy_id,
-        n_trials=state.n_trials,
-        n_done=state.n_done,
-        status=state.status,
-        optimization_id=state.optimization_id,
-        best_score=state.best_score,
-        best_params=state.best_params,
-        seconds=_seconds(state),
-        error=state.error,
-    )
+    return build(SessionItem, state, seconds=_seconds(state))
 
 
 def trial_of(symbol: str, strategy_id: str, optimization_id: str, row: trial_table.TrialRow) -> SessionTrial:
     """A trial as the wire shows it."""
-    return SessionTrial(
-        symbol=symbol,
-        strategy_id=strategy_id,
-        optimization_id=optimization_id,
-        index=row.index,
-        params=row.params,
-        score=row.score,
-        metrics=row.metrics,
-        eligible=row.eligible,
-        error=row.error,
-    )
+    return build(SessionTrial, row, symbol=symbol, strategy_id=strategy_id, optimization_id=optimization_id)

@@ -11,7 +11,8 @@ import structlog
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.compute.strategies.installed import installed, installed_strategy
-from tunesmith.domain.parameters import Scalar, parameters_schema
+from tunesmith.domain.parameters import ParamValues, parameters_schema
+from tunesmith.domain.records import build
 from tunesmith.domain.space.space import encode_points
 from tunesmith.errors import Conflict, Forbidden, NotFound
 from tunesmith.protocol.catalog import Call
@@ -99,17 +100,7 @@ async def list_all(context: Context, request: ListStrategies, call: Call) -> Str
     """The newest version of each strategy."""
     rows, total = await strategy_table.listing(context.database, limit=request.limit, offset=request.offset)
     return StrategyList(
-        strategies=[
-            StrategySummary(
-                id=row.id,
-                name=row.name,
-                version=row.version,
-                kind=row.kind,
-                default_params=row.default_params,
-                doc=row.doc,
-            )
-            for row in rows
-        ],
+        strategies=[build(StrategySummary, row) for row in rows],
         total=total,
     )
 
@@ -180,36 +171,20 @@ def _parse_for_show(row: StrategyRow) -> Strategy:
         return Strategy(row.id, row.name, row.version, row.code, "kernel", row.doc, ())
 
 
-def _text(parsed: Strategy, defaults: dict[str, Scalar]) -> StrategyText:
-    return StrategyText(
-        id=parsed.id,
-        name=parsed.name,
-        version=parsed.version,
-        code=parsed.code,
-        default_params=defaults,
-        kind=parsed.kind,
-        doc=parsed.doc,
-    )
+def _text(parsed: Strategy, defaults: ParamValues) -> StrategyText:
+    return build(StrategyText, parsed, default_params=defaults)
 
 
-def _defaults(parsed: Strategy, given: dict[str, Scalar]) -> dict[str, Scalar]:
+def _defaults(parsed: Strategy, given: ParamValues) -> ParamValues:
     encode_points(parsed.parameters, given, "/data/default_params")
     return {**parsed.defaults, **given}
 
 
 def _reply(row: StrategyRow, parsed: Strategy, versions: list[str]) -> StrategyReply:
-    return StrategyReply(
-        id=row.id,
-        name=row.name,
-        version=row.version,
-        kind=row.kind,
-        code=row.code,
-        code_hash=row.code_hash,
-        default_params=row.default_params,
+    return build(
+        StrategyReply,
+        row,
         parameters=list(parsed.parameters),
         parameters_schema=parameters_schema(parsed.parameters),
-        doc=row.doc,
         versions=versions,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tunesmith.domain.records import build
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.tasks import (
     CancelTask,
@@ -34,7 +35,7 @@ async def logs(context: Context, request: TaskLogs, call: Call) -> TaskLogsReply
     return TaskLogsReply(
         task_id=row.id,
         status=row.status,
-        lines=[LogLine(n=line.n, time=line.time, level=line.level, message=line.message) for line in lines],
+        lines=[build(LogLine, line) for line in lines],
     )
 
 
@@ -45,17 +46,4 @@ async def cancel(context: Context, request: CancelTask, call: Call) -> Change:
 
 def _summary(context: Context, row: TaskRow) -> TaskSummary:
     progress, eta_s = live_progress(context, row)
-    return TaskSummary(
-        task_id=row.id,
-        kind=row.kind,
-        status=row.status,
-        progress=progress,
-        user=row.user,
-        client=row.client,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        eta_s=eta_s,
-        error=row.error,
-        label=row.label,
-    )
+    return build(TaskSummary, row, task_id=row.id, progress=progress, eta_s=eta_s)

@@ -11,6 +11,7 @@ import msgspec
 from tunesmith.compute.decision.checks.check_declaration import SHOWN_SEGMENTS
 from tunesmith.compute.decision.checks.check_registry import check_of_line, registered, shown_before_approval
 from tunesmith.domain.approval import Check, CheckExplanation, VerdictStatus
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Grade
 from tunesmith.storage.tables.verdict_table import VerdictRow
 from tunesmith.workers.chunks.payloads import Prepared
@@ -41,7 +42,7 @@ class Ruling:
     checks: tuple[Check, ...]
     shown: tuple[Check, ...]
     metrics: Mapping[str, Mapping[str, float | None]]
-    evidence: dict[str, Any]
+    evidence: JsonObject
     data: Prepared
     others: tuple[Prepared, ...] = ()
     by_symbol: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
@@ -60,7 +61,7 @@ class Comparison:
     differences: list[tuple[Path, Any, Any]]
 
 
-def public_evidence(row: VerdictRow) -> dict[str, Any]:
+def public_evidence(row: VerdictRow) -> JsonObject:
     """The evidence as it may be shown: until it is approved nothing of the hold-out but pass or fail."""
     if row.verdict == "approved":
         return row.evidence
@@ -102,13 +103,13 @@ def may_be_shown(row: VerdictRow, path: Path) -> bool:
     return len(path) > 1 and path[1] in {"p": names.p, "metrics": names.metrics}.get(str(path[0]), ())
 
 
-def as_stored(evidence: dict[str, Any]) -> dict[str, Any]:
+def as_stored(evidence: JsonObject) -> JsonObject:
     """The evidence as it comes back from the database: JSON, in which what is undefined is null."""
-    stored: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(evidence))
+    stored: JsonObject = msgspec.json.decode(msgspec.json.encode(evidence))
     return stored
 
 
-def compare(was: dict[str, Any], found: dict[str, Any]) -> Comparison:
+def compare(was: JsonObject, found: JsonObject) -> Comparison:
     """Every value of two evidences, bit for bit, but for which program made them."""
     before = dict(_leaves({name: value for name, value in was.items() if name not in _PROGRAM}))
     after = dict(_leaves({name: value for name, value in found.items() if name not in _PROGRAM}))

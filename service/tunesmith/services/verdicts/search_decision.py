@@ -24,7 +24,8 @@ from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Ledger, 
 from tunesmith.compute.decision.permutation_test import DrawnStatistics, PermutationTest
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.timeframes import YEAR_MS
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.errors import Internal
@@ -56,7 +57,7 @@ class Incumbent(msgspec.Struct, frozen=True, kw_only=True):
     """The package in force for the same market, timeframe and strategy."""
 
     package_id: str
-    params: dict[str, Scalar]
+    params: ParamValues
     approved_at: str
 
 
@@ -70,7 +71,7 @@ class Request:
     optimization_id: str
     strategy: StrategyRef
     windows: Sequence[Window]
-    params: dict[str, Any]
+    params: JsonObject
     criteria: ApprovalCriteria
     thresholds: Thresholds
     until_ms: int
@@ -188,7 +189,7 @@ class _Driver:
             return await self._test(work, request, payload)
         return await self.job.run(CHUNK_OF[work.segment], payload, says=says)
 
-    async def _test(self, work: Work, request: WorkRequest, payload: DecisionWork) -> dict[str, Any]:
+    async def _test(self, work: Work, request: WorkRequest, payload: DecisionWork) -> JsonObject:
         """A permutation test: in sample its chunks run side by side, on the hold-out one after the other."""
         test = PermutationTest(request)
         n_draws, n_chunk = request.n_draws, work.draws_per_chunk
@@ -259,7 +260,7 @@ class _Driver:
 def ruling_of(decided: Decided) -> Ruling:
     """The decision as it is stored and shown."""
     decision, ground = decided.decision, decided.ground
-    by_symbol: dict[str, dict[str, Any]] = {}
+    by_symbol: dict[str, JsonObject] = {}
     for segment, name in (("in_sample", "symbols"), ("holdout", "holdout_symbols")):
         for symbol, metrics in decision.findings.evidence.get(name, {}).items():
             by_symbol.setdefault(symbol, {})[segment] = metrics
@@ -278,7 +279,7 @@ def ruling_of(decided: Decided) -> Ruling:
     )
 
 
-def _evidence_of(decided: Decided) -> dict[str, Any]:
+def _evidence_of(decided: Decided) -> JsonObject:
     """Everything that it takes to make the decision again, and what came out of it."""
     findings, ground, request = decided.decision.findings, decided.ground, decided.ground.request
     standing = [None if package is None else msgspec.to_builtins(package) for package in decided.standing]

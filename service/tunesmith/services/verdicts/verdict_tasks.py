@@ -12,6 +12,7 @@ from tunesmith import telemetry
 from tunesmith.compute.decision.inputs import Ledger
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import merge
+from tunesmith.domain.records import build
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.protocol.catalog import Call
@@ -29,7 +30,6 @@ from tunesmith.services.searches.search_tasks import (
     assignments,
     check_lengths,
     default_criteria,
-    default_thresholds,
 )
 from tunesmith.services.verdicts import ledger, search_decision
 from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
@@ -103,7 +103,7 @@ async def make_task(
         until_ms=min(each.end_ms for each in series),
         report_id=report_id,
         optimization_id=optimization_id,
-        thresholds=default_thresholds(context.settings) if optimization_id is not None else None,
+        thresholds=context.settings.statistics if optimization_id is not None else None,
         others=others,
     )
     return task.on_holdout(max(each.boundary_ms for each in newest))
@@ -178,7 +178,7 @@ async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
 
 
 async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
-    limits = task.thresholds or default_thresholds(context.settings)
+    limits = task.thresholds or context.settings.statistics
     while True:
         request = search_decision.Request(
             optimization_id=task.optimization_id or "",
@@ -235,15 +235,13 @@ async def _record_look(job: Job, task: VerdictTask, data: Prepared) -> None:
 def _row(job: Job, task: VerdictTask, ruling: Ruling, made: Mapping[str, Package]) -> VerdictRow:
     window = task.window
     package_ids = {symbol: package.package_id for symbol, package in made.items()}
-    return VerdictRow(
+    return build(
+        VerdictRow,
+        task,
+        window,
         id=job.id,
         user=job.row.user,
         strategy_id=task.strategy.id,
-        optimization_id=task.optimization_id,
-        report_id=task.report_id,
-        venue=window.venue,
-        symbol=window.symbol,
-        timeframe=window.timeframe,
         verdict=ruling.status,
         grade=ruling.grade if ruling.approved else None,
         reason=ruling.reason,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tunesmith.compute.search.walk_forward.walk_windows import Part, parts_of
+from tunesmith.domain.records import build
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.errors import Invalid
@@ -32,8 +33,6 @@ from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.workers.chunks.payloads import StitchParts, WalkedPart, WalkPart
 
-_OWN = {"train_bars", "test_bars", "anchored"}
-
 
 class WalkForwardTask(Assignment, frozen=True, kw_only=True):
     """The stored request of a walk-forward."""
@@ -48,8 +47,7 @@ class WalkForwardTask(Assignment, frozen=True, kw_only=True):
 async def start(context: Context, request: StartWalkForward, call: Call) -> Change:
     """Store the task. `not_found`, `invalid` as for a search, and for windows that leave nothing to trade."""
     await check_quota(context, call, KIND)
-    shared = {name: getattr(request, name) for name in request.__struct_fields__ if name not in _OWN}
-    search = await make_search(context, StartOptimization(**shared))
+    search = await make_search(context, build(StartOptimization, request))
     made = search.task
     window = made.window
     n_bars = (window.end_ms - window.start_ms) // _length(context, made)
@@ -118,9 +116,10 @@ async def _show(context: Context, row: TaskRow, source: Source) -> WalkForwardRe
     task = request_of(row, WalkForwardTask)
     progress, eta_s = live_progress(context, row)
     found = msgspec.json.decode(row.result) if row.result else {}
-    return WalkForwardReply(
+    return build(
+        WalkForwardReply,
+        row,
         walkforward_id=row.id,
-        status=row.status,
         progress=progress,
         n_windows=len(found["windows"]) if found else task.n_windows,
         eta_s=eta_s,
@@ -130,8 +129,6 @@ async def _show(context: Context, row: TaskRow, source: Source) -> WalkForwardRe
         windows=msgspec.convert(found.get("windows", []), list[WalkForwardWindow]),
         equity=[(int(time), float(cash)) for time, cash in found.get("equity", [])],
         cannot_say=found.get("cannot_say"),
-        error=row.error,
-        label=row.label,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import COLUMNS, Bars, find_problems
 from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
 from tunesmith.errors import Conflict, Internal
@@ -23,8 +24,8 @@ _SHOWN = 3
 class Candles:
     """Columns that were not checked yet: `timestamp` int64[n] UTC milliseconds, `ohlcv` name → float64[n]."""
 
-    timestamp: NDArray[np.int64]
-    ohlcv: dict[str, NDArray[np.float64]]
+    timestamp: Ints
+    ohlcv: dict[str, Floats]
 
     def rows(self, index: NDArray[Any]) -> Candles:
         """The rows at `index` (int or bool)."""
@@ -50,7 +51,7 @@ def problems_of(candles: Candles, timeframe: str) -> list[str]:
     return problems
 
 
-def gaps_of(timestamp: NDArray[np.int64], timeframe: str) -> list[dict[str, Any]]:
+def gaps_of(timestamp: Ints, timeframe: str) -> list[dict[str, Any]]:
     """Missing bars as {from, to, missing}: ISO times of the first and last missing bar's open, and their number."""
     length = timeframe_ms(timeframe)
     missing = np.diff(timestamp) // length - 1
@@ -124,7 +125,7 @@ def _repetitions(candles: Candles) -> list[str]:
     return [f"of the times that occur again {n_same} have the same bar again and {n_other} another one"]
 
 
-def _spacing(stamps: NDArray[np.int64], timeframe: str) -> list[str]:
+def _spacing(stamps: Ints, timeframe: str) -> list[str]:
     length = timeframe_ms(timeframe)
     steps = np.diff(stamps)
     steps = steps[steps > 0]
@@ -148,7 +149,7 @@ def _length(milliseconds: int) -> str:
     return f"{milliseconds / size:g}{unit}"
 
 
-def _difference(stored: Candles, new: Candles, at_stored: NDArray[np.int64], at_new: NDArray[np.int64]) -> str:
+def _difference(stored: Candles, new: Candles, at_stored: Ints, at_new: Ints) -> str:
     shown = []
     for old_row, new_row in list(zip(at_stored, at_new, strict=True))[:_SHOWN]:
         name = next(n for n in COLUMNS if stored.ohlcv[n][old_row] != new.ohlcv[n][new_row])

@@ -27,9 +27,10 @@ from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
 from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes
 from tunesmith.domain.market.resample import MONDAY_MS, can_resample, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, FieldError, Internal, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.atomic_files import DRAFTS, write_file
+from tunesmith.storage.atomic_files import DRAFTS, write_content, write_file
 from tunesmith.storage.faults import file_fault
 from tunesmith.storage.file_lock import exclusive
 from tunesmith.storage.market.candles import (
@@ -254,21 +255,12 @@ class MarketStore:
         if n_new:
             write_file(folder / series.file, lambda draft: write_parquet(draft, bars))
             self._mark(bars, series)
-            write_file(manifest, lambda draft: _write_bytes(draft, msgspec.json.encode(series)))
+            write_content(manifest, msgspec.json.encode(series))
             for stale in folder.glob(f"{timeframe}-*.*"):
                 if stale.stem != Path(series.file).stem:
                     stale.unlink(missing_ok=True)
-        return ImportReport(
-            venue=venue,
-            symbol=symbol,
-            timeframe=timeframe,
-            n_bars=len(bars),
-            n_new=n_new,
-            start=iso(series.start_ms),
-            end=iso(series.end_ms),
-            gaps=gaps,
-            data_hash=data_hash,
-        )
+        start, end = iso(series.start_ms), iso(series.end_ms)
+        return build(ImportReport, series, n_new=n_new, start=start, end=end, gaps=gaps)
 
     def _closes_file(self, venue: str, symbol: str, file: str) -> Path:
         return folder_of(self.root, venue, symbol) / f"{Path(file).stem}.npy"
@@ -361,7 +353,3 @@ def _refuse(problems: list[str]) -> None:
 def _save(path: Path, closes: DailyCloses) -> None:
     with path.open("wb") as file:
         np.save(file, closes)
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

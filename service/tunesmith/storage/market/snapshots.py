@@ -17,11 +17,12 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.domain.records import build
 from tunesmith.errors import Internal, NotFound
-from tunesmith.storage.atomic_files import write_file
+from tunesmith.storage.atomic_files import write_content, write_file
 from tunesmith.storage.faults import file_fault
 
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -79,18 +80,9 @@ class SnapshotFolder:
         table[0] = bars.timestamp.view(np.float64)
         for row, column in enumerate(COLUMNS, 1):
             table[row] = getattr(bars, column)
-        text = msgspec.json.encode(
-            _Label(
-                symbol=bars.symbol,
-                timeframe=bars.timeframe,
-                venue=bars.venue,
-                bars_per_year=bars.bars_per_year,
-                n_bars=len(bars),
-            )
-        )
         try:
             write_file(self.root / f"{name}.npy", lambda path: _save(path, table))
-            write_file(label, lambda path: _write_bytes(path, text))
+            write_content(label, msgspec.json.encode(build(_Label, bars, n_bars=len(bars))))
         except OSError as error:
             raise file_fault(error, f"the snapshot of {bars.symbol} {bars.timeframe}") from error
         return name
@@ -147,11 +139,7 @@ class SnapshotFolder:
         return removed
 
 
-def _save(path: Path, table: NDArray[np.float64]) -> None:
+def _save(path: Path, table: Floats) -> None:
     with path.open("wb") as file:  # np.save itself does not tell why a disk refuses
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(table))
         file.write(table.data)
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -17,7 +17,7 @@ import msgspec
 
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.protocol.signatures import PublicKey, decode_key, keyid_of
-from tunesmith.storage.atomic_files import write_file
+from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.secrets.secret_files import changing, read_secret, write_secret
 from tunesmith.storage.timestamps import iso, milliseconds, now
 
@@ -138,12 +138,8 @@ class SigningKeys:
         return self._folder / f"{keyid}.secret"
 
     def _write(self, file: KeyFile) -> None:
-        text = msgspec.json.format(msgspec.json.encode(file)).decode() + "\n"
-
-        def write(draft: Path) -> None:
-            draft.write_text(text)
-
-        write_file(self._folder / f"{file.keyid}.json", write)
+        content = msgspec.json.format(msgspec.json.encode(file)) + b"\n"
+        write_content(self._folder / f"{file.keyid}.json", content)
 
 
 def _read(path: Path) -> KeyFile:

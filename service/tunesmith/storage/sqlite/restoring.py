@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from tunesmith.storage.atomic_files import sync, write_file
+from tunesmith.storage.atomic_files import sync, write_content, write_file
 from tunesmith.storage.faults import Damaged, fault, file_fault
 from tunesmith.storage.file_lock import DirectoryLock
 from tunesmith.storage.sqlite import backups
@@ -53,7 +53,7 @@ def restore(database: Path, backup: Path) -> Restored:
             draft = database.with_name(f"{database.name}.restored")
             write_file(draft, lambda path: _renewed(backup, path, epoch))
             marker = database.with_name(MARKER)
-            write_file(marker, lambda path: _write(path, str(backup)))
+            write_content(marker, str(backup).encode())
             replaced = _set_aside(database)
             draft.replace(database)
             marker.unlink()
@@ -108,7 +108,3 @@ def _made(folder: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)

@@ -63,6 +63,12 @@ async def select_one(source: Source, kind: type[R], tail: str, parameters: Seque
     return None if row is None else row_of(kind, row)
 
 
+async def number(source: Source, sql: str, parameters: Sequence[Any] = ()) -> int:
+    """The number that a query of one row and one column answers; 0 where there is no row."""
+    row = await source.fetch_one(sql, parameters)
+    return int(row[0]) if row else 0
+
+
 async def page(
     source: Source, kind: type[R], filters: Mapping[str, Any], *, order: str, limit: int, offset: int, also: str = ""
 ) -> Page:
@@ -75,8 +81,7 @@ async def page(
     where = f"WHERE {' AND '.join(terms)}" if terms else ""
     values = list(given.values())
     rows = await select(source, kind, f"{where} ORDER BY {order} LIMIT ? OFFSET ?", [*values, limit, offset])
-    total = await source.fetch_one(f"SELECT count(*) FROM {kind.table} {where}", values)  # noqa: S608 - our own names
-    return Page(rows, int(total[0]) if total else 0)
+    return Page(rows, await number(source, f"SELECT count(*) FROM {kind.table} {where}", values))  # noqa: S608 - our own
 
 
 async def insert(conn: Connection, row: Row, more: Mapping[str, Any] | None = None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import NotFound
 from tunesmith.protocol.envelope import TaskStatus
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.sqlite.rows import Page, Row, insert, page, select_one
+from tunesmith.storage.sqlite.rows import Row, insert, select_one
 from tunesmith.storage.timestamps import now
 
 
@@ -22,7 +23,7 @@ class NewOptimization(Row, frozen=True, kw_only=True):
     venue: str
     symbol: str
     timeframe: str
-    param_ranges: dict[str, Any]
+    param_ranges: JsonObject
     optimization_target: str
     method: str
     seed: int
@@ -31,7 +32,7 @@ class NewOptimization(Row, frozen=True, kw_only=True):
     end_date: str | None
     withheld_from: str | None
     data_hash: str
-    details: dict[str, Any]
+    details: JsonObject
 
 
 class OptimizationRow(NewOptimization, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ class ResultRow(Row, frozen=True, kw_only=True):
 
     id: str
     optimization_id: str
-    best_params: dict[str, Any]
+    best_params: JsonObject
     best_score: float
     best_index: int
     front: list[int] | None
@@ -71,24 +72,10 @@ async def get(source: Source, optimization_id: str) -> OptimizationRow | None:
     return await select_one(source, OptimizationRow, "WHERE id = ?", (optimization_id,))
 
 
-async def listing(
-    source: Source,
-    *,
-    symbol: str | None = None,
-    strategy_id: str | None = None,
-    status: str | None = None,
-    limit: int = 50,
-    offset: int = 0,
-) -> Page:
-    """`OptimizationRow`s, newest first."""
-    filters = {"symbol": symbol, "strategy_id": strategy_id, "status": status}
-    return await page(source, OptimizationRow, filters, order="created_at DESC, rowid DESC", limit=limit, offset=offset)
-
-
 class Best(NamedTuple):
     """The best trial: its parameters, its (first) target's value and its number."""
 
-    params: dict[str, Any]
+    params: JsonObject
     score: float
     number: int
 

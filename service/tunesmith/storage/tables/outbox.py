@@ -12,7 +12,7 @@ from tunesmith.protocol.envelope import VERSION
 from tunesmith.storage.sqlite.connections import Appended, Connection, Source
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.sqlite.restoring import RESTORED
-from tunesmith.storage.sqlite.rows import Row, select
+from tunesmith.storage.sqlite.rows import Row, number, select
 from tunesmith.storage.timestamps import now
 
 _LAST = "\U0010ffff"
@@ -138,14 +138,12 @@ async def replay(database: Database, after: int, prefixes: Sequence[str], limit:
 
 async def n_unpublished(source: Source) -> int:
     """How many events are not marked as published."""
-    row = await source.fetch_one("SELECT count(*) FROM events WHERE published_at IS NULL")
-    return int(row[0]) if row else 0
+    return await number(source, "SELECT count(*) FROM events WHERE published_at IS NULL")
 
 
 async def head(source: Source) -> int:
     """The newest event's `seq`, 0 before the first (`Database.head` knows it without a query)."""
-    row = await source.fetch_one("SELECT coalesce(max(seq), 0) FROM events")
-    return int(row[0]) if row else 0
+    return await number(source, "SELECT coalesce(max(seq), 0) FROM events")
 
 
 def _below(prefixes: Sequence[str]) -> tuple[str, list[str]]:

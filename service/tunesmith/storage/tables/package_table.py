@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from tunesmith.domain.records import build
 from tunesmith.protocol.envelope import Grade
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, page, select, select_one
+from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, number, page, select, select_one
 from tunesmith.storage.timestamps import now
 
 State = Literal["in_force", "superseded", "revoked", "expired"]
@@ -36,12 +37,12 @@ class PackageRow(Row, frozen=True, kw_only=True):
     valid_from: str
     valid_until: str
     created_at: str
-    published_at: str | None
-    superseded_by: str | None
-    revoked_at: str | None
-    revoked_by: str | None
-    revoked_reason: str | None
-    expired_at: str | None
+    published_at: str | None = None
+    superseded_by: str | None = None
+    revoked_at: str | None = None
+    revoked_by: str | None = None
+    revoked_reason: str | None = None
+    expired_at: str | None = None
     doc: dict[str, Any]
 
     def state(self, time: str | None = None) -> State:
@@ -65,26 +66,13 @@ async def create(
     key = (package.venue, package.symbol, package.timeframe, package.strategy_id)
     sql = f"UPDATE parameter_packages SET superseded_by = ? WHERE {_KEY} AND {_STANDING}"  # noqa: S608 - constants
     await conn.execute(sql, (package.package_id, *key))
-    row = PackageRow(
+    row = build(
+        PackageRow,
+        package,
         id=package.package_id,
         backtest_id=backtest_id,
         verdict_id=verdict_id,
         seq=seq,
-        grade=package.grade,
-        venue=package.venue,
-        symbol=package.symbol,
-        timeframe=package.timeframe,
-        strategy_id=package.strategy_id,
-        strategy_version=package.strategy_version,
-        valid_from=package.valid_from,
-        valid_until=package.valid_until,
-        created_at=package.created_at,
-        published_at=None,
-        superseded_by=None,
-        revoked_at=None,
-        revoked_by=None,
-        revoked_reason=None,
-        expired_at=None,
         doc=msgspec.to_builtins(package),
     )
     more = {"params": json_text(package.params), "metrics": json_text(package.metrics), "approved": True}
@@ -164,8 +152,7 @@ async def carry(conn: Connection, package_id: str, seq: int) -> None:
 async def n_due(source: Source, time: str | None = None) -> int:
     """How many packages stand although their time is over at `time` (ISO text; default: now)."""
     sql = f"SELECT count(*) FROM parameter_packages WHERE {_STANDING} AND valid_until <= ?"  # noqa: S608 - constants
-    row = await source.fetch_one(sql, (time or now(),))
-    return int(row[0]) if row else 0
+    return await number(source, sql, (time or now(),))
 
 
 async def expire_due(conn: Connection, time: str | None = None, limit: int = 100) -> list[PackageRow]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, page, select_one
@@ -23,7 +24,7 @@ class ReportSummaryRow(Row, frozen=True, kw_only=True):
     venue: str
     symbol: str
     timeframe: str
-    params: dict[str, Any]
+    params: JsonObject
     metrics: dict[str, float | None]
     start_date: str
     end_date: str
@@ -40,8 +41,8 @@ class ReportRow(ReportSummaryRow, frozen=True, kw_only=True):
     """A whole report: `equity` holds pairs of UTC milliseconds and equity, `engine` is what evaluated."""
 
     engine: str = OWN_ENGINE
-    stats: dict[str, Any]
-    trades: list[dict[str, Any]]
+    stats: JsonObject
+    trades: list[JsonObject]
     equity: list[tuple[int, float]]
 
 

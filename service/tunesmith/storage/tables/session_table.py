@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from tunesmith.domain.records import JsonObject
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, page, select, select_one
 from tunesmith.storage.tables import task_table, trial_table
@@ -22,7 +23,7 @@ class SessionRow(Row, frozen=True, kw_only=True):
     user: str
     client: str | None
     optimization_target: str
-    request: dict[str, Any]
+    request: JsonObject
     n_items: int
     n_trials: int
     status: SessionStatus
@@ -41,7 +42,7 @@ class ItemRow(Row, frozen=True, kw_only=True):
     symbol: str
     strategy_id: str
     n_trials: int
-    request: dict[str, Any]
+    request: JsonObject
     optimization_id: str | None = None
 
 
@@ -67,10 +68,10 @@ class ItemState(Row, frozen=True, kw_only=True):
     status: str | None
     n_done: int
     best_score: float | None
-    best_params: dict[str, Any] | None
+    best_params: JsonObject | None
     started_at: str | None
     completed_at: str | None
-    error: dict[str, Any] | None
+    error: JsonObject | None
 
 
 async def create(conn: Connection, session: SessionRow, items: Iterable[ItemRow]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
+from tunesmith.domain.records import JsonObject, build
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, page, select_one
@@ -21,7 +22,7 @@ class StrategyText(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
     code: str
-    default_params: dict[str, Any]
+    default_params: JsonObject
     kind: str = "rule"
     doc: str = ""
 
@@ -43,7 +44,7 @@ class StrategyRow(Row, frozen=True, kw_only=True):
     code: str
     code_hash: str
     doc: str
-    default_params: dict[str, Any]
+    default_params: JsonObject
     builtin: bool
     created_at: str
     updated_at: str
@@ -62,7 +63,7 @@ class VersionRow(Row, frozen=True, kw_only=True):
     code: str
     code_hash: str
     doc: str
-    default_params: dict[str, Any]
+    default_params: JsonObject
     created_at: str
     number: int
 
@@ -72,20 +73,7 @@ async def create(conn: Connection, text: StrategyText, *, builtin: bool = False)
     if await get(conn, text.id) is not None:
         raise Conflict(f"there is (or was) a strategy {text.id!r}; choose another id, or update it", path="/data/id")
     time = now()
-    row = StrategyRow(
-        id=text.id,
-        name=text.name,
-        version=text.version,
-        kind=text.kind,
-        code=text.code,
-        code_hash=text.code_hash,
-        doc=text.doc,
-        default_params=text.default_params,
-        builtin=builtin,
-        created_at=time,
-        updated_at=time,
-        deleted_at=None,
-    )
+    row = build(StrategyRow, text, builtin=builtin, created_at=time, updated_at=time, deleted_at=None)
     await insert(conn, row)
     await _insert_version(conn, text, time, 1)
     return row
@@ -202,16 +190,5 @@ async def _free_version(conn: Connection, text: StrategyText) -> str:
 
 
 async def _insert_version(conn: Connection, text: StrategyText, time: str, number: int) -> None:
-    row = VersionRow(
-        strategy_id=text.id,
-        version=text.version,
-        name=text.name,
-        kind=text.kind,
-        code=text.code,
-        code_hash=text.code_hash,
-        doc=text.doc,
-        default_params=text.default_params,
-        created_at=time,
-        number=number,
-    )
+    row = build(VersionRow, text, strategy_id=text.id, created_at=time, number=number)
     await insert(conn, row)

@@ -14,7 +14,7 @@ import msgspec
 from tunesmith.errors import NotFound
 from tunesmith.protocol.envelope import TaskStatus
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, page, select, select_one
+from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, number, page, select, select_one
 from tunesmith.storage.timestamps import now
 
 _UNFINISHED = "status IN ('pending', 'running')"
@@ -180,8 +180,7 @@ async def count_unfinished(source: Source, user: str | None = None) -> int:
     """How many tasks have not ended, of one user or of all."""
     whose = "" if user is None else "AND user = ?"
     sql = f"SELECT count(*) FROM tasks WHERE {_UNFINISHED} {whose}"  # noqa: S608 - constants
-    row = await source.fetch_one(sql, () if user is None else (user,))
-    return int(row[0]) if row else 0
+    return await number(source, sql, () if user is None else (user,))
 
 
 async def listing(

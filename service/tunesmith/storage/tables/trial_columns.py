@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Flags, Floats, Ints
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Internal, Invalid
 
@@ -29,11 +29,11 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     `eligible` bool[n]; `metrics` float64[n] by name.
     """
 
-    numbers: NDArray[np.int64]
+    numbers: Ints
     params: list[str]
-    scores: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
-    metrics: dict[str, NDArray[np.float64]]
+    scores: Floats
+    eligible: Flags
+    metrics: dict[str, Floats]
 
 
 def read_columns(
@@ -70,7 +70,7 @@ def _columns(rows: list[tuple[Any, ...]], n_targets: int, metrics: Sequence[str]
     )
 
 
-def _scores(column: Sequence[Any], n_targets: int) -> NDArray[np.float64]:
+def _scores(column: Sequence[Any], n_targets: int) -> Floats:
     if n_targets == 1:
         return np.array(column, np.float64)[:, np.newaxis]
     decode = msgspec.json.Decoder(list[float | None]).decode

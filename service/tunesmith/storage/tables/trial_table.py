@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
 from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.sqlite.rows import number
 
 _METRICS = ", ".join(METRICS)
 _COLUMNS = f"idx, params, error, score, eligible, scores, by_symbol, {_METRICS}"
@@ -46,8 +48,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     start: int
     params: Sequence[str]
     metrics: Mapping[str, ArrayLike]
-    scores: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
+    scores: Floats
+    eligible: Flags
     errors: Sequence[str | None]
     by_symbol: Sequence[str] | None = None
 
@@ -94,15 +96,13 @@ async def delete_failed(conn: Connection, optimization_id: str) -> int:
 
 async def count(source: Source, optimization_id: str) -> int:
     """Number of stored trials."""
-    row = await source.fetch_one("SELECT count(*) FROM trials WHERE optimization_id = ?", (optimization_id,))
-    return int(row[0]) if row else 0
+    return await number(source, "SELECT count(*) FROM trials WHERE optimization_id = ?", (optimization_id,))
 
 
 async def count_failed(source: Source, optimization_id: str) -> int:
     """Number of stored trials that could not be evaluated."""
     sql = "SELECT count(*) FROM trials WHERE optimization_id = ? AND error IS NOT NULL"
-    row = await source.fetch_one(sql, (optimization_id,))
-    return int(row[0]) if row else 0
+    return await number(source, sql, (optimization_id,))
 
 
 async def done_ranges(source: Source, optimization_id: str) -> list[tuple[int, int]]:
@@ -117,8 +117,8 @@ class Told(msgspec.Struct, frozen=True):
     """Stored trials as a search is told them: JSON texts [n], float64[n, k] with NaN where undefined, bool[n]."""
 
     params: list[str]
-    scores: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
+    scores: Floats
+    eligible: Flags
 
 
 async def told(source: Source, optimization_id: str, stop: int, n_targets: int, *, start: int = 0) -> Told:
@@ -163,8 +163,7 @@ async def page_of_session(
     for symbol, strategy_id, optimization_id, index in places:
         rows = await some(source, optimization_id, [index])
         found += [(symbol, strategy_id, optimization_id, row) for row in rows]
-    total = await source.fetch_one(f"SELECT count(*) {tail}", (session_id,))
-    return found, int(total[0]) if total else 0
+    return found, await number(source, f"SELECT count(*) {tail}", (session_id,))
 
 
 async def best(source: Source, optimization_id: str, *, descending: bool) -> TrialRow | None:

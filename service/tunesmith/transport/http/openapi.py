@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tunesmith import __version__
+from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.catalog import MESSAGES
 from tunesmith.protocol.envelope import Problem
 from tunesmith.protocol.message_schema import COMPONENTS, struct_schemas, summary_of
@@ -31,10 +32,10 @@ _PROBES = (
 )
 
 
-def openapi() -> dict[str, Any]:
+def openapi() -> JsonObject:
     """The HTTP sidecar as an OpenAPI 3.1 document."""
     structs = [struct for m in MESSAGES.values() for struct in (m.request, m.reply)]
-    paths: dict[str, Any] = {}
+    paths: JsonObject = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     for name in MESSAGES:
@@ -57,9 +58,9 @@ def openapi() -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route) -> JsonObject:
     message = MESSAGES[route.type]
-    operation: dict[str, Any] = {
+    operation: JsonObject = {
         "operationId": f"{route.method.lower()}_{re.sub(r'[^a-z]+', '_', route.path.lower()).strip('_')}",
         "summary": summary_of(message.request),
         "parameters": [_parameter("header", *header) for header in _HEADERS],
@@ -80,7 +81,7 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _logs_operation() -> dict[str, Any]:
+def _logs_operation() -> JsonObject:
     return {
         "operationId": "get_api_tasks_logs",
         "summary": "A task's log lines as they are written, until the task has ended.",
@@ -102,8 +103,8 @@ def _logs_operation() -> dict[str, Any]:
     }
 
 
-def _parameter(place: str, name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    parameter: dict[str, Any] = {"name": name, "in": place, "schema": schema}
+def _parameter(place: str, name: str, description: str, schema: JsonObject) -> JsonObject:
+    parameter: JsonObject = {"name": name, "in": place, "schema": schema}
     if description:
         parameter["description"] = description
     if place == "path":
@@ -111,7 +112,7 @@ def _parameter(place: str, name: str, description: str, schema: dict[str, Any]) 
     return parameter
 
 
-def _body(request: type, in_path: list[str]) -> dict[str, Any]:
+def _body(request: type, in_path: list[str]) -> JsonObject:
     """The request's schema; what the path says need not stand in the body."""
     if not in_path:
         return _ref(request)
@@ -120,7 +121,7 @@ def _body(request: type, in_path: list[str]) -> dict[str, Any]:
     return {**whole, "required": [name for name in whole.get("required", ()) if name not in in_path]}
 
 
-def _schema(kind: Any) -> dict[str, Any]:
+def _schema(kind: Any) -> JsonObject:
     return msgspec.json.schema(kind)
 
 
@@ -128,5 +129,5 @@ def _ref(struct: type) -> dict[str, str]:
     return {"$ref": COMPONENTS + struct.__name__}
 
 
-def _content(description: str, media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _content(description: str, media_type: str, schema: JsonObject) -> JsonObject:
     return {"description": description, "content": {media_type: {"schema": schema}}}

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.analysis.comparison import compare
 from tunesmith.compute.analysis.convergence import convergence
@@ -22,22 +21,24 @@ from tunesmith.compute.analysis.landscape import heat_map, marginals
 from tunesmith.compute.analysis.ranking import front, ranking, summary
 from tunesmith.compute.analysis.recommendation import narrow, recommend
 from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.findings import Comparison
 from tunesmith.domain.space.space import build_space, encode
-from tunesmith.storage.atomic_files import write_file
+from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.tables.trial_columns import Columns, read_columns
 from tunesmith.workers.chunks.analysis_payloads import Analyze, Compare, Export, Exported, StoredSearch, export_name
 
 _WRITERS = {"csv": to_csv, "json": to_json, "parquet": to_parquet}
-_TYPES: dict[str, Any] = {"int": float, "float": float, "bool": bool, "choice": Any}
+_TYPES: JsonObject = {"int": float, "float": float, "bool": bool, "choice": Any}
 
 
-def analyze(payload: Analyze) -> dict[str, Any]:
+def analyze(payload: Analyze) -> JsonObject:
     """The summary and the parts that were asked for, by the names of `AnalysisReply`'s members."""
     trials, values = load(payload.search)
     what, n = payload.what, payload.n
-    found: dict[str, Any] = {"summary": summary(trials)}
+    found: JsonObject = {"summary": summary(trials)}
     if "ranking" in what:
         found |= {"top": ranking(trials, n=n), "bottom": ranking(trials, n=n, worst=True)}
     if "front" in what:
@@ -73,7 +74,7 @@ def export_trials(payload: Export) -> Exported:
     version = hashlib.sha256(content).hexdigest()
     name = export_name(payload.search.optimization_id, payload.format, version)
     folder = Path(payload.folder)
-    write_file(folder / name, lambda draft: _write(draft, content))
+    write_content(folder / name, content)
     same = export_name(payload.search.optimization_id, payload.format, "*")
     for file in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another worker was quicker
@@ -83,13 +84,13 @@ def export_trials(payload: Export) -> Exported:
     return Exported(name=name, size=len(content), version=version)
 
 
-def load(search: StoredSearch) -> tuple[Trials, NDArray[np.float64]]:
+def load(search: StoredSearch) -> tuple[Trials, Floats]:
     """The trials of a search that are stored, and all targets' own values float64[n, k]."""
     space = build_space(search.parameters, search.ranges)
     wanted = tuple(dict.fromkeys((*search.metrics, *([] if search.by is None else [search.by]))))
     decode = _decoder(search.parameters)
     parts: list[Columns] = []
-    points: list[NDArray[np.float64]] = []
+    points: list[Floats] = []
     k = len(search.targets)
     for part in read_columns(Path(search.database), search.optimization_id, k, wanted):
         points.append(decode(part.params))
@@ -109,7 +110,7 @@ def load(search: StoredSearch) -> tuple[Trials, NDArray[np.float64]]:
     return trials, values
 
 
-def _joined(parts: list[NDArray[np.float64]], empty: tuple[int, ...]) -> NDArray[np.float64]:
+def _joined(parts: list[Floats], empty: tuple[int, ...]) -> Floats:
     return np.concatenate(parts) if parts else np.empty(empty)
 
 
@@ -126,7 +127,7 @@ def _decoder(parameters: tuple[Parameter, ...]) -> Any:
         for p in parameters
     ]
 
-    def decode(texts: list[str]) -> NDArray[np.float64]:
+    def decode(texts: list[str]) -> Floats:
         rows = read(f"[{','.join(texts)}]")
         points = np.empty((len(rows), len(fields)))
         for i, (column, known) in enumerate(zip(columns, codes, strict=True)):
@@ -136,7 +137,3 @@ def _decoder(parameters: tuple[Parameter, ...]) -> Any:
         return points
 
     return decode
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.write_bytes(content)

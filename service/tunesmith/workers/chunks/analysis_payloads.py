@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from tunesmith.domain.metrics import Goal
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.search.findings import ImportanceMethod, Statistic
 from tunesmith.protocol.messages.analysis import Format, Part
@@ -23,7 +24,7 @@ class StoredSearch(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...]
     ranges: dict[str, Any]
     targets: tuple[str, ...]
-    directions: tuple[Literal["maximize", "minimize"], ...]
+    directions: tuple[Goal, ...]
     target: int
     by: str | None
     minimized: bool

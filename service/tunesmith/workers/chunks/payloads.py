@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.decision.inputs import PackageInForce
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.array_types import Flags, Floats
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.thresholds import Thresholds
@@ -87,8 +86,8 @@ class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """Trials from the first on, for a method that learns: `points` float64[n, p], `scores` float64[n, k] or NaN."""
 
-    points: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    points: Floats
+    scores: Floats
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,13 +131,13 @@ class Trials(msgspec.Struct, frozen=True, kw_only=True):
 
     start: int
     params: list[str]
-    metrics: dict[str, NDArray[np.float64]]
-    values: NDArray[np.float64]
-    eligible: NDArray[np.bool_]
+    metrics: dict[str, Floats]
+    values: Floats
+    eligible: Flags
     errors: list[str | None]
     by_symbol: list[str] | None
-    points: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    points: Floats
+    scores: Floats
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +151,7 @@ class OnePoint(msgspec.Struct, frozen=True, kw_only=True):
     """One set of parameters to look at in full; `boundary_ms` and `in_sample_end_ms` for the split of a verdict."""
 
     work: Work
-    params: dict[str, Scalar]
+    params: ParamValues
     boundary_ms: int = 0
     in_sample_end_ms: int = 0
     ask: str = ""
@@ -171,7 +170,7 @@ class WinnerRef(msgspec.Struct, frozen=True, kw_only=True):
     plan: SearchPlan
     work: Work
     symbol: str
-    params: dict[str, Scalar]
+    params: ParamValues
     stop: StopRules | None = None
     frozen_at: int | None = None
     others: list[OtherMarket] = []
@@ -218,11 +217,11 @@ class WalkedPart(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a window; see `compute.walk_forward.Walked`."""
 
     part: tuple[int, int, int]
-    params: dict[str, Scalar] | None
+    params: ParamValues | None
     score: float | None
     earned: float
     n_trades: int
-    returns: NDArray[np.float64]
+    returns: Floats
 
 
 class StitchParts(msgspec.Struct, frozen=True, kw_only=True):

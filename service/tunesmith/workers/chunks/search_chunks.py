@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.engine_table import engine_named
 from tunesmith.compute.search.search import Found, Market
 from tunesmith.compute.search.search import Search as BoundSearch
 from tunesmith.compute.search.selection import knee, pareto_front
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.space.space import decode_point
 from tunesmith.workers.chunks.payloads import Front, Probe, Probed, Search, SearchSpec, Trials
 from tunesmith.workers.chunks.work_loading import execution_of, load_work
@@ -51,7 +51,7 @@ def probe(payload: Probe) -> Probed:
     )
 
 
-def front(payload: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> Front:
+def front(payload: tuple[Floats, Flags]) -> Front:
     """The Pareto front of scores float64[n, k] among the eligible, and its knee."""
     scores, keep = payload
     chosen = pareto_front(scores, keep)
@@ -103,12 +103,12 @@ def _trials(bound: BoundSearch, found: Found, no_numbers: str | None) -> Trials:
     )
 
 
-def _params(bound: BoundSearch, points: NDArray[np.float64]) -> list[str]:
+def _params(bound: BoundSearch, points: Floats) -> list[str]:
     encode = msgspec.json.Encoder().encode
     return [encode(decode_point(bound.rule.parameters, point)).decode() for point in points]
 
 
-def _by_symbol(metrics: Mapping[str, Mapping[str, NDArray[np.float64]]], n: int) -> list[str]:
+def _by_symbol(metrics: Mapping[str, Mapping[str, Floats]], n: int) -> list[str]:
     """For each trial the metrics of each symbol, as JSON text; undefined ones are null."""
     columns = {symbol: {name: values.tolist() for name, values in each.items()} for symbol, each in metrics.items()}
     encode = msgspec.json.Encoder().encode

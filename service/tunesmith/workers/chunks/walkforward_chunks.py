@@ -12,6 +12,7 @@ from tunesmith.compute.search.walk_forward.walk_forward import WALK_FORWARD_CANN
 from tunesmith.compute.search.walk_forward.walk_forward import stitch as stitch_walked
 from tunesmith.compute.search.walk_forward.walk_windows import Part
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.records import build
 from tunesmith.storage.timestamps import iso
 from tunesmith.workers.chunks.payloads import StitchParts, WalkedPart, WalkPart
 from tunesmith.workers.chunks.work_loading import execution_of, load_work
@@ -24,14 +25,7 @@ def walk(payload: WalkPart) -> WalkedPart:
     rule, bars = load_work(payload.work)
     market = Market(payload.symbol, bars, execution_of(payload.work), payload.work.first)
     found = walk_part(rule, payload.plan, market, Part(*payload.part))
-    return WalkedPart(
-        part=payload.part,
-        params=found.params,
-        score=found.score,
-        earned=found.earned,
-        n_trades=found.n_trades,
-        returns=found.returns,
-    )
+    return build(WalkedPart, found, part=payload.part)
 
 
 def stitch(payload: StitchParts) -> dict[str, Any]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tunesmith.compute.kernels.generated_kernels import is_compiled
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.compute.strategies.installed import installed_strategy
 from tunesmith.compute.strategies.stepped_run import is_ready
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.space.space import encode_points
 from tunesmith.errors import Invalid
 from tunesmith.storage.market.snapshots import open_snapshots
@@ -38,12 +36,12 @@ def execution_of(work: Work) -> Execution:
     return Execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine)
 
 
-def point_of(rule: Strategy, params: dict[str, Scalar]) -> NDArray[np.float64]:
+def point_of(rule: Strategy, params: ParamValues) -> Floats:
     """The encoded parameters, float64[p]; raises `Invalid` for a point that breaks a require(…)."""
     points = encode_points(rule.parameters, params, "/data/params")
     if not rule.valid(points)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
-    point: NDArray[np.float64] = points[0]
+    point: Floats = points[0]
     return point
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.decision.checks.check_declaration import (
     DecisionCheck,
@@ -20,6 +19,7 @@ from tunesmith.compute.decision.checks.check_declaration import (
 from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkInputs, WorkRequest
 from tunesmith.compute.decision.statistics.reality_check import reality_check
 from tunesmith.compute.decision.winner import POINTS_AT_A_TIME, Points, Winner, blocks_of, trials_of
+from tunesmith.domain.array_types import Floats
 
 SEARCH_LESS = (
     "Search less: fewer parameters and coarser steps leave chance fewer tries, and a longer history tells skill from "
@@ -53,9 +53,7 @@ def _run(winner: Winner, inputs: WorkInputs) -> dict[str, Any]:
     return bootstrap_trials(winner, inputs.thresholds.n_blocks, inputs.n_draws, inputs.seed)
 
 
-def _pooled(
-    winner: Winner, points: Points, n_blocks: int
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], int]]:
+def _pooled(winner: Winner, points: Points, n_blocks: int) -> Iterator[tuple[Floats, Floats, int]]:
     """Block sums of the timing returns and of their squares, and a block's bars, for the Reality Check.
 
     Those of several markets are added up, each in units of its market's deviation, so that none drowns the others.

@@ -10,7 +10,8 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tunesmith.domain.array_types import Floats
 
 PBO_CANNOT_SAY = (
     "PBO asks whether the choice among these trials carries over from one half of the record to the other; all of them "
@@ -22,14 +23,14 @@ class Overfitting(NamedTuple):
     """`probability`: share of splits whose winner is no better than the median outside; `logits` one a split."""
 
     probability: float
-    logits: NDArray[np.float64]
+    logits: Floats
 
     @property
     def median_logit(self) -> float:
         return float(np.median(self.logits))
 
 
-def block_sums(returns: NDArray[np.float64], n_blocks: int) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+def block_sums(returns: Floats, n_blocks: int) -> tuple[Floats, Floats, int]:
     """Sums and sums of squares float64[n, S] of `returns` float64[T, n], and the length of a block.
 
     The first T mod S rows are left out, so that the blocks divide what remains.
@@ -39,7 +40,7 @@ def block_sums(returns: NDArray[np.float64], n_blocks: int) -> tuple[NDArray[np.
     return kept.sum(axis=1).T, (kept**2).sum(axis=1).T, length
 
 
-def overfitting(sums: NDArray[np.float64], squares: NDArray[np.float64], length: int) -> Overfitting:
+def overfitting(sums: Floats, squares: Floats, length: int) -> Overfitting:
     """CSCV from block sums of returns and of their squares, both float64[n, S], of blocks of `length` bars; S even.
 
     Trials are ranked by the Sharpe ratio, ties by their average rank; one that is undefined comes last in its half.
@@ -58,13 +59,13 @@ def overfitting(sums: NDArray[np.float64], squares: NDArray[np.float64], length:
     return Overfitting(float(np.mean(found <= 0.0)), found)
 
 
-def _rank(values: NDArray[np.float64], at: int) -> float:
+def _rank(values: Floats, at: int) -> float:
     """The rank of values[at] from 1 on, that of equals averaged, without sorting them all."""
     below, equal = np.count_nonzero(values < values[at]), np.count_nonzero(values == values[at])
     return below + (equal + 1) / 2
 
 
-def _sharpe(sums: NDArray[np.float64], squares: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def _sharpe(sums: Floats, squares: Floats, n: int) -> Floats:
     mean = sums / n
     variance = (squares - n * mean * mean) / (n - 1)
     with np.errstate(all="ignore"):

@@ -15,15 +15,15 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Ints
 from tunesmith.domain.market.bars import Bars
 
 TIE = 1e-12
 """A permuted statistic this much below the real one counts as reaching it: rounding shall not decide."""
 
 
-def draw_order(n_bars: int, seed: int, index: int, start: int = 1) -> NDArray[np.int64]:
+def draw_order(n_bars: int, seed: int, index: int, start: int = 1) -> Ints:
     """The order of the bars in permutation `index` of the test `seed`: int64[n_bars].
 
     Bars before `start` stay where they are; the first always does, as nothing comes before it. Streams of different
@@ -34,9 +34,7 @@ def draw_order(n_bars: int, seed: int, index: int, start: int = 1) -> NDArray[np
     return np.concatenate([np.arange(fixed), fixed + rng.permutation(n_bars - fixed)])
 
 
-def draw_orders(
-    timestamps: Sequence[NDArray[np.int64]], seed: int, index: int, starts: Sequence[int]
-) -> list[NDArray[np.int64]]:
+def draw_orders(timestamps: Sequence[Ints], seed: int, index: int, starts: Sequence[int]) -> list[Ints]:
     """The orders of several markets' bars in permutation `index` of the test `seed`: int64[n_bars] for each market.
 
     `timestamps` int64[n_bars] of each. Bars that open at the same times in all of them take the same places, so that
@@ -60,7 +58,7 @@ def draw_orders(
     return orders
 
 
-def permuted(bars: Bars, order: NDArray[np.int64]) -> Bars:
+def permuted(bars: Bars, order: Ints) -> Bars:
     """`bars` with bar order[i] in place i; timestamps and the first close stay.
 
     `order` int64[T] must hold every index once and begin with 0. Linear.

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tunesmith.domain.array_types import Floats
 
 REALITY_CHECK_CANNOT_SAY = (
     "The Reality Check leans on a few dozen blocks and is off where returns are skewed or revert; it saves work, it "
@@ -20,7 +21,7 @@ REALITY_CHECK_CANNOT_SAY = (
 _TILE = 4096
 
 
-Part = tuple[NDArray[np.float64], NDArray[np.float64], int]
+Part = tuple[Floats, Floats, int]
 
 
 def reality_check(parts: Iterable[Part], *, n_draws: int, seed: int) -> float:
@@ -32,7 +33,7 @@ def reality_check(parts: Iterable[Part], *, n_draws: int, seed: int) -> float:
     without variance are left out; NaN when all are. Memory is O(S · n_draws), time O(n · S · n_draws).
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    draws: NDArray[np.float64] | None = None
+    draws: Floats | None = None
     largest = np.full(n_draws, -np.inf)
     observed = -np.inf
     for sums, squares, length in parts:

@@ -14,10 +14,8 @@ import math
 from statistics import NormalDist
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tunesmith.compute.decision.statistics.permuted_markets import normal_cdf
+from tunesmith.domain.array_types import Floats
 
 _EULER = 0.5772156649015329
 _QUANTILE = NormalDist().inv_cdf
@@ -41,7 +39,7 @@ class Moments(NamedTuple):
     n: int
 
 
-def moments(returns: NDArray[np.float64]) -> Moments:
+def moments(returns: Floats) -> Moments:
     """Moments of `returns` float64[T]: std with T - 1 in the Sharpe ratio, with T in skew and kurtosis."""
     n = len(returns)
     if n < 2:

@@ -23,11 +23,11 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.graph.elementwise import NUMBERS
 from tunesmith.compute.language.mistakes import Mistake
 from tunesmith.compute.language.tokenizer import Token, tokens
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.errors import Invalid
 
@@ -97,7 +97,7 @@ class Expression:
             raise Invalid(f"{text[:80]!r} names no metric", path=path)
         return cls(text, program, metrics)
 
-    def evaluate(self, metrics: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    def evaluate(self, metrics: Mapping[str, Floats]) -> Floats:
         """The value for each of n trials; float64[n]."""
         stack: list[Any] = []
         with np.errstate(all="ignore"):

@@ -30,8 +30,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.closed_trades import ClosedTrades
 
 _DAY_MS = 86_400_000
@@ -61,7 +61,7 @@ def drawdown(trades: ClosedTrades) -> tuple[float, float, float]:
     return _drawdown(np.cumsum(trades.profit_abs), trades.initial_cash)
 
 
-def _drawdown(profit: NDArray[np.float64], balance: float) -> tuple[float, float, float]:
+def _drawdown(profit: Floats, balance: float) -> tuple[float, float, float]:
     high = np.maximum.accumulate(profit)
     fall = high - profit
     relative = fall / (balance + high)
@@ -94,7 +94,7 @@ def _is_instant(trades: ClosedTrades) -> bool:
     return trades.first_ms == trades.last_ms
 
 
-def _deviation(values: NDArray[np.float64]) -> float:
+def _deviation(values: Floats) -> float:
     """Population standard deviation, 0 where it is rounding; NaN of nothing."""
     if not len(values):
         return math.nan
@@ -102,7 +102,7 @@ def _deviation(values: NDArray[np.float64]) -> float:
     return deviation if deviation > _ROUNDING * float(np.abs(values).max()) else 0.0
 
 
-def _by_day(trades: ClosedTrades) -> NDArray[np.float64]:
+def _by_day(trades: ClosedTrades) -> Floats:
     first, last = trades.first_ms // _DAY_MS, trades.last_ms // _DAY_MS
     days = trades.closed_ms // _DAY_MS - first
     sums = np.bincount(days, trades.profit_ratio - _SLIPPAGE, minlength=last - first + 1)
@@ -195,7 +195,7 @@ def sortino_daily_guarded(trades: ClosedTrades) -> float:
     return -_per_risk(float(daily.mean()), _downside(np.minimum(daily, 0.0))) * math.sqrt(_DAYS)
 
 
-def _downside(losses: NDArray[np.float64]) -> float:
+def _downside(losses: Floats) -> float:
     return math.sqrt((float((losses**2).sum()) + _ONE_LOSS**2) / len(losses))
 
 

@@ -15,24 +15,24 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.objective.expression import Expression
 from tunesmith.compute.search.objective.freqtrade_losses import LOSSES, loss_of
-from tunesmith.compute.search.selection import Aggregation, aggregate, aggregate_values
+from tunesmith.compute.search.selection import aggregate, aggregate_values
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.domain.criteria import metric_named
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, Aggregation, Goal
 from tunesmith.domain.parameters import not_finite, shown
 from tunesmith.errors import Invalid
 
 MAX_TARGETS = 4
 MAX_WEIGHTS = 32
 
-Metrics = Mapping[str, NDArray[np.float64]]
+Metrics = Mapping[str, Floats]
 Trades = Sequence[ClosedTrades | None]
 
 _ORIGINAL, _GUARDED = "freqtrade", "guarded"
@@ -44,14 +44,14 @@ class Term:
     """One target. `metrics` are those that it reads; a loss reads closed trades instead, and has a name."""
 
     label: str
-    direction: Literal["maximize", "minimize"]
+    direction: Goal
     metrics: tuple[str, ...]
     expression: Expression | None = None
     weights: tuple[tuple[str, float], ...] = ()
     loss: str = ""
     guarded: bool = False
 
-    def values(self, metrics: Metrics, trades: Trades) -> NDArray[np.float64]:
+    def values(self, metrics: Metrics, trades: Trades) -> Floats:
         """Raw values of n trials, float64[n]; NaN where undefined."""
         if self.loss:
             return np.array([loss_of(self.loss, each, guarded=self.guarded) for each in trades], np.float64)
@@ -99,7 +99,7 @@ class Objective:
         return any(term.loss for term in self.terms)
 
     @property
-    def directions(self) -> tuple[Literal["maximize", "minimize"], ...]:
+    def directions(self) -> tuple[Goal, ...]:
         """Which way is better for each of the raw values."""
         return tuple(term.direction for term in self.terms)
 
@@ -107,25 +107,23 @@ class Objective:
     def n_targets(self) -> int:
         return len(self.terms)
 
-    def values(self, metrics: Metrics, trades: Trades = ()) -> NDArray[np.float64]:
+    def values(self, metrics: Metrics, trades: Trades = ()) -> Floats:
         """Raw values as a user reads them, float64[n, k], NaN where undefined.
 
         `metrics` float64[n] by name for at least `self.metrics`; `trades` of the n trials where `needs_trades`.
         """
         return np.column_stack([term.values(metrics, trades) for term in self.terms])
 
-    def scores(self, metrics: Metrics, trades: Trades = ()) -> NDArray[np.float64]:
+    def scores(self, metrics: Metrics, trades: Trades = ()) -> Floats:
         """`values` with the sign that makes larger better; float64[n, k], NaN where undefined."""
         return self.signed(self.values(metrics, trades))
 
-    def signed(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def signed(self, values: Floats) -> Floats:
         """Scores from raw values and raw values from scores: those to be minimized change sign; float64[n, k]."""
         signs = [1.0 if direction == "maximize" else -1.0 for direction in self.directions]
         return np.asarray(values * signs, np.float64)
 
-    def values_over(
-        self, metrics: Mapping[str, Metrics], trades: Mapping[str, Trades], how: Aggregation
-    ) -> NDArray[np.float64]:
+    def values_over(self, metrics: Mapping[str, Metrics], trades: Mapping[str, Trades], how: Aggregation) -> Floats:
         """Raw values over several symbols, float64[n, k]: of their aggregated metrics, and their aggregated losses.
 
         `metrics` and `trades` by symbol; see `selection.aggregate`. An expression is over the aggregated metrics.

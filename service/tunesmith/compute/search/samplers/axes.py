@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.feasible_space import Region
-
-Floats = NDArray[np.float64]
+from tunesmith.domain.array_types import Floats
 
 _CONTINUOUS = 1e-3
 """Width of a continuous axis's cell: what counts as the next value."""

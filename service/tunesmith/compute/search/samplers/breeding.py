@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.axes import Axes
 from tunesmith.compute.search.samplers.learner import Learner
-
-Floats = NDArray[np.float64]
+from tunesmith.domain.array_types import Floats
 
 _ALPHA = 0.5
 """How far a blend reaches beyond its parents, as a share of their distance (BLX-0.5, Eshelman & Schaffer 1993)."""
@@ -32,6 +30,16 @@ class Breeding:
     crossover: float
     blend: float
     mutation: float
+
+    @classmethod
+    def of(cls, learner: Learner) -> Breeding:
+        """As the options of the learner's problem say, and the defaults where they are silent."""
+        options = learner.problem.options
+        return cls(
+            crossover=0.9 if options.crossover is None else options.crossover,
+            blend=0.5 if options.blend is None else options.blend,
+            mutation=1.0 / max(len(learner.axes), 1) if options.mutation is None else options.mutation,
+        )
 
     def offspring(self, axes: Axes, mothers: Floats, fathers: Floats, rng: np.random.Generator) -> Floats:
         """One offspring of each pair of `mothers` and `fathers` float64[n, d]; float64[n, d]."""

@@ -23,16 +23,15 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.breeding import Breeding
 from tunesmith.compute.search.samplers.learner import Learner, best_first
 from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.domain.array_types import Floats, Ints
 
 if TYPE_CHECKING:
     from sklearn.gaussian_process import GaussianProcessRegressor
 
-Floats = NDArray[np.float64]
 
 _BATCH = 4
 _INITIAL = 16
@@ -124,7 +123,7 @@ class GaussianProcess(Learner):
             self._fitted = (milestone, process.kernel_)
         return self._fitted[1]
 
-    def _selected(self, n: int, most: int) -> NDArray[np.int64]:
+    def _selected(self, n: int, most: int) -> Ints:
         """Of the first `n` trials at most `most` to learn from: the better ones, and some of each sort; int64[k]."""
         order = best_first(self.scores[:n, 0])
         half = most // 2

@@ -12,13 +12,11 @@ Holland 1975; tournaments: Goldberg & Deb 1991.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.breeding import Breeding, breed
 from tunesmith.compute.search.samplers.learner import Learner, best_first
 from tunesmith.compute.search.samplers.sampler import Problem
-
-Floats = NDArray[np.float64]
+from tunesmith.domain.array_types import Floats, Ints
 
 _POPULATION = 12
 _GROWTH = 10
@@ -37,11 +35,7 @@ class Genetic(Learner):
         self._population = options.population
         self._elite = options.elite
         self._tournament = options.tournament or 3
-        self._breeding = Breeding(
-            crossover=0.9 if options.crossover is None else options.crossover,
-            blend=0.5 if options.blend is None else options.blend,
-            mutation=1.0 / max(len(self.axes), 1) if options.mutation is None else options.mutation,
-        )
+        self._breeding = Breeding.of(self)
 
     def size(self, batch: int, start: int) -> int:
         return self._population or max(_POPULATION, start // _GROWTH)
@@ -54,7 +48,7 @@ class Genetic(Learner):
 
         return breed(self, self._breeding, pairs, n, rng)
 
-    def _parents(self) -> NDArray[np.int64]:
+    def _parents(self) -> Ints:
         """Trials that may become parents, the best first; int64[k]."""
         start = len(self.points)
         population = min(self.size(0, start), start)
@@ -66,5 +60,5 @@ class Genetic(Learner):
 
     def _winners(self, parents: Floats, n: int, rng: np.random.Generator) -> Floats:
         """The winners of `n` tournaments among `parents` float64[k, d], the best first; float64[n, d]."""
-        winners: NDArray[np.int64] = rng.integers(0, len(parents), (n, self._tournament)).min(axis=1)
+        winners: Ints = rng.integers(0, len(parents), (n, self._tournament)).min(axis=1)
         return parents[winners]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.independent_parts import LISTED
-from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.compute.search.samplers.sampler import NonLearning, Problem
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.errors import Invalid
 
 _SLICE = 2**16
 
 
-class Grid:
+class Grid(NonLearning):
     """All points, or with `every` each n-th, however many trials and whatever seed the problem names.
 
     An `every` that shares a factor with the number of values of the last dimensions never meets some of these: take a
@@ -33,21 +33,14 @@ class Grid:
                 "no point of the grid keeps the conditions; widen the ranges, or make the steps finer", path=path
             )
 
-    @property
-    def ready(self) -> int:
-        return self.n_trials
-
-    def ask(self, start: int, stop: int) -> NDArray[np.float64]:
+    def ask(self, start: int, stop: int) -> Floats:
         stop = max(start, min(stop, self.n_trials))
         if self._cells is not None:
             return self.region.points_at(self._cells[start:stop])
         return self.region.points_at(np.arange(start, stop, dtype=np.int64) * self._every)
 
-    def tell(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
-        """Scores change nothing."""
 
-
-def _valid_cells(region: Region, every: int) -> NDArray[np.int64]:
+def _valid_cells(region: Region, every: int) -> Ints:
     n = -(-region.n_cells // every)
     if n > LISTED:
         raise Invalid(

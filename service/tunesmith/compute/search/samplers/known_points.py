@@ -6,11 +6,9 @@ import sys
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.feasible_space import Region
-
-Floats = NDArray[np.float64]
+from tunesmith.domain.array_types import Floats
 
 _LISTED = 65_536
 """Grids up to this size are listed, so that the last points left are found as quickly as the first."""

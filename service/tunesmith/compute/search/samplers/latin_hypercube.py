@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.random_order import Permutation
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.compute.search.samplers.space_filling import MOST_POSITIONS, SpaceFilling
+from tunesmith.domain.array_types import Floats
 
 _WORDS_PER_COUNTER = 4
 _WITHIN, _ORDER = 0, 1
@@ -30,7 +30,7 @@ class LatinHypercube(SpaceFilling):
         axes = range(self.region.n_dimensions)
         self._orders = [Permutation(self.n_positions, (problem.seed, _ORDER, axis)) for axis in axes]
 
-    def unit(self, start: int, stop: int) -> NDArray[np.float64]:
+    def unit(self, start: int, stop: int) -> Floats:
         n_axes = len(self._orders)
         counters = max(1, -(-n_axes // _WORDS_PER_COUNTER))
         bits = np.random.Philox(np.random.SeedSequence((self.problem.seed, _WITHIN))).advance(start * counters)

@@ -10,14 +10,12 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.axes import Axes, nearest
 from tunesmith.compute.search.samplers.known_points import Known
 from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.errors import Invalid
-
-Floats = NDArray[np.float64]
 
 
 class Learner(ABC):
@@ -146,7 +144,7 @@ class Told:
         self.n = stop
 
 
-def best_first(scores: Floats) -> NDArray[np.int64]:
+def best_first(scores: Floats) -> Ints:
     """Trials by their scores float64[n], the best first, the undefined last, equals in order; int64[n]."""
     return np.argsort(-scores, kind="stable")
 

@@ -15,13 +15,11 @@ import numpy as np
 from deap.base import Fitness
 from deap.tools import sortLogNondominated
 from deap.tools.emo import assignCrowdingDist
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.breeding import Breeding, breed
 from tunesmith.compute.search.samplers.learner import Learner, best_first
 from tunesmith.compute.search.samplers.sampler import Problem
-
-Floats = NDArray[np.float64]
+from tunesmith.domain.array_types import Floats, Ints
 
 _POPULATION = 12
 _GROWTH = 10
@@ -36,13 +34,8 @@ class NSGA2(Learner):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem, most_targets=problem.n_targets)
-        options = problem.options
-        self._population = options.population
-        self._breeding = Breeding(
-            crossover=0.9 if options.crossover is None else options.crossover,
-            blend=0.5 if options.blend is None else options.blend,
-            mutation=1.0 / max(len(self.axes), 1) if options.mutation is None else options.mutation,
-        )
+        self._population = problem.options.population
+        self._breeding = Breeding.of(self)
         self._fitness = type("Maximized", (Fitness,), {"weights": (1.0,) * problem.n_targets})
         self._survivors = np.empty(0, np.int64)
         self._selected = 0
@@ -63,7 +56,7 @@ class NSGA2(Learner):
 
         return breed(self, self._breeding, pairs, n, rng)
 
-    def _select(self, trials: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    def _select(self, trials: Ints, n: int) -> Ints:
         """At most `n` of `trials` int64[m], the better front first, then the less crowded; int64[k]."""
         if self.problem.n_targets == 1:
             return trials[best_first(self.scores[trials, 0])][:n]

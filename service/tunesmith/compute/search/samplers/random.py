@@ -10,15 +10,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.random_order import LARGEST, Permutation
-from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.compute.search.samplers.sampler import NonLearning, Problem
+from tunesmith.domain.array_types import Floats
 
 _BLOCK = 1024
 
 
-class Random:
+class Random(NonLearning):
     """`n_trials` draws, or every point once where the region has fewer. Raises `Invalid` where it has none."""
 
     def __init__(self, problem: Problem) -> None:
@@ -32,11 +32,7 @@ class Random:
                 self._permutation = Permutation(self.region.n_cells, self.seed)
         self._block_number, self._block = -1, np.empty((0, len(self.region.space.parameters)))
 
-    @property
-    def ready(self) -> int:
-        return self.n_trials
-
-    def ask(self, start: int, stop: int) -> NDArray[np.float64]:
+    def ask(self, start: int, stop: int) -> Floats:
         stop = min(stop, self.n_trials)
         if start >= stop:
             return self._block[:0]
@@ -48,10 +44,7 @@ class Random:
         blocks = np.concatenate([self._points_of(number, self._permutation) for number in numbers])
         return blocks[start - numbers[0] * _BLOCK : stop - numbers[0] * _BLOCK]
 
-    def tell(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
-        """Scores change nothing."""
-
-    def _points_of(self, number: int, permutation: Permutation) -> NDArray[np.float64]:
+    def _points_of(self, number: int, permutation: Permutation) -> Floats:
         """The points of one block of trials; float64[_BLOCK, p]."""
         if number != self._block_number:
             width = permutation.n // -(-self.n_trials // _BLOCK)

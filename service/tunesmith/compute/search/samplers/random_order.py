@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tunesmith.domain.array_types import Ints, Words
 
 LARGEST = 2**62
 """The most numbers that can be permuted."""
@@ -26,7 +27,7 @@ class Permutation:
         self._n_columns = -(-n // self._n_rows)
         self._keys = np.random.SeedSequence(entropy).generate_state(_ROUNDS, np.uint64)
 
-    def __call__(self, position: NDArray[np.int64]) -> NDArray[np.int64]:
+    def __call__(self, position: Ints) -> Ints:
         """The numbers at the positions int64[m]; int64[m]."""
         out = self._feistel(position.astype(np.uint64))
         outside = np.flatnonzero(out >= self.n)
@@ -35,7 +36,7 @@ class Permutation:
             outside = outside[out[outside] >= self.n]
         return out.astype(np.int64)
 
-    def _feistel(self, value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def _feistel(self, value: Words) -> Words:
         n_rows, n_columns = np.uint64(self._n_rows), np.uint64(self._n_columns)
         row, column = np.divmod(value, n_columns)
         for key_of_row, key_of_column in self._keys.reshape(-1, 2):
@@ -44,13 +45,13 @@ class Permutation:
         return row * n_columns + column
 
 
-def _moved(half: NDArray[np.uint64], word: NDArray[np.uint64], n: np.uint64) -> NDArray[np.uint64]:
+def _moved(half: Words, word: Words, n: np.uint64) -> Words:
     """`half` and a number that `word` chooses among the n < 2^32, added modulo n."""
     total = half + (((_mix(word) >> np.uint64(32)) * n) >> np.uint64(32))
     return np.where(total >= n, total - n, total)
 
 
-def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(value: Words) -> Words:
     """The finalizer of SplitMix64 (Steele, Lea & Flood 2014), a bijection on 64 bits."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

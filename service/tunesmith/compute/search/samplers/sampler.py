@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tunesmith.compute.search.feasible_space import Region
+from tunesmith.domain.array_types import Floats
 from tunesmith.domain.search.methods import MethodOptions
 
 
@@ -24,7 +22,7 @@ class Problem:
     seed: int
     options: MethodOptions
     n_targets: int
-    warm: NDArray[np.float64]
+    warm: Floats
 
 
 class Sampler(Protocol):
@@ -46,16 +44,30 @@ class Sampler(Protocol):
         """One past the last trial that can be asked for now; `n_trials` for a method that does not learn."""
         ...
 
-    def ask(self, start: int, stop: int) -> NDArray[np.float64]:
+    def ask(self, start: int, stop: int) -> Floats:
         """Points of the trials start to stop (exclusive), stop <= ready; float64[m, p].
 
         Fewer rows than asked for mean that the method has nothing more to try: the search is over.
         """
         ...
 
-    def tell(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+    def tell(self, points: Floats, scores: Floats) -> None:
         """The scores float64[m, n_targets] of the next m trials, NaN where undefined or a constraint is broken.
 
         `points` float64[m, p] are theirs, as `ask` gave them.
         """
         ...
+
+
+class NonLearning:
+    """Base of the methods that do not learn: scores change nothing, and all trials can be asked for at once."""
+
+    n_trials: int
+
+    @property
+    def ready(self) -> int:
+        """See `Sampler.ready`."""
+        return self.n_trials
+
+    def tell(self, points: Floats, scores: Floats) -> None:
+        """See `Sampler.tell`."""

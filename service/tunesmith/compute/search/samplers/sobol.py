@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.compute.search.samplers.space_filling import MOST_POSITIONS, SpaceFilling
+from tunesmith.domain.array_types import Floats
 
 _BITS = 30
 _BLOCK = 1024
@@ -27,7 +27,7 @@ class Sobol(SpaceFilling):
         self.n_positions = min(MOST_POSITIONS * self.n_trials, 2**_BITS)
         self._sequence: Any = None
 
-    def unit(self, start: int, stop: int) -> NDArray[np.float64]:
+    def unit(self, start: int, stop: int) -> Floats:
         if not self.region.n_dimensions:
             return np.zeros((stop - start, 0))
         first = start // _BLOCK * _BLOCK

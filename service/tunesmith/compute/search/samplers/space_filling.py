@@ -14,10 +14,10 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.random import Random
-from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.compute.search.samplers.sampler import NonLearning, Problem
+from tunesmith.domain.array_types import Floats
 
 MOST_POSITIONS = 32
 """Positions looked at for each trial, at most."""
@@ -26,7 +26,7 @@ _LEAST_NEW = 0.25
 """Share of a slice's points in the region that must be new for the design to be worth going on with."""
 
 
-class SpaceFilling(ABC):
+class SpaceFilling(NonLearning, ABC):
     """A design; the subclass says how many positions it has, and where. Raises `Invalid` where the region is empty."""
 
     n_positions: int
@@ -41,14 +41,10 @@ class SpaceFilling(ABC):
         self._spare: Random | None = None
 
     @abstractmethod
-    def unit(self, start: int, stop: int) -> NDArray[np.float64]:
+    def unit(self, start: int, stop: int) -> Floats:
         """The positions start to stop (exclusive) of the design; float64[stop - start, n_dimensions] in [0, 1)."""
 
-    @property
-    def ready(self) -> int:
-        return self.n_trials
-
-    def ask(self, start: int, stop: int) -> NDArray[np.float64]:
+    def ask(self, start: int, stop: int) -> Floats:
         stop = min(stop, self.n_trials)
         if start >= stop:
             return self._found[0][:0]
@@ -61,9 +57,6 @@ class SpaceFilling(ABC):
         if len(self._found) > 1:
             self._found = [np.concatenate(self._found)]
         return self._found[0][start:stop]
-
-    def tell(self, points: NDArray[np.float64], scores: NDArray[np.float64]) -> None:  # noqa: B027
-        """Scores change nothing."""
 
     def _look(self) -> None:
         first = self._n_looked_at
@@ -84,7 +77,7 @@ class SpaceFilling(ABC):
         self._take(points)
         return len(points) > 0
 
-    def _take(self, points: NDArray[np.float64]) -> None:
+    def _take(self, points: Floats) -> None:
         if self.region.is_discrete:
             new = []
             for row, point in enumerate(points + 0.0):

@@ -16,17 +16,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.axes import nearest
 from tunesmith.compute.search.samplers.learner import Learner, best_first
 from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.search.methods import Stage
 from tunesmith.domain.space.dimension import Dimension
 from tunesmith.domain.space.space import Space, build_space, decode, encode
 from tunesmith.errors import FieldError, Invalid
-
-Floats = NDArray[np.float64]
 
 _BLOCK = 1024
 _VALUES = 12
@@ -45,7 +43,7 @@ class StageAnswer:
     number: int
     n_trials: int
     improved: bool
-    carried: NDArray[np.float64]
+    carried: Floats
 
 
 class Staged(Learner):
@@ -167,7 +165,7 @@ def _ranges(space: Space, stage: Stage, path: str) -> list[Dimension]:
     return list(dimensions.values())
 
 
-def _has(space: Space, name: str, codes: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _has(space: Space, name: str, codes: Floats) -> Flags:
     """Which of the codes float64[n] the space has for a parameter; bool[n]."""
     for dimension in space.dimensions:
         if dimension.name == name:

@@ -16,15 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.learner import Learner
 from tunesmith.compute.search.samplers.sampler import Problem
+from tunesmith.domain.array_types import Floats
 
 if TYPE_CHECKING:
     import optuna
 
-Floats = NDArray[np.float64]
 
 _BATCH = 8
 _INITIAL = 16
@@ -78,7 +77,7 @@ class TPE(Learner):
         self._n_added = len(self.points)
         return self._study
 
-    def _trial(self, unit: NDArray[np.float64], scores: list[float]) -> optuna.trial.FrozenTrial:
+    def _trial(self, unit: Floats, scores: list[float]) -> optuna.trial.FrozenTrial:
         cells = np.where(self.axes.sizes > 0, np.floor(unit * self.axes.sizes), unit).tolist()
         params = {
             name: int(cell) if size else cell

@@ -12,12 +12,10 @@ A box that has too few new points left is widened.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.search.samplers.learner import Learner, best_first, latin_hypercube
 from tunesmith.compute.search.samplers.sampler import Problem
-
-Floats = NDArray[np.float64]
+from tunesmith.domain.array_types import Floats
 
 _INITIAL = 12
 _SHRINK = 0.6
@@ -51,7 +49,7 @@ class Zoom(Learner):
             side /= self._shrink
         return self.filled(found, n, rng)
 
-    def _box(self, centre: NDArray[np.float64], side: float, n: int, rng: np.random.Generator) -> Floats:
+    def _box(self, centre: Floats, side: float, n: int, rng: np.random.Generator) -> Floats:
         """`n` positions spread over the box around `centre` float64[d] within the unit cube; float64[n, d]."""
         cube = latin_hypercube(n, len(self.axes), rng)
         reach = np.maximum(side / 2.0, 1.5 * self.axes.cell)

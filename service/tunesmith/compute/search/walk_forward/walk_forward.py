@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market, Search, run_whole
 from tunesmith.compute.search.walk_forward.walk_windows import Part
-from tunesmith.domain.parameters import Scalar
+from tunesmith.domain.array_types import Floats
+from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.space.space import decode_point
 
@@ -40,18 +40,18 @@ class Walked:
     """
 
     part: Part
-    params: dict[str, Scalar] | None
+    params: ParamValues | None
     score: float | None
     earned: float
     n_trades: int
-    returns: NDArray[np.float64]
+    returns: Floats
 
 
 @dataclass(frozen=True, eq=False)
 class Stitched:
     """The traded parts as one account; NaN where undefined. `equity` float64[n] begins after the first traded bar."""
 
-    equity: NDArray[np.float64]
+    equity: Floats
     metrics: dict[str, float]
     efficiency: float
 
