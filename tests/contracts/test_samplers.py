@@ -1,10 +1,11 @@
-"""What every search method keeps, whichever it is: one suite over the SAMPLERS table.
+"""What every search method keeps, whichever it is: one suite over the SAMPLERS table, and a toy from outside.
 
 Each method is driven as a search drives it (`compute.samplers.search`): asked for what is ready, told the scores.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from compute.search.samplers.search import problem_of, region_of, run, search, smooth
+from contracts.neighbours import NEIGHBOURS, neighbours
 from tunesmith.compute.search.feasible_space import Region
-from tunesmith.compute.search.samplers import OPTIONS, SAMPLERS, make_sampler
+from tunesmith.compute.search.samplers import SAMPLERS, make_sampler
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.search.methods import MethodOptions
@@ -42,8 +44,15 @@ REGIONS = {
     "some fixed": region_of((FAST, SLOW, SHARE, FLAG), {"fast": [3, 20, 9], "slow": 10, "share": {}}, ["fast < slow"]),
 }
 N = 48
-NOT_LEARNING = ("grid", "random", "latin_hypercube", "sobol")
-LEARNING = tuple(method for method in SAMPLERS if method not in NOT_LEARNING)
+METHODS = {**SAMPLERS, NEIGHBOURS.name: NEIGHBOURS}
+NOT_LEARNING = tuple(name for name, method in METHODS.items() if not method.learns)
+LEARNING = tuple(name for name, method in METHODS.items() if method.learns)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def toy() -> Iterator[None]:
+    with neighbours():
+        yield
 
 
 def problem(method: str, region: Region, n: int = N, seed: int = 7) -> Problem:
@@ -57,7 +66,7 @@ def trials(method: str, region: Region, seed: int = 7, n: int = N, **how: Any) -
 
 
 @pytest.mark.parametrize("region", REGIONS.values(), ids=REGIONS)
-@pytest.mark.parametrize("method", SAMPLERS)
+@pytest.mark.parametrize("method", METHODS)
 class TestMethod:
     def test_points_lie_in_the_region(self, method: str, region: Region) -> None:
         assert_inside(region, trials(method, region))
@@ -106,7 +115,7 @@ class TestMethodThatDoesNotLearn:
         np.testing.assert_array_equal(points, whole)
 
 
-@pytest.mark.parametrize("method", SAMPLERS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("conditions", [[], ["fast < slow"]], ids=["free", "conditions"])
 def test_a_search_of_more_trials_than_there_are_points_ends_without_repeating_one(
     method: str, conditions: list[str]
@@ -120,13 +129,13 @@ def test_a_search_of_more_trials_than_there_are_points_ends_without_repeating_on
     assert 1 <= len(points) <= region.size.n
 
 
-@pytest.mark.parametrize("method", SAMPLERS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_single_point_is_tried_once(method: str) -> None:
     for region in (region_of((FAST, SLOW), {"fast": 3, "slow": [9]}), region_of(())):
         assert len(search(method, problem_of(region, 10))) == 1
 
 
-@pytest.mark.parametrize("method", SAMPLERS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "region",
     [
@@ -141,7 +150,7 @@ def test_conditions_that_leave_no_point_are_refused(method: str, region: Region)
     assert caught.value.path == "/data/conditions/1"
 
 
-@pytest.mark.parametrize("method", SAMPLERS)
+@pytest.mark.parametrize("method", METHODS)
 def test_an_option_of_another_method_is_refused(method: str) -> None:
     all_options = MethodOptions(
         every=2, batch=4, n_initial=5, acquisition="ei", xi=0.1, kappa=1.0, population=8, crossover=0.5, blend=0.5,
@@ -149,7 +158,7 @@ def test_an_option_of_another_method_is_refused(method: str) -> None:
     )  # fmt: skip
     with pytest.raises(Invalid) as caught:
         make_sampler(method, problem_of(REGIONS["discrete"], 10, options=all_options))
-    known = OPTIONS.get(method, ())
+    known = SAMPLERS[method].options
     given = [name for name in MethodOptions.__struct_fields__ if name != "stages"]
     assert [error.path for error in caught.value.errors] == [f"/data/options/{n}" for n in given if n not in known]
 
@@ -212,7 +221,7 @@ def regions(draw: st.DrawFn) -> Region:
         raise
 
 
-@pytest.mark.parametrize("method", SAMPLERS)
+@pytest.mark.parametrize("method", METHODS)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(region=regions(), seed=st.integers(0, 2**53), n=st.integers(1, 30), cut=st.integers(0, 30))
 def test_any_space_is_searched_or_refused(method: str, region: Region, seed: int, n: int, cut: int) -> None:

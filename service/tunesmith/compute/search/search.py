@@ -17,7 +17,7 @@ from tunesmith.compute.measures.trades_of_points import closed_trades_of
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import problem_of, region_of
-from tunesmith.compute.search.samplers import make_sampler
+from tunesmith.compute.search.samplers import SAMPLERS, make_sampler
 from tunesmith.compute.search.samplers.sampler import Sampler
 from tunesmith.compute.search.selection import aggregate, best_of, eligible
 from tunesmith.compute.search.stopping import Watch
@@ -25,7 +25,6 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import search_metrics
-from tunesmith.domain.search.methods import LEARNING
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 
@@ -90,7 +89,7 @@ class Search:
         self.region = region_of(rule, plan, at=at)
         problem = problem_of(rule, plan, self.region, self.objective.n_targets)
         self.sampler: Sampler = make_sampler(plan.method, problem, f"{at}/options")
-        self.learns = plan.method in LEARNING
+        self.learns = SAMPLERS[plan.method].learns
         self.n_told = 0
         self._metrics = search_metrics({*self.objective.metrics, *(bound.metric for bound in plan.bounds)})
 

@@ -22,9 +22,6 @@ Method = Literal[
     "zoom",
 ]
 
-LEARNING = frozenset({"tpe", "gaussian_process", "genetic", "nsga2", "staged", "zoom"})
-"""Methods whose next trials depend on the scores of those before."""
-
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Small = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 

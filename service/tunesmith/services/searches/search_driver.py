@@ -19,10 +19,10 @@ import numpy as np
 from tunesmith import telemetry
 from tunesmith.compute.engines.engine_table import ENGINES
 from tunesmith.compute.search.objective.objective import Objective
+from tunesmith.compute.search.samplers import SAMPLERS
 from tunesmith.compute.search.stopping import Watch
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.search.methods import LEARNING
 from tunesmith.domain.space.space import encode_points
 from tunesmith.errors import Internal, TunesmithError
 from tunesmith.protocol.task_types import OPTIMIZATION
@@ -172,7 +172,8 @@ class _Trials:
         n_trials = self.spec.plan.n_trials
         self.job.log(f"{self.spec.plan.method}: {n_trials:,} trials, {self.n_stored:,} of them done before")
         self.job.advance(self.n_stored, n_trials)
-        ended = await (self._learn(done) if self.spec.plan.method in LEARNING else self._sweep(done))
+        learns = SAMPLERS[self.spec.plan.method].learns
+        ended = await (self._learn(done) if learns else self._sweep(done))
         await self._end(ended)
         return ended
 

@@ -1,12 +1,14 @@
 """Search methods: which points to try, in which order.
 
-One file a method, one line in `SAMPLERS`. What a method tries depends on the problem and on the trials that it was told
-alone, never on who runs them or how many run at once, so that a search can be split, stopped and resumed to the bit.
+One file a method, one line here; from outside the package, `register`. What a method tries depends on the problem and
+on the trials that it was told alone, never on who runs them or how many run at once, so that a search can be split,
+stopped and resumed to the bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.samplers.auto_method import choose
@@ -21,49 +23,52 @@ from tunesmith.compute.search.samplers.sobol import Sobol
 from tunesmith.compute.search.samplers.staged import Staged
 from tunesmith.compute.search.samplers.tpe import TPE
 from tunesmith.compute.search.samplers.zoom import Zoom
-from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.errors import FieldError, Invalid
 
-SAMPLERS: dict[str, Callable[[Problem], Sampler]] = {
-    "grid": Grid,
-    "random": Random,
-    "latin_hypercube": LatinHypercube,
-    "sobol": Sobol,
-    "tpe": TPE,
-    "gaussian_process": GaussianProcess,
-    "genetic": Genetic,
-    "nsga2": NSGA2,
-    "staged": Staged,
-    "zoom": Zoom,
-}
-"""Method name → what makes its sampler; `make_sampler` also looks at the options."""
+class SearchMethod(NamedTuple):
+    """A search method: what makes its sampler, the options that it knows, and whether scores decide what it tries."""
 
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "grid": ("every",),
-    "tpe": ("n_initial", "batch"),
-    "gaussian_process": ("n_initial", "batch", "acquisition", "xi", "kappa"),
-    "genetic": ("population", "crossover", "blend", "mutation", "tournament", "elite"),
-    "nsga2": ("population", "crossover", "blend", "mutation"),
-    "staged": ("stages", "passes"),
-    "zoom": ("n_initial", "shrink", "rounds"),
-}
-"""Method name → the options that it knows; none where it is not named."""
+    name: str
+    make: Callable[[Problem], Sampler]
+    options: tuple[str, ...] = ()
+    learns: bool = False
+
+
+SAMPLERS: dict[str, SearchMethod] = {}
+"""Search methods by name. Requests may name those of `domain.search.methods.Method`, and auto."""
+
+
+def register(method: SearchMethod) -> None:
+    """Add a method to the table. Raises `ValueError` where its name is taken."""
+    if method.name in SAMPLERS or method.name == "auto":
+        raise ValueError(f"there is a search method {method.name!r} already")
+    SAMPLERS[method.name] = method
+
+
+for _method in (
+    SearchMethod("grid", Grid, ("every",)),
+    SearchMethod("random", Random),
+    SearchMethod("latin_hypercube", LatinHypercube),
+    SearchMethod("sobol", Sobol),
+    SearchMethod("tpe", TPE, ("n_initial", "batch"), learns=True),
+    SearchMethod("gaussian_process", GaussianProcess, ("n_initial", "batch", "acquisition", "xi", "kappa"), learns=True),
+    SearchMethod("genetic", Genetic, ("population", "crossover", "blend", "mutation", "tournament", "elite"), learns=True),
+    SearchMethod("nsga2", NSGA2, ("population", "crossover", "blend", "mutation"), learns=True),
+    SearchMethod("staged", Staged, ("stages", "passes"), learns=True),
+    SearchMethod("zoom", Zoom, ("n_initial", "shrink", "rounds"), learns=True),
+):
+    register(_method)
 
 
 def make_sampler(method: str, problem: Problem, options_path: str = "/data/options") -> Sampler:
-    """The sampler of `method` for `problem`. Raises `Invalid` for an option that the method does not know."""
-    refuse_unknown(method, problem.options, options_path)
-    return SAMPLERS[method](problem)
-
-
-def refuse_unknown(method: str, options: MethodOptions, path: str = "/data/options") -> None:
-    """Raise `Invalid` with the path of every option that is set and that `method` does not know."""
-    known = OPTIONS.get(method, ())
+    """The sampler of `method` for `problem`. Raises `Invalid` with the path of every option that it does not know."""
+    known, options = SAMPLERS[method].options, problem.options
     given = [name for name in options.__struct_fields__ if getattr(options, name) is not None]
     says = f"{method} has no such option; it has {', '.join(known) or 'none'}"
-    errors = tuple(FieldError(f"{path}/{name}", says) for name in given if name not in known)
+    errors = tuple(FieldError(f"{options_path}/{name}", says) for name in given if name not in known)
     if errors:
         raise Invalid(says, errors=errors)
+    return SAMPLERS[method].make(problem)
 
 
 def choose_method(region: Region, method: str, n_trials: int, n_targets: int) -> tuple[str, str | None]:
