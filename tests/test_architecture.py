@@ -58,7 +58,7 @@ ORDER_WITHIN = {
     "compute/decision/checks": "check_declaration data_gate user_bounds better_than_holding higher_costs neighbours "
     "trial_bootstrap search_permutations held_out_bars combined_p_value symbols_alone package_in_force "
     "vectorbt_agreement check_registry",
-    "domain": "array_types records metrics parameters names trading closed_trades declared thresholds approval market "
+    "domain": "array_types records closed_trades metrics parameters names trading declared thresholds approval market "
     "space criteria search",
     "protocol": "private_files canonical signatures envelope messages topics task_types catalog key_files codec "
     "message_schema",

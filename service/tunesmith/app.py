@@ -41,12 +41,12 @@ from tunesmith.services.schedules import schedule_requests
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.tasks.task_kinds import install_drivers
 from tunesmith.storage.atomic_files import write_content
-from tunesmith.storage.cache.caches import Cache, LayeredCache, MemoryCache
-from tunesmith.storage.cache.redis_cache import RedisCache
+from tunesmith.storage.cache import open_cache
 from tunesmith.storage.faults import Damaged, WrongVersion
 from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.secrets.tokens import TokenFile
+from tunesmith.storage.sources import SOURCES
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.sqlite.opening import BackupPolicy
 from tunesmith.transport.access.access_control import open_access_control
@@ -110,13 +110,13 @@ class Daemon:
 
     async def _open(self, stack: AsyncExitStack) -> Context:
         settings = self.settings
-        check_upstream(settings.sources.upstream, insecure=settings.sources.insecure_upstream)
+        check_upstream(settings.sources.upstream, SOURCES, insecure=settings.sources.insecure_upstream)
         gate = open_access_control(settings)
         signing_keys = SigningKeys(settings.keys_dir / "signing")
         self._tokens = TokenFile(settings.keys_dir / "tokens.json", always=gate is not None)
         signing_keys.load()  # what is wrong with secrets is said before anything is begun
         self._tokens.listing()
-        cache = _make_cache(settings)
+        cache = open_cache(settings.cache.redis_url, settings.cache.max_mb * 2**20)
         stack.push_async_callback(cache.close)
         program_version()  # of the sources that are loaded now
         database = await _open_database(settings)
@@ -228,10 +228,6 @@ async def _open_database(settings: Settings) -> Database:
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
 
 
-def _make_cache(settings: Settings) -> Cache:
-    chosen = settings.cache
-    near = MemoryCache(chosen.max_mb * 2**20)
-    return LayeredCache(near, RedisCache(chosen.redis_url)) if chosen.redis_url else near
 
 
 def _remove(file: Path) -> None:

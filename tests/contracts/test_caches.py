@@ -1,17 +1,54 @@
-"""What every cache does, whichever the settings choose."""
+"""What every cache does, whichever the settings choose, and one made outside of the package."""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from typing import ClassVar
 
 import pytest
 
 from storage.redis_server import RedisServer
+from tunesmith.errors import Invalid
+from tunesmith.storage.cache import CACHES, open_cache, register_cache
 from tunesmith.storage.cache.caches import Cache, LayeredCache, MemoryCache
 from tunesmith.storage.cache.redis_cache import RedisCache
 
 Walk = Callable[[Cache], Awaitable[None]]
+
+
+class Shelf:
+    """A shared cache that no file of the package knows: the shelves of this process by their address."""
+
+    shelves: ClassVar[dict[str, dict[str, tuple[bytes, float]]]] = {}
+
+    def __init__(self, url: str) -> None:
+        self.kept = self.shelves.setdefault(url, {})
+
+    async def get(self, key: str) -> bytes | None:
+        value, until = self.kept.get(key, (None, 0.0))
+        return value if time.monotonic() < until else None
+
+    async def set(self, key: str, value: bytes, ttl_s: float | None = None) -> None:
+        self.kept[key] = (value, math.inf if ttl_s is None else time.monotonic() + ttl_s)
+
+    async def delete(self, key: str) -> None:
+        self.kept.pop(key, None)
+
+    async def trouble(self) -> str | None:
+        return None
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture
+def shelf() -> Iterator[str]:
+    register_cache("shelf", Shelf)
+    yield "shelf://here/3"
+    del CACHES["shelf"]
+    Shelf.shelves.clear()
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +57,22 @@ def server() -> Iterator[RedisServer]:
         yield running
 
 
-@pytest.fixture(params=["in process", "redis", "layered"])
+@pytest.fixture(params=["in process", "redis", "layered", "shelf", "chosen by the setting"])
 def walk(request: pytest.FixtureRequest) -> Callable[[Walk], None]:
     """Runs steps with a fresh cache."""
-    url = "" if request.param == "in process" else request.getfixturevalue("server").url
+    needed = {"redis": "server", "layered": "server", "shelf": "shelf", "chosen by the setting": "shelf"}
+    with_one = request.getfixturevalue(needed[request.param]) if request.param in needed else None
+    makers: dict[str, Callable[[], Cache]] = {
+        "in process": MemoryCache,
+        "redis": lambda: RedisCache(with_one.url),
+        "layered": lambda: open_cache(with_one.url, 2**26),
+        "shelf": lambda: Shelf(with_one),
+        "chosen by the setting": lambda: open_cache(with_one, 2**26),
+    }
 
     def run(steps: Walk) -> None:
         async def main() -> None:
-            cache: Cache = RedisCache(url) if url else MemoryCache()
-            if request.param == "layered":
-                cache = LayeredCache(MemoryCache(), cache)
+            cache = makers[request.param]()
             try:
                 await steps(cache)
             finally:
@@ -118,3 +161,20 @@ def test_layers_answer_from_the_near_one_while_the_far_one_is_away(server: Redis
             await cache.close()
 
     asyncio.run(main())
+
+
+def test_the_scheme_of_the_setting_chooses_the_shared_cache(shelf: str, server: RedisServer) -> None:
+    async def main() -> None:
+        assert isinstance(open_cache("", 100), MemoryCache)
+        for url, far in ((shelf, Shelf(shelf)), (server.url, RedisCache(server.url))):
+            cache = open_cache(url, 100)
+            await cache.set("chosen", url.encode())
+            assert await far.get("chosen") == url.encode()
+            await cache.close()
+            await far.close()
+
+    asyncio.run(main())
+    with pytest.raises(ValueError, match="shelf:// already"):
+        register_cache("shelf", Shelf)
+    with pytest.raises(Invalid, match="redis_url"):
+        open_cache("nowhere://127.0.0.1", 100)

@@ -1,4 +1,4 @@
-"""A search method is added from outside the package by a sampler and one line; test_samplers.py holds it like others."""
+"""A search method is added from outside the package by a sampler and one line; test_samplers.py holds it too."""
 
 from __future__ import annotations
 

@@ -1,20 +1,57 @@
-"""What every source of candles does, over real sockets on loopback."""
+"""What every source of candles does: ours over real sockets on loopback, and one made outside of the package."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
 from storage.sources.stubs import FIRST, HOUR, SERVICES, Service, bar
-from tunesmith.errors import Internal, NotFound
-from tunesmith.storage.sources import open_source
+from tunesmith.errors import Internal, Invalid, NotFound
+from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.sources import SOURCES, open_source, register_source
+from tunesmith.storage.sources.download import download
 from tunesmith.storage.sources.exchange import Exchange
-from tunesmith.storage.sources.source import Market, Source
+from tunesmith.storage.sources.source import Market, Row, Source
+from tunesmith.storage.sources.upstream import decode_reply, encode_request
+from tunesmith.transport.access.bind_rules import check_upstream
+from tunesmith.workers.chunks.download_chunks import fetch_bars
+from tunesmith.workers.chunks.payloads import FetchBars
 
 MARKET = Market("binance", "A/B", "1h")
+SHELF = "shelf://127.0.0.1/first"
+
+
+class Shelf:
+    """A source that no file of the package knows: a service of the contract in this process."""
+
+    page_bars = 7
+    empty_is_end = True
+    services: ClassVar[dict[str, Service]] = {}
+
+    def __init__(self, address: str, timeout_s: float) -> None:
+        self.address = address
+
+    def fetch(self, market: Market, start_ms: int, end_ms: int, limit: int) -> list[Row]:
+        service = self.services[self.address]
+        return decode_reply(service.contract(encode_request(market, start_ms, end_ms, limit))[1], self.address)
+
+
+@contextmanager
+def shelf_service(service: Service) -> Iterator[str]:
+    register_source("shelf", Shelf)
+    Shelf.services[SHELF] = service
+    try:
+        yield SHELF
+    finally:
+        del SOURCES["shelf"]
+
+
+STANDS = {**SERVICES, "shelf": shelf_service}
 
 
 class Stand(NamedTuple):
@@ -22,10 +59,10 @@ class Stand(NamedTuple):
     service: Service
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=STANDS)
 def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
     service = Service()
-    with SERVICES[request.param](service) as address:
+    with STANDS[request.param](service) as address:
         yield Stand(source_at(request.param, address), service)
 
 
@@ -102,3 +139,26 @@ def test_an_unknown_exchange_is_refused_with_the_nearest() -> None:
     pytest.importorskip("ccxt", reason="ccxt (the extra download) is not installed")
     with pytest.raises(NotFound, match="binance"):
         open_source("binanse")
+
+
+def test_a_source_from_outside_is_downloaded_from_by_its_scheme(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="no address"):
+        check_upstream(SHELF, SOURCES)
+    with shelf_service(Service()) as address:
+        check_upstream(address, SOURCES)
+        store = MarketStore(tmp_path / "market")
+        assert download(open_source(address), store, MARKET, (FIRST, FIRST + 40 * HOUR)) == 40
+        payload = FetchBars(
+            data_dir=str(tmp_path),
+            upstream=address,
+            timeout_s=1.0,
+            venue=MARKET.venue,
+            symbol=MARKET.symbol,
+            timeframe=MARKET.timeframe,
+            start_ms=None,
+            end_ms=FIRST + 60 * HOUR,
+        )
+        assert fetch_bars(payload) == 20
+        assert store.load(*MARKET).timestamp.tolist() == [bar(n)[0] for n in range(60)]
+        with pytest.raises(ValueError, match="shelf:// already"):
+            register_source("shelf", Shelf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 from statistics import fmean, median, stdev
 from typing import NamedTuple
@@ -90,6 +90,26 @@ def slow_path_metrics(
         "timing_sharpe": _timing_sharpe(returns, market, mean_exposure(equity, position, closes), bars_per_year),
         **_of_trades(trades, initial_cash),
         "buy_and_hold_return": closes[-1] / closes[0] - 1.0,
+    }
+
+
+OWN: dict[str, Callable[[Sequence[float], Sequence[float], Sequence[SlowTrade], float], float]] = {}
+"""The slow way to a metric that a test has added, from equity, closes, closed trades and the initial cash."""
+
+
+def slow_numbers(
+    equity: Sequence[float],
+    position: Sequence[float],
+    closes: Sequence[float],
+    trades: Sequence[SlowTrade],
+    initial_cash: float,
+    bars_per_year: float,
+) -> dict[str, float]:
+    """Every metric of the table."""
+    return {
+        **slow_metrics(equity, position, [trade.profit for trade in trades], initial_cash, bars_per_year),
+        **slow_path_metrics(equity, position, closes, trades, initial_cash, bars_per_year),
+        **{name: slow(equity, closes, trades, initial_cash) for name, slow in OWN.items()},
     }
 
 

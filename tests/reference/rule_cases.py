@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reference.cases import CONDITIONS, LEVELS, Case, slow_run
-from reference.metrics import SlowTrade, slow_metrics, slow_path_metrics
+from reference.metrics import SlowTrade, slow_numbers
 from reference.random_rules import HEADER, held_rules, points, random_bars, rules
 from reference.rules import NearTie, read
 from reference.simulator import Run
@@ -220,23 +220,17 @@ def _differences(traced: Trace, run: Run, case: RuleCase, numbers: dict[str, flo
         yield f"trades: {spans} here"
     if traced.ambiguous_bars.tolist() != run.ambiguous_bars:
         yield f"ambiguous bars: {traced.ambiguous_bars.tolist()} here, {run.ambiguous_bars} simulated"
-    for name, wanted in _slow_numbers(run, case).items():
+    for name, wanted in numbers_of(run, case.bars, case.start, cash).items():
         scale = cash if name == "expectancy" else 1.0
         agree = found.note("simulator", name, numbers[name], wanted, scale)
         if not agree or math.isnan(numbers[name]) != math.isnan(wanted):
             yield f"{name}: {numbers[name]!r} here, {wanted!r} simulated"
 
 
-def _slow_numbers(run: Run, case: RuleCase) -> dict[str, float]:
-    """Every metric of the table from a simulated run."""
-    cash, per_year = case.execution.initial_cash, case.bars.bars_per_year
-    profits = [trade.profit for trade in run.trades]
+def numbers_of(run: Run, bars: Bars, start: int, cash: float) -> dict[str, float]:
+    """Every metric of the table from a simulated run, the slow way."""
     trades = [SlowTrade(t.entry_bar, t.exit_bar, t.profit, t.size * t.entry_price) for t in run.trades]
-    closes = case.bars.close[case.start :].tolist()
-    return {
-        **slow_metrics(run.equity, run.position, profits, cash, per_year),
-        **slow_path_metrics(run.equity, run.position, closes, trades, cash, per_year),
-    }
+    return slow_numbers(run.equity, run.position, bars.close[start:].tolist(), trades, cash, bars.bars_per_year)
 
 
 def _is_worn_down(traced: Trace, initial_cash: float) -> bool:

@@ -1,7 +1,7 @@
 """The metrics table: name, formula, unit, direction and source of every number the product reports.
 
-This table is the documentation, and `server.info` lists it; `compute/measures/` computes its rows. An undefined value
-is NaN inside and null in JSON, never 0 or infinity. Symbols:
+This table is the documentation, and `server.info` lists it; `compute/measures/` computes its rows, except those that
+carry a function of their own. An undefined value is NaN inside and null in JSON, never 0 or infinity. Symbols:
 
 E_t       equity at the close of bar t = 1 … n; E_0 the initial cash
 R_t       net return over bar t, E_t / E_{t-1} - 1, costs included
@@ -15,13 +15,30 @@ e         mean net exposure: mean of w_t, the position's value at the close as a
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Literal, NamedTuple
+
+from tunesmith.domain.array_types import Floats
+from tunesmith.domain.closed_trades import ClosedTrades
 
 Goal = Literal["maximize", "minimize"]
 
 Aggregation = Literal["mean", "median", "minimum"]
 """What makes one metric of those of several markets."""
+
+
+class AccountPath(NamedTuple):
+    """What one account did over n bars, for a metric with a function of its own.
+
+    float64[n] each, at the close of every bar: `equity` in cash, `position` in units (below 0 when short), and the
+    market's `closes`. `trades` are the closed ones, and say the initial cash; `bars_per_year` is A.
+    """
+
+    equity: Floats
+    position: Floats
+    closes: Floats
+    trades: ClosedTrades
+    bars_per_year: float
 
 
 class Metric(NamedTuple):
@@ -30,6 +47,8 @@ class Metric(NamedTuple):
     `direction` says which way is better, and so how a target is optimized. `basis` says what the metric costs: those
     of the "account" come with every evaluation, in a time that depends on the number of trades; those of the "path"
     need every bar's equity and every closed trade, and are computed where they are asked for, and in every report.
+    `compute` is the function of a metric of the path that the compiled kernel does not know; what it answers that is
+    not finite is undefined.
     """
 
     name: str
@@ -38,6 +57,7 @@ class Metric(NamedTuple):
     direction: Goal
     source: str
     basis: Literal["account", "path"]
+    compute: Callable[[AccountPath], float] | None = None
 
 
 METRICS: dict[str, Metric] = {
@@ -156,11 +176,27 @@ METRICS: dict[str, Metric] = {
 ACCOUNT_METRICS: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.basis == "account")
 """What every evaluation gives."""
 
-PATH_METRICS: tuple[str, ...] = tuple(name for name, metric in METRICS.items() if metric.basis == "path")
-"""What an evaluation gives where it is asked for."""
+PATH_METRICS: tuple[str, ...] = tuple(
+    name for name, metric in METRICS.items() if metric.basis == "path" and metric.compute is None
+)
+"""What the compiled kernel gives where an evaluation is asked for it, in the order of its columns."""
 
 TARGET_ALIASES: dict[str, str] = {"return": "total_return", "drawdown": "max_drawdown"}
 """Short names that `optimization_target` accepts beside the table's own."""
+
+
+def register(metric: Metric) -> None:
+    """Add a metric with a function to the table. Raises `ValueError` where its name is taken, or it has no function."""
+    if metric.name in METRICS or metric.name in TARGET_ALIASES or not metric.name.isidentifier():
+        raise ValueError(f"a metric cannot be named {metric.name!r}: the name is taken or is no name")
+    if metric.compute is None or metric.basis != "path":
+        raise ValueError(f"{metric.name}: a metric that is added has a function, which reads the path")
+    METRICS[metric.name] = metric
+
+
+def reads_path(names: Collection[str]) -> bool:
+    """Whether any of these metrics needs the account's path."""
+    return any(METRICS[name].basis == "path" for name in names)
 
 
 def search_metrics(read: Collection[str]) -> tuple[str, ...]:

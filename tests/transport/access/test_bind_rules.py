@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tunesmith.errors import Invalid
+from tunesmith.storage.sources import SOURCES
 from tunesmith.transport.access.bind_rules import check_bind, check_http_bind, check_upstream
 
 
@@ -97,17 +98,17 @@ def test_http_follows_the_same_rule() -> None:
     ],
 )
 def test_an_upstream_here_or_one_that_proves_itself_is_taken(address: str) -> None:
-    check_upstream(address)
+    check_upstream(address, SOURCES)
 
 
 @pytest.mark.parametrize("address", ["tcp://192.0.2.1:5560", "http://example.org/", "http://127.0.0.1.example.org/"])
 def test_an_upstream_elsewhere_needs_the_fence(address: str) -> None:
     with pytest.raises(Invalid, match="insecure_upstream"):
-        check_upstream(address)
-    check_upstream(address, insecure=True)
+        check_upstream(address, SOURCES)
+    check_upstream(address, SOURCES, insecure=True)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:5560", "tcp://", "ftp://127.0.0.1/x", "file:///etc/passwd"])
 def test_an_upstream_that_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(Invalid, match="no address"):
-        check_upstream(address, insecure=True)
+        check_upstream(address, SOURCES, insecure=True)

@@ -26,7 +26,7 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results, terms_of, walk_signals
 from tunesmith.compute.strategies.stepped_run import walk_of
 from tunesmith.domain.array_types import Floats
-from tunesmith.domain.metrics import PATH_METRICS
+from tunesmith.domain.metrics import reads_path
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction
 
 _MAX_BLOCK = 65_536
@@ -53,15 +53,14 @@ def _evaluate(
     metrics: Collection[str],
 ) -> Columns:
     bars = prepared.bars
-    needs_path = not set(PATH_METRICS).isdisjoint(metrics)
     parts: list[Columns] = []
     lo = 0
     while lo < len(points):
         chunk = points[lo : lo + _chunk_length(strategy, len(bars), points[lo:])]
         totals = _evaluate_totals(strategy, prepared, chunk, execution, start=start, n_threads=n_threads)
         found = metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash)
-        if needs_path:
-            found |= evaluate_paths(strategy, prepared, chunk, execution, start, n_threads)
+        if reads_path(metrics):
+            found |= evaluate_paths(strategy, prepared, chunk, execution, start, n_threads, metrics)
         parts.append(found)
         lo += len(chunk)
     if len(parts) == 1:

@@ -24,8 +24,7 @@ from tunesmith.compute.engines.engine import Columns, Difference, Engine
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.engines.vectorbt_loading import load_vectorbt
 from tunesmith.compute.measures.account_metrics import ROUNDING
-from tunesmith.compute.measures.path_kernel import N_PATH
-from tunesmith.compute.measures.path_metrics import PathReader, named
+from tunesmith.compute.measures.path_metrics import PathReader, named, path_names
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import (
@@ -46,7 +45,7 @@ from tunesmith.compute.simulation.run import PreparedBars, empty_results
 from tunesmith.compute.simulation.signals import Signals
 from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.market.timeframes import timeframe_ms
-from tunesmith.domain.metrics import PATH_METRICS
+from tunesmith.domain.metrics import reads_path
 from tunesmith.domain.trading import Costs, Direction
 
 _BUDGET = 128 * 2**20
@@ -95,24 +94,23 @@ def _evaluate(
     metrics: Collection[str],
 ) -> Columns:
     """Rows of NaN where vectorbt would mean otherwise (step 4 above). Runs on one thread."""
-    with_path = not set(PATH_METRICS).isdisjoint(metrics)
     length = max(1, _BUDGET // (_BYTES_A_CELL * len(prepared.bars)))
     parts = []
     for lo in range(0, len(points), length):
         bound = bind(strategy, prepared.bars, points[lo : lo + length])
         signals = bound.signals(0, min(length, len(points) - lo))
-        parts.append(_evaluate_signals(signals, prepared, execution, start, with_path=with_path))
+        parts.append(_evaluate_signals(signals, prepared, execution, start, metrics))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
 def _evaluate_signals(
-    signals: Signals, prepared: PreparedBars, execution: Execution, start: int, *, with_path: bool
+    signals: Signals, prepared: PreparedBars, execution: Execution, start: int, metrics: Collection[str]
 ) -> Columns:
     portfolio = _portfolio(signals, prepared, execution, start)
     values = _frame(portfolio.value())
     found = _account_metrics(portfolio, prepared, execution)
-    if with_path:
-        found |= _path_metrics(portfolio, values, prepared, execution, start)
+    if reads_path(metrics):
+        found |= _path_metrics(portfolio, values, prepared, execution, start, path_names(metrics))
     otherwise = _means_otherwise(portfolio, values, prepared, execution, start)
     return {name: np.where(np.isfinite(column) & ~otherwise, column, np.nan) for name, column in found.items()}
 
@@ -197,12 +195,19 @@ def _account_metrics(portfolio: Any, prepared: PreparedBars, execution: Executio
         }
 
 
-def _path_metrics(portfolio: Any, values: Floats, prepared: PreparedBars, execution: Execution, start: int) -> Columns:
+def _path_metrics(
+    portfolio: Any,
+    values: Floats,
+    prepared: PreparedBars,
+    execution: Execution,
+    start: int,
+    names: tuple[str, ...],
+) -> Columns:
     """Metrics of the path, from vectorbt's equity, positions and orders; a reversal's order is taken as two."""
     sizes = _frame(portfolio.assets())
     records = portfolio.orders.records
-    reader = PathReader(prepared, execution, start)
-    found = np.empty((values.shape[1], N_PATH))
+    reader = PathReader(prepared, execution, start, names)
+    found = np.empty((values.shape[1], len(names)))
     for i in range(values.shape[1]):
         orders = _orders(records[records["col"] == i], start)
         out = empty_results(np.zeros((1, N_TOTALS)), n_orders=len(orders), n_marks=len(values))
@@ -210,7 +215,7 @@ def _path_metrics(portfolio: Any, values: Floats, prepared: PreparedBars, execut
         out.totals[0, N_ORDERS] = len(orders)
         out.marks[0], out.marks[1] = values[:, i], sizes[:, i]
         reader.read(out, found[i])
-    return named(found)
+    return named(found, names)
 
 
 def _orders(records: Any, start: int) -> Floats:

@@ -1,32 +1,41 @@
 """Path metrics of many points: each is simulated by itself into one buffer a thread, which a kernel then reads.
 
+A metric that carries a function of its own is computed by it, from the same buffer, where it is asked for.
+
 Memory is that of the buffers, whatever the number of points: a few numbers a bar, and the orders of the busiest point.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from tunesmith.compute.measures.path_kernel import N_PATH, path_nb
 from tunesmith.compute.measures.point_simulation import SimulatePoint, point_simulation
+from tunesmith.compute.measures.trades_of_points import read_trades
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Results
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results, plain
 from tunesmith.domain.array_types import Floats
-from tunesmith.domain.metrics import PATH_METRICS
+from tunesmith.domain.metrics import METRICS, PATH_METRICS, AccountPath
 
 _FIRST_ORDERS = 256
 _MAX_BLOCK = 1024
 
 
 class PathReader:
-    """Buffers and market of one thread, from which `read` makes path metrics of one point after another."""
+    """Buffers and market of one thread, from which `read` makes path metrics of one point after another.
 
-    def __init__(self, prepared: PreparedBars, execution: Execution, start: int) -> None:
+    `names` are those metrics, as `path_names` gives them.
+    """
+
+    def __init__(self, prepared: PreparedBars, execution: Execution, start: int, names: Sequence[str]) -> None:
+        self._computed = [compute for name in names if (compute := METRICS[name].compute)]
+        self._of = (prepared.bars, execution, start)
         close = plain(prepared.bars.close[start:], np.float64)
         before = np.concatenate([close[:1], close[:-1]])
         self._market = (close, close / before - 1.0)
@@ -35,12 +44,17 @@ class PathReader:
         self._trades = np.empty(0)
 
     def read(self, out: Results, values: Floats) -> None:
-        """Fill `values` float64[N_PATH] from the results of one point, which had room for all its marks and orders."""
+        """Fill `values` float64[len(names)] from the results of one point, which had room for all its path."""
         if len(self._trades) < len(out.orders):
             self._trades = np.empty(len(out.orders))
         n_orders = int(out.totals[0, N_ORDERS])
         scratch = (*self._per_bar, self._trades)
-        path_nb(out.marks, self._market, out.orders, n_orders, self._terms, scratch, values)
+        path_nb(out.marks, self._market, out.orders, n_orders, self._terms, scratch, values[:N_PATH])
+        if self._computed:
+            equity, position = out.marks.copy()
+            trades = read_trades(out, *self._of)
+            path = AccountPath(equity, position, self._market[0], trades, self._terms[1])
+            values[N_PATH:] = [compute(path) for compute in self._computed]
 
 
 def evaluate_paths(
@@ -50,13 +64,18 @@ def evaluate_paths(
     execution: Execution,
     start: int,
     n_threads: int,
+    metrics: Iterable[str] = (),
 ) -> dict[str, Floats]:
-    """Path metrics, float64[n] by name, of points float64[n, p] that keep every require(…); NaN where undefined."""
+    """Path metrics, float64[n] by name, of points float64[n, p] that keep every require(…); NaN where undefined.
+
+    Those of the kernel, and those of `metrics` that carry a function.
+    """
     simulate = point_simulation(strategy, prepared, points, execution, start)
-    values = np.empty((len(points), N_PATH))
+    names = path_names(metrics)
+    values = np.empty((len(points), len(names)))
 
     def work(lo: int, hi: int) -> None:
-        _fill(values[lo:hi], lo, simulate, PathReader(prepared, execution, start), len(prepared.bars) - start)
+        _fill(values[lo:hi], lo, simulate, PathReader(prepared, execution, start, names), len(prepared.bars) - start)
 
     length = max(1, min(_MAX_BLOCK, -(-len(points) // max(n_threads, 1))))
     edges = [*range(0, len(points), length), len(points)]
@@ -66,20 +85,26 @@ def evaluate_paths(
     else:
         for lo, hi in itertools.pairwise(edges):
             work(lo, hi)
-    return named(values)
+    return named(values, names)
 
 
 def path_metrics(prepared: PreparedBars, execution: Execution, start: int, out: Results) -> dict[str, Floats]:
     """Path metrics, float64[1] by name, from the results of one point, which had room for all its marks and orders."""
-    values = np.empty((1, N_PATH))
-    PathReader(prepared, execution, start).read(out, values[0])
-    return named(values)
+    names = path_names(METRICS)
+    values = np.empty((1, len(names)))
+    PathReader(prepared, execution, start, names).read(out, values[0])
+    return named(values, names)
 
 
-def named(values: Floats) -> dict[str, Floats]:
-    """Columns of float64[n, N_PATH] by the metrics' names; NaN for what is not finite."""
+def path_names(metrics: Iterable[str]) -> tuple[str, ...]:
+    """The kernel's metrics, and after them those of `metrics` that carry a function."""
+    return (*PATH_METRICS, *(name for name in metrics if METRICS[name].compute))
+
+
+def named(values: Floats, names: Sequence[str]) -> dict[str, Floats]:
+    """Columns of float64[n, len(names)] by the metrics' names; NaN for what is not finite."""
     finite = np.where(np.isfinite(values), values, np.nan)
-    return {name: finite[:, column].copy() for column, name in enumerate(PATH_METRICS)}
+    return {name: finite[:, column].copy() for column, name in enumerate(names)}
 
 
 def _fill(values: Floats, first: int, simulate: SimulatePoint, reader: PathReader, n_bars: int) -> None:

@@ -40,7 +40,7 @@ def closed_trades_of(
         simulate = point_simulation(strategy, prepared, points[rows], execution, start)
         for i, row in enumerate(rows):
             out = _simulated(simulate, i, out)
-            found[row] = _read(out, bars, execution, start)
+            found[row] = read_trades(out, bars, execution, start)
     return found
 
 
@@ -55,7 +55,8 @@ def _simulated(simulate: SimulatePoint, i: int, out: Results) -> Results:
     return out
 
 
-def _read(out: Results, bars: Bars, execution: Execution, start: int) -> ClosedTrades:
+def read_trades(out: Results, bars: Bars, execution: Execution, start: int) -> ClosedTrades:
+    """The closed trades of one point from its results, which had room for all its orders."""
     n_orders = int(out.totals[0, N_ORDERS])
     trades = np.empty((n_orders // 2, N_TRADE_FIELDS))
     trades = trades[: trades_nb(out.orders, n_orders, trades)]

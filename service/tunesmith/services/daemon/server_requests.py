@@ -54,7 +54,7 @@ def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
         doors=context.doors,
         limits=msgspec.to_builtins(context.settings.limits),
         workers={name: n for name, n in context.executor.stats()._asdict().items() if isinstance(n, int)},
-        metrics=[metric._asdict() for metric in METRICS.values()],
+        metrics=[{key: text for key, text in row._asdict().items() if key != "compute"} for row in METRICS.values()],
         methods=list(SAMPLERS),
         types=list(MESSAGES),
     )

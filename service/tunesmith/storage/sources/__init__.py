@@ -1,4 +1,7 @@
-"""Where candles may come from beside files. A source is a class with `fetch` in a file of its own, and a row here."""
+"""Where candles may come from beside files.
+
+A source is a class with `fetch` in a file of its own, and a row here; from outside the package, `register_source`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,19 @@ from tunesmith.storage.sources.upstream_http import HttpUpstream
 from tunesmith.storage.sources.upstream_zmq import ZmqUpstream
 
 SOURCES: dict[str, Callable[[str, float], Source]] = {
-    "exchange": Exchange,
     "http": HttpUpstream,
     "https": HttpUpstream,
     "tcp": ZmqUpstream,
     "ipc": ZmqUpstream,
 }
-"""Scheme of an address → the source behind it; a bare name is an exchange's."""
+"""Scheme of an address → the source behind it, made of the address and the seconds that a request may take."""
+
+
+def register_source(scheme: str, make: Callable[[str, float], Source]) -> None:
+    """Add a source for the addresses of a scheme. Raises `ValueError` where the scheme is taken."""
+    if scheme in SOURCES:
+        raise ValueError(f"there is a source for {scheme}:// already")
+    SOURCES[scheme] = make
 
 
 def open_source(where: str, timeout_s: float = 10.0) -> Source:
@@ -26,4 +35,4 @@ def open_source(where: str, timeout_s: float = 10.0) -> Source:
     for a scheme that is not.
     """
     scheme, separator, _ = where.partition("://")
-    return SOURCES[scheme if separator and scheme in SOURCES else "exchange"](where, timeout_s)
+    return SOURCES.get(scheme if separator else "", Exchange)(where, timeout_s)

@@ -16,9 +16,7 @@ from tunesmith.errors import Invalid
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import number
 
-_METRICS = ", ".join(METRICS)
-_COLUMNS = f"idx, params, error, score, eligible, scores, by_symbol, {_METRICS}"
-_N_OWN = _COLUMNS.count(",") + 1 - len(METRICS)
+_OWN = ("idx", "params", "error", "score", "eligible", "scores", "by_symbol")
 
 
 class TrialRow(msgspec.Struct, frozen=True):
@@ -142,7 +140,7 @@ async def page(
     column = {"index": "idx", "score": "score"}.get(sort) or _metric(sort, "/data/sort")
     direction = "DESC" if descending else "ASC"
     order = f"{column} {direction} NULLS LAST, idx"
-    sql = f"""SELECT {_COLUMNS} FROM trials WHERE optimization_id = ? AND idx IN (
+    sql = f"""SELECT {_columns()} FROM trials WHERE optimization_id = ? AND idx IN (
                   SELECT idx FROM trials WHERE optimization_id = ? ORDER BY {order} LIMIT ? OFFSET ?
               ) ORDER BY {order}"""  # noqa: S608 - a checked name; sorting the indices alone is several times faster
     return _trials(await source.fetch_all(sql, (optimization_id, optimization_id, limit, offset)))
@@ -169,7 +167,7 @@ async def page_of_session(
 async def best(source: Source, optimization_id: str, *, descending: bool) -> TrialRow | None:
     """The eligible trial with the best score, the first of equals; None when there is none."""
     direction = "DESC" if descending else "ASC"
-    sql = f"""SELECT {_COLUMNS} FROM trials WHERE optimization_id = ? AND eligible AND score IS NOT NULL
+    sql = f"""SELECT {_columns()} FROM trials WHERE optimization_id = ? AND eligible AND score IS NOT NULL
               ORDER BY score {direction}, idx LIMIT 1"""  # noqa: S608 - our own names
     found = _trials(await source.fetch_all(sql, (optimization_id,)))
     return found[0] if found else None
@@ -178,8 +176,13 @@ async def best(source: Source, optimization_id: str, *, descending: bool) -> Tri
 async def some(source: Source, optimization_id: str, indices: Sequence[int]) -> list[TrialRow]:
     """The trials of these numbers that are there, by number."""
     marks = ", ".join("?" * len(indices))
-    sql = f"SELECT {_COLUMNS} FROM trials WHERE optimization_id = ? AND idx IN ({marks}) ORDER BY idx"  # noqa: S608
+    sql = f"SELECT {_columns()} FROM trials WHERE optimization_id = ? AND idx IN ({marks}) ORDER BY idx"  # noqa: S608
     return _trials(await source.fetch_all(sql, (optimization_id, *indices)))
+
+
+def _columns() -> str:
+    """What `_trials` reads of each row."""
+    return ", ".join((*_OWN, *METRICS))
 
 
 def _trials(rows: Iterable[Any]) -> list[TrialRow]:
@@ -188,7 +191,7 @@ def _trials(rows: Iterable[Any]) -> list[TrialRow]:
         TrialRow(
             index=row[0],
             params=decode(row[1]),
-            metrics=dict(zip(METRICS, row[_N_OWN:], strict=True)),
+            metrics=dict(zip(METRICS, row[len(_OWN) :], strict=True)),
             error=row[2],
             score=row[3],
             eligible=bool(row[4]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Container
 from urllib.parse import urlsplit
 
 from tunesmith.errors import Invalid
@@ -36,15 +37,17 @@ def check_http_bind(address: str, setting: str, *, insecure_bind: bool = False, 
     return ("" if host == "*" else host), port
 
 
-def check_upstream(address: str, *, insecure: bool = False) -> None:
+def check_upstream(address: str, schemes: Container[str], *, insecure: bool = False) -> None:
     """Refuse the address of an upstream data service that is none, or that needs `sources.insecure_upstream`.
+
+    `schemes` are those that there is a source for.
 
     `https` proves who answers; `tcp` and `http` are for this machine unless `insecure` allows them. Raises `Invalid`.
     """
     if not address:
         return
     scheme, separator, rest = address.partition("://")
-    if not separator or not rest or scheme not in ("tcp", "ipc", "http", "https"):
+    if not separator or not rest or scheme not in schemes:
         raise Invalid(f"sources.upstream = {address!r} is no address; write tcp://host:port or http://host:port/path")
     if scheme in ("tcp", "http"):
         host = urlsplit(address).hostname or ""

@@ -25,6 +25,7 @@ from tunesmith.compute.search.samplers.tpe import TPE
 from tunesmith.compute.search.samplers.zoom import Zoom
 from tunesmith.errors import FieldError, Invalid
 
+
 class SearchMethod(NamedTuple):
     """A search method: what makes its sampler, the options that it knows, and whether scores decide what it tries."""
 
@@ -51,8 +52,12 @@ for _method in (
     SearchMethod("latin_hypercube", LatinHypercube),
     SearchMethod("sobol", Sobol),
     SearchMethod("tpe", TPE, ("n_initial", "batch"), learns=True),
-    SearchMethod("gaussian_process", GaussianProcess, ("n_initial", "batch", "acquisition", "xi", "kappa"), learns=True),
-    SearchMethod("genetic", Genetic, ("population", "crossover", "blend", "mutation", "tournament", "elite"), learns=True),
+    SearchMethod(
+        "gaussian_process", GaussianProcess, ("n_initial", "batch", "acquisition", "xi", "kappa"), learns=True
+    ),
+    SearchMethod(
+        "genetic", Genetic, ("population", "crossover", "blend", "mutation", "tournament", "elite"), learns=True
+    ),
     SearchMethod("nsga2", NSGA2, ("population", "crossover", "blend", "mutation"), learns=True),
     SearchMethod("staged", Staged, ("stages", "passes"), learns=True),
     SearchMethod("zoom", Zoom, ("n_initial", "shrink", "rounds"), learns=True),
