@@ -43,7 +43,7 @@ from tunesmith.services.tasks.task_kinds import install_drivers
 from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.cache import open_cache
 from tunesmith.storage.faults import Damaged, WrongVersion
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market import open_market
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.secrets.tokens import TokenFile
 from tunesmith.storage.sources import SOURCES
@@ -148,7 +148,7 @@ class Daemon:
         stack.push_async_callback(publisher.close)
         self._alive["publisher"] = lambda: publisher.alive
         events.start()
-        market = MarketStore(settings.data_dir / "market")
+        market = open_market(settings.market)
         upstream = Upstream(settings, market, pool)
         stack.push_async_callback(upstream.close)
         running = Tasks(settings, database, pool, events)
@@ -226,8 +226,6 @@ async def refresh(context: Context, look: Callable[[], Awaitable[Health]]) -> No
 async def _open_database(settings: Settings) -> Database:
     keeping = BackupPolicy(settings.backups_dir, settings.backups.keep)
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
-
-
 
 
 def _remove(file: Path) -> None:

@@ -36,6 +36,7 @@ class Server(_Section, frozen=True, kw_only=True):
     """Where the daemon listens and keeps its files."""
 
     data_dir: str = "~/.local/share/tunesmith"
+    market: str = ""
     requests: str = "tcp://127.0.0.1:5555"
     events: str = "tcp://127.0.0.1:5556"
     inbox: str = "tcp://127.0.0.1:5557"
@@ -167,6 +168,11 @@ class Settings(_Section, frozen=True, kw_only=True):
     def data_dir(self) -> Path:
         """The data directory with `~` expanded."""
         return Path(self.server.data_dir).expanduser()
+
+    @property
+    def market(self) -> str:
+        """Where the candles are: the setting, or a folder in the data directory."""
+        return self.server.market or str(self.data_dir / "market")
 
     @property
     def keys_dir(self) -> Path:

@@ -25,7 +25,7 @@ import zmq
 
 from benchmarks.made_markets import AVERAGES, regimes, walk
 from journeys.daemon import DaemonProcess, Dealer
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 
 RANGES = {"fast": {"min": 5, "max": 30, "step": 5}, "slow": {"min": 40, "max": 120, "step": 20}}
 SEARCH: dict[str, Any] = {
@@ -72,7 +72,7 @@ def daemon(folder: Path, n_workers: int) -> Iterator[Dealer]:
 
 def grow(folder: Path, n_bars: int, seed: int) -> None:
     """Store six markets with an edge and four without, each drawn on its own."""
-    store = MarketStore(folder / "market")
+    store = MarketFolder(folder / "market")
     for i in range(1, 7):
         edge = regimes(np.random.default_rng([seed, i]), n_bars, drift=0.4, length=60.0)
         noise = walk(np.random.default_rng([seed, 100 + i]), n_bars)

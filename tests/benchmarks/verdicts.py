@@ -29,7 +29,7 @@ from benchmarks.made_markets import AVERAGES, FAMILIES, SHARED, regimes, walk
 from journeys.daemon import DaemonProcess, Dealer, children
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.market.bars import Bars
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 
 N_BARS = 2000
 LIMIT_S = 10.0
@@ -42,7 +42,7 @@ QUOTA = {"TUNESMITH_LIMITS__VERDICTS_PER_MARKET": "1000", "TUNESMITH_STATISTICS_
 @contextmanager
 def daemon(folder: Path, bars: dict[str, Bars]) -> Iterator[tuple[Dealer, DaemonProcess]]:
     """A bot of a daemon of two workers with these markets."""
-    store = MarketStore(folder / "market")
+    store = MarketFolder(folder / "market")
     for symbol, each in bars.items():
         columns = [getattr(each, name).tolist() for name in ("timestamp", "open", "high", "low", "close", "volume")]
         store.import_rows(list(zip(*columns, strict=True)), symbol=symbol, timeframe=each.timeframe, venue="bench")

@@ -12,7 +12,7 @@ import pytest
 
 from storage.sources.stubs import FIRST, HOUR, SERVICES, Service, bar
 from tunesmith.errors import Internal, Invalid, NotFound
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.sources import SOURCES, open_source, register_source
 from tunesmith.storage.sources.download import download
 from tunesmith.storage.sources.exchange import Exchange
@@ -146,10 +146,10 @@ def test_a_source_from_outside_is_downloaded_from_by_its_scheme(tmp_path: Path) 
         check_upstream(SHELF, SOURCES)
     with shelf_service(Service()) as address:
         check_upstream(address, SOURCES)
-        store = MarketStore(tmp_path / "market")
+        store = MarketFolder(tmp_path / "market")
         assert download(open_source(address), store, MARKET, (FIRST, FIRST + 40 * HOUR)) == 40
         payload = FetchBars(
-            data_dir=str(tmp_path),
+            market=str(tmp_path / "market"),
             upstream=address,
             timeout_s=1.0,
             venue=MARKET.venue,

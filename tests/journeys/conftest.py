@@ -11,14 +11,14 @@ import zmq
 
 from journeys.daemon import DaemonProcess, Dealer
 from journeys.edges import plant
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 
 SAMPLE = Path(__file__).resolve().parents[2] / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
 
 
 def import_markets(folder: Path) -> None:
     """The real sample and a market with a planted edge."""
-    MarketStore(folder / "market").import_file(SAMPLE, symbol="BTC/USDT", timeframe="1h", venue="demo")
+    MarketFolder(folder / "market").import_file(SAMPLE, symbol="BTC/USDT", timeframe="1h", venue="demo")
     plant(folder, "PLANTED/USDT")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from journeys.daemon import Dealer
 from tunesmith.cli.demo.planted import planted_market
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 
 RULE = "ma_cross_v1.0"
 EDGE = {"fast_period": {"min": 2, "max": 20}, "slow_period": {"min": 10, "max": 60, "step": 5}, "signal_threshold": 0.0}
@@ -31,7 +31,7 @@ def plant(folder: Path, symbol: str | None = None, *, venue: str = "demo") -> st
     name = symbol or f"PLANTED{number}/USDT"
     file = folder / f"planted-{venue}-{name.replace('/', '-')}.csv"
     file.write_text(planted_market(n_bars=2000, seed=SEED, start=BEGIN + number * timedelta(days=1)))
-    MarketStore(folder / "market").import_file(file, symbol=name, timeframe="1d", venue=venue)
+    MarketFolder(folder / "market").import_file(file, symbol=name, timeframe="1d", venue=venue)
     file.unlink()
     return name
 

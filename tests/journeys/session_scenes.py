@@ -7,7 +7,7 @@ from typing import Any
 
 from journeys.conftest import SAMPLE
 from journeys.daemon import Dealer, wait_until
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 
 SMALL_CHUNKS = {"TUNESMITH_WORKERS__CHUNK_TRIALS": "50"}
 SMALL: dict[str, Any] = {
@@ -36,7 +36,7 @@ LONG: dict[str, Any] = {
 
 def import_two_markets(folder: Path) -> None:
     """The real sample, and the same bars under another name from the 300th on."""
-    store = MarketStore(folder / "market")
+    store = MarketFolder(folder / "market")
     store.import_file(SAMPLE, symbol="BTC/USDT", timeframe="1h", venue="demo")
     bars = store.load("demo", "BTC/USDT", "1h").slice(300, 10**9)
     columns = [getattr(bars, name).tolist() for name in ("timestamp", "open", "high", "low", "close", "volume")]

@@ -16,7 +16,7 @@ from journeys.edges import EDGE, RULE, kept, proven, searched
 from tunesmith.cli.demo.demo_command import REAL
 from tunesmith.domain.market.bars import Bars
 from tunesmith.protocol.canonical import canonical_hash
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 
 CODE = '''"""Moving-average cross with a stop."""
 fast = Int(5, 2, 60)
@@ -214,7 +214,7 @@ def test_real_candles_that_show_no_edge_are_rejected_in_figures_and_their_holdou
     columns = [getattr(bars, name).tolist() for name in ("open", "high", "low", "close", "volume")]
     a_day_later = (bars.timestamp + 86_400_000).tolist()  # a lineage of its own, whoever looked at the sample's
     rows = list(zip(a_day_later, *columns, strict=True))
-    MarketStore(daemon.folder / "market").import_rows(rows, symbol="REAL/USDT", timeframe="1h", venue="demo")
+    MarketFolder(daemon.folder / "market").import_rows(rows, symbol="REAL/USDT", timeframe="1h", venue="demo")
     found = searched(dealer, "REAL/USDT", param_ranges=REAL.ranges)
     assert found["best_score"] > 3.0, "a fine backtest"
     verdict = dealer.verdict({"strategy_id": RULE, "optimization_id": found["optimization_id"]})

@@ -18,7 +18,7 @@ import numpy as np
 
 from services.search_house import House, housed
 from tunesmith.config import Settings
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.workers.inline import Inline
 
 RULE = "ma_cross_v1.0"
@@ -51,7 +51,7 @@ async def open_court(folder: Path, n_workers: int = 1, quota: int = 1000, **limi
         "statistics": {**_LIMITS, **limits},
     }
     executor = Inline("tunesmith.workers.chunks.chunk_table", n_workers=n_workers)
-    async with housed(msgspec.convert(tree, Settings), MarketStore(folder / "market"), executor) as house:
+    async with housed(msgspec.convert(tree, Settings), MarketFolder(folder / "market"), executor) as house:
         house._ids = _numbers
         yield house
 
@@ -59,7 +59,7 @@ async def open_court(folder: Path, n_workers: int = 1, quota: int = 1000, **limi
 def grow(folder: Path, symbol: str, seed: int, edge: float, bars: tuple[int, int] = (0, N_BARS)) -> None:
     """Store daily bars start to stop of a market whose drift is ±`edge` daily deviations, for 40 bars on average."""
     start, stop = bars
-    MarketStore(folder / "market").import_rows(_rows(seed, edge, stop)[start:], symbol=symbol, timeframe="1d")
+    MarketFolder(folder / "market").import_rows(_rows(seed, edge, stop)[start:], symbol=symbol, timeframe="1d")
 
 
 async def searched(house: House, symbol: str | None, **data: Any) -> str:

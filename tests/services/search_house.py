@@ -22,7 +22,7 @@ from tunesmith.services.runtime.upstream_bars import Upstream
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.tasks.task_kinds import install_drivers
 from tunesmith.storage.cache.caches import MemoryCache
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import trial_table
 from tunesmith.workers.executor import Executor, Limits
@@ -112,7 +112,7 @@ async def open_house(folder: Path, n_processes: int = 0, **workers: Any) -> Asyn
 
 
 @asynccontextmanager
-async def housed(settings: Settings, market: MarketStore, executor: Executor) -> AsyncIterator[House]:
+async def housed(settings: Settings, market: MarketFolder, executor: Executor) -> AsyncIterator[House]:
     """A house over the database of its data directory, with what was unfinished there going on."""
     database = await Database.open(settings.data_dir / "t.db")
     await strategy_requests.seed(database)
@@ -138,8 +138,8 @@ async def housed(settings: Settings, market: MarketStore, executor: Executor) ->
         await database.close()
 
 
-def _market(folder: Path) -> MarketStore:
-    store = MarketStore(folder / "market")
+def _market(folder: Path) -> MarketFolder:
+    store = MarketFolder(folder / "market")
     for seed, symbol in enumerate(SYMBOLS):
         if not any(found.symbol == symbol for found in store.list()):
             store.import_rows(wave(seed), symbol=symbol, timeframe="1h", venue="local")

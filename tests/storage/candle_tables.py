@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,9 @@ def write(path: Path, frame: pd.DataFrame) -> Path:
 
 
 def bring(store: MarketStore, frame: pd.DataFrame, **more: Any) -> ImportReport:
-    path = write(store.root.parent / "import.parquet", frame.reset_index(drop=True))
-    return store.import_file(path, **{**NAMES, **more})
+    with TemporaryDirectory() as folder:
+        path = write(Path(folder) / "import.parquet", frame.reset_index(drop=True))
+        return store.import_file(path, **{**NAMES, **more})
 
 
 def without(frame: pd.DataFrame, *rows: int) -> pd.DataFrame:

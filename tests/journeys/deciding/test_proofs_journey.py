@@ -16,14 +16,14 @@ import zmq
 from benchmarks.made_markets import AVERAGES
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from services.verdict_house import EDGE, LAX, RANGES, edge, rows_of
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 
 SEARCH = {"symbol": EDGE, "strategy_id": "averages", "param_ranges": RANGES, "method": "grid", "direction": "both"}
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[DaemonProcess]:
-    store = MarketStore(tmp_path / "market")
+    store = MarketFolder(tmp_path / "market")
     store.import_rows(rows_of(edge()), symbol=EDGE, timeframe="1d", venue="local")
     made = DaemonProcess(tmp_path)
     made.start()

@@ -19,7 +19,7 @@ from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.small_disk import SmallDisk, small_disk
 from tunesmith.errors import Internal
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.sqlite import backups
 
 RULE = "n = Int(5, 2, 100)\nenter_long(close > sma(close, n))\nexit_long(close < sma(close, n))\n"
@@ -137,7 +137,7 @@ def other_files_are_whole_or_absent(daemon: DaemonProcess, dealer: Dealer, disk:
     before = {path for path in (disk.folder / "market").rglob("*") if path.is_file() and path.name != ".lock"}
     bars = [[3_600_000 * i, 1.0, 1.0, 1.0, 1.0, 1.0] for i in range(500)]
     with pytest.raises(Internal, match="was not stored"):
-        MarketStore(disk.folder / "market").import_rows(bars, symbol="NEW/USDT", timeframe="1h")  # type: ignore[arg-type]
+        MarketFolder(disk.folder / "market").import_rows(bars, symbol="NEW/USDT", timeframe="1h")  # type: ignore[arg-type]
     reply = dealer.ask("optimization.start", {**SEARCH, "symbol": "PLANTED/USDT"})
     assert not reply["ok"]
     assert reply["error"]["retryable"], reply

@@ -23,7 +23,7 @@ from tunesmith.services.market.market_windows import Window, boundary_of, on_new
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.verdicts import ledger
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import holdout_table
 from tunesmith.storage.timestamps import iso
@@ -82,7 +82,7 @@ def in_town(folder: Path, scene: Callable[[Town], Awaitable[None]]) -> None:
         database = await Database.open(folder / "t.db")
         parts: dict[str, Any] = {"settings": settings, "database": database, "upstream": Nowhere()}
         try:
-            await scene(Town(cast(Context, SimpleNamespace(market=MarketStore(folder / "market"), **parts))))
+            await scene(Town(cast(Context, SimpleNamespace(market=MarketFolder(folder / "market"), **parts))))
         finally:
             await database.close()
 

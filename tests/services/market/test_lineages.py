@@ -10,7 +10,7 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.resample import resample
 from tunesmith.services.market.lineages import lineage_of
 from tunesmith.services.market.market_windows import boundary_of
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.tables import holdout_table
 
 ONE, COPY, OTHER = "ONE/USDT", "COPY/USDT", "OTHER/USDT"
@@ -23,7 +23,7 @@ def rows_of(bars: Bars) -> list[tuple[int, float, float, float, float, float]]:
 
 def copy(folder: Path, timeframe: str = "1d", start: int = 0, venue: str = "local", symbol: str = COPY) -> None:
     """Store the bars of the first market from number `start` on once more."""
-    store = MarketStore(folder / "market")
+    store = MarketFolder(folder / "market")
     bars = store.load("local", ONE, "1d")
     made = resample(bars.slice(start, len(bars)), timeframe)
     store.import_rows(rows_of(made), symbol=symbol, timeframe=timeframe, venue=venue)

@@ -1,4 +1,4 @@
-"""Market data: finding, resampling, names, and what a crash, a failing disk and others at work leave."""
+"""The folder of market data: names, and what a crash, a failing disk and others at work leave."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pytest
 
 from storage.candle_tables import HOUR, NAMES, START, bring, table, write
 from tunesmith.domain.market.bars import COLUMNS, Bars
-from tunesmith.errors import Internal, Invalid, NotFound, TunesmithError
-from tunesmith.storage.market import market_store
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.errors import Internal, Invalid, NotFound
+from tunesmith.storage.market import market_folder
+from tunesmith.storage.market.market_folder import MarketFolder
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> MarketStore:
-    return MarketStore(tmp_path / "market")
+def store(tmp_path: Path) -> MarketFolder:
+    return MarketFolder(tmp_path / "market")
 
 
 @pytest.fixture
-def full(store: MarketStore) -> MarketStore:
+def full(store: MarketFolder) -> MarketFolder:
     bring(store, table())
     bring(store, table(), symbol="ETH/USDT")
     bring(store, table(), symbol="ETH/USDT", venue="binance")
@@ -33,68 +33,6 @@ def full(store: MarketStore) -> MarketStore:
     bring(store, five, symbol="SOL/USDT", timeframe="5m")
     bring(store, table(), symbol="SOL/USDT")
     return store
-
-
-def test_finding_what_is_stored_or_can_be_made(full: MarketStore) -> None:
-    exact = full.find("BTC/USDT", "1h")
-    assert (exact.source, exact.timeframe, exact.n_bars) == (None, "1h", 48)
-    assert full.find("BTC/USDT", "60m").timeframe == "1h"
-    assert full.find("BTC/USDT") == exact
-    assert full.find("ETH/USDT", "1h", "binance").venue == "binance"
-    made = full.find("SOL/USDT", "4h")
-    assert (made.source, made.timeframe, made.n_bars) == ("1h", "4h", 12)
-    assert (made.start_ms, made.end_ms, made.data_hash) == (
-        START,
-        START + 48 * HOUR,
-        full.find("SOL/USDT", "1h").data_hash,
-    )
-    assert full.find("SOL/USDT", "30m").source == "5m"
-    assert len(full.load("local", "SOL/USDT", "30m")) == 8
-    assert full.load("local", "SOL/USDT", "4h").timeframe == "4h"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kind", "path", "words"),
-    [
-        (("BTC/USD", "1h"), NotFound, "/data/symbol", "did you mean BTC/USDT"),
-        (("XXXXXXXX", "1h"), NotFound, "/data/symbol", "there are BTC/USDT, ETH/USDT, SOL/USDT"),
-        (("BTC/USDT", "1h", "kraken"), NotFound, "/data/symbol", "from kraken"),
-        (("BTC/USDT", "5m"), NotFound, "/data/timeframe", "1h"),
-        (("BTC/USDT", "90m"), NotFound, "/data/timeframe", "1h"),
-        (("BTC/USDT", "1w"), NotFound, "/data/timeframe", "1h"),
-        (("BTC/USDT", "hourly"), Invalid, "/data/timeframe", "no timeframe"),
-        (("ETH/USDT", "1h"), Invalid, "/data/venue", "binance, local"),
-        (("SOL/USDT",), Invalid, "/data/timeframe", "5m, 1h"),
-    ],
-)
-def test_what_cannot_be_found_is_said_with_what_is_there(
-    full: MarketStore, arguments: tuple[str, ...], kind: type[TunesmithError], path: str, words: str
-) -> None:
-    with pytest.raises(kind) as refused:
-        full.find(*arguments)
-    assert type(refused.value) is kind
-    assert refused.value.path == path
-    assert words in refused.value.message
-
-
-def test_listing_by_venue_and_symbol(full: MarketStore) -> None:
-    assert [(s.venue, s.symbol, s.timeframe) for s in full.list()] == [
-        ("binance", "ETH/USDT", "1h"),
-        ("local", "BTC/USDT", "1h"),
-        ("local", "ETH/USDT", "1h"),
-        ("local", "SOL/USDT", "5m"),
-        ("local", "SOL/USDT", "1h"),
-    ]
-    assert len(full.list(venue="local")) == 4
-    assert len(full.list(symbol="ETH/USDT")) == 2
-    assert full.list(venue="binance", symbol="BTC/USDT") == []
-
-
-def test_the_time_at_a_share_of_the_span_is_a_bar_s(full: MarketStore) -> None:
-    series = full.find("BTC/USDT", "1h")
-    assert series.time_at(0.0) == START
-    assert series.time_at(0.7) == START + 33 * HOUR
-    assert series.time_at(1.0) == series.end_ms
 
 
 EVIL = [
@@ -116,7 +54,7 @@ EVIL = [
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_no_name_leads_out_of_its_folder(store: MarketStore, name: str) -> None:
+def test_no_name_leads_out_of_its_folder(store: MarketFolder, name: str) -> None:
     bring(store, table())
     outside = {path for path in store.root.parent.rglob("*") if store.root not in (path, *path.parents)}
     for names in ({"symbol": name}, {"venue": name}, {"timeframe": name}):
@@ -135,7 +73,7 @@ def test_no_name_leads_out_of_its_folder(store: MarketStore, name: str) -> None:
     assert all(len(path.relative_to(store.root).parts) <= 3 for path in store.root.rglob("*"))
 
 
-def test_a_symbol_with_dots_and_slashes_has_one_folder_of_its_own(store: MarketStore) -> None:
+def test_a_symbol_with_dots_and_slashes_has_one_folder_of_its_own(store: MarketFolder) -> None:
     bring(store, table(), symbol="a/../b")
     (series,) = store.list()
     assert series.symbol == "a/../b"
@@ -143,7 +81,7 @@ def test_a_symbol_with_dots_and_slashes_has_one_folder_of_its_own(store: MarketS
     assert [path.name for path in (store.root / "local").iterdir()] == ["a%2F..%2Fb"]
 
 
-def test_a_damaged_manifest_is_said_and_can_be_replaced(store: MarketStore) -> None:
+def test_a_damaged_manifest_is_said_and_can_be_replaced(store: MarketFolder) -> None:
     bring(store, table())
     (manifest,) = store.root.rglob("*.json")
     manifest.write_text("{")
@@ -156,13 +94,13 @@ def test_a_damaged_manifest_is_said_and_can_be_replaced(store: MarketStore) -> N
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "gone"])
-def test_damaged_candles_are_said_and_can_be_replaced(store: MarketStore, damage: str) -> None:
+def test_damaged_candles_are_said_and_can_be_replaced(store: MarketFolder, damage: str) -> None:
     bring(store, table())
     (file,) = store.root.rglob("*.parquet")
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:1000])
     elif damage == "other":
-        market_store.write_parquet(file, Bars.from_frame(table(seed=1), **NAMES))
+        market_folder.write_parquet(file, Bars.from_frame(table(seed=1), **NAMES))
     else:
         file.unlink()
     with pytest.raises(Internal, match="import the data again"):
@@ -171,7 +109,7 @@ def test_damaged_candles_are_said_and_can_be_replaced(store: MarketStore, damage
     assert len(store.load("local", "BTC/USDT", "1h")) == 48
 
 
-def test_what_a_crash_left_is_cleaned_up(store: MarketStore) -> None:
+def test_what_a_crash_left_is_cleaned_up(store: MarketFolder) -> None:
     bring(store, table(range(30)))
     (manifest,) = store.root.rglob("*.json")
     (manifest.parent / ".0123.tmp").write_text("half")
@@ -184,9 +122,9 @@ def test_what_a_crash_left_is_cleaned_up(store: MarketStore) -> None:
     assert names == [".lock", f"{stem}.npy", f"{stem}.parquet", "1h.json", "4h-0123.parquet"]
 
 
-@pytest.mark.parametrize(("writer", "step"), [(market_store, "write_parquet"), (Path, "write_bytes")])
+@pytest.mark.parametrize(("writer", "step"), [(market_folder, "write_parquet"), (Path, "write_bytes")])
 def test_a_failing_disk_leaves_the_old_data(
-    store: MarketStore, monkeypatch: pytest.MonkeyPatch, writer: object, step: str
+    store: MarketFolder, monkeypatch: pytest.MonkeyPatch, writer: object, step: str
 ) -> None:
     before = bring(store, table(range(30)))
 
@@ -202,23 +140,23 @@ def test_a_failing_disk_leaves_the_old_data(
 
 
 def test_a_reader_follows_an_import_that_replaces_the_file_under_it(
-    store: MarketStore, monkeypatch: pytest.MonkeyPatch
+    store: MarketFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring(store, table(range(30)))
-    read, stale = market_store.read_parquet, [True]
+    read, stale = market_folder.read_parquet, [True]
 
     def import_in_between(path: Path) -> Any:
         if stale:
             stale.clear()
-            monkeypatch.setattr(market_store, "read_parquet", read)
+            monkeypatch.setattr(market_folder, "read_parquet", read)
             bring(store, table())
         return read(path)
 
-    monkeypatch.setattr(market_store, "read_parquet", import_in_between)
+    monkeypatch.setattr(market_folder, "read_parquet", import_in_between)
     assert len(store.load("local", "BTC/USDT", "1h")) == 48
 
 
-def test_imports_at_the_same_time_lose_nothing(store: MarketStore, tmp_path: Path) -> None:
+def test_imports_at_the_same_time_lose_nothing(store: MarketFolder, tmp_path: Path) -> None:
     files = [
         write(tmp_path / f"{hour}.parquet", table(range(hour, hour + 6)).reset_index(drop=True))
         for hour in range(0, 48, 6)
@@ -226,11 +164,11 @@ def test_imports_at_the_same_time_lose_nothing(store: MarketStore, tmp_path: Pat
     code = """
 import sys
 from pathlib import Path
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 print("ready", flush=True)
 sys.stdin.readline()
 for file in sys.argv[2:]:
-    MarketStore(Path(sys.argv[1])).import_file(Path(file), symbol="BTC/USDT", timeframe="1h")
+    MarketFolder(Path(sys.argv[1])).import_file(Path(file), symbol="BTC/USDT", timeframe="1h")
 """
     processes = [
         subprocess.Popen(
@@ -250,12 +188,12 @@ for file in sys.argv[2:]:
     assert store.load("local", "BTC/USDT", "1h").data_hash == Bars.from_frame(table(), **NAMES).data_hash
 
 
-def test_listing_and_finding_need_no_pandas(full: MarketStore) -> None:
+def test_listing_and_finding_need_no_pandas(full: MarketFolder) -> None:
     code = """
 import sys
 from pathlib import Path
-from tunesmith.storage.market.market_store import MarketStore
-store = MarketStore(Path(sys.argv[1]))
+from tunesmith.storage.market.market_folder import MarketFolder
+store = MarketFolder(Path(sys.argv[1]))
 assert len(store.list()) == 5
 assert store.find("SOL/USDT", "4h").n_bars == 12
 heavy = {"pandas", "pyarrow", "scipy", "numba"} & sys.modules.keys()
@@ -265,20 +203,32 @@ assert not heavy, heavy
     assert result.returncode == 0, result.stderr
 
 
-def test_a_manifest_is_read_again_only_when_it_changed(full: MarketStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_manifest_is_read_again_only_when_it_changed(full: MarketFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     full.list()
     read: list[Path] = []
-    original = market_store.read_manifest
-    monkeypatch.setattr(market_store, "read_manifest", lambda path: [read.append(path), original(path)][1])
+    original = market_folder.read_manifest
+    monkeypatch.setattr(market_folder, "read_manifest", lambda path: [read.append(path), original(path)][1])
     full.list()
     assert read == []
-    MarketStore(full.root).import_rows([(START + 48 * HOUR, 1.0, 2.0, 0.5, 1.0, 1.0)], **NAMES)
+    MarketFolder(full.root).import_rows([(START + 48 * HOUR, 1.0, 2.0, 0.5, 1.0, 1.0)], **NAMES)
     read.clear()
     assert full.find("BTC/USDT", "1h").n_bars == 49
     assert len(read) == 1
 
 
-def test_a_manifest_is_json_that_anyone_can_read(store: MarketStore) -> None:
+def test_imports_leave_one_file_of_candles_and_an_import_of_the_same_touches_none(store: MarketFolder) -> None:
+    with pytest.raises(Invalid):
+        bring(store, table().assign(low=0.0))
+    assert list(store.root.rglob("*.parquet")) == []
+    bring(store, table(range(30)))
+    bring(store, table(range(20, 48)))
+    files = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.*") if path.name != ".lock"}
+    bring(store, table())
+    assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*.*") if path.name != ".lock"} == files
+    assert len([path for path in files if path.suffix == ".parquet"]) == 1
+
+
+def test_a_manifest_is_json_that_anyone_can_read(store: MarketFolder) -> None:
     bring(store, table())
     manifest = json.loads((store.root / "local" / "BTC%2FUSDT" / "1h.json").read_text())
     assert manifest["n_bars"] == 48

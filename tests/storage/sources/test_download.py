@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from storage.sources.stubs import FIRST, HOUR, bar
 from tunesmith.errors import Internal, Invalid
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.sources import download as module
 from tunesmith.storage.sources.download import Progress, download
 from tunesmith.storage.sources.source import Market, Row
@@ -38,14 +38,14 @@ def at(hour: int) -> int:
     return FIRST + hour * HOUR
 
 
-def stored(store: MarketStore) -> list[int]:
+def stored(store: MarketFolder) -> list[int]:
     if not store.list("far"):
         return []
     return [(int(t) - FIRST) // HOUR for t in store.load(*MARKET).timestamp]
 
 
 def test_it_takes_closed_bars_of_the_span_and_says_how_far_it_is(tmp_path: Path) -> None:
-    store, told = MarketStore(tmp_path), list[Progress]()
+    store, told = MarketFolder(tmp_path), list[Progress]()
     n_new = download(PackageShelf(0, 100), store, MARKET, (at(10), at(30) + HOUR // 2), told.append)
     assert (n_new, stored(store)) == (20, list(range(10, 30)))
     assert [progress.n_bars for progress in told] == [5, 10, 15, 20]
@@ -54,7 +54,7 @@ def test_it_takes_closed_bars_of_the_span_and_says_how_far_it_is(tmp_path: Path)
 
 
 def test_without_a_start_it_goes_on_where_the_stored_ends(tmp_path: Path) -> None:
-    store = MarketStore(tmp_path)
+    store = MarketFolder(tmp_path)
     with pytest.raises(Invalid, match="where to start"):
         download(PackageShelf(0, 100), store, MARKET, (None, at(50)))
     download(PackageShelf(0, 100), store, MARKET, (at(0), at(20)))
@@ -66,7 +66,7 @@ def test_without_a_start_it_goes_on_where_the_stored_ends(tmp_path: Path) -> Non
 
 
 def test_the_source_may_begin_later_and_have_holes(tmp_path: Path) -> None:
-    store = MarketStore(tmp_path)
+    store = MarketFolder(tmp_path)
     download(PackageShelf(40, 100, holes=range(50, 63)), store, MARKET, (at(0), at(80)))
     assert stored(store) == [*range(40, 50), *range(63, 80)]
 
@@ -78,7 +78,7 @@ def test_interrupted_anywhere_it_ends_the_same(data: st.DataObject) -> None:
     start, stop = data.draw(st.integers(0, 40), "start"), data.draw(st.integers(50, 70), "stop")
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BLOCK_BARS", 7)
-        store = MarketStore(Path(folder))
+        store = MarketFolder(Path(folder))
         download(PackageShelf(0, 100), store, MARKET, (at(before[0]), at(before[1])))
         for fails_at in data.draw(st.lists(st.integers(1, 6), max_size=4), "broken pages"):
             shelf = PackageShelf(0, 100, fails_at=fails_at)
@@ -95,4 +95,4 @@ def test_unsound_candles_are_refused(tmp_path: Path) -> None:
     shelf = PackageShelf(0, 20)
     shelf.rows[3] = (*shelf.rows[3][:2], -1.0, *shelf.rows[3][3:])
     with pytest.raises(Invalid, match="high"):
-        download(shelf, MarketStore(tmp_path), MARKET, (at(0), at(20)))
+        download(shelf, MarketFolder(tmp_path), MARKET, (at(0), at(20)))

@@ -98,7 +98,7 @@ def _checks(config: Path | None, data_dir: Path | None, *, quick: bool) -> Itera
     yield check_readiness(doors)
     yield from check_ports(settings, doors)
     yield check_redis(settings)
-    yield check_market(folder / "market")
+    yield check_market(Path(settings.market).expanduser())
     yield check_keys(settings)
     yield check_signing(settings)
     yield check_clock()

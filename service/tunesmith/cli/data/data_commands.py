@@ -15,6 +15,7 @@ from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.errors import NotFound
 from tunesmith.protocol.messages.markets import ImportReport
+from tunesmith.storage.market import open_market
 from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.tables.holdout_table import stored_boundaries
 from tunesmith.storage.timestamps import iso
@@ -109,7 +110,7 @@ def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
 
 
 def _store(data_dir: Path | None) -> MarketStore:
-    return MarketStore(settings_in_force(None, data_dir).settings.data_dir / "market")
+    return open_market(settings_in_force(None, data_dir).settings.market)
 
 
 def _day(time_ms: int) -> str:

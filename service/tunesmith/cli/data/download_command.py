@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.config import load
 from tunesmith.errors import TunesmithError
+from tunesmith.storage.market import open_market
 from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.sources import open_source
 from tunesmith.storage.sources.download import Progress as Share
@@ -44,7 +45,7 @@ def download_(
 ) -> None:
     """Download candles that are not stored yet. Interrupted or repeated, it goes on where it stopped."""
     settings = load(overrides={"server.data_dir": None if data_dir is None else str(data_dir)})
-    store = MarketStore(settings.data_dir / "market")
+    store = open_market(settings.market)
     market = Market(exchange, symbol, timeframe)
     now_ms = int(time.time() * 1000)
     span = (None if start is None else _ms(start), now_ms if end is None else min(_ms(end), now_ms))

@@ -25,7 +25,7 @@ from tunesmith.cli.tables import params
 from tunesmith.client import Client
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.market_folder import MarketFolder
 
 app = new_app()
 
@@ -141,7 +141,7 @@ def _doors_of(process: subprocess.Popen[bytes], folder: Path) -> dict[str, str]:
 
 
 def _import_markets(folder: Path, console: Console) -> None:
-    store = MarketStore(folder / "market")
+    store = MarketFolder(folder / "market")
     sample = resources.files("tunesmith") / "sample" / "BTC_USDT-1h.parquet"
     planted = folder / "planted.csv"
     planted.write_text(planted_market(n_bars=2000, seed=20240611))

@@ -35,7 +35,7 @@ async def list_all(context: Context, request: ListData, call: Call) -> DataList:
 
 async def import_bars(context: Context, request: ImportData, call: Call) -> Change:
     """Store bars that came with the request. `invalid` with every problem when they are unsound."""
-    payload = build(ImportBars, request, data_dir=str(context.settings.data_dir), rows=request.bars)
+    payload = build(ImportBars, request, market=context.settings.market, rows=request.bars)
     imported: Timed = await context.executor.run(Chunk("import_bars", payload), priority=0, user=call.user)
     report: ImportReport = imported.value
 

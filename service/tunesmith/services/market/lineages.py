@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from pathlib import Path
 
 from tunesmith.domain.market.daily_closes import DailyCloses, same_candles
 from tunesmith.services.runtime.context import Context
@@ -42,17 +41,17 @@ def _same(market: MarketStore, one: Series, other: Series) -> bool:
         return False
     first, second = sorted((each.venue, each.symbol, each.file) for each in (one, other))
     try:
-        return _compared(market.root, first, second)
+        return _compared(market, first, second)
     except FileNotFoundError:
         return False
 
 
 @functools.lru_cache(maxsize=100_000)
-def _compared(root: Path, one: File, other: File) -> bool:
+def _compared(market: MarketStore, one: File, other: File) -> bool:
     """By the files' names, which are those of their content. Raises `FileNotFoundError` where closes were not kept."""
-    return same_candles(_closes(root, one), _closes(root, other))
+    return same_candles(_closes(market, one), _closes(market, other))
 
 
 @functools.lru_cache(maxsize=256)
-def _closes(root: Path, file: File) -> DailyCloses:
-    return MarketStore(root).closes(*file)
+def _closes(market: MarketStore, file: File) -> DailyCloses:
+    return market.closes(*file)

@@ -54,6 +54,7 @@ def prepare_payload(context: Context, window: Window, until_ms: int | None = Non
         Prepare,
         window,
         data_dir=str(context.settings.data_dir),
+        market=context.settings.market,
         end_ms=window.end_ms if until_ms is None else until_ms,
         in_sample_end_ms=min(window.end_ms, window.boundary_ms),
     )

@@ -88,9 +88,7 @@ class Upstream:
 
     async def _download(self, market: Market, start_ms: int | None, end_ms: int) -> int:
         sources = self._settings.sources
-        payload = build(
-            FetchBars, market, sources, data_dir=str(self._settings.data_dir), start_ms=start_ms, end_ms=end_ms
-        )
+        payload = build(FetchBars, market, sources, market=self._settings.market, start_ms=start_ms, end_ms=end_ms)
         downloaded: Timed = await self._executor.run(
             Chunk("fetch_bars", payload), priority=0, timeout_s=self._settings.workers.task_timeout_s
         )

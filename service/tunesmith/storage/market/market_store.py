@@ -1,20 +1,12 @@
-"""Market data: candles in Parquet files by venue, symbol and timeframe.
-
-    <root>/<venue>/<quoted symbol>/<timeframe>.json             the manifest; renaming it into place is the commit
-    <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.parquet   the candles that it points to
-    <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.npy       their daily closes, by which copies are known again
-
-Listing and finding read manifests alone, so the daemon's loop needs neither pandas nor pyarrow; importing and loading
-are for workers and the command line. Any number of processes may import and read at once.
-"""
+"""Market data: what every store of candles does, over the few things that each does in its own way."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import math
-import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,27 +16,15 @@ import numpy as np
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
-from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes
+from tunesmith.domain.market.daily_closes import DailyCloses
 from tunesmith.domain.market.resample import MONDAY_MS, can_resample, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, FieldError, Internal, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.atomic_files import DRAFTS, write_content, write_file
-from tunesmith.storage.faults import file_fault
-from tunesmith.storage.file_lock import exclusive
-from tunesmith.storage.market.candles import (
-    LISTED_GAPS,
-    Candles,
-    gaps_of,
-    merge,
-    of_bars,
-    problems_of,
-    read_parquet,
-    write_parquet,
-)
+from tunesmith.storage.market.candles import LISTED_GAPS, Candles, gaps_of, merge, of_bars, problems_of
 from tunesmith.storage.market.series import Series as Series
-from tunesmith.storage.market.series import check_names, folder_of, quote_symbol, read_manifest
+from tunesmith.storage.market.series import check_names
 from tunesmith.storage.timestamps import iso, now
 
 _FREQTRADE_NAME = re.compile(
@@ -69,28 +49,34 @@ class FolderReport(NamedTuple):
     skipped: list[Skipped]
 
 
-class MarketStore:
-    """The market data below one folder."""
+class MarketStore(ABC):
+    """Candles by venue, symbol and timeframe. Any number of processes may import and read at once."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._known: dict[str, tuple[tuple[int, int, int], Series]] = {}
-
+    @abstractmethod
     def list(self, venue: str | None = None, symbol: str | None = None) -> list[Series]:
-        """What is stored, by venue, symbol and length of the bars. Raises `Internal` for a damaged manifest."""
-        try:
-            check_names(venue or "any", symbol or "any", "1h")
-        except Invalid:
-            return []
-        quoted = quote_symbol(symbol) if symbol else None
-        found = []
-        for of_venue in _below(str(self.root), venue):
-            for of_symbol in _below(of_venue, quoted):
-                for manifest in _below(of_symbol):
-                    if manifest.endswith(".json"):
-                        with contextlib.suppress(FileNotFoundError):
-                            found.append(self._read(manifest))
-        return sorted(found, key=lambda s: (s.venue, s.symbol, timeframe_ms(s.timeframe)))
+        """What is stored, by venue, symbol and length of the bars. Raises `Internal` where that cannot be read."""
+
+    @abstractmethod
+    def closes(self, venue: str, symbol: str, file: str) -> DailyCloses:
+        """The daily closes of a series, which `file` names, without its candles.
+
+        Raises `FileNotFoundError` where they were never kept, or where they are damaged.
+        """
+
+    @abstractmethod
+    def mark(self, venue: str, symbol: str) -> None:
+        """Keep the daily closes of what was stored without them."""
+
+    @abstractmethod
+    def bars(self, series: Series) -> Bars:
+        """The stored bars behind `series`; raises `Internal`, and `FileNotFoundError` where an import replaced them."""
+
+    @abstractmethod
+    def put(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
+        """Store candles that are sound by themselves as `joined` joins them with what is stored, and raise as it does.
+
+        Imports of one series come one after the other, and a reader has the bars of before or those of after.
+        """
 
     def find(self, symbol: str, timeframe: str | None = None, venue: str | None = None) -> Series:
         """The one series that a request means; one that shorter bars can be made into has a `source`.
@@ -131,29 +117,10 @@ class MarketStore:
         for _ in range(_READ_ATTEMPTS):
             series = self.find(symbol, timeframe, venue)
             with contextlib.suppress(FileNotFoundError):  # an import replaced it in between
-                return resample(self._bars(series), series.timeframe)
+                return resample(self.bars(series), series.timeframe)
         raise Internal(
             f"{symbol} {timeframe}: the candles that the manifest names are gone; import the data again with replace"
         )
-
-    def closes(self, venue: str, symbol: str, file: str) -> DailyCloses:
-        """The daily closes of a series, which `file` names, without its candles.
-
-        Raises `FileNotFoundError` where they were never kept, or where they are damaged.
-        """
-        path = self._closes_file(venue, symbol, file)
-        try:
-            closes: DailyCloses = np.load(path)
-        except (ValueError, EOFError):
-            raise FileNotFoundError(f"{path} is damaged") from None
-        return closes
-
-    def mark(self, venue: str, symbol: str) -> None:
-        """Keep the daily closes of what was stored without them."""
-        for series in self.list(venue, symbol):
-            if not self._closes_file(venue, symbol, series.file).exists():
-                with contextlib.suppress(OSError, Internal):  # replaced in between, or no more than a mark is lost
-                    self._mark(self._bars(series), series)
 
     def import_file(
         self, path: Path, *, symbol: str, timeframe: str, venue: str = "local", replace: bool = False
@@ -217,92 +184,7 @@ class MarketStore:
 
     def _import(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
         _refuse(problems_of(candles, timeframe))
-        folder = folder_of(self.root, venue, symbol)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with exclusive(folder / ".lock"):
-                return self._merge(folder, candles, symbol, timeframe, venue, replace)
-        except OSError as error:
-            raise file_fault(error, f"{symbol} {timeframe}") from error
-
-    def _merge(
-        self, folder: Path, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool
-    ) -> ImportReport:
-        manifest = folder / f"{timeframe}.json"
-        for draft in folder.glob(DRAFTS):
-            draft.unlink(missing_ok=True)
-        n_new = len(candles.timestamp)
-        stored = self._stored(manifest, replace)
-        if stored is not None:
-            candles, n_new = merge(of_bars(stored), candles, replace=replace)
-            _refuse(problems_of(candles, timeframe))
-        bars = Bars.from_arrays(candles.timestamp, candles.ohlcv, symbol=symbol, timeframe=timeframe, venue=venue)
-        gaps = gaps_of(bars.timestamp, timeframe)
-        data_hash = bars.data_hash
-        series = Series(
-            venue=venue,
-            symbol=symbol,
-            timeframe=timeframe,
-            start_ms=int(bars.timestamp[0]),
-            end_ms=bars.end_ms,
-            n_bars=len(bars),
-            n_gaps=len(gaps),
-            gaps=gaps[:LISTED_GAPS],
-            data_hash=data_hash,
-            file=f"{timeframe}-{data_hash}.parquet",
-            imported_at=now(),
-        )
-        if n_new:
-            write_file(folder / series.file, lambda draft: write_parquet(draft, bars))
-            self._mark(bars, series)
-            write_content(manifest, msgspec.json.encode(series))
-            for stale in folder.glob(f"{timeframe}-*.*"):
-                if stale.stem != Path(series.file).stem:
-                    stale.unlink(missing_ok=True)
-        start, end = iso(series.start_ms), iso(series.end_ms)
-        return build(ImportReport, series, n_new=n_new, start=start, end=end, gaps=gaps)
-
-    def _closes_file(self, venue: str, symbol: str, file: str) -> Path:
-        return folder_of(self.root, venue, symbol) / f"{Path(file).stem}.npy"
-
-    def _mark(self, bars: Bars, series: Series) -> None:
-        closes = daily_closes(bars.timestamp, bars.close, bars.timeframe)
-        write_file(self._closes_file(series.venue, series.symbol, series.file), lambda draft: _save(draft, closes))
-
-    def _stored(self, manifest: Path, replace: bool) -> Bars | None:
-        """What an import joins; None where nothing is, or where it is damaged and may be replaced."""
-        try:
-            return self._bars(read_manifest(manifest))
-        except FileNotFoundError:
-            return None
-        except Internal:
-            if replace:
-                return None
-            raise
-
-    def _bars(self, series: Series) -> Bars:
-        """The stored bars behind `series`; raises `FileNotFoundError` and `Internal`."""
-        timeframe = series.source or series.timeframe
-        path = folder_of(self.root, series.venue, series.symbol) / series.file
-        candles = read_parquet(path)
-        try:
-            bars = Bars.from_arrays(
-                candles.timestamp, candles.ohlcv, symbol=series.symbol, timeframe=timeframe, venue=series.venue
-            )
-        except Invalid as error:
-            raise Internal(f"{path} is damaged ({error.message}); import the data again with replace") from error
-        if bars.data_hash != series.data_hash:
-            raise Internal(f"{path} is damaged (its content has another hash); import the data again with replace")
-        return bars
-
-    def _read(self, manifest: str) -> Series:
-        """The manifest's series, from memory while the file is the same."""
-        stat = os.stat(manifest)  # noqa: PTH116 - for every manifest, in every request
-        identity = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        known = self._known.get(manifest)
-        if known is None or known[0] != identity:
-            known = self._known[manifest] = (identity, read_manifest(Path(manifest)))
-        return known[1]
+        return self.put(candles, symbol, timeframe, venue, replace)
 
     def _not_found(self, symbol: str, venue: str | None) -> NotFound:
         there = sorted({series.symbol for series in self.list(venue)})
@@ -314,14 +196,39 @@ class MarketStore:
         return NotFound(f"there is no market data for {symbol[:40]!r}{where}; {hint}", path="/data/symbol")
 
 
-def _below(folder: str, name: str | None = None) -> list[str]:
-    """Paths of what a folder holds, or of `name` in it; none where there is no such folder."""
-    if name is not None:
-        return [f"{folder}/{name}"]
-    try:
-        return [f"{folder}/{found}" for found in os.listdir(folder)]  # noqa: PTH208 - as above
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+class Joined(NamedTuple):
+    """Stored candles with those of an import: the bars, what is known of them, and what the import is told."""
+
+    bars: Bars
+    series: Series
+    report: ImportReport
+
+
+def joined(stored: Bars | None, candles: Candles, symbol: str, timeframe: str, venue: str, *, replace: bool) -> Joined:
+    """Candles of an import together with the stored bars. Raises `Conflict` and `Invalid` as `import_file` does."""
+    n_new = len(candles.timestamp)
+    if stored is not None:
+        candles, n_new = merge(of_bars(stored), candles, replace=replace)
+        _refuse(problems_of(candles, timeframe))
+    bars = Bars.from_arrays(candles.timestamp, candles.ohlcv, symbol=symbol, timeframe=timeframe, venue=venue)
+    gaps = gaps_of(bars.timestamp, timeframe)
+    data_hash = bars.data_hash
+    series = Series(
+        venue=venue,
+        symbol=symbol,
+        timeframe=timeframe,
+        start_ms=int(bars.timestamp[0]),
+        end_ms=bars.end_ms,
+        n_bars=len(bars),
+        n_gaps=len(gaps),
+        gaps=gaps[:LISTED_GAPS],
+        data_hash=data_hash,
+        file=f"{timeframe}-{data_hash}.parquet",
+        imported_at=now(),
+    )
+    start, end = iso(series.start_ms), iso(series.end_ms)
+    report = build(ImportReport, series, n_new=n_new, start=start, end=end, gaps=gaps)
+    return Joined(bars, series, report)
 
 
 def _resampled(series: Series, timeframe: str) -> Series | None:
@@ -348,8 +255,3 @@ def _refuse(problems: list[str]) -> None:
     if problems:
         errors = tuple(FieldError("/data/bars", problem) for problem in problems)
         raise Invalid("; ".join(problems), errors=errors)
-
-
-def _save(path: Path, closes: DailyCloses) -> None:
-    with path.open("wb") as file:
-        np.save(file, closes)

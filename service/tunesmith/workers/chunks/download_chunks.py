@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market import open_market
 from tunesmith.storage.sources import open_source
 from tunesmith.storage.sources.download import download
 from tunesmith.storage.sources.source import Market
@@ -17,7 +15,7 @@ def fetch_bars(payload: FetchBars) -> int:
 
     A download that is cancelled ends after the page that it waits for, and what came by then is stored.
     """
-    store = MarketStore(Path(payload.data_dir) / "market")
+    store = open_market(payload.market)
     market = Market(payload.venue, payload.symbol, payload.timeframe)
     source = open_source(payload.upstream, payload.timeout_s)
     span = (payload.start_ms, payload.end_ms)

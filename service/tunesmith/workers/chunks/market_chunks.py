@@ -10,7 +10,7 @@ from tunesmith.compute.search.split import annualized, split_at
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market import open_market
 from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.workers.chunks.payloads import ImportBars, Prepare, Prepared
 
@@ -20,7 +20,7 @@ def prepare(payload: Prepare) -> Prepared:
 
     What comes after the window is not in it, so that a worker that searches on it has no bars of the hold-out.
     """
-    store = MarketStore(Path(payload.data_dir) / "market")
+    store = open_market(payload.market)
     store.mark(payload.venue, payload.symbol)
     bars = store.load(payload.venue, payload.symbol, payload.timeframe)
     length = timeframe_ms(payload.timeframe)
@@ -43,5 +43,5 @@ def prepare(payload: Prepare) -> Prepared:
 
 def import_bars(payload: ImportBars) -> ImportReport:
     """Store bars that came with a request."""
-    store = MarketStore(Path(payload.data_dir) / "market")
+    store = open_market(payload.market)
     return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)

@@ -36,6 +36,7 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True):
     """Cut bars that close by `end_ms` out of the market data; times as in `services.markets.Window`."""
 
     data_dir: str
+    market: str
     venue: str
     symbol: str
     timeframe: str
@@ -234,7 +235,7 @@ class StitchParts(msgspec.Struct, frozen=True, kw_only=True):
 class FetchBars(msgspec.Struct, frozen=True, kw_only=True):
     """Download what is not stored of [start_ms, end_ms) from the data service at `upstream`; see `sources.download`."""
 
-    data_dir: str
+    market: str
     upstream: str
     timeout_s: float
     venue: str
@@ -247,7 +248,7 @@ class FetchBars(msgspec.Struct, frozen=True, kw_only=True):
 class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
     """Bars that came with a request, as rows [time in UTC milliseconds, open, high, low, close, volume]."""
 
-    data_dir: str
+    market: str
     venue: str
     symbol: str
     timeframe: str

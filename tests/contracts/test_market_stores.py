@@ -1,25 +1,40 @@
-"""Market data: imports of every format and every bad kind, and merging."""
+"""What every store of candles does, ours and one from outside: imports of every kind, merging, finding, resampling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from contracts.market_shelf import Shelf, shelf
 from storage.candle_tables import HOUR, NAMES, START, bring, table, without, write
+from tunesmith import config
 from tunesmith.domain.market.bars import COLUMNS, Bars
-from tunesmith.errors import Conflict, Invalid
+from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
+from tunesmith.services.market.lineages import lineage_of
+from tunesmith.storage.market import MARKETS, open_market, register_market
+from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.workers.chunks.market_chunks import import_bars, prepare
+from tunesmith.workers.chunks.payloads import ImportBars, Prepare
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> MarketStore:
-    return MarketStore(tmp_path / "market")
+@pytest.fixture(params=["folder", "shelf"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MarketStore]:
+    if request.param == "folder":
+        yield open_market(str(tmp_path / "market"))
+        return
+    with shelf() as address:
+        yield open_market(address)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet", "a.feather"])
@@ -97,7 +112,6 @@ def test_bad_bars_are_refused_with_every_problem_and_nothing_is_stored(store: Ma
     assert len(error.errors) >= len(problems)
     assert all(any(problem in found.message for found in error.errors) for problem in problems)
     assert store.list() == []
-    assert list(store.root.rglob("*.parquet")) == []
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -131,7 +145,6 @@ def test_a_later_range_joins_what_is_stored(store: MarketStore) -> None:
     report = bring(store, table(range(20, 48)))
     assert (report.n_bars, report.n_new, report.gaps) == (48, 18, [])
     assert store.load("local", "BTC/USDT", "1h").data_hash == Bars.from_frame(table(), **NAMES).data_hash
-    assert len(list(store.root.rglob("*.parquet"))) == 1
 
 
 def test_an_earlier_range_fills_a_gap(store: MarketStore) -> None:
@@ -142,10 +155,10 @@ def test_an_earlier_range_fills_a_gap(store: MarketStore) -> None:
 
 def test_the_same_file_again_changes_nothing(store: MarketStore) -> None:
     first = bring(store, table())
-    files = {path: path.stat().st_mtime_ns for path in store.root.rglob("*.*") if path.name != ".lock"}
+    before = store.list()
     again = bring(store, table())
     assert (again.n_new, again.data_hash) == (0, first.data_hash)
-    assert {path: path.stat().st_mtime_ns for path in store.root.rglob("*.*") if path.name != ".lock"} == files
+    assert store.list() == before
 
 
 def test_other_values_for_stored_bars_are_a_conflict_unless_they_replace(store: MarketStore) -> None:
@@ -227,3 +240,126 @@ def test_real_candles(store: MarketStore, shared_data: Path) -> None:
     hours = store.load("binance", "BTC/USDT", "1h")
     fours = store.load("binance", "BTC/USDT", "4h")
     assert len(hours) // 4 == len(fours) == store.find("BTC/USDT", "4h").n_bars
+
+
+@pytest.fixture
+def full(store: MarketStore) -> MarketStore:
+    bring(store, table())
+    bring(store, table(), symbol="ETH/USDT")
+    bring(store, table(), symbol="ETH/USDT", venue="binance")
+    five = table().assign(date=pd.to_datetime(START + 300_000 * np.arange(48), unit="ms", utc=True))
+    bring(store, five, symbol="SOL/USDT", timeframe="5m")
+    bring(store, table(), symbol="SOL/USDT")
+    return store
+
+
+def test_finding_what_is_stored_or_can_be_made(full: MarketStore) -> None:
+    exact = full.find("BTC/USDT", "1h")
+    assert (exact.source, exact.timeframe, exact.n_bars) == (None, "1h", 48)
+    assert full.find("BTC/USDT", "60m").timeframe == "1h"
+    assert full.find("BTC/USDT") == exact
+    assert full.find("ETH/USDT", "1h", "binance").venue == "binance"
+    made = full.find("SOL/USDT", "4h")
+    assert (made.source, made.timeframe, made.n_bars) == ("1h", "4h", 12)
+    assert (made.start_ms, made.end_ms, made.data_hash) == (
+        START,
+        START + 48 * HOUR,
+        full.find("SOL/USDT", "1h").data_hash,
+    )
+    assert full.find("SOL/USDT", "30m").source == "5m"
+    assert len(full.load("local", "SOL/USDT", "30m")) == 8
+    assert full.load("local", "SOL/USDT", "4h").timeframe == "4h"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "path", "words"),
+    [
+        (("BTC/USD", "1h"), NotFound, "/data/symbol", "did you mean BTC/USDT"),
+        (("XXXXXXXX", "1h"), NotFound, "/data/symbol", "there are BTC/USDT, ETH/USDT, SOL/USDT"),
+        (("BTC/USDT", "1h", "kraken"), NotFound, "/data/symbol", "from kraken"),
+        (("BTC/USDT", "5m"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "90m"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "1w"), NotFound, "/data/timeframe", "1h"),
+        (("BTC/USDT", "hourly"), Invalid, "/data/timeframe", "no timeframe"),
+        (("ETH/USDT", "1h"), Invalid, "/data/venue", "binance, local"),
+        (("SOL/USDT",), Invalid, "/data/timeframe", "5m, 1h"),
+    ],
+)
+def test_what_cannot_be_found_is_said_with_what_is_there(
+    full: MarketStore, arguments: tuple[str, ...], kind: type[TunesmithError], path: str, words: str
+) -> None:
+    with pytest.raises(kind) as refused:
+        full.find(*arguments)
+    assert type(refused.value) is kind
+    assert refused.value.path == path
+    assert words in refused.value.message
+
+
+def test_listing_by_venue_and_symbol(full: MarketStore) -> None:
+    assert [(s.venue, s.symbol, s.timeframe) for s in full.list()] == [
+        ("binance", "ETH/USDT", "1h"),
+        ("local", "BTC/USDT", "1h"),
+        ("local", "ETH/USDT", "1h"),
+        ("local", "SOL/USDT", "5m"),
+        ("local", "SOL/USDT", "1h"),
+    ]
+    assert len(full.list(venue="local")) == 4
+    assert len(full.list(symbol="ETH/USDT")) == 2
+    assert full.list(venue="binance", symbol="BTC/USDT") == []
+
+
+def test_the_time_at_a_share_of_the_span_is_a_bar_s(full: MarketStore) -> None:
+    series = full.find("BTC/USDT", "1h")
+    assert series.time_at(0.0) == START
+    assert series.time_at(0.7) == START + 33 * HOUR
+    assert series.time_at(1.0) == series.end_ms
+
+
+def test_closes_are_those_of_the_bars_by_day(store: MarketStore) -> None:
+    bring(store, table())
+    store.mark("local", "BTC/USDT")
+    (series,) = store.list()
+    bars = store.load("local", "BTC/USDT", "1h")
+    expected = daily_closes(bars.timestamp, bars.close, "1h")
+    np.testing.assert_array_equal(store.closes("local", "BTC/USDT", series.file), expected)
+    with pytest.raises(FileNotFoundError):
+        store.closes("local", "BTC/USDT", f"1h-{'0' * 64}.parquet")
+
+
+def test_a_market_under_two_names_is_one_lineage(store: MarketStore) -> None:
+    bring(store, table(range(900)))
+    bring(store, table(range(200, 900)), symbol="COPY/USDT")
+    bring(store, table(range(900), seed=1), symbol="OTHER/USDT")
+    context: Any = SimpleNamespace(market=store)
+    assert asyncio.run(lineage_of(context, "local", "BTC/USDT")) == [("local", "BTC/USDT"), ("local", "COPY/USDT")]
+
+
+def test_workers_import_into_and_cut_from_the_store_of_the_setting(store: MarketStore, tmp_path: Path) -> None:
+    stamps = [START + HOUR * hour for hour in range(48)]
+    rows = list(zip(stamps, *(table()[name].tolist() for name in COLUMNS), strict=True))
+    chosen = "" if isinstance(store, MarketFolder) else "shelf://here/2"
+    environ = {"TUNESMITH_SERVER__DATA_DIR": str(tmp_path), "TUNESMITH_SERVER__MARKET": chosen}
+    settings = config.load(environ=environ)
+    import_bars(ImportBars(market=settings.market, venue="local", rows=rows, **NAMES))
+    assert store.find("BTC/USDT").n_bars == 48
+    done = prepare(
+        Prepare(
+            data_dir=str(settings.data_dir),
+            market=settings.market,
+            venue="local",
+            symbol="BTC/USDT",
+            timeframe="4h",
+            start_ms=START,
+            end_ms=START + 40 * HOUR,
+            boundary_ms=START + 32 * HOUR,
+            in_sample_end_ms=START + 32 * HOUR,
+        )
+    )
+    assert (done.n_bars, done.n_in_sample, done.n_holdout) == (10, 8, 2)
+
+
+def test_a_scheme_is_one_store_s() -> None:
+    with shelf(), pytest.raises(ValueError, match="shelf:// already"):
+        register_market("shelf", Shelf)
+    assert MARKETS == {}
+    assert isinstance(open_market("~/candles"), MarketFolder)
