@@ -13,10 +13,10 @@ from rich.table import Table
 
 from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
+from tunesmith.config import Settings
 from tunesmith.errors import NotFound
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market import open_market
-from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.tables.holdout_table import stored_boundaries
 from tunesmith.storage.timestamps import iso
 
@@ -39,7 +39,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Check candles and store them; nothing is stored of a file that is not sound."""
-    store = _store(data_dir)
+    store = open_market(_settings(data_dir).market)
     skipped: list[tuple[str, str]] = []
     if path.is_dir():
         found = store.import_folder(path, venue=venue, replace=replace)
@@ -62,16 +62,16 @@ def import_(
 @app.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List what is stored, and from where on it is held out."""
-    store = _store(data_dir)
-    series = store.list()
-    begins = stored_boundaries(store.root.parent / "tunesmith.db")
+    settings = _settings(data_dir)
+    series = open_market(settings.market).list()
+    begins = stored_boundaries(settings.data_dir / "tunesmith.db")
     held_out = {key: iso(edge) for key, edge in begins.items()}
     if as_json:
         rows = [{**msgspec.to_builtins(row), "withheld_from": held_out.get((row.venue, row.symbol))} for row in series]
         typer.echo(json.dumps(rows, indent=2))
         return
     if not series:
-        typer.echo(f"No market data in {store.root}")
+        typer.echo(f"No market data in {settings.market}")
         typer.echo("Import some: tunesmith data import FILE --symbol S --timeframe T")
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -109,8 +109,8 @@ def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
         typer.echo(f"skipped {file}: {reason}", err=True)
 
 
-def _store(data_dir: Path | None) -> MarketStore:
-    return open_market(settings_in_force(None, data_dir).settings.market)
+def _settings(data_dir: Path | None) -> Settings:
+    return settings_in_force(None, data_dir).settings
 
 
 def _day(time_ms: int) -> str:
