@@ -13,7 +13,6 @@ from rich.table import Table
 
 from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.config import Settings
 from tunesmith.errors import NotFound
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market import open_market
@@ -39,7 +38,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Check candles and store them; nothing is stored of a file that is not sound."""
-    store = open_market(_settings(data_dir).market)
+    store = open_market(settings_in_force(None, data_dir).settings.market)
     skipped: list[tuple[str, str]] = []
     if path.is_dir():
         found = store.import_folder(path, venue=venue, replace=replace)
@@ -62,7 +61,7 @@ def import_(
 @app.command("list")
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List what is stored, and from where on it is held out."""
-    settings = _settings(data_dir)
+    settings = settings_in_force(None, data_dir).settings
     series = open_market(settings.market).list()
     begins = stored_boundaries(settings.data_dir / "tunesmith.db")
     held_out = {key: iso(edge) for key, edge in begins.items()}
@@ -107,10 +106,6 @@ def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
             typer.echo(f"  … and {len(report.gaps) - _LISTED_GAPS} more gaps (--json lists them)")
     for file, reason in skipped:
         typer.echo(f"skipped {file}: {reason}", err=True)
-
-
-def _settings(data_dir: Path | None) -> Settings:
-    return settings_in_force(None, data_dir).settings
 
 
 def _day(time_ms: int) -> str:
