@@ -18,9 +18,9 @@ from compute.search.samplers.search import problem_of, region_of, run, search, s
 from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.samplers import OPTIONS, SAMPLERS, make_sampler
 from tunesmith.compute.search.samplers.sampler import Problem
-from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.parameters import Parameter, decode_point
 from tunesmith.domain.search.methods import MethodOptions
-from tunesmith.domain.space.space import build_space, decode_point
+from tunesmith.domain.space.space import build_space
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=30)

@@ -15,7 +15,8 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.signals import Signals
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.space.space import build_space, decode_point, encode_points
+from tunesmith.domain.parameters import decode_point
+from tunesmith.domain.space.space import build_space, encode_points
 from tunesmith.errors import NotFound
 
 RULES = [id for id in BUILTIN_IDS if builtin(id).kind == "rule"]

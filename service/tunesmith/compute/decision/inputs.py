@@ -78,8 +78,8 @@ class WorkInputs:
     """What a work is given beside the winner: limits, the seed of its random numbers, and what the check handed over.
 
     Of a permutation test the draws `start` to `stop` (exclusive) are to be computed. Work on the hold-out gets, of each
-    market in the winner's order, its split and the package in force, None where there is none. Long work calls
-    `before_each` between its steps, which raises where nobody waits for the answer any more.
+    market in the winner's order, its split and the package in force, None where there is none. Long work asks
+    `is_cancelled` between its steps, whether nobody waits for the answer any more, and raises `Draining` then.
     """
 
     thresholds: Thresholds
@@ -90,7 +90,7 @@ class WorkInputs:
     splits: Sequence[Split] = ()
     packages: Sequence[PackageInForce | None] = ()
     data: Any = None
-    before_each: Callable[[], None] = lambda: None
+    is_cancelled: Callable[[], bool] = lambda: False
 
 
 @dataclass(slots=True)
