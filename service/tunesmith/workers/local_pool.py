@@ -60,14 +60,16 @@ class _Job:
     memory_mb: int | None
     context: dict[str, Any]
     result: asyncio.Future[Any]
+    timer: asyncio.TimerHandle | None = None
     lost_with: list[WorkerProcess] = field(default_factory=list)
 
     def fail(self, error: TunesmithError) -> None:
         if not self.result.done():
             self.result.set_exception(error)
 
-    def time_out(self) -> None:
-        self.fail(ChunkTimeout(f"{self.function} took longer than {self.timeout_s:g} s"))
+    def spare(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
 
 
 class LocalPool:
@@ -212,16 +214,21 @@ class LocalPool:
         worker.state = State.BUSY
         self._jobs[worker] = job
         if job.timeout_s is not None:
-            worker.kill_after(job.timeout_s, job.time_out)
+            job.timer = asyncio.get_running_loop().call_later(job.timeout_s, self._time_out, worker, job)
         worker.send("run", job.id, job.function, job.payload, job.context)
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(_WATCH_INTERVAL_S, self._watch_memory)
+
+    def _time_out(self, worker: WorkerProcess, job: _Job) -> None:
+        job.fail(ChunkTimeout(f"{job.function} took longer than {job.timeout_s:g} s"))
+        worker.kill()
 
     def _withdraw(self, job: _Job) -> None:
         if self._queue.discard(job, job.place):
             return
         for worker, at_work in self._jobs.items():
             if at_work is job:
+                job.spare()
                 worker.send("cancel", job.id)
                 worker.kill_after(self._limits.cancel_grace_s, worker.forgive)
 
@@ -268,7 +275,7 @@ class LocalPool:
                 logger.error("a worker cannot start", traceback=text)
 
     def _free(self, worker: WorkerProcess, *, recycle: bool = False) -> None:
-        del self._jobs[worker]
+        self._jobs.pop(worker).spare()
         worker.spare()
         worker.state = State.IDLE
         is_worn = recycle or worker.is_worn(self._limits)
@@ -336,9 +343,10 @@ class LocalPool:
             self._retry = asyncio.get_running_loop().call_later(delay_s, self._retry_start)
         elif worker.state in (State.IDLE, State.BUSY) and self._closed is None:
             self._restarts += 1
-        job = self._jobs.pop(worker, None)
-        if job is not None and not job.result.done():
-            self._repeat(job, worker)
+        if (job := self._jobs.pop(worker, None)) is not None:
+            job.spare()
+            if not job.result.done():
+                self._repeat(job, worker)
         self._spawn(self._bury(worker))
         self._refill()
         self._hand_out()

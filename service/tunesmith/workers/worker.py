@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import importlib
 import os
 import pickle
@@ -108,6 +109,7 @@ def stop_if_cancelled() -> None:
         raise Draining("the work was cancelled before it was done")
 
 
+@functools.cache
 def resolve(name: str) -> Callable[..., Any]:
     """The function that "module:function" names."""
     module, _, function = name.partition(":")
