@@ -61,6 +61,12 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
             return f"{shown(value)} is beyond 2^53, up to which whole numbers are exact"
         return None
 
+    def require(self, value: Any, path: str) -> None:
+        """Raise `Invalid` at `path` where something is wrong with `value`."""
+        wrong = self.check(value)
+        if wrong:
+            raise Invalid(wrong, path=path)
+
 
 def encode(parameter: Parameter, value: Any) -> float:
     """The code of a checked value: numbers are themselves, a bool is 0 or 1, a choice is its index."""
@@ -92,11 +98,9 @@ def encode_point(parameters: Iterable[Parameter], params: Mapping[str, Scalar], 
     refuse_unknown(parameters, params, path)
     codes = []
     for parameter in parameters:
-        value = params.get(parameter.name, parameter.default)
-        wrong = parameter.check(value) if parameter.name in params else None
-        if wrong:
-            raise Invalid(wrong, path=f"{path}/{parameter.name}")
-        codes.append(encode(parameter, value))
+        if parameter.name in params:
+            parameter.require(params[parameter.name], f"{path}/{parameter.name}")
+        codes.append(encode(parameter, params.get(parameter.name, parameter.default)))
     return codes
 
 

@@ -276,17 +276,17 @@ class LocalPool:
 
     def _free(self, worker: WorkerProcess, *, recycle: bool = False) -> None:
         self._jobs.pop(worker).spare()
-        worker.spare()
         worker.state = State.IDLE
-        is_worn = recycle or worker.is_worn(self._limits)
         if self._surplus():
             self._stop(worker)
-        elif is_worn:
+        elif recycle or worker.is_worn(self._limits):
             self._recycled += 1
             self._stop(worker)
             self._refill()
         else:
-            self._hand_out()
+            worker.spare()
+            if self._queue.n:
+                self._hand_out()
 
     # Workers: started, ready, stopped, lost.
 

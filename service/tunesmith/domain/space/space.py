@@ -228,7 +228,7 @@ def _codes(parameter: Parameter, given: Any, where: str) -> Floats:
     codes = np.empty(len(distinct))
     for i, raw in enumerate(distinct.tolist()):
         value = _plain(raw)
-        _check(parameter, value, where)
+        parameter.require(value, where)
         codes[i] = encode(parameter, value)
     return codes[inverse.reshape(values.shape)]
 
@@ -289,7 +289,7 @@ def _place(parameter: Parameter, spec: Any, where: str, dimensions: list[Dimensi
         dimensions.append(_listed(parameter, spec, where))
     else:
         value = _plain(spec)
-        _check(parameter, value, where)
+        parameter.require(value, where)
         fixed[parameter.name] = encode(parameter, value)
 
 
@@ -320,7 +320,7 @@ def _ranged(parameter: Parameter, spec: Range, where: str) -> Dimension:
     high = parameter.high if spec.max is None else _plain(spec.max)
     for name, bound in (("min", low), ("max", high)):
         if bound is not None:
-            _check(parameter, bound, f"{where}/{name}")
+            parameter.require(bound, f"{where}/{name}")
     if low is None or high is None:
         raise Invalid("min and max are needed: the strategy declares no bounds", path=where)
     if low > high:
@@ -372,7 +372,7 @@ def _listed(parameter: Parameter, values: Any, where: str) -> Dimension:
     codes: dict[float, None] = {}
     for i, raw in enumerate(values):
         value = _plain(raw)
-        _check(parameter, value, f"{where}/{i}")
+        parameter.require(value, f"{where}/{i}")
         codes[encode(parameter, value)] = None
     return Dimension(parameter, values=tuple(codes))
 
@@ -387,9 +387,3 @@ def _plain(value: Any) -> Any:
         value = value[()]
     is_time = isinstance(value, np.datetime64 | np.timedelta64)
     return value.item() if isinstance(value, np.generic) and not is_time else value
-
-
-def _check(parameter: Parameter, value: Any, where: str) -> None:
-    wrong = parameter.check(value)
-    if wrong:
-        raise Invalid(wrong, path=where)
