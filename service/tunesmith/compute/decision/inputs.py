@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ class Ledger:
     burnt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DecisionInputs:
     """What a decision on a search's winner is given before any work: bounds, limits, and how much data there is.
 
@@ -44,7 +45,7 @@ class DecisionInputs:
     faults: Sequence[str] = ()
     symbols: Sequence[str] = ()
 
-    @property
+    @cached_property
     def limits(self) -> Thresholds:
         """The thresholds of this verdict, which are stricter with every look at the market."""
         return self.thresholds.of_look(self.ledger.look) or self.thresholds
