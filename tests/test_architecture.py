@@ -63,7 +63,7 @@ ORDER_WITHIN = {
     "protocol": "private_files canonical signatures envelope messages topics task_types catalog key_files codec "
     "message_schema",
     "storage": "timestamps faults atomic_files file_lock cache market sources secrets sqlite tables",
-    "workers": "frames process_groups executor fair_queue worker fork_server processes inline local_pool lanes chunks "
+    "workers": "frames executor fair_queue worker fork_server processes inline local_pool lanes chunks "
     "daemon_pools checkup",
     "workers/chunks": "payloads analysis_payloads chunk_kind chunk_table work_loading warm_ups market_chunks "
     "download_chunks search_chunks backtest_chunks decision_chunks walkforward_chunks analysis_chunks checkup_chunks",

@@ -30,7 +30,7 @@ from tunesmith.compute.decision.winner import Winner, metrics_of, statistic_of
 from tunesmith.compute.strategies import builtin
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.thresholds import Thresholds
-from tunesmith.errors import Internal
+from tunesmith.errors import Draining, Internal
 from tunesmith.notebook.judging import decide_study
 from tunesmith.notebook.study import optimize
 from tunesmith.services.verdicts.search_decision import seed_of
@@ -273,13 +273,8 @@ def test_work_is_not_done_by_workers_of_the_other_segment(work: str, sees_holdou
 
 def test_long_work_ends_between_its_steps_where_nobody_waits_any_more() -> None:
     drawn: list[int] = []
-
-    def gone() -> None:
-        if len(drawn) == 2:
-            raise InterruptedError
-
-    inputs = WorkInputs(thresholds=Thresholds(), seed=1, stop=9, before_each=gone)
-    with pytest.raises(InterruptedError):
+    inputs = WorkInputs(thresholds=Thresholds(), seed=1, stop=9, is_cancelled=lambda: len(drawn) == 2)
+    with pytest.raises(Draining, match="cancelled"):
         draw_statistics(SimpleNamespace(markets=(), others=()), inputs, lambda index: drawn.append(index))  # type: ignore[arg-type]
     assert drawn == [0, 1]
 

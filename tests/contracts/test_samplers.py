@@ -20,9 +20,9 @@ from contracts.neighbours import NEIGHBOURS, neighbours
 from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.samplers import SAMPLERS, make_sampler
 from tunesmith.compute.search.samplers.sampler import Problem
-from tunesmith.domain.parameters import Parameter
+from tunesmith.domain.parameters import Parameter, decode_point
 from tunesmith.domain.search.methods import MethodOptions
-from tunesmith.domain.space.space import build_space, decode_point
+from tunesmith.domain.space.space import build_space
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=30)

@@ -30,7 +30,7 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.signals import Level, Signals
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.space.space import decode_point
+from tunesmith.domain.parameters import decode_point
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 

@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,7 @@ def test_a_socket_gives_messages_until_its_other_end_is_closed() -> None:
     with ours:
         with theirs:
             theirs.sendall(wire(["one", 2]) + wire(["cut off"])[:-1])
-        got = [frames.read(ours), frames.read(ours)]
-        assert [frames.unpack(frame) for frame in got if frame is not None] == ["one", 2]
-        assert frames.read(ours) is None
+        channel = frames.Channel(ours)
+        assert [channel.receive(), channel.receive()] == ["one", 2]
+        with pytest.raises(frames.Gone):
+            channel.receive()

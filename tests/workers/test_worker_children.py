@@ -15,8 +15,7 @@ from tunesmith.errors import Draining
 from tunesmith.telemetry import REGISTRY
 from tunesmith.workers.executor import Chunk, Limits, MemoryExceeded
 from tunesmith.workers.local_pool import LocalPool
-from tunesmith.workers.process_groups import GroupMemory, private_mb
-from tunesmith.workers.processes import ForkServer
+from tunesmith.workers.processes import ForkServer, GroupMemory, private_mb
 from tunesmith.workers.worker import Program
 from workers.pool_scenes import Hold, is_gone, on_loop, until
 

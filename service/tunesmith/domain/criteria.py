@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from tunesmith.domain.approval import ApprovalCriteria
-from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
+from tunesmith.domain.metrics import metric_named
 from tunesmith.errors import FieldError, Invalid
 
 
@@ -65,17 +64,6 @@ def bounds(criteria: ApprovalCriteria) -> list[Bound]:
         for name, metric, at_least in CRITERIA
         if (limit := getattr(criteria, name)) is not None
     ]
-
-
-def metric_named(name: str, path: str) -> str:
-    """The metric of that name or alias; raises `Invalid` at `path` with the nearest right name."""
-    metric = TARGET_ALIASES.get(name, name)
-    if metric not in METRICS:
-        known = [*METRICS, *TARGET_ALIASES]
-        near = difflib.get_close_matches(name[:64], known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-        raise Invalid(f"{name[:80]!r} is no metric; {hint}", path=path)
-    return metric
 
 
 def parse_constraint(text: str, path: str) -> Bound:

@@ -15,11 +15,13 @@ e         mean net exposure: mean of w_t, the position's value at the close as a
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection
 from typing import Literal, NamedTuple
 
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.closed_trades import ClosedTrades
+from tunesmith.errors import Invalid
 
 Goal = Literal["maximize", "minimize"]
 
@@ -202,3 +204,14 @@ def reads_path(names: Collection[str]) -> bool:
 def search_metrics(read: Collection[str]) -> tuple[str, ...]:
     """What a search computes for each trial: the account's metrics, and those of `read`, which decide about it."""
     return tuple(name for name in METRICS if name in ACCOUNT_METRICS or name in read)
+
+
+def metric_named(name: str, path: str) -> str:
+    """The metric of that name or alias; raises `Invalid` at `path` with the nearest right name."""
+    metric = TARGET_ALIASES.get(name, name)
+    if metric not in METRICS:
+        known = [*METRICS, *TARGET_ALIASES]
+        near = difflib.get_close_matches(name[:64], known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise Invalid(f"{name[:80]!r} is no metric; {hint}", path=path)
+    return metric

@@ -1,13 +1,16 @@
-"""Parameters: what a strategy declares, and the ranges that a search asks for."""
+"""Parameters: what a strategy declares, the codes of their values, and the ranges that a search asks for."""
 
 from __future__ import annotations
 
+import difflib
 import reprlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+
+from tunesmith.errors import Invalid
 
 EXACT = 2**53
 """Up to here every whole number is a float64 of its own: points are kept as such, and so does JSON elsewhere."""
@@ -57,6 +60,64 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind == "int" and abs(value) > EXACT:
             return f"{shown(value)} is beyond 2^53, up to which whole numbers are exact"
         return None
+
+    def require(self, value: Any, path: str) -> None:
+        """Raise `Invalid` at `path` where something is wrong with `value`."""
+        wrong = self.check(value)
+        if wrong:
+            raise Invalid(wrong, path=path)
+
+
+def encode(parameter: Parameter, value: Any) -> float:
+    """The code of a checked value: numbers are themselves, a bool is 0 or 1, a choice is its index."""
+    if parameter.kind == "choice":
+        return float(next(i for i, c in enumerate(parameter.choices) if type(c) is type(value) and c == value))
+    return float(value)
+
+
+def decode(parameter: Parameter, code: float) -> Scalar:
+    """The value of a code, in the parameter's own type."""
+    if parameter.kind == "choice":
+        return parameter.choices[int(code)]
+    if parameter.kind == "bool":
+        return bool(code)
+    return int(code) if parameter.kind == "int" else float(code)
+
+
+def decode_point(parameters: Iterable[Parameter], codes: Iterable[float]) -> ParamValues:
+    """One point's values by parameter name; `codes` float64[p]."""
+    return {p.name: decode(p, float(code)) for p, code in zip(parameters, codes, strict=True)}
+
+
+def encode_point(parameters: Iterable[Parameter], params: Mapping[str, Scalar], path: str) -> list[float]:
+    """The codes of one point, in declared order; the unnamed take defaults.
+
+    Raises `Invalid` with the field's path for unknown names and values out of bounds.
+    """
+    parameters = tuple(parameters)
+    refuse_unknown(parameters, params, path)
+    codes = []
+    for parameter in parameters:
+        if parameter.name in params:
+            parameter.require(params[parameter.name], f"{path}/{parameter.name}")
+        codes.append(encode(parameter, params.get(parameter.name, parameter.default)))
+    return codes
+
+
+def refuse_unknown(parameters: Iterable[Parameter], given: Iterable[str], path: str) -> None:
+    """Raise `Invalid`, with the nearest right name, for the first of the `given` names that no parameter has."""
+    names = [parameter.name for parameter in parameters]
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(pointer_step(name)[:64], names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(names) or 'no parameters'}"
+            raise Invalid(f"the strategy has no parameter {shown(name)}{hint}", path=f"{path}/{pointer_step(name)}")
+
+
+def pointer_step(name: object) -> str:
+    """A name as a step of a JSON Pointer (RFC 6901)."""
+    text = name if isinstance(name, str) else shown(name)
+    return text.replace("~", "~0").replace("/", "~1")
 
 
 def parameters_schema(parameters: Iterable[Parameter]) -> dict[str, Any]:

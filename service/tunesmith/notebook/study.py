@@ -36,12 +36,11 @@ from tunesmith.domain.criteria import (
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
-from tunesmith.domain.parameters import ParamValues
+from tunesmith.domain.parameters import ParamValues, decode_point
 from tunesmith.domain.search.findings import ImportanceMethod
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.space.space import decode_point
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 from tunesmith.notebook.backtesting import Count, Index, Table, columns_of, n_cores

@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+SQL_NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+"""What `now` is in a statement, where its text is not needed outside of it."""
+
 
 def now() -> str:
     """This moment, as 2024-01-31T00:00:00.000Z."""

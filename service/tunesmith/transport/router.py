@@ -236,7 +236,7 @@ class Router:
     async def _run(self, flight: _Flight) -> None:
         timer = asyncio.get_running_loop().call_at(flight.call.deadline, self._expire, flight)
         bind_contextvars(request_id=flight.call.id)
-        outcome = Outcome(error=Draining("the daemon stopped before the answer", retry_after_ms=DRAINING_RETRY_MS))
+        outcome = None
         try:
             outcome = Outcome(encode(await flight.work))
         except TunesmithError as error:
@@ -246,7 +246,7 @@ class Router:
         finally:
             timer.cancel()
             self._land(flight)
-            self._answer(flight, outcome)
+            self._answer(flight, outcome or _stopped())
 
     def _expire(self, flight: _Flight) -> None:
         waited_ms = round((time.perf_counter() - flight.started) * 1000)
@@ -273,6 +273,10 @@ class Router:
     def _seen(self, type: str, code: str, started: float) -> None:
         if self._observe is not None:
             self._observe(type if type in self._types else UNKNOWN, code, time.perf_counter() - started)
+
+
+def _stopped() -> Outcome:
+    return Outcome(error=Draining("the daemon stopped before the answer", retry_after_ms=DRAINING_RETRY_MS))
 
 
 def _nobody_listens(call: Call, error: TunesmithError) -> None:

@@ -26,7 +26,6 @@ import traceback
 import msgspec
 
 from tunesmith.workers import worker
-from tunesmith.workers.process_groups import kill_group
 
 
 def main(fd: int, program: worker.Program) -> None:
@@ -112,7 +111,7 @@ class _Server:
                 break
             number = self._children.pop(ended.si_pid, None)  # None: not a worker, but what a preloaded module started
             if number is not None:
-                kill_group(ended.si_pid)  # before its number is free for another process
+                worker.kill_group(ended.si_pid)  # before its number is free for another process
             _, status, usage = os.wait4(ended.si_pid, 0)
             if number is not None:
                 self._tell(f"exited {number} {os.waitstatus_to_exitcode(status)} {usage.ru_maxrss}")
@@ -123,7 +122,7 @@ class _Server:
 
     def _end_children(self) -> None:
         for pid in self._children:
-            kill_group(pid)
+            worker.kill_group(pid)
         for pid in self._children:
             os.waitpid(pid, 0)
 

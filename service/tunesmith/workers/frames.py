@@ -12,8 +12,9 @@ import asyncio
 import pickle
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 _REST = struct.Struct("!Q")
 _COUNT = struct.Struct("!I")
@@ -42,10 +43,44 @@ def unpack(frame: memoryview) -> Any:
     return pickle.loads(body, buffers=buffers)  # noqa: S301 - written by our own process
 
 
-def read(sock: socket.socket) -> memoryview | None:
-    """The next frame of a blocking socket, without its size; None when the other end is gone."""
-    size = _read_exactly(sock, _REST.size)
-    return None if size is None else _read_exactly(sock, _REST.unpack(size)[0])
+class Channel:
+    """A worker's end: a blocking socket, which several threads write to and one reads."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._sending = threading.Lock()
+
+    def send(self, *message: Any) -> None:
+        """Send a message. Raises what pickling raises, then having sent nothing, and `Gone`."""
+        pieces = pack(message)
+        try:
+            with self._sending:
+                for piece in pieces:
+                    self._sock.sendall(piece)
+        except ConnectionError as error:
+            raise Gone from error
+
+    def receive(self) -> Any:
+        """Wait for the next message. Raises what unpickling raises, and `Gone`."""
+        (rest,) = _REST.unpack(self._read_exactly(_REST.size))
+        return unpack(self._read_exactly(rest))
+
+    def _read_exactly(self, n: int) -> memoryview:
+        view = memoryview(bytearray(n))
+        done = 0
+        while done < n:
+            try:
+                got = self._sock.recv_into(view[done:])
+            except ConnectionError as error:
+                raise Gone from error
+            if got == 0:
+                raise Gone
+            done += got
+        return view
+
+
+class Gone(Exception):
+    """The other end of the socket is closed."""
 
 
 class Splitter:
@@ -74,11 +109,23 @@ class Splitter:
 
 
 class MessageProtocol(asyncio.Protocol):
-    """Hands each message of a stream to `on_message`, with itself; one that cannot be read as ("unreadable", error)."""
+    """The daemon's end: a socket of the event loop.
+
+    Each message goes to `on_message`, with the protocol itself; one that cannot be read as ("unreadable", error).
+    """
 
     def __init__(self, on_message: Callable[[Any, Any], None]) -> None:
         self._on_message = on_message
         self._splitter = Splitter()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def send(self, *message: Any) -> None:
+        """Queue a message; dropped when the other end is gone. Raises what pickling raises."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.writelines(pack(message))
 
     def data_received(self, data: bytes) -> None:
         for frame in self._splitter.feed(data):
@@ -87,14 +134,3 @@ class MessageProtocol(asyncio.Protocol):
             except Exception as error:  # whatever unpickling a foreign object raises
                 message = ("unreadable", error)
             self._on_message(self, message)
-
-
-def _read_exactly(sock: socket.socket, n: int) -> memoryview | None:
-    view = memoryview(bytearray(n))
-    done = 0
-    while done < n:
-        got = sock.recv_into(view[done:])
-        if got == 0:
-            return None
-        done += got
-    return view

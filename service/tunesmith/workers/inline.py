@@ -77,7 +77,7 @@ class Inline:
         loop = asyncio.get_running_loop()
 
         def say(kind: str, payload: Any) -> None:
-            if self._on_message is not None and kind != "loaded" and not running.cancelled.is_set():
+            if self._on_message is not None and not running.cancelled.is_set():
                 loop.call_soon_threadsafe(self._on_message, task_id, kind, payload)
 
         def work() -> Any:

@@ -41,8 +41,7 @@ from tunesmith.workers.executor import (
     WorkerDied,
 )
 from tunesmith.workers.fair_queue import FairQueue, Place
-from tunesmith.workers.process_groups import GroupMemory
-from tunesmith.workers.processes import Exit, ForkServer, State, WorkerProcess
+from tunesmith.workers.processes import Exit, ForkServer, GroupMemory, State, WorkerProcess
 
 logger = structlog.get_logger(__name__)
 
@@ -61,14 +60,16 @@ class _Job:
     memory_mb: int | None
     context: dict[str, Any]
     result: asyncio.Future[Any]
+    timer: asyncio.TimerHandle | None = None
     lost_with: list[WorkerProcess] = field(default_factory=list)
 
     def fail(self, error: TunesmithError) -> None:
         if not self.result.done():
             self.result.set_exception(error)
 
-    def time_out(self) -> None:
-        self.fail(ChunkTimeout(f"{self.function} took longer than {self.timeout_s:g} s"))
+    def spare(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
 
 
 class LocalPool:
@@ -144,8 +145,11 @@ class LocalPool:
             context={**telemetry.log_context()} | ({} if task_id is None else {"task_id": task_id}),
             result=asyncio.get_running_loop().create_future(),
         )
-        self._queue.put(job, job.place)
-        self._hand_out()
+        idle = None if self._queue.n else self._idle_worker()
+        if idle is None:
+            self._queue.put(job, job.place)
+        else:
+            self._assign(idle, job)
         try:
             return await job.result
         finally:
@@ -200,27 +204,31 @@ class LocalPool:
     # Chunks: queued, at a worker, done.
 
     def _hand_out(self) -> None:
-        for worker in self._workers:
-            if not self._queue.n:
-                break
-            if worker.state is State.IDLE and not worker.doomed:
-                self._assign(worker, self._queue.take())
+        while self._queue.n and (worker := self._idle_worker()) is not None:
+            self._assign(worker, self._queue.take())
+
+    def _idle_worker(self) -> WorkerProcess | None:
+        return next((worker for worker in self._workers if worker.state is State.IDLE and not worker.doomed), None)
 
     def _assign(self, worker: WorkerProcess, job: _Job) -> None:
         worker.state = State.BUSY
         self._jobs[worker] = job
-        worker.send("run", job.id, job.function, job.payload, job.context)
         if job.timeout_s is not None:
-            worker.kill_after(job.timeout_s, job.time_out)
+            job.timer = asyncio.get_running_loop().call_later(job.timeout_s, self._time_out, worker, job)
+        worker.send("run", job.id, job.function, job.payload, job.context)
         if self._watch is None:
-            self._children = GroupMemory()
             self._watch = asyncio.get_running_loop().call_later(_WATCH_INTERVAL_S, self._watch_memory)
+
+    def _time_out(self, worker: WorkerProcess, job: _Job) -> None:
+        job.fail(ChunkTimeout(f"{job.function} took longer than {job.timeout_s:g} s"))
+        worker.kill()
 
     def _withdraw(self, job: _Job) -> None:
         if self._queue.discard(job, job.place):
             return
         for worker, at_work in self._jobs.items():
             if at_work is job:
+                job.spare()
                 worker.send("cancel", job.id)
                 worker.kill_after(self._limits.cancel_grace_s, worker.forgive)
 
@@ -236,20 +244,22 @@ class LocalPool:
                 worker.kill()
         if self._jobs:
             self._watch = asyncio.get_running_loop().call_later(_WATCH_INTERVAL_S, self._watch_memory)
+        else:
+            self._children = GroupMemory()
 
     def _received(self, worker: WorkerProcess, message: Any) -> None:
         job = self._jobs.get(worker)
         match message:
-            case ("said", "loaded", n_rules):
-                worker.n_rules = n_rules
             case ("said", kind, payload) if job is not None:
                 if self._on_message is not None and not job.result.done():
                     asyncio.get_running_loop().call_soon(self._on_message, job.place.task, kind, payload)
-            case ("result", value) if job is not None:
+            case ("result", value, n_rules) if job is not None:
+                worker.n_rules = n_rules or worker.n_rules
                 if not job.result.done():
                     job.result.set_result(value)
                 self._free(worker)
-            case ("failed", error, text) if job is not None:
+            case ("failed", error, text, n_rules) if job is not None:
+                worker.n_rules = n_rules or worker.n_rules
                 if isinstance(error, ChunkFailed):
                     error.traceback = text
                     error.add_note(text)
@@ -265,17 +275,18 @@ class LocalPool:
                 logger.error("a worker cannot start", traceback=text)
 
     def _free(self, worker: WorkerProcess, *, recycle: bool = False) -> None:
-        del self._jobs[worker]
-        worker.spare()
+        self._jobs.pop(worker).spare()
         worker.state = State.IDLE
         if self._surplus():
             self._stop(worker)
-        elif recycle or self._is_worn(worker):
+        elif recycle or worker.is_worn(self._limits):
             self._recycled += 1
             self._stop(worker)
             self._refill()
         else:
-            self._hand_out()
+            worker.spare()
+            if self._queue.n:
+                self._hand_out()
 
     # Workers: started, ready, stopped, lost.
 
@@ -284,12 +295,6 @@ class LocalPool:
 
     def _surplus(self) -> bool:
         return len(self._active()) > self._target
-
-    def _is_worn(self, worker: WorkerProcess) -> bool:
-        n_rules, megabytes = self._limits.recycle_rules, self._limits.recycle_mb
-        if n_rules is not None and worker.n_rules >= n_rules:
-            return True
-        return megabytes is not None and (worker.grown_mb() or 0.0) > megabytes
 
     def _refill(self) -> None:
         if self._closed is not None or self._retry is not None:
@@ -338,9 +343,10 @@ class LocalPool:
             self._retry = asyncio.get_running_loop().call_later(delay_s, self._retry_start)
         elif worker.state in (State.IDLE, State.BUSY) and self._closed is None:
             self._restarts += 1
-        job = self._jobs.pop(worker, None)
-        if job is not None and not job.result.done():
-            self._repeat(job, worker)
+        if (job := self._jobs.pop(worker, None)) is not None:
+            job.spare()
+            if not job.result.done():
+                self._repeat(job, worker)
         self._spawn(self._bury(worker))
         self._refill()
         self._hand_out()

@@ -1,4 +1,8 @@
-"""The daemon's side of the fork server and of each worker: sockets that the event loop watches, and never waits for."""
+"""The daemon's side of the fork server and of each worker: sockets that the event loop watches, and never waits for.
+
+A worker leads a process group of its own, which its children belong to unless they leave it: they are killed with it,
+and their memory is counted with its own.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tunesmith.workers import frames
-from tunesmith.workers.process_groups import kill_group, private_mb
-from tunesmith.workers.worker import IGNORED_SIGNALS, Program
+from tunesmith.workers.executor import Limits
+from tunesmith.workers.worker import IGNORED_SIGNALS, Program, kill_group
 
 ONE_THREAD = dict.fromkeys(
     (
@@ -39,6 +43,7 @@ FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """pyarrow's allocator would begin a thread in the process that workers are forked from."""
 
 _EXIT_WAIT_S = 5.0
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 class Exit(NamedTuple):
@@ -166,7 +171,6 @@ class WorkerProcess(frames.MessageProtocol):
         self.exit: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         super().__init__(on_message)
         self._on_lost = on_lost
-        self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.doomed = False
         self.was_cancelled = False
@@ -181,13 +185,8 @@ class WorkerProcess(frames.MessageProtocol):
         except OSError as error:
             self.failure = f"cannot start a process: {error}"
             self.exited(Exit())
-            if self._transport is None:
+            if self.transport is None:
                 self._on_lost(self)
-
-    def send(self, *message: Any) -> None:
-        """Queue a message; dropped when the worker is gone, which `on_lost` says."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.writelines(frames.pack(message))
 
     def kill(self) -> None:
         """End the process and its children at once, whatever they do."""
@@ -219,8 +218,8 @@ class WorkerProcess(frames.MessageProtocol):
     def abandon(self) -> None:
         """Kill, and do not wait for the socket's end."""
         self.kill()
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     async def ended(self) -> None:
         """Wait until a killed process is gone that no fork server waits for any more."""
@@ -236,6 +235,12 @@ class WorkerProcess(frames.MessageProtocol):
         size_mb = self._size_mb()
         return None if size_mb is None else size_mb - self._start_mb
 
+    def is_worn(self, limits: Limits) -> bool:
+        """Whether it has grown, or has loaded as many compiled rules, that it is to be replaced."""
+        if limits.recycle_rules is not None and self.n_rules >= limits.recycle_rules:
+            return True
+        return limits.recycle_mb is not None and (self.grown_mb() or 0.0) > limits.recycle_mb
+
     def _size_mb(self) -> float | None:
         return None if self.pid is None else private_mb(self.pid)
 
@@ -250,11 +255,49 @@ class WorkerProcess(frames.MessageProtocol):
         if not self.exit.done():
             self.exit.set_result(exit)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-
     def connection_lost(self, exc: Exception | None) -> None:
         self._on_lost(self)
+
+
+def private_mb(pid: int) -> float | None:
+    """Memory that a process has in use for itself, resident less shared pages, in MB; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 - five times a second for each worker
+            _, resident, shared, *_ = file.read().split()
+    except OSError:
+        return None
+    return (int(resident) - int(shared)) * _PAGE_MB
+
+
+class GroupMemory:
+    """Measures the memory of groups' members other than their leaders, by looking through /proc.
+
+    Looks in short intervals read processes that are new since the last one, and of those that stay only the members:
+    reading all of 500 processes would keep the daemon's loop busy for 10 ms, five times a second. A child that was
+    forked without exec counts pages that it shares with its worker too, as the kernel tells them apart only slowly.
+    """
+
+    def __init__(self) -> None:
+        self._group_of: dict[str, int] = {}
+
+    def look(self, leaders: Collection[int]) -> dict[int, float]:
+        """Private MB of each group's members beside its leader, by the leader's pid; groups of one are left out."""
+        names = [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - as above
+        self._group_of = {name: self._group_of.get(name) or _group_of(name) for name in names}
+        found: dict[int, float] = {}
+        for name, leader in self._group_of.items():
+            if leader in leaders and leader != int(name):
+                found[leader] = found.get(leader, 0.0) + (private_mb(int(name)) or 0.0)
+        return found
+
+
+def _group_of(name: str) -> int:
+    """The group of a process; 0 when it is gone."""
+    try:
+        with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123 - as above
+            return int(file.read().rpartition(b")")[2].split()[2])
+    except OSError:
+        return 0
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:

@@ -1,12 +1,13 @@
 """A worker process: the loop that runs chunks, and what chunk functions may call while they run.
 
-A chunk function may say what it is `doing` and how many compiled rules it has `loaded`, and `stop_if_cancelled`;
+A chunk function may say what it is `doing` and how many compiled rules it has `loaded`, and end itself by `cancel_flag`
+or `stop_if_cancelled`;
 outside of an executor these do nothing. The request and task ids of the caller are bound to structlog's context while
 it runs.
 
     daemon → worker    ("run", id, function, pickled payload, log context)   ("cancel", id)   ("stop",)
     worker → daemon    ("ready", pid)   ("broken", traceback)   ("said", kind, payload)
-                       ("result", value)   ("failed", error)
+                       ("result", value, compiled rules)   ("failed", error, traceback, compiled rules)
 
 The main thread runs chunks; another listens, so that a cancel or the daemon's end is noticed in the middle of one.
 
@@ -16,7 +17,9 @@ ignored in every program that a chunk starts, a handled one has its default ther
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import functools
 import importlib
 import os
 import pickle
@@ -27,6 +30,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple, NoReturn
@@ -40,7 +44,6 @@ from tunesmith.errors import Draining, Internal, TunesmithError
 from tunesmith.storage.faults import DiskRefused, file_fault
 from tunesmith.workers import frames
 from tunesmith.workers.executor import ChunkFailed, MemoryExceeded
-from tunesmith.workers.process_groups import kill_group
 
 IGNORED_SIGNALS = frozenset((signal.SIGINT, signal.SIGTERM))
 """Ctrl-C and a supervisor's SIGTERM may reach every process; the daemon alone decides what they mean."""
@@ -63,12 +66,13 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     log: Log = Log()
 
 
+@dataclass(eq=False, slots=True)
 class Running:
-    """The chunk at work, as its function may see it."""
+    """The chunk at work, as its function may see it; `n_rules` is what it said to have `loaded`."""
 
-    def __init__(self, say: Callable[[str, Any], None]) -> None:
-        self.say = say
-        self.cancelled = threading.Event()
+    say: Callable[[str, Any], None]
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    n_rules: int = 0
 
 
 _running: ContextVar[Running | None] = ContextVar("running", default=None)
@@ -85,20 +89,27 @@ def loaded(n_rules: int) -> None:
     """Say how many compiled rules this process holds; they cannot be unloaded, so a pool replaces it in time."""
     running = _running.get()
     if running is not None:
-        running.say("loaded", n_rules)
+        running.n_rules = n_rules
+
+
+def cancel_flag() -> Callable[[], bool]:
+    """What tells whether nobody waits for the chunk any more.
+
+    A function that takes longer than `Limits.cancel_grace_s` asks it between the steps of its work, and raises
+    `Draining`. The worker then keeps what it has loaded; otherwise it is killed, and the one that replaces it loads
+    everything again.
+    """
+    running = _running.get()
+    return (lambda: False) if running is None else running.cancelled.is_set
 
 
 def stop_if_cancelled() -> None:
-    """Raise `Draining` when nobody waits for the chunk any more.
-
-    A function that takes longer than `Limits.cancel_grace_s` calls this between the steps of its work. The worker then
-    keeps what it has loaded; otherwise it is killed, and the one that replaces it loads everything again.
-    """
-    running = _running.get()
-    if running is not None and running.cancelled.is_set():
+    """Raise `Draining` when nobody waits for the chunk any more; see `cancel_flag`."""
+    if cancel_flag()():
         raise Draining("the work was cancelled before it was done")
 
 
+@functools.cache
 def resolve(name: str) -> Callable[..., Any]:
     """The function that "module:function" names."""
     module, _, function = name.partition(":")
@@ -177,22 +188,22 @@ class _Order(NamedTuple):
 class _Worker:
     def __init__(self, sock: socket.socket) -> None:
         self.orders: SimpleQueue[_Order | None] = SimpleQueue()
-        self._sock = sock
-        self._sending = threading.Lock()
+        self._channel = frames.Channel(sock)
 
     def send(self, *message: Any) -> None:
-        self._send(frames.pack(message))
+        try:
+            self._channel.send(*message)
+        except frames.Gone:
+            _end_with_children()
 
     def listen(self) -> None:
         newest: _Order | None = None
         while True:
             try:
-                frame = frames.read(self._sock)
-            except ConnectionError:
-                frame = None
-            if frame is None:
+                message = self._channel.receive()
+            except frames.Gone:
                 _end_with_children()
-            match frames.unpack(frame):
+            match message:
                 case ("run", id, function, payload, context):
                     newest = _Order(id, function, payload, context, Running(self._say))
                     self.orders.put(newest)
@@ -207,30 +218,21 @@ class _Worker:
         try:
             result = perform(table, order.function, lambda: pickle.loads(order.payload), order.running)  # noqa: S301
             try:
-                pieces = frames.pack(("result", result))
+                self.send("result", result, order.running.n_rules)
             except Exception as error:  # whatever pickling a foreign object raises
                 raise foreign(f"{order.function}: its result cannot be sent: {type(error).__name__}") from error
         except TunesmithError as error:
-            pieces = self._failure(error)
-        self._send(pieces)
+            self._fail(error, order.running.n_rules)
 
-    def _failure(self, error: TunesmithError) -> list[bytes | memoryview]:
+    def _fail(self, error: TunesmithError, n_rules: int) -> None:
         text = error.traceback if isinstance(error, ChunkFailed) else ""
         try:
-            return frames.pack(("failed", error, text))
+            self.send("failed", error, text, n_rules)
         except Exception:  # a subclass of a chunk function's own that does not pickle
-            return frames.pack(("failed", Internal(error.message), traceback.format_exc()))
+            self.send("failed", Internal(error.message), traceback.format_exc(), n_rules)
 
     def _say(self, kind: str, payload: Any) -> None:
         self.send("said", kind, payload)
-
-    def _send(self, pieces: list[bytes | memoryview]) -> None:
-        try:
-            with self._sending:
-                for piece in pieces:
-                    self._sock.sendall(piece)
-        except (BrokenPipeError, ConnectionError):
-            _end_with_children()
 
 
 def ignore_signals() -> None:
@@ -243,6 +245,17 @@ def _restore_signals() -> None:
     """In a process that a chunk forks, let the signals end it again."""
     for number in IGNORED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
+
+
+def kill_group(leader: int) -> None:
+    """Kill a process and the group that it leads, or the process alone where it leads none yet."""
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(leader, signal.SIGKILL)
+    except PermissionError:  # nobody in it is ours: the number belongs to another group by now
+        return
 
 
 def _end_with_children() -> NoReturn:

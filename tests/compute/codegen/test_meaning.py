@@ -12,7 +12,7 @@ from reference.rules import NearTie, read
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.space.space import decode_point
+from tunesmith.domain.parameters import decode_point
 
 LAW = settings(
     deadline=None,

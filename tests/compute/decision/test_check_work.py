@@ -25,10 +25,10 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.criteria import Bound
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.parameters import decode_point
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.space.space import decode_point
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Internal
 

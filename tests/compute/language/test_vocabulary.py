@@ -9,7 +9,8 @@ from tunesmith.compute.indicators.declaration import Argument
 from tunesmith.compute.indicators.registry import INDICATORS
 from tunesmith.compute.language.vocabulary import STATEMENTS, is_reserved, reference
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.domain.space.space import build_space, decode_point
+from tunesmith.domain.parameters import decode_point
+from tunesmith.domain.space.space import build_space
 
 SAMPLE = {
     "series": "close",

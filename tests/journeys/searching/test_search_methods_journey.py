@@ -17,9 +17,9 @@ from benchmarks.session_kills import run
 from journeys.conftest import SAMPLE, import_markets
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from journeys.session_scenes import LONG, SMALL_CHUNKS
+from tunesmith.domain.parameters import decode_point
 from tunesmith.domain.search.methods import MethodOptions, Stage
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.space.space import decode_point
 from tunesmith.notebook.study import Study
 
 RANGES: dict[str, Any] = {

@@ -17,8 +17,7 @@ from tunesmith.domain.trading import Costs
 from tunesmith.errors import Conflict, Internal
 from tunesmith.services.backtests import backtest_results
 from tunesmith.services.market import window_snapshots
-from tunesmith.services.market.market_windows import Window
-from tunesmith.services.market.payload_building import Assignment
+from tunesmith.services.market.market_windows import Assignment, Window
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.cache.caches import MemoryCache

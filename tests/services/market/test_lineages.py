@@ -8,8 +8,7 @@ from pathlib import Path
 from services.decision_house import N_BARS, RULE, decided, grow, open_court, searched
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.resample import resample
-from tunesmith.services.market.lineages import lineage_of
-from tunesmith.services.market.market_windows import boundary_of
+from tunesmith.services.market.market_windows import boundary_of, lineage_of
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.tables import holdout_table
 

@@ -18,8 +18,7 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Conflict
 from tunesmith.services.market import window_snapshots
-from tunesmith.services.market.market_windows import Window
-from tunesmith.services.market.payload_building import prepared
+from tunesmith.services.market.market_windows import Window, prepared
 from tunesmith.services.market.window_snapshots import cut_window, known_window
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job

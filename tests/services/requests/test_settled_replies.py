@@ -289,7 +289,7 @@ def test_a_refusal_is_told_to_everyone_who_waits_and_is_not_kept(tmp_path: Path)
 
 def test_two_ends_at_one_moment_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(house: House) -> None:
-        monkeypatch.setattr(task_table, "now", lambda: "2026-01-01T00:00:00.000Z")
+        monkeypatch.setattr(task_table, "SQL_NOW", "'2026-01-01T00:00:00.000Z'")
         await house.create()
         await house.move("running")
         await house.move("cancelled")

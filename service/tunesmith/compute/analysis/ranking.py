@@ -7,8 +7,7 @@ import numpy as np
 from tunesmith.compute.analysis.trial_set import Trials, or_none
 from tunesmith.compute.search.selection import knee, pareto_front, ranked
 from tunesmith.domain.array_types import Floats
-from tunesmith.domain.criteria import metric_named
-from tunesmith.domain.metrics import METRICS, Goal
+from tunesmith.domain.metrics import METRICS, Goal, metric_named
 from tunesmith.domain.search.findings import QUANTILES, Front, RankedTrial, Summary
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ class Ledger:
     burnt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DecisionInputs:
     """What a decision on a search's winner is given before any work: bounds, limits, and how much data there is.
 
@@ -44,7 +45,7 @@ class DecisionInputs:
     faults: Sequence[str] = ()
     symbols: Sequence[str] = ()
 
-    @property
+    @cached_property
     def limits(self) -> Thresholds:
         """The thresholds of this verdict, which are stricter with every look at the market."""
         return self.thresholds.of_look(self.ledger.look) or self.thresholds
@@ -78,8 +79,8 @@ class WorkInputs:
     """What a work is given beside the winner: limits, the seed of its random numbers, and what the check handed over.
 
     Of a permutation test the draws `start` to `stop` (exclusive) are to be computed. Work on the hold-out gets, of each
-    market in the winner's order, its split and the package in force, None where there is none. Long work calls
-    `before_each` between its steps, which raises where nobody waits for the answer any more.
+    market in the winner's order, its split and the package in force, None where there is none. Long work asks
+    `is_cancelled` between its steps, whether nobody waits for the answer any more, and raises `Draining` then.
     """
 
     thresholds: Thresholds
@@ -90,7 +91,7 @@ class WorkInputs:
     splits: Sequence[Split] = ()
     packages: Sequence[PackageInForce | None] = ()
     data: Any = None
-    before_each: Callable[[], None] = lambda: None
+    is_cancelled: Callable[[], bool] = lambda: False
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.compute.decision.inputs import WorkInputs, WorkRequest
 from tunesmith.compute.decision.statistics.permuted_markets import Sequential, Tally, draw_orders, p_value, permuted
 from tunesmith.compute.decision.winner import Winner, statistic_by_symbol
+from tunesmith.errors import Draining
 
 ALL_MARKETS = ""
 """The column of drawn statistics that decides: the one number of all markets."""
@@ -57,12 +58,13 @@ class PermutationTest:
 def draw_statistics(winner: Winner, inputs: WorkInputs, choose: Callable[[int], Winner | None]) -> DrawnStatistics:
     """The statistics of the winners that `choose` finds in the permutations `start` to `stop` of the inputs.
 
-    They are NaN where it finds none.
+    They are NaN where it finds none. Raises `Draining` once the inputs are cancelled.
     """
     columns = [ALL_MARKETS, *(market.symbol for market in winner.markets if winner.others)]
     drawn: list[Mapping[str, float]] = []
     for index in range(inputs.start, inputs.stop):
-        inputs.before_each()
+        if inputs.is_cancelled():
+            raise Draining("the work was cancelled before it was done")
         chosen = choose(index)
         drawn.append(dict.fromkeys(columns, math.nan) if chosen is None else _statistics(chosen))
     return {column: [each[column] for each in drawn] for column in columns}

@@ -15,8 +15,7 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.parameters import ParamValues
-from tunesmith.domain.space.space import decode_point
+from tunesmith.domain.parameters import ParamValues, decode_point
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import numpy as np
 from tunesmith.compute.graph.elementwise import Value, choose, evaluate
 from tunesmith.compute.graph.nodes import Node, reachable
 from tunesmith.domain.array_types import Flags, Floats
-from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space.space import encode
+from tunesmith.domain.parameters import Parameter, encode
 from tunesmith.errors import Invalid
 
 Points = Floats

@@ -1,22 +1,151 @@
-"""The parameter space: which points a search may try, by arithmetic instead of by lists."""
+"""The parameter space: which points a search may try, by arithmetic instead of by lists.
+
+A `Space` is the product of its `Dimension`s, one for each parameter that is searched.
+"""
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Floats, Ints
-from tunesmith.domain.parameters import EXACT, Parameter, ParamValues, Range, Scalar, not_finite, shown
-from tunesmith.domain.space.dimension import Dimension, digits
+from tunesmith.domain.parameters import EXACT, Parameter, Range, encode, not_finite, pointer_step, refuse_unknown, shown
 from tunesmith.errors import FieldError, Invalid
 
 _MAX_VALUES = 1_000_000
+_STEPS_WITHOUT_STEP = 10
+_MAX_DECIMALS = 22
+"""10^22 is the largest power of ten that a float64 holds."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One searched parameter.
+
+    Either `values` lists its points (codes, see `encode`), or it is the arithmetic sequence low, low + step, … <= high,
+    or, with `step` None, the continuous interval [low, high] (log-uniform with `log`), which a grid samples at
+    `n_steps` points.
+    """
+
+    parameter: Parameter
+    low: float = 0.0
+    high: float = 0.0
+    step: float | None = None
+    log: bool = False
+    values: tuple[float, ...] = ()
+    n_steps: int = _STEPS_WITHOUT_STEP
+
+    @property
+    def name(self) -> str:
+        return self.parameter.name
+
+    @property
+    def size(self) -> int:
+        """Number of grid points along this dimension."""
+        if self.values:
+            return len(self.values)
+        if self.step is None:
+            return self.n_steps if self.high > self.low else 1
+        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether the grid holds every value, so that the dimension is no continuous interval."""
+        return bool(self.values) or self.step is not None or self.size == 1
+
+    @cached_property
+    def _codes(self) -> Floats:
+        return np.asarray(self.values, np.float64)
+
+    @cached_property
+    def _ascending(self) -> Floats:
+        return np.sort(self._codes)
+
+    def at(self, index: NDArray[np.integer[Any]]) -> Floats:
+        """Codes of the grid points `index` int[n] (0 <= index < size), a list's in its order; float64[n]."""
+        if self.values:
+            return np.take(self._codes, index)
+        if self.step is not None:
+            return np.minimum(self._steps(index, self.step), self.high)
+        if self.size == 1:
+            return np.full(len(index), self.low)
+        return self.sample(index / (self.size - 1))
+
+    def sample(self, unit: Floats) -> Floats:
+        """Codes at the positions `unit` float64[n] in [0, 1] from the least to the greatest value; float64[n].
+
+        Discrete values own equal parts of the unit interval; 0 and 1 are the ends of a continuous one.
+        """
+        if self.values or self.step is not None:
+            rank = np.minimum((unit * self.size).astype(np.int64), self.size - 1)
+            return self._ascending[rank] if self.values else self.at(rank)
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            inside = np.exp(low + unit * (high - low))
+        else:
+            inside = self.low + unit * (self.high - self.low)
+        inside = np.clip(inside, self.low, self.high)
+        return np.where(unit <= 0.0, self.low, np.where(unit >= 1.0, self.high, inside))
+
+    def rank(self, codes: Floats) -> Ints:
+        """Where the nearest discrete values to `codes` float64[n] stand among all of them, ascending; int64[n]."""
+        if not self.values:
+            nearest = np.rint((codes - self.low) / (self.step or 1.0))
+            return np.clip(nearest, 0, self.size - 1).astype(np.int64)
+        ascending = self._ascending
+        above = np.clip(np.searchsorted(ascending, codes), 1, max(1, self.size - 1))
+        is_lower = codes - ascending[above - 1] <= ascending[np.minimum(above, self.size - 1)] - codes
+        return np.minimum(np.where(is_lower, above - 1, above), self.size - 1)
+
+    def unit(self, codes: Floats) -> Floats:
+        """Positions in [0, 1] of `codes` float64[n], the inverse of `sample`: the middle of a discrete value's part."""
+        if self.is_discrete:
+            return (self.rank(codes) + 0.5) / self.size
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            position = (np.log(np.maximum(codes, self.low)) - low) / (high - low)
+        else:
+            position = (codes - self.low) / (self.high - self.low)
+        return np.clip(position, 0.0, 1.0)
+
+    def _steps(self, index: NDArray[np.integer[Any]], step: float) -> Floats:
+        """low + index * step without the rounding dust of repeated steps: 0.30000000000000004 is 0.3.
+
+        Where all of it are whole numbers over one power of ten, both of which float64 holds, one division rounds once.
+        """
+        decimals = max(_decimals(self.low), _decimals(step))
+        if decimals <= _MAX_DECIMALS:
+            scale = 10.0**decimals
+            if (abs(self.low) + abs(self.high) + step) * scale <= EXACT:
+                return np.asarray((round(self.low * scale) + index.astype(np.float64) * round(step * scale)) / scale)
+        return self.low + index.astype(np.float64) * step
+
+
+def digits(index: NDArray[np.integer[Any]], sizes: Sequence[int]) -> list[NDArray[np.integer[Any]]]:
+    """The place of `index` int[n] along each axis of a grid of these sizes, the last axis fastest; one int[n] an axis.
+
+    Where 32 bits hold every index they are used: dividing them is ten times as fast.
+    """
+    rest = index.astype(np.int32) if math.prod(sizes) < 2**31 else index
+    found = []
+    for size in reversed(sizes[1:]):
+        above = rest // size
+        found.append(rest - above * size)
+        rest = above
+    return [rest, *reversed(found)][: len(sizes)]
+
+
+def _decimals(value: float) -> int:
+    """How many digits follow the decimal point of the shortest text that means `value`."""
+    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +193,12 @@ class Space:
         return points
 
 
-def encode(parameter: Parameter, value: Any) -> float:
-    """The code of a checked value: numbers are themselves, a bool is 0 or 1, a choice is its index."""
-    if parameter.kind == "choice":
-        return float(next(i for i, c in enumerate(parameter.choices) if type(c) is type(value) and c == value))
-    return float(value)
-
-
-def decode(parameter: Parameter, code: float) -> Scalar:
-    """The value of a code, in the parameter's own type."""
-    if parameter.kind == "choice":
-        return parameter.choices[int(code)]
-    if parameter.kind == "bool":
-        return bool(code)
-    return int(code) if parameter.kind == "int" else float(code)
-
-
-def decode_point(parameters: Sequence[Parameter], codes: Floats) -> ParamValues:
-    """One point's values by parameter name; `codes` float64[p]."""
-    return {p.name: decode(p, float(code)) for p, code in zip(parameters, codes, strict=True)}
-
-
 def encode_points(parameters: Sequence[Parameter], params: Mapping[str, Any], path: str = "/params") -> Floats:
     """Zipped parameter values as points float64[n, p]: arrays of one length or scalars; the unnamed take defaults.
 
     Raises `Invalid` with the field's path for unknown names, values out of bounds and differing lengths.
     """
-    _refuse_unknown(parameters, params, path)
+    refuse_unknown(parameters, params, path)
     columns = {p.name: _codes(p, params[p.name], f"{path}/{p.name}") for p in parameters if p.name in params}
     lengths = {len(codes) for codes in columns.values() if codes.ndim}
     if len(lengths) > 1:
@@ -120,7 +228,7 @@ def _codes(parameter: Parameter, given: Any, where: str) -> Floats:
     codes = np.empty(len(distinct))
     for i, raw in enumerate(distinct.tolist()):
         value = _plain(raw)
-        _check(parameter, value, where)
+        parameter.require(value, where)
         codes[i] = encode(parameter, value)
     return codes[inverse.reshape(values.shape)]
 
@@ -149,7 +257,7 @@ def build_space(
     `ranges` maps names to a `Range` (or its dict; an empty one is the declared range), a list of values or one fixed
     value; parameters left out keep their defaults. Raises `Invalid` with a path for each refused field.
     """
-    _refuse_unknown(parameters, ranges or {}, path)
+    refuse_unknown(parameters, ranges or {}, path)
     dimensions: list[Dimension] = []
     fixed: dict[str, float] = {}
     errors: list[FieldError] = []
@@ -173,7 +281,7 @@ def _place(parameter: Parameter, spec: Any, where: str, dimensions: list[Dimensi
     if isinstance(spec, Mapping):
         unknown = [name for name in spec if name not in Range.__struct_fields__]
         if unknown:
-            raise Invalid(f"a range has no member {shown(unknown[0])}", path=f"{where}/{_step(unknown[0])}")
+            raise Invalid(f"a range has no member {shown(unknown[0])}", path=f"{where}/{pointer_step(unknown[0])}")
         spec = Range(**spec)
     if isinstance(spec, Range):
         dimensions.append(_ranged(parameter, spec, where))
@@ -181,7 +289,7 @@ def _place(parameter: Parameter, spec: Any, where: str, dimensions: list[Dimensi
         dimensions.append(_listed(parameter, spec, where))
     else:
         value = _plain(spec)
-        _check(parameter, value, where)
+        parameter.require(value, where)
         fixed[parameter.name] = encode(parameter, value)
 
 
@@ -212,7 +320,7 @@ def _ranged(parameter: Parameter, spec: Range, where: str) -> Dimension:
     high = parameter.high if spec.max is None else _plain(spec.max)
     for name, bound in (("min", low), ("max", high)):
         if bound is not None:
-            _check(parameter, bound, f"{where}/{name}")
+            parameter.require(bound, f"{where}/{name}")
     if low is None or high is None:
         raise Invalid("min and max are needed: the strategy declares no bounds", path=where)
     if low > high:
@@ -264,7 +372,7 @@ def _listed(parameter: Parameter, values: Any, where: str) -> Dimension:
     codes: dict[float, None] = {}
     for i, raw in enumerate(values):
         value = _plain(raw)
-        _check(parameter, value, f"{where}/{i}")
+        parameter.require(value, f"{where}/{i}")
         codes[encode(parameter, value)] = None
     return Dimension(parameter, values=tuple(codes))
 
@@ -279,24 +387,3 @@ def _plain(value: Any) -> Any:
         value = value[()]
     is_time = isinstance(value, np.datetime64 | np.timedelta64)
     return value.item() if isinstance(value, np.generic) and not is_time else value
-
-
-def _check(parameter: Parameter, value: Any, where: str) -> None:
-    wrong = parameter.check(value)
-    if wrong:
-        raise Invalid(wrong, path=where)
-
-
-def _step(name: object) -> str:
-    """A name as a step of a JSON Pointer (RFC 6901)."""
-    text = name if isinstance(name, str) else shown(name)
-    return text.replace("~", "~0").replace("/", "~1")
-
-
-def _refuse_unknown(parameters: Sequence[Parameter], given: Mapping[str, Any], path: str) -> None:
-    names = [parameter.name for parameter in parameters]
-    for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(_step(name)[:64], names, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(names) or 'no parameters'}"
-            raise Invalid(f"the strategy has no parameter {shown(name)}{hint}", path=f"{path}/{_step(name)}")

@@ -12,8 +12,7 @@ from tunesmith.protocol.messages.backtests import BacktestStarted, BacktestStatu
 from tunesmith.protocol.task_types import BACKTEST
 from tunesmith.services.backtests import backtest_results
 from tunesmith.services.backtests.report_requests import Origin, make_report
-from tunesmith.services.market.market_windows import window_of
-from tunesmith.services.market.payload_building import Assignment, assign
+from tunesmith.services.market.market_windows import Assignment, assign, window_of
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.runtime.context import Context

@@ -7,7 +7,7 @@ import msgspec
 from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal
-from tunesmith.services.market.payload_building import Assignment, work_of
+from tunesmith.services.market.market_windows import Assignment, work_of
 from tunesmith.services.market.window_snapshots import cut_window, known_window
 from tunesmith.services.requests.program_version import engine_version
 from tunesmith.services.requests.value_cache import count, key_of, recall, remember

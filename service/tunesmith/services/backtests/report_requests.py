@@ -11,7 +11,7 @@ from tunesmith.domain.records import build
 from tunesmith.errors import NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.backtests import GetReport, ListReports, Report, ReportList, ReportSummary
-from tunesmith.services.market.payload_building import Assignment
+from tunesmith.services.market.market_windows import Assignment
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.tables import report_table
 from tunesmith.storage.tables.report_table import ReportRow, ReportSummaryRow

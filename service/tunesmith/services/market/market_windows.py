@@ -1,27 +1,83 @@
-"""From a request's market fields to a window of stored bars, with the hold-out cut off unless it was asked for."""
+"""Windows of stored bars: which bars a request may work on, and what a worker needs to work on them.
+
+A window is what a request's market fields name, with the hold-out cut off unless it was asked for. The hold-out is one
+for all names that a market's candles are stored under, its lineage: what was looked at under one name was seen under
+every other.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import structlog
 
+from tunesmith.domain.market.daily_closes import DailyCloses, same_candles
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
-from tunesmith.errors import Invalid
+from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.messages.markets import MarketRequest
-from tunesmith.services.market.lineages import Name, lineage_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.dates import parse_date
-from tunesmith.storage.market.market_store import Series
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.series import Series
+from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import holdout_table
 from tunesmith.storage.tables.holdout_table import Move
+from tunesmith.storage.tables.strategy_table import StrategyRow
 from tunesmith.storage.timestamps import iso
+from tunesmith.workers.chunks.payloads import Prepare, Prepared, StrategyRef, Work
+
+Name = tuple[str, str]
+"""Venue and symbol."""
+
+File = tuple[str, str, str]
+"""Venue, symbol, and the name of the file that holds the candles."""
+
+
+async def lineage_of(context: Context, venue: str, symbol: str) -> list[Name]:
+    """The market's own name, and after it every other whose daily closes move as its own do where both have any."""
+    return await asyncio.to_thread(_akin, context.market, (venue, symbol))
+
+
+def _akin(market: MarketStore, own: Name) -> list[Name]:
+    stored = market.list()
+    ours = [series for series in stored if (series.venue, series.symbol) == own]
+    found = {own: None}
+    for other in stored:
+        name = (other.venue, other.symbol)
+        if name not in found and any(_same(market, series, other) for series in ours):
+            found[name] = None
+    return list(found)
+
+
+def _same(market: MarketStore, one: Series, other: Series) -> bool:
+    if one.end_ms <= other.start_ms or other.end_ms <= one.start_ms:
+        return False
+    first, second = sorted((each.venue, each.symbol, each.file) for each in (one, other))
+    try:
+        return _compared(market, first, second)
+    except FileNotFoundError:
+        return False
+
+
+@functools.lru_cache(maxsize=100_000)
+def _compared(market: MarketStore, one: File, other: File) -> bool:
+    """By the files' names, which are those of their content. Raises `FileNotFoundError` where closes were not kept."""
+    return same_candles(_closes(market, one), _closes(market, other))
+
+
+@functools.lru_cache(maxsize=256)
+def _closes(market: MarketStore, file: File) -> DailyCloses:
+    return market.closes(*file)
+
 
 logger = structlog.get_logger(__name__)
 
@@ -93,9 +149,11 @@ async def boundary_of(context: Context, venue: str, symbol: str) -> int:
     hold-out has been looked at and a whole one of newer bars is there: then it moves to where the last look ended.
     """
     lineage = await lineage_of(context, venue, symbol)
-    stored = await holdout_table.latest_boundary(context.database, lineage)
-    if stored is not None:
-        await _take_over(context, venue, symbol, stored)
+    known = await holdout_table.boundaries(context.database, lineage)
+    if known:
+        stored = max(known.values())
+        if known.get((venue, symbol)) != stored:
+            await _take_over(context, venue, symbol, stored)
         return await _moved_on(context, lineage, stored)
     longest = max(context.market.list(venue=venue, symbol=symbol), key=_span)
     decision = context.settings.decision
@@ -131,8 +189,6 @@ async def on_newest_holdout(context: Context, window: Window) -> Window:
 
 async def _take_over(context: Context, venue: str, symbol: str, boundary_ms: int) -> None:
     """A market under one of several names has the boundary that it has under the others, the latest of them."""
-    if await holdout_table.boundary(context.database, venue, symbol) == boundary_ms:
-        return
 
     async def write(conn: Connection) -> None:
         await holdout_table.set_boundary(conn, venue, symbol, boundary_ms)
@@ -192,3 +248,53 @@ def _range_of(request: MarketRequest, series: Series) -> tuple[int, int]:
     if end <= start:
         raise Invalid("end_date is not after start_date", path="/data/end_date")
     return start, min(end, series.end_ms)
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task works on, stored with it: a strategy version and a window of a market."""
+
+    strategy: StrategyRef
+    window: Window
+
+
+def assign(row: StrategyRow, window: Window) -> Assignment:
+    ref = build(StrategyRef, row)
+    return Assignment(strategy=ref, window=window)
+
+
+async def prepared(
+    context: Context, job: Job, window: Window, *, until_ms: int | None = None, slot: str = "prepared"
+) -> Prepared:
+    """The task's snapshot: cut once, then remembered, so that a restart works on the same bars.
+
+    A task that ended long ago may have lost it; it is cut again then, and `Conflict` raised where it became another.
+    `until_ms` reaches past the window's end, into the hold-out, where a verdict needs it; `slot` tells the windows of
+    one task apart.
+    """
+    known = msgspec.convert(job.state[slot], Prepared) if slot in job.state else None
+    if known is not None and open_snapshots(context.settings.data_dir).keep(known.snapshot):
+        return known
+    done: Prepared = await job.run("prepare", prepare_payload(context, window, until_ms))
+    if known is not None and known.snapshot != done.snapshot:
+        raise Conflict(f"the bars of {window.symbol} {window.timeframe} are no longer those that the task began with")
+    state: dict[str, Any] = {**job.state, slot: msgspec.to_builtins(done)}
+    await job.save(state)
+    return done
+
+
+def prepare_payload(context: Context, window: Window, until_ms: int | None = None) -> Prepare:
+    """What a worker needs to cut the window."""
+    return build(
+        Prepare,
+        window,
+        data_dir=str(context.settings.data_dir),
+        market=context.settings.market,
+        end_ms=window.end_ms if until_ms is None else until_ms,
+        in_sample_end_ms=min(window.end_ms, window.boundary_ms),
+    )
+
+
+def work_of(context: Context, assignment: Assignment, data: Prepared) -> Work:
+    """What a worker needs to evaluate the assignment on prepared data."""
+    window = assignment.window
+    return build(Work, window, assignment, data, data_dir=str(context.settings.data_dir))

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tunesmith.services.market.market_windows import Window
-from tunesmith.services.market.payload_building import prepared
+from tunesmith.services.market.market_windows import Window, prepared
 from tunesmith.services.requests.program_version import engine_version
 from tunesmith.services.requests.value_cache import count, key_of, recall, remember
 from tunesmith.services.runtime.context import Context

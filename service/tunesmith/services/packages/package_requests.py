@@ -31,7 +31,7 @@ from tunesmith.protocol.messages.packages import (
 )
 from tunesmith.protocol.messages.verdicts import Apply
 from tunesmith.protocol.topics import package_topic
-from tunesmith.services.market.payload_building import Assignment
+from tunesmith.services.market.market_windows import Assignment
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.sqlite.connections import Connection, Source

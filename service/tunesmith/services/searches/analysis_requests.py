@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunesmith.compute.search.objective.objective import Objective
-from tunesmith.domain.criteria import Bound, metric_named
-from tunesmith.domain.metrics import METRICS, Goal
+from tunesmith.domain.criteria import Bound
+from tunesmith.domain.metrics import METRICS, Goal, metric_named
 from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.catalog import Call

@@ -27,7 +27,7 @@ from tunesmith.domain.space.space import encode_points
 from tunesmith.errors import Internal, TunesmithError
 from tunesmith.protocol.task_types import OPTIMIZATION
 from tunesmith.services.backtests.report_requests import Origin, make_report
-from tunesmith.services.market.payload_building import Assignment, prepared, work_of
+from tunesmith.services.market.market_windows import Assignment, prepared, work_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Completed, Job
 from tunesmith.services.searches.search_tasks import OptimizationTask, assignments

@@ -27,8 +27,7 @@ from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.protocol.messages.optimizations import StartOptimization
 from tunesmith.protocol.task_types import OPTIMIZATION
-from tunesmith.services.market.market_windows import Window, window_of
-from tunesmith.services.market.payload_building import Assignment, assign
+from tunesmith.services.market.market_windows import Assignment, Window, assign, window_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.tasks.task_kinds import load, request_of

@@ -9,7 +9,7 @@ import msgspec
 
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.sessions import PlanSession, SessionItem, SessionPlan
-from tunesmith.services.market.payload_building import prepare_payload, work_of
+from tunesmith.services.market.market_windows import prepare_payload, work_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import NewSearch
 from tunesmith.services.sessions.session_requests import plan_items

@@ -11,7 +11,7 @@ from tunesmith import __version__
 from tunesmith.compute.decision.criteria_plan import decide_by_criteria, public_checks
 from tunesmith.compute.decision.inputs import Decision, SegmentLengths
 from tunesmith.domain.approval import ApprovalCriteria
-from tunesmith.services.market.payload_building import Assignment, prepared, work_of
+from tunesmith.services.market.market_windows import Assignment, prepared, work_of
 from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job

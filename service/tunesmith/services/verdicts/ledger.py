@@ -15,8 +15,7 @@ import msgspec
 from tunesmith.compute.decision.inputs import Ledger
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
-from tunesmith.services.market.lineages import Name, lineage_of
-from tunesmith.services.market.market_windows import Window
+from tunesmith.services.market.market_windows import Name, Window, lineage_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.sqlite.connections import Connection, Source
@@ -67,8 +66,9 @@ async def enter(context: Context, job: Job, asked: Asked) -> Entry:
     markets = [(window, await lineage_of(context, window.venue, window.symbol)) for window in asked.windows]
 
     async def write(conn: Connection) -> Entry:
-        known = [await holdout_table.latest_boundary(conn, lineage) or 0 for _, lineage in markets]
-        boundary = max(asked.boundary_ms, *known)
+        names = [name for _, lineage in markets for name in lineage]
+        known = await holdout_table.boundaries(conn, names)
+        boundary = max((asked.boundary_ms, *known.values()))
         if boundary > asked.boundary_ms:
             return Entry(0, None, boundary)
         found = await _read(conn, markets, asked.end_ms)

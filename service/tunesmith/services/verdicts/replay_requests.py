@@ -17,7 +17,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import Reply
 from tunesmith.protocol.messages.replays import Difference, ReplayReply, ReplayVerdict
 from tunesmith.protocol.task_types import REPLAY, VERDICT
-from tunesmith.services.market.payload_building import prepared
+from tunesmith.services.market.market_windows import prepared
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.requests.program_version import program_version

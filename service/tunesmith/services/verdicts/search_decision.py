@@ -30,8 +30,7 @@ from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.errors import Internal
 from tunesmith.protocol.task_types import OPTIMIZATION
-from tunesmith.services.market.market_windows import Window
-from tunesmith.services.market.payload_building import Assignment, prepared, work_of
+from tunesmith.services.market.market_windows import Assignment, Window, prepared, work_of
 from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job

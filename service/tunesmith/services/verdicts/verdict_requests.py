@@ -13,7 +13,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import Reply
 from tunesmith.protocol.messages.verdicts import ApproveStrategy, ListVerdicts, VerdictById, VerdictList, VerdictReply
 from tunesmith.protocol.task_types import OPTIMIZATION, VERDICT
-from tunesmith.services.market.payload_building import Assignment
+from tunesmith.services.market.market_windows import Assignment
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change, unchanged
 from tunesmith.services.runtime.context import Context

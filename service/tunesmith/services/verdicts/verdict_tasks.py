@@ -19,8 +19,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.protocol.messages.verdicts import Apply
 from tunesmith.protocol.task_types import VERDICT
-from tunesmith.services.market.market_windows import Window, on_newest_holdout
-from tunesmith.services.market.payload_building import Assignment
+from tunesmith.services.market.market_windows import Assignment, Window, on_newest_holdout
 from tunesmith.services.packages.package_requests import Approved, compose, publish
 from tunesmith.services.requests import audit_log
 from tunesmith.services.runtime.context import Context

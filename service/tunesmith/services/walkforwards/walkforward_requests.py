@@ -15,7 +15,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.optimizations import StartOptimization
 from tunesmith.protocol.messages.walkforwards import StartWalkForward, WalkForwardReply, WalkForwardWindow
 from tunesmith.protocol.task_types import WALK_FORWARD
-from tunesmith.services.market.payload_building import Assignment, prepared, work_of
+from tunesmith.services.market.market_windows import Assignment, prepared, work_of
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.runtime.context import Context

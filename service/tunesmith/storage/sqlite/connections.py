@@ -22,8 +22,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiosqlite
 
-from tunesmith.errors import Internal
-from tunesmith.storage.faults import DiskState, fault
+from tunesmith.errors import Draining, Internal
+from tunesmith.storage.faults import Damaged, DiskState, fault
 
 T = TypeVar("T")
 
@@ -106,8 +106,7 @@ class Connection:
 
     async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
         """The first row, or None."""
-        rows = self._conn.execute(sql, parameters).fetchall()
-        return rows[0] if rows else None
+        return next(iter(self._conn.execute(sql, parameters).fetchall()), None)
 
     async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Number of rows that the statement changed."""
@@ -130,8 +129,7 @@ class ReadConnection:
 
     async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
         """The first row, or None."""
-        rows = await self.fetch_all(sql, parameters)
-        return rows[0] if rows else None
+        return next(iter(await self.fetch_all(sql, parameters)), None)
 
 
 @dataclass(slots=True, eq=False)
@@ -152,6 +150,7 @@ class Readers:
         self._idle: asyncio.LifoQueue[ThreadConnection] = asyncio.LifoQueue()
         for connection in connections:
             self._idle.put_nowait(connection)
+        self.closing = False
         self._asked: list[_Asked] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -173,16 +172,20 @@ class Readers:
                 for _ in range(self._n):
                     await self._idle.get()
 
-    async def fetch_all(self, sql: str, parameters: Sequence[Any]) -> list[sqlite3.Row]:
+    async def fetch_all(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Every row of a query; it sees every write that was answered before."""
+        if self.closing:
+            raise Draining("the database is closing")
         async with self.lend() as conn:
             return list(await conn.execute_fetchall(sql, parameters))
 
-    async def fetch_one(self, sql: str, parameters: Sequence[Any]) -> sqlite3.Row | None:
-        """The first row, or None; it sees every write that was answered before.
+    async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
+        """The first row of a query that an index serves, or None; it sees every write that was answered before.
 
-        What is asked for while a step to a connection's thread is under way is read together by the next one.
+        What is asked for while a step to a connection's thread runs is read together by the next one.
         """
+        if self.closing:
+            raise Draining("the database is closing")
         asked = _Asked(sql, parameters, asyncio.get_running_loop().create_future())
         self._asked.append(asked)
         if self._task is None:
@@ -225,8 +228,7 @@ def _read_each(conn: sqlite3.Connection, batch: list[_Asked]) -> None:
         if asked.answer.cancelled():
             continue
         try:
-            rows = conn.execute(asked.sql, asked.parameters).fetchall()
-            asked.found = rows[0] if rows else None
+            asked.found = next(iter(conn.execute(asked.sql, asked.parameters).fetchall()), None)
         except sqlite3.Error as error:
             asked.error = error
 
@@ -275,7 +277,16 @@ class GroupWriter:
         self._task = asyncio.create_task(self._write_groups(), name="database writer")
 
     async def write(self, write: Write[T]) -> T:
-        """The answer of `write(conn)` once it is durable; see `Database.write`."""
+        """The answer of `write(conn)` once it is durable.
+
+        `write` is `async (conn) -> T`; it runs in another thread, awaits nothing but `conn`, and should be short. What
+        it raises comes back here and undoes it alone. Cancelling the caller takes it back only before it has begun.
+        Raises `DiskRefused` (nothing of the group is stored), `Damaged`, and `Draining` after `close`.
+        """
+        if self._closing:
+            raise Draining("the database is closing")
+        if self._state.damage is not None:
+            raise Damaged(self._state.damage)
         context = contextvars.copy_context()
         queued = _Queued(lambda conn: context.run(_drive, write, conn), asyncio.get_running_loop().create_future())
         self._queue.append(queued)

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tunesmith.errors import Draining
 from tunesmith.storage.faults import Damaged, DiskState
@@ -35,7 +35,6 @@ from tunesmith.storage.sqlite.connections import (
     Readers,
     SigningKey,
     ThreadConnection,
-    Write,
 )
 from tunesmith.storage.sqlite.opening import BackupPolicy, claim, connect, make_new, opening_fault, prepare
 
@@ -45,7 +44,11 @@ _READERS_END_S = 2.0
 
 @dataclass(eq=False)
 class Database:
-    """An open database. Make it with `open`; `close` it, or the process does not end."""
+    """An open database. Make it with `open`; `close` it, or the process does not end.
+
+    `write` is its writer's (`GroupWriter.write`), `fetch_all` and `fetch_one` are its readers' (see `Readers`); after
+    `close` they raise `Draining`.
+    """
 
     path: Path
     epoch: str
@@ -66,6 +69,8 @@ class Database:
         self._readers = Readers(self._connections[1:], self._state)
         self._writer = GroupWriter(self._connections[0], self._state, lambda: self.signing_key(), self._publish)
         self.counts = self._writer.counts
+        self.write = self._writer.write
+        self.fetch_all, self.fetch_one = self._readers.fetch_all, self._readers.fetch_one
         self.look()
 
     @property
@@ -109,39 +114,13 @@ class Database:
         """Finishes the queued writes, then closes every connection; a second call does nothing."""
         if self._closing:
             return
-        self._closing = True
+        self._closing = self._readers.closing = True
         try:
             await self._writer.close()
             await self._readers.all_back(_READERS_END_S)
         finally:
             await _close(self._connections[::-1])
             self._lock.release()
-
-    async def write(self, write: Write[T]) -> T:
-        """The answer of `write(conn)` once it is durable.
-
-        `write` is `async (conn) -> T`; it runs in another thread, awaits nothing but `conn`, and should be short. What
-        it raises comes back here and undoes this write alone. Cancelling the caller takes a write back only as long as
-        it has not begun. Raises `DiskRefused` when the disk refused (nothing of the group is stored), `Damaged` once
-        damage was noticed, `Draining` after `close`.
-        """
-        if self._closing:
-            raise Draining("the database is closing")
-        if self._state.damage is not None:
-            raise Damaged(self._state.damage)
-        return await self._writer.write(write)
-
-    async def fetch_all(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Every row of a query; it sees every write that was answered before."""
-        if self._closing:
-            raise Draining("the database is closing")
-        return await self._readers.fetch_all(sql, parameters)
-
-    async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
-        """The first row of a query that an index serves, or None; what is asked for together is read in one step."""
-        if self._closing:
-            raise Draining("the database is closing")
-        return await self._readers.fetch_one(sql, parameters)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[ReadConnection]:

@@ -87,10 +87,10 @@ async def moves(source: Source, venue: str, symbol: str) -> list[Move]:
     return await select(source, Move, "WHERE venue = ? AND symbol = ? ORDER BY id", (venue, symbol))
 
 
-async def latest_boundary(source: Source, names: Sequence[tuple[str, str]]) -> int | None:
-    """The latest boundary of a market's names, as venue and symbol each; None where none of them has one."""
-    found = [await boundary(source, venue, symbol) for venue, symbol in names]
-    return max((edge for edge in found if edge is not None), default=None)
+async def boundaries(source: Source, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The boundary of each of a market's names, venue and symbol, that has one."""
+    found = {name: await boundary(source, *name) for name in names}
+    return {name: edge for name, edge in found.items() if edge is not None}
 
 
 async def last_seen(source: Source, names: Sequence[tuple[str, str]], boundary_ms: int) -> int | None:

@@ -11,7 +11,7 @@ from tunesmith.protocol.envelope import Grade
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, number, page, select, select_one
-from tunesmith.storage.timestamps import now
+from tunesmith.storage.timestamps import SQL_NOW, now
 
 State = Literal["in_force", "superseded", "revoked", "expired"]
 
@@ -89,8 +89,8 @@ async def standing(
     source: Source, venue: str, symbol: str, timeframe: str, strategy_id: str, time: str | None = None
 ) -> PackageRow | None:
     """The package in force for exactly this venue, symbol, timeframe and strategy at `time` (default: now), or None."""
-    tail = f"WHERE {_KEY} AND {_STANDING} AND valid_until > ?"
-    return await select_one(source, PackageRow, tail, (venue, symbol, timeframe, strategy_id, time or now()))
+    tail = f"WHERE {_KEY} AND {_STANDING} AND valid_until > coalesce(?, {SQL_NOW})"
+    return await select_one(source, PackageRow, tail, (venue, symbol, timeframe, strategy_id, time))
 
 
 async def latest(

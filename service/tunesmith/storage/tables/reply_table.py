@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Row, select_one
-from tunesmith.storage.timestamps import now
+from tunesmith.storage.timestamps import SQL_NOW
 
 
 class StoredReply(Row, frozen=True, kw_only=True):
@@ -36,9 +36,9 @@ async def store(
     conn: Connection, user: str, client: str, request_id: str, message_type: str, body_hash: str, reply: str
 ) -> None:
     """Stores a reply; where one is stored already, that one stays."""
-    sql = """INSERT INTO requests (user, client, id, type, body_hash, reply, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (user, client, id) DO NOTHING"""
-    await conn.execute(sql, (user, client, request_id, message_type, body_hash, reply, now()))
+    sql = f"""INSERT INTO requests (user, client, id, type, body_hash, reply, created_at)
+              VALUES (?, ?, ?, ?, ?, ?, {SQL_NOW}) ON CONFLICT (user, client, id) DO NOTHING"""  # noqa: S608 - a constant
+    await conn.execute(sql, (user, client, request_id, message_type, body_hash, reply))
 
 
 async def forget(conn: Connection, before: str, limit: int = 5_000) -> int:

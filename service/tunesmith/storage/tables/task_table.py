@@ -15,7 +15,7 @@ from tunesmith.errors import NotFound
 from tunesmith.protocol.envelope import TaskStatus
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, number, page, select, select_one
-from tunesmith.storage.timestamps import now
+from tunesmith.storage.timestamps import SQL_NOW, now
 
 _UNFINISHED = "status IN ('pending', 'running')"
 
@@ -94,9 +94,9 @@ async def create(conn: Connection, new: NewTaskRow) -> TaskRow:
 
 async def set_running(conn: Connection, task_id: str) -> bool:
     """Begins a task, or begins it again after a restart; False when it has ended."""
-    sql = f"""UPDATE tasks SET status = 'running', started_at = coalesce(started_at, ?), attempts = attempts + 1
-              WHERE id = ? AND {_UNFINISHED}"""  # noqa: S608 - a constant
-    return await conn.execute(sql, (now(), task_id)) == 1
+    sql = f"""UPDATE tasks SET status = 'running', started_at = coalesce(started_at, {SQL_NOW}), attempts = attempts + 1
+              WHERE id = ? AND {_UNFINISHED}"""  # noqa: S608 - constants
+    return await conn.execute(sql, (task_id,)) == 1
 
 
 async def restart(conn: Connection, task_id: str, *, request: str | None = None, forget: str = "") -> TaskRow:
@@ -129,11 +129,11 @@ async def set_state(conn: Connection, task_id: str, state: str) -> bool:
 async def finish(conn: Connection, task_id: str, status: str, error: dict[str, Any] | None = None) -> bool:
     """Ends a task as completed (only one that runs), failed or cancelled; False when it has ended before."""
     came_from = "status = 'running'" if status == "completed" else _UNFINISHED
-    sql = f"""UPDATE tasks SET status = ?, error = ?, completed_at = ?, eta_s = NULL,
+    sql = f"""UPDATE tasks SET status = ?, error = ?, completed_at = {SQL_NOW}, eta_s = NULL,
                   progress = CASE WHEN ? = 'completed' THEN 1.0 ELSE progress END
-              WHERE id = ? AND {came_from}"""  # noqa: S608 - a constant
+              WHERE id = ? AND {came_from}"""  # noqa: S608 - constants
     text = None if error is None else json_text(error)
-    return await conn.execute(sql, (status, text, now(), status, task_id)) == 1
+    return await conn.execute(sql, (status, text, status, task_id)) == 1
 
 
 async def set_result(conn: Connection, task_id: str, result: str) -> None:
@@ -205,11 +205,10 @@ async def count_by_status(source: Source) -> dict[str, int]:
 
 async def append_logs(conn: Connection, lines: Sequence[tuple[str, str, str]]) -> None:
     """Appends (task id, level, message) lines; lines of tasks that do not exist are dropped."""
-    time = now()
-    sql = """INSERT INTO task_logs (task_id, n, time, level, message)
-             SELECT t.id, coalesce((SELECT max(n) FROM task_logs WHERE task_id = t.id), 0) + 1, ?, ?, ?
-             FROM tasks AS t WHERE t.id = ?"""
-    await conn.execute_many(sql, [(time, level, message, task_id) for task_id, level, message in lines])
+    sql = f"""INSERT INTO task_logs (task_id, n, time, level, message)
+              SELECT t.id, coalesce((SELECT max(n) FROM task_logs WHERE task_id = t.id), 0) + 1, {SQL_NOW}, ?, ?
+              FROM tasks AS t WHERE t.id = ?"""  # noqa: S608 - a constant
+    await conn.execute_many(sql, [(level, message, task_id) for task_id, level, message in lines])
 
 
 async def logs(source: Source, task_id: str, after: int = 0, limit: int = 200) -> list[LogRow]:

@@ -36,7 +36,7 @@ def decision_work(payload: DecisionWork) -> Any:
         ],
         packages=[part.package for part in payload.parts],
         data=payload.data,
-        before_each=worker.stop_if_cancelled,
+        is_cancelled=worker.cancel_flag(),
     )
     return work.run(winner, inputs)
 

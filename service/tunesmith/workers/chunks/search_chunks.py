@@ -15,7 +15,7 @@ from tunesmith.compute.search.search import Found, Market
 from tunesmith.compute.search.search import Search as BoundSearch
 from tunesmith.compute.search.selection import knee, pareto_front
 from tunesmith.domain.array_types import Flags, Floats
-from tunesmith.domain.space.space import decode_point
+from tunesmith.domain.parameters import decode_point
 from tunesmith.workers.chunks.payloads import Front, Probe, Probed, Search, SearchSpec, Trials
 from tunesmith.workers.chunks.work_loading import execution_of, load_work
 

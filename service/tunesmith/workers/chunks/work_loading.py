@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from tunesmith.compute.kernels.generated_kernels import is_compiled
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
@@ -13,8 +15,7 @@ from tunesmith.compute.strategies.installed import installed_strategy
 from tunesmith.compute.strategies.stepped_run import is_ready
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.parameters import ParamValues
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.parameters import ParamValues, encode_point
 from tunesmith.errors import Invalid
 from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.workers import worker
@@ -33,15 +34,14 @@ def load_work(work: Work) -> tuple[Strategy, Bars]:
 
 def execution_of(work: Work) -> Execution:
     """How the work's orders fill."""
-    return Execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine)
+    return _execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine)
 
 
 def point_of(rule: Strategy, params: ParamValues) -> Floats:
     """The encoded parameters, float64[p]; raises `Invalid` for a point that breaks a require(…)."""
-    points = encode_points(rule.parameters, params, "/data/params")
-    if not rule.valid(points)[0]:
+    point = np.array(encode_point(rule.parameters, params, "/data/params"))
+    if not rule.valid(point[np.newaxis])[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
-    point: Floats = points[0]
     return point
 
 
@@ -50,6 +50,9 @@ def _strategy(ref: StrategyRef) -> Strategy:
     if ref.kind == "rule":
         return Strategy.parse(ref.code, id=ref.id, version=ref.version)
     return builtin(ref.id) if ref.id in BUILTIN_IDS else installed_strategy(ref.id, ref.code_hash)
+
+
+_execution = lru_cache(maxsize=32)(Execution)
 
 
 @lru_cache(maxsize=8)

@@ -24,8 +24,7 @@ from tunesmith.compute.search.objective.freqtrade_losses import LOSSES, loss_of
 from tunesmith.compute.search.selection import aggregate, aggregate_values
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.closed_trades import ClosedTrades
-from tunesmith.domain.criteria import metric_named
-from tunesmith.domain.metrics import METRICS, Aggregation, Goal
+from tunesmith.domain.metrics import METRICS, Aggregation, Goal, metric_named
 from tunesmith.domain.parameters import not_finite, shown
 from tunesmith.errors import Invalid
 

@@ -22,9 +22,8 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market, Search, run_whole
 from tunesmith.compute.search.walk_forward.walk_windows import Part
 from tunesmith.domain.array_types import Floats
-from tunesmith.domain.parameters import ParamValues
+from tunesmith.domain.parameters import ParamValues, decode_point
 from tunesmith.domain.search.search_plan import SearchPlan
-from tunesmith.domain.space.space import decode_point
 
 WALK_FORWARD_CANNOT_SAY = (
     "A walk-forward shows how choosing anew would have done on this one past; of markets without an edge four in ten "
