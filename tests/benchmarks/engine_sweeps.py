@@ -27,7 +27,7 @@ import numpy as np
 
 import tunesmith as ts
 from tunesmith.compute.rules.binding import bind
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SEVEN = ("total_return", "sharpe", "sortino", "max_drawdown", "n_trades", "win_rate", "profit_factor")

@@ -36,7 +36,7 @@ from tunesmith.compute.decision.statistics.permuted_markets import TIE, draw_ord
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import DEFAULT_CRITERIA, bounds, keeps
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.notebook.judging import decide_study
 from tunesmith.notebook.study import Study
 

@@ -24,7 +24,7 @@ import pandas as pd
 import tunesmith as ts
 from tunesmith.compute.engines.vectorbt_loading import load_vectorbt
 from tunesmith.compute.rules.binding import bind
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 
 CANDLES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "spot" / "BTC_USDT-5m.parquet"
 MUST_RATIO = 3.0

@@ -38,7 +38,7 @@ from tunesmith.compute.strategies import builtin
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.parameters import Range
 from tunesmith.domain.search.methods import MethodOptions
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 AT = (50, 100, 200, 500)

@@ -14,7 +14,7 @@ from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, TARGET_ALIASES, Metric, search_metrics
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 
 RULE = Strategy.parse(

@@ -12,7 +12,7 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.signals import Signals
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.space.space import build_space, encode_points
+from tunesmith.domain.space import build_space, encode_points
 from tunesmith.domain.trading import Costs
 
 CONDITIONS = ("enter_long", "exit_long", "enter_short", "exit_short")

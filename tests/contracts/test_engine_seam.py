@@ -24,7 +24,7 @@ from tunesmith.compute.strategies import builtin
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.search.search_plan import SearchPlan
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs, Direction
 from tunesmith.domain.trading import Engine as WireEngine
 from tunesmith.errors import Invalid

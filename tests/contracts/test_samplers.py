@@ -22,7 +22,7 @@ from tunesmith.compute.search.samplers import SAMPLERS, make_sampler
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.parameters import Parameter, decode_point
 from tunesmith.domain.search.methods import MethodOptions
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=30)

@@ -29,7 +29,7 @@ from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import decode
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
 from tunesmith.errors import Invalid
 

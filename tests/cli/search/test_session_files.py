@@ -13,7 +13,7 @@ import typer
 from tunesmith.cli.search.session_files import read_session, session_request, words
 from tunesmith.compute.strategies import builtin
 from tunesmith.domain.parameters import RangeSpec
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.sessions import GenerateSession
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 
 PARAMETERS = (
     Parameter(name="fast", kind="int", default=5, low=1, high=100),

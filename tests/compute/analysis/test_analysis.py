@@ -19,7 +19,7 @@ from tunesmith.compute.analysis.search_report import Report, report
 from tunesmith.compute.analysis.trial_set import Trials, positions
 from tunesmith.domain.parameters import Parameter, Range
 from tunesmith.domain.search.findings import Edge, ImportanceMethod
-from tunesmith.domain.space.space import build_space, encode_points
+from tunesmith.domain.space import build_space, encode_points
 from tunesmith.errors import Invalid
 
 

@@ -14,7 +14,7 @@ from compute.analysis.searches import no_trials, search
 from tunesmith.compute.analysis.export import table, to_csv, to_json, to_parquet
 from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 
 
 def test_all_three_hold_the_same_values() -> None:

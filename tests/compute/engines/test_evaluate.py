@@ -19,7 +19,7 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 

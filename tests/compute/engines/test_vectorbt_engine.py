@@ -21,7 +21,7 @@ from tunesmith.compute.strategies import builtin
 from tunesmith.compute.strategies.installed import as_strategy
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 

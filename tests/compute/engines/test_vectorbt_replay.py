@@ -23,7 +23,7 @@ from tunesmith.compute.simulation.run import empty_results, prepare, walk_signal
 from tunesmith.compute.strategies import builtin
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 
 vbt = pytest.importorskip("vectorbt")

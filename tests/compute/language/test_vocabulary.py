@@ -10,7 +10,7 @@ from tunesmith.compute.indicators.registry import INDICATORS
 from tunesmith.compute.language.vocabulary import STATEMENTS, is_reserved, reference
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.parameters import decode_point
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 
 SAMPLE = {
     "series": "close",

@@ -15,7 +15,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.space.space import build_space, encode_points
+from tunesmith.domain.space import build_space, encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
 

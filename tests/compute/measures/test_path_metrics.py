@@ -27,7 +27,7 @@ from tunesmith.compute.simulation.run import empty_results, prepare
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, PATH_METRICS
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 
 CASH = 10_000.0

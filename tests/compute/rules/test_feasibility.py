@@ -9,7 +9,7 @@ from tunesmith.compute.rules.feasibility import read_conditions, required
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import builtin
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.errors import Invalid
 
 PARAMETERS = (

@@ -30,7 +30,7 @@ from tunesmith.compute.strategies.stepped_run import is_ready
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Internal, Invalid
 

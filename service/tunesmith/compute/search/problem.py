@@ -11,7 +11,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.feasible_space import Region
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.search.search_plan import SearchPlan
-from tunesmith.domain.space.space import build_space, encode_points
+from tunesmith.domain.space import build_space, encode_points
 
 
 def region_of(rule: Strategy, plan: SearchPlan, *, at: str = "/data") -> Region:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.domain.records import build
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid, NotFound
 from tunesmith.protocol.catalog import Call

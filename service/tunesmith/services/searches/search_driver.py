@@ -23,7 +23,7 @@ from tunesmith.compute.search.samplers import SAMPLERS
 from tunesmith.compute.search.stopping import Watch
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.errors import Internal, TunesmithError
 from tunesmith.protocol.task_types import OPTIMIZATION
 from tunesmith.services.backtests.report_requests import Origin, make_report

@@ -13,7 +13,7 @@ from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.compute.strategies.installed import installed, installed_strategy
 from tunesmith.domain.parameters import ParamValues, parameters_schema
 from tunesmith.domain.records import build
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.errors import Conflict, Forbidden, NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.strategies import (

@@ -25,7 +25,7 @@ from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import Parameter, encode
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.findings import Comparison
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.tables.trial_columns import Columns, read_columns
 from tunesmith.workers.chunks.analysis_payloads import Analyze, Compare, Export, Exported, StoredSearch, export_name

@@ -9,7 +9,7 @@ from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
 
 

@@ -14,7 +14,7 @@ from tunesmith.compute.search.samplers import make_sampler
 from tunesmith.compute.search.samplers.sampler import Problem, Sampler
 from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.search.methods import MethodOptions
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 
 Points = NDArray[np.float64]
 Scores = Callable[[Points], Points]

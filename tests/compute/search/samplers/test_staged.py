@@ -15,7 +15,7 @@ from tunesmith.compute.search.samplers.staged import Staged
 from tunesmith.compute.strategies import builtin
 from tunesmith.domain.parameters import Parameter, Range
 from tunesmith.domain.search.methods import MethodOptions, Stage
-from tunesmith.domain.space.space import build_space
+from tunesmith.domain.space import build_space
 from tunesmith.errors import Invalid
 
 EMA_ATR = builtin("ema_atr_v1.0")

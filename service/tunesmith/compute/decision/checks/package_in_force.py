@@ -20,7 +20,7 @@ from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkInpu
 from tunesmith.compute.decision.winner import Winner, statistic_of
 from tunesmith.compute.search.selection import aggregate_values
 from tunesmith.domain.approval import Check
-from tunesmith.domain.space.space import encode_points
+from tunesmith.domain.space import encode_points
 from tunesmith.errors import TunesmithError
 
 _MIN_SINCE = 100

@@ -23,7 +23,7 @@ from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.parameters import decode, encode
 from tunesmith.domain.search.methods import Stage
-from tunesmith.domain.space.space import Dimension, Space, build_space
+from tunesmith.domain.space import Dimension, Space, build_space
 from tunesmith.errors import FieldError, Invalid
 
 _BLOCK = 1024

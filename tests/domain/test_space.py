@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.domain.parameters import Parameter, Range, decode_point
-from tunesmith.domain.space.space import build_space, digits, encode_points
+from tunesmith.domain.space import build_space, digits, encode_points
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=100)
