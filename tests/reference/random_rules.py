@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from tunesmith.compute.indicators.registry import INDICATORS
 from tunesmith.domain.market.bars import Bars
 
 HOUR_MS = 3_600_000
@@ -21,8 +22,14 @@ use = Bool(True)
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 OF_SERIES = (
-    *("sma", "ema", "wma", "dema", "tema", "hma", "rsi", "roc", "mom", "linreg_slope"),
-    *("percent_rank", "stddev", "zscore", "highest", "lowest", "shift"),
+    "shift",
+    *(
+        indicator.name
+        for indicator in INDICATORS.values()
+        if [argument.kind for argument in indicator.arguments] == ["series", "window"]
+        and indicator.group != "conditions"
+        and not indicator.fields
+    ),
 )
 OF_BARS = (
     "atr({w})",
