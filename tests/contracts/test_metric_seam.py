@@ -20,7 +20,8 @@ from reference import metrics as reference
 from reference.cases import random_bars
 from reference.metrics import SlowTrade
 from tunesmith.compute.strategies import builtin
-from tunesmith.domain.metrics import METRICS, AccountPath, Metric, register
+from tunesmith.domain.closed_trades import AccountPath
+from tunesmith.domain.metrics import METRICS, Metric, register
 from tunesmith.errors import Invalid
 
 RULE = "ma_cross_v1.0"

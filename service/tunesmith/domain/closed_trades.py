@@ -1,8 +1,9 @@
-"""Closed trades of a point, for targets that are functions of trades and not of metrics."""
+"""Closed trades of a point, for targets that are functions of trades, and its path, for metrics with a function."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tunesmith.domain.array_types import Floats, Ints
 
@@ -27,3 +28,17 @@ class ClosedTrades:
 
     def __len__(self) -> int:
         return len(self.profit_abs)
+
+
+class AccountPath(NamedTuple):
+    """What one account did over n bars, for a metric with a function of its own.
+
+    float64[n] each, at the close of every bar: `equity` in cash, `position` in units (below 0 when short), and the
+    market's `closes`. `trades` are the closed ones, and say the initial cash; `bars_per_year` is A.
+    """
+
+    equity: Floats
+    position: Floats
+    closes: Floats
+    trades: ClosedTrades
+    bars_per_year: float

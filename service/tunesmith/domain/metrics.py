@@ -17,30 +17,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from tunesmith.domain.array_types import Floats
-from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.errors import Invalid
+
+if TYPE_CHECKING:  # a bot's install has no numpy
+    from tunesmith.domain.closed_trades import AccountPath
 
 Goal = Literal["maximize", "minimize"]
 
 Aggregation = Literal["mean", "median", "minimum"]
 """What makes one metric of those of several markets."""
-
-
-class AccountPath(NamedTuple):
-    """What one account did over n bars, for a metric with a function of its own.
-
-    float64[n] each, at the close of every bar: `equity` in cash, `position` in units (below 0 when short), and the
-    market's `closes`. `trades` are the closed ones, and say the initial cash; `bars_per_year` is A.
-    """
-
-    equity: Floats
-    position: Floats
-    closes: Floats
-    trades: ClosedTrades
-    bars_per_year: float
 
 
 class Metric(NamedTuple):

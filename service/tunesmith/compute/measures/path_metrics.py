@@ -21,7 +21,8 @@ from tunesmith.compute.simulation.arrays import N_ORDERS, N_TOTALS, Results
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results, plain
 from tunesmith.domain.array_types import Floats
-from tunesmith.domain.metrics import METRICS, PATH_METRICS, AccountPath
+from tunesmith.domain.closed_trades import AccountPath
+from tunesmith.domain.metrics import METRICS, PATH_METRICS
 
 _FIRST_ORDERS = 256
 _MAX_BLOCK = 1024
