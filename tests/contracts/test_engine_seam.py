@@ -121,12 +121,15 @@ def test_the_toy_engine_evaluates_a_search_in_the_notebook(toy: Engine, bars: Ba
     assert study.best_params is not None
 
 
-def test_a_chunk_of_a_search_says_why_the_toy_engine_has_no_numbers(toy: Engine, bars: Bars) -> None:
+def test_a_chunk_of_a_search_says_why_the_toy_engine_has_no_numbers(
+    toy: Engine, bars: Bars, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ranges = {"fast_period": [6, 7], "slow_period": 20, "signal_threshold": 0.0}
     plan = SearchPlan(target="sharpe", method="grid", n_trials=2, seed=0, ranges=ranges)
     market = Market(bars.symbol, bars, Execution(engine="toy"))
     payload = SearchChunk(spec=SearchSpec(id="toy", works=[], symbols=[], plan=plan), start=0, stop=2)
-    trials = search_chunks.run_search(payload, lambda spec: (Search(builtin(RULE), spec.plan), [market]))
+    monkeypatch.setattr(search_chunks, "_bind", lambda spec: (Search(builtin(RULE), spec.plan), [market]))
+    trials = search_chunks.search(payload)
     assert trials.errors == [None, LOST]
 
 

@@ -18,7 +18,7 @@ from tunesmith import config
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.daily_closes import daily_closes
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
-from tunesmith.services.market.lineages import lineage_of
+from tunesmith.services.market.market_windows import lineage_of
 from tunesmith.storage.market import MARKETS, open_market, register_market
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.market.market_store import MarketStore
