@@ -311,7 +311,7 @@ def _ranged(parameter: Parameter, spec: Range, where: str) -> Dimension:
             raise Invalid("give either values, or min and max", path=where)
         return _listed(parameter, spec.values, f"{where}/values")
     if parameter.kind in ("choice", "bool"):
-        if spec == Range():
+        if all(getattr(spec, name) is getattr(Range(), name) for name in Range.__struct_fields__):
             return _declared(parameter, where)
         raise Invalid(f"{parameter.name} is a {parameter.kind}; give values", path=where)
     if not isinstance(spec.log, bool):
