@@ -43,7 +43,7 @@ from tunesmith.services.tasks.task_kinds import install_drivers
 from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.cache import open_cache
 from tunesmith.storage.faults import Damaged, WrongVersion
-from tunesmith.storage.market import open_market
+from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.secrets.tokens import TokenFile
 from tunesmith.storage.sources import SOURCES

@@ -10,8 +10,8 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market import MARKETS, register_market
 from tunesmith.storage.market.candles import Candles
+from tunesmith.storage.market.market_schemes import MARKETS, register_market
 from tunesmith.storage.market.market_store import Joined, MarketStore, joined
 from tunesmith.storage.market.series import Series
 

@@ -19,8 +19,8 @@ from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.daily_closes import daily_closes
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
 from tunesmith.services.market.market_windows import lineage_of
-from tunesmith.storage.market import MARKETS, open_market, register_market
 from tunesmith.storage.market.market_folder import MarketFolder
+from tunesmith.storage.market.market_schemes import MARKETS, open_market, register_market
 from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.workers.chunks.market_chunks import import_bars, prepare
 from tunesmith.workers.chunks.payloads import ImportBars, Prepare

@@ -15,7 +15,7 @@ from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.errors import NotFound
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market import open_market
+from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.tables.holdout_table import stored_boundaries
 from tunesmith.storage.timestamps import iso
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.config import load
 from tunesmith.errors import TunesmithError
-from tunesmith.storage.market import open_market
+from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.sources import open_source
 from tunesmith.storage.sources.download import Progress as Share

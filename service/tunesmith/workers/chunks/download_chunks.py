@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.storage.market import open_market
+from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.sources import open_source
 from tunesmith.storage.sources.download import download
 from tunesmith.storage.sources.source import Market

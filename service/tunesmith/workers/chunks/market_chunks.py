@@ -10,7 +10,7 @@ from tunesmith.compute.search.split import annualized, split_at
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market import open_market
+from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.workers.chunks.payloads import ImportBars, Prepare, Prepared
 
