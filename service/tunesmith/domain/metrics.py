@@ -183,11 +183,6 @@ def register(metric: Metric) -> None:
     METRICS[metric.name] = metric
 
 
-def reads_path(names: Collection[str]) -> bool:
-    """Whether any of these metrics needs the account's path."""
-    return any(METRICS[name].basis == "path" for name in names)
-
-
 def search_metrics(read: Collection[str]) -> tuple[str, ...]:
     """What a search computes for each trial: the account's metrics, and those of `read`, which decide about it."""
     return tuple(name for name in METRICS if name in ACCOUNT_METRICS or name in read)

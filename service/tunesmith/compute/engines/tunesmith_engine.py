@@ -26,9 +26,11 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results, terms_of, walk_signals
 from tunesmith.compute.strategies.stepped_run import walk_of
 from tunesmith.domain.array_types import Floats
-from tunesmith.domain.metrics import reads_path
+from tunesmith.domain.metrics import ACCOUNT_METRICS
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction
 
+_FROM_TOTALS = frozenset(ACCOUNT_METRICS)
+"""Metrics that need no path of the account."""
 _MAX_BLOCK = 65_536
 _ROW_BUDGET = 192 * 2**20
 _SIGNAL_BUDGET = 2**19
@@ -59,7 +61,7 @@ def _evaluate(
         chunk = points[lo : lo + _chunk_length(strategy, len(bars), points[lo:])]
         totals = _evaluate_totals(strategy, prepared, chunk, execution, start=start, n_threads=n_threads)
         found = metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash)
-        if reads_path(metrics):
+        if not _FROM_TOTALS.issuperset(metrics):
             found |= evaluate_paths(strategy, prepared, chunk, execution, start, n_threads, metrics)
         parts.append(found)
         lo += len(chunk)

@@ -45,7 +45,7 @@ from tunesmith.compute.simulation.run import PreparedBars, empty_results
 from tunesmith.compute.simulation.signals import Signals
 from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.market.timeframes import timeframe_ms
-from tunesmith.domain.metrics import reads_path
+from tunesmith.domain.metrics import ACCOUNT_METRICS
 from tunesmith.domain.trading import Costs, Direction
 
 _BUDGET = 128 * 2**20
@@ -109,7 +109,7 @@ def _evaluate_signals(
     portfolio = _portfolio(signals, prepared, execution, start)
     values = _frame(portfolio.value())
     found = _account_metrics(portfolio, prepared, execution)
-    if reads_path(metrics):
+    if not set(ACCOUNT_METRICS).issuperset(metrics):
         found |= _path_metrics(portfolio, values, prepared, execution, start, path_names(metrics))
     otherwise = _means_otherwise(portfolio, values, prepared, execution, start)
     return {name: np.where(np.isfinite(column) & ~otherwise, column, np.nan) for name, column in found.items()}
