@@ -63,7 +63,6 @@ async def test_the_child_dies_however_its_worker_ends(tmp_path: Path, how: str) 
         child = await child_of(hold)
         if how == "close":
             await pool.close()
-            assert is_gone(child)
         if how == "death without a fork server":
             os.kill(pool.pids()[0], signal.SIGKILL)
         if how.startswith("death"):
