@@ -28,7 +28,8 @@ def decide_search(inputs: DecisionInputs) -> Plan:
     """
     findings = Findings()
     lines: list[Check] = []
-    for check in registered():
+    checks = registered(inputs.edition)
+    for check in checks:
         made = yield from _make(check, inputs, findings)
         lines.extend(made)
         failed = [each for each in made if not each.passed]
@@ -38,7 +39,7 @@ def decide_search(inputs: DecisionInputs) -> Plan:
     if findings.paper_reasons:
         reason = f"to be followed on paper, not traded: {'; '.join(findings.paper_reasons)}"
         return Decision("paper_only", reason, tuple(lines), findings)
-    summaries = ", ".join(check.summary(findings) for check in registered() if check.summary is not None)
+    summaries = ", ".join(check.summary(findings) for check in checks if check.summary is not None)
     return Decision("approved", f"all {len(lines)} checks passed: {summaries}", tuple(lines), findings)
 
 

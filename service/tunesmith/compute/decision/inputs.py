@@ -17,6 +17,9 @@ from tunesmith.domain.thresholds import Thresholds
 
 Metrics = Mapping[str, float | None]
 
+EDITION = 2
+"""The rules by which new verdicts are made. Stored verdicts of an earlier edition are made again by their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
@@ -33,6 +36,7 @@ class DecisionInputs:
     Bars are those after warm-up; `years` is the length of both parts together, as a decision looks at both. Of a search
     over several markets, `symbols`, the shortest says how many bars there are. `incumbent` is the package in force for
     the same market, timeframe and strategy. `faults` are irregularities of the bars that nobody explained, in words.
+    `edition` is that of the decision's rules.
     """
 
     criteria: ApprovalCriteria
@@ -44,10 +48,11 @@ class DecisionInputs:
     incumbent: str | None = None
     faults: Sequence[str] = ()
     symbols: Sequence[str] = ()
+    edition: int = EDITION
 
     @cached_property
     def limits(self) -> Thresholds:
-        """The thresholds of this verdict, which are stricter with every look at the market."""
+        """The thresholds of a verdict of edition 1, which are stricter with every look at the market."""
         return self.thresholds.of_look(self.ledger.look) or self.thresholds
 
 

@@ -19,7 +19,7 @@ from tunesmith.workers.chunks.payloads import Prepared
 Path = tuple[str | int, ...]
 
 _RECORD = {
-    *("version", "engine", "seed", "thresholds", "ledger", "standing", "criteria", "status"),
+    *("version", "engine", "edition", "seed", "thresholds", "ledger", "standing", "criteria", "status"),
     *("in_sample_hash", "data_hash", "code_hash", "until_ms", "boundary_ms", "min_bars", "others"),
 }
 """What a verdict was made from, which may be shown; what its checks found, the registry says."""
@@ -88,7 +88,8 @@ def not_asked(row: VerdictRow) -> list[str]:
     if row.verdict not in ("rejected", "insufficient_data") or "seed" not in row.evidence:
         return []
     made = {check["name"] for check in row.checks}
-    return [check.name for check in registered() if check.named_when_skipped and check.name not in made]
+    edition = row.evidence.get("edition", 1)
+    return [check.name for check in registered(edition) if check.named_when_skipped and check.name not in made]
 
 
 def may_be_shown(row: VerdictRow, path: Path) -> bool:

@@ -112,6 +112,7 @@ async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow)
         thresholds=msgspec.convert(evidence["thresholds"], Thresholds),
         until_ms=evidence["until_ms"],
         seed=evidence["seed"],
+        edition=evidence.get("edition", 1),
     )
     ground = await search_decision.prepare(context, job, request)
     now = [

@@ -20,7 +20,14 @@ from tunesmith.compute.decision.checks.check_declaration import Work
 from tunesmith.compute.decision.checks.check_registry import progress_within, work_named
 from tunesmith.compute.decision.checks.data_gate import FAULTS, judge_bars
 from tunesmith.compute.decision.decision_plan import decide_search, public_checks, public_reason
-from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Ledger, PackageInForce, WorkRequest
+from tunesmith.compute.decision.inputs import (
+    EDITION,
+    Decision,
+    DecisionInputs,
+    Ledger,
+    PackageInForce,
+    WorkRequest,
+)
 from tunesmith.compute.decision.permutation_test import DrawnStatistics, PermutationTest
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.timeframes import YEAR_MS
@@ -75,6 +82,7 @@ class Request:
     thresholds: Thresholds
     until_ms: int
     seed: int
+    edition: int = EDITION
 
     @property
     def boundary_ms(self) -> int:
@@ -148,6 +156,7 @@ async def prepare(context: Context, job: Job, request: Request) -> PreparedDecis
         years=min(data.end_ms - data.start_ms for data in whole) / YEAR_MS,
         faults=await job.run(CHUNK_OF[FAULTS.segment], faults),
         symbols=[window.symbol for window in request.windows],
+        edition=request.edition,
     )
     return PreparedDecision(request, winner, in_sample, whole, inputs)
 
@@ -209,7 +218,7 @@ class _Driver:
 
     def _advance(self, work: Work, done: int, total: int) -> None:
         """Report the draws of a test as the decision's progress, counted in draws of this test."""
-        before, share = progress_within(work)
+        before, share = progress_within(work, self.ground.request.edition)
         self.job.advance(done + round(before / share * total), round(total / share))
 
     def _payload(self, work: Work, request: WorkRequest) -> DecisionWork:
@@ -297,6 +306,8 @@ def _evidence_of(decided: Decided) -> JsonObject:
         "p": findings.p,
         "metrics": {segment: dict(found) for segment, found in findings.metrics.items()},
     }
+    if request.edition > 1:
+        evidence["edition"] = request.edition
     taken = evidence.keys() & findings.evidence.keys()
     if taken:
         raise Internal(f"a check keeps evidence under names of the verdict's own: {', '.join(sorted(taken))}")

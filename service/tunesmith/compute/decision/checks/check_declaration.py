@@ -30,7 +30,9 @@ class Work:
 
     `kept_in` says where in a verdict's evidence the answer is kept under the work's name, and `p_value` under which
     name its "p". With `draws_per_chunk` it is a permutation test: `run` returns the drawn statistics `start` to `stop`
-    of its inputs, and the answer is the evidence of the test. `progress_share` is its share of a decision's progress.
+    of its inputs, and the answer is the evidence of the test. Work `of_searches` is about every search that counts on
+    the market: whoever drives the decision answers it from the null vectors of those searches (`nulls.null_plan`), and
+    `run` is not called. `progress_share` is its share of a decision's progress.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Work:
     kept_in: Literal["metrics", "evidence"] | None = None
     p_value: str | None = None
     draws_per_chunk: int = 0
+    of_searches: bool = False
     progress_share: float = 0.0
 
     @property
@@ -78,7 +81,7 @@ class DecisionCheck:
     `works` by yielding `WorkRequest`s, whose answers it is sent once they are kept in the findings. `limits` name the
     `Thresholds` that it judges by. `p_values` and `evidence` are names that `judge` itself writes into the findings.
     `fails_as` is the status of a decision that ends here. A cheap check is not `named_when_skipped`. `summary` is what
-    an approval's reason says of it.
+    an approval's reason says of it. It is made in decisions of these `editions`.
     """
 
     name: str
@@ -93,6 +96,7 @@ class DecisionCheck:
     fails_as: Literal["rejected", "insufficient_data"] = "rejected"
     named_when_skipped: bool = True
     summary: Callable[[Findings], str] | None = None
+    editions: frozenset[int] = frozenset({1, 2})
 
     @property
     def shown(self) -> bool:

@@ -23,6 +23,7 @@ from tunesmith.compute.decision.checks import (
     vectorbt_agreement,
 )
 from tunesmith.compute.decision.checks.check_declaration import DecisionCheck, Explanation, Work
+from tunesmith.compute.decision.inputs import EDITION
 from tunesmith.compute.decision.reported_statistics import report_of
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Internal
@@ -73,9 +74,9 @@ def unregister(name: str) -> None:
     _CHECKS.remove(check_named(name))
 
 
-def registered() -> tuple[DecisionCheck, ...]:
-    """Every check, in order."""
-    return tuple(_CHECKS)
+def registered(edition: int = EDITION) -> tuple[DecisionCheck, ...]:
+    """Every check of a decision of that edition, in order."""
+    return tuple(check for check in _CHECKS if edition in check.editions)
 
 
 def check_named(name: str) -> DecisionCheck:
@@ -122,9 +123,9 @@ def shown_before_approval() -> ShownNames:
     )
 
 
-def progress_within(work: Work) -> tuple[float, float]:
+def progress_within(work: Work, edition: int = EDITION) -> tuple[float, float]:
     """Where a decision's progress stands when the work begins, from 0 to 1, and the work's share of it."""
-    shares = {each.name: each.progress_share for each in _works()}
+    shares = {each.name: each.progress_share for check in registered(edition) for each in check.works}
     total = sum(shares.values())
     names = list(shares)
     before = sum(shares[name] for name in names[: names.index(work.name)])
