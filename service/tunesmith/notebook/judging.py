@@ -162,7 +162,7 @@ class LocalWorker:
         )
         if work.draws_per_chunk:
             return self._test(work, request, inputs)
-        return work.run(self._winner(work), inputs)
+        return work.do(self._winner(work), inputs)
 
     def _winner(self, work: Work) -> Winner:
         return self.whole if work.sees_holdout else self.in_sample
@@ -172,7 +172,7 @@ class LocalWorker:
 
         def draw(start: int) -> DrawnStatistics:
             stop = min(start + _DRAWS_PER_THREAD, request.n_draws)
-            drawn: DrawnStatistics = work.run(self._winner(work), replace(inputs, start=start, stop=stop))
+            drawn: DrawnStatistics = work.do(self._winner(work), replace(inputs, start=start, stop=stop))
             return drawn
 
         starts = list(range(0, request.n_draws, _DRAWS_PER_THREAD))

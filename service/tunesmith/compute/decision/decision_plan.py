@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tunesmith.compute.decision.checks.check_declaration import SHOWN_SEGMENTS, DecisionCheck
+from tunesmith.compute.decision.checks.check_declaration import SHOWN_SEGMENTS, DecisionCheck, line
 from tunesmith.compute.decision.checks.check_registry import REPORT, explanation_of, registered, work_named
 from tunesmith.compute.decision.inputs import Decision, DecisionInputs, Findings, WorkRequest
 from tunesmith.domain.approval import Check
@@ -23,8 +23,8 @@ Plan = Generator[WorkRequest, Any, Decision]
 def decide_search(inputs: DecisionInputs) -> Plan:
     """Decide whether a search found skill or noise.
 
-    Approved: every check passed. Paper only: all passed but the strict limits of the permutation tests. Rejected, or
-    insufficient_data where the data gate is closed, at the first check that fails.
+    Approved: every check passed. Rejected, or insufficient_data where the data gate is closed, at the first check that
+    fails. Edition 1 knows paper only too: all passed but the strict limits of the permutation tests.
     """
     findings = Findings()
     lines: list[Check] = []
@@ -34,13 +34,13 @@ def decide_search(inputs: DecisionInputs) -> Plan:
         lines.extend(made)
         failed = [each for each in made if not each.passed]
         if failed:
-            return Decision(check.fails_as, _why(failed), tuple(lines), findings)
+            return Decision(check.fails_as, _why(failed), tuple(lines), findings, inputs.edition)
     REPORT.keep((yield WorkRequest(REPORT.name)), findings)
     if findings.paper_reasons:
         reason = f"to be followed on paper, not traded: {'; '.join(findings.paper_reasons)}"
-        return Decision("paper_only", reason, tuple(lines), findings)
+        return Decision("paper_only", reason, tuple(lines), findings, inputs.edition)
     summaries = ", ".join(check.summary(findings) for check in checks if check.summary is not None)
-    return Decision("approved", f"all {len(lines)} checks passed: {summaries}", tuple(lines), findings)
+    return Decision("approved", f"all {len(lines)} checks passed: {summaries}", tuple(lines), findings, inputs.edition)
 
 
 def follow(plan: Plan, answer: Callable[[WorkRequest], Any]) -> Decision:
@@ -54,10 +54,21 @@ def follow(plan: Plan, answer: Callable[[WorkRequest], Any]) -> Decision:
         return decision
 
 
+UNSEEN = "it did not hold on bars that the search never saw; more is not told, as each look answers one bit"
+
+
 def public_checks(decision: Decision) -> list[Check]:
-    """The checks as they may be shown: before approval nothing of the hold-out but pass or fail."""
+    """The checks as they may be shown: before approval nothing of the hold-out but pass or fail.
+
+    In edition 2 that is one bit for all that the look answered, whichever check failed: who learns more could fit to it.
+    """
     if decision.approved:
         return list(decision.checks)
+    if decision.edition > 1:
+        shown = [check for check in decision.checks if check.segment in SHOWN_SEGMENTS]
+        asks = "it holds on bars that the search never saw"
+        looked = len(shown) < len(decision.checks)
+        return [*shown, line("holdout", "holdout", asks, None, None, False, UNSEEN)] if looked else shown
     return [check if check.segment in SHOWN_SEGMENTS else _masked(check) for check in decision.checks]
 
 
@@ -65,6 +76,8 @@ def public_reason(decision: Decision) -> str:
     """The reason as it may be shown."""
     if decision.approved or decision.status == "insufficient_data":
         return decision.reason
+    if decision.edition > 1:
+        return _why([check for check in public_checks(decision) if not check.passed])
     failed = [check for check in public_checks(decision) if not check.passed]
     if failed:
         return _why(failed)
@@ -93,6 +106,8 @@ def _make(check: DecisionCheck, inputs: DecisionInputs, findings: Findings) -> G
 
 
 def _why(failed: Sequence[Check]) -> str:
+    if failed[0].reason == UNSEEN:
+        return UNSEEN
     if failed[0].segment == "holdout" and _hidden_reason(failed[0]) is None:
         asked = ", ".join(check.asks for check in failed)
         return f"it does not hold on bars that the search never saw; not met: {asked}"

@@ -120,6 +120,7 @@ class Decision:
     reason: str
     checks: tuple[Check, ...]
     findings: Findings
+    edition: int = 1
 
     @property
     def approved(self) -> bool:

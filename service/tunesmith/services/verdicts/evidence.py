@@ -19,7 +19,7 @@ from tunesmith.workers.chunks.payloads import Prepared
 Path = tuple[str | int, ...]
 
 _RECORD = {
-    *("version", "engine", "edition", "seed", "thresholds", "ledger", "standing", "criteria", "status"),
+    *("version", "engine", "edition", "secret", "seed", "thresholds", "ledger", "standing", "criteria", "status"),
     *("in_sample_hash", "data_hash", "code_hash", "until_ms", "boundary_ms", "min_bars", "others"),
 }
 """What a verdict was made from, which may be shown; what its checks found, the registry says."""

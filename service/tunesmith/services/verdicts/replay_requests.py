@@ -35,7 +35,9 @@ from tunesmith.services.tasks.task_kinds import (
 )
 from tunesmith.services.verdicts import search_decision
 from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
+from tunesmith.services.verdicts.counted_answers import CountedGround, counted_ground
 from tunesmith.services.verdicts.evidence import Comparison, Path, Ruling, as_stored, compare, may_be_shown
+from tunesmith.services.verdicts.search_book import BookEvidence, book_again
 from tunesmith.services.verdicts.verdict_tasks import VerdictTask, evidence_of
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import package_table, verdict_table
@@ -125,8 +127,13 @@ async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow)
         return bars
     packages_then = [each["standing"] for each in (evidence, *evidence.get("others", []))]
     standing = [msgspec.convert(package, search_decision.Incumbent | None) for package in packages_then]
+
+    async def counting() -> CountedGround:
+        book = await book_again(context, msgspec.convert(evidence["book"], BookEvidence))
+        return await counted_ground(context, job, task, task.windows, ground.winner, book)
+
     return search_decision.ruling_of(
-        await search_decision.decide(context, job, ground, Ledger(**evidence["ledger"]), standing)
+        await search_decision.decide(context, job, ground, Ledger(**evidence["ledger"]), standing, counting=counting)
     )
 
 

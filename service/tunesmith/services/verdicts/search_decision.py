@@ -9,7 +9,7 @@ again to the bit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +44,9 @@ from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.searches.search_driver import Ended
 from tunesmith.services.searches.search_tasks import OptimizationTask
 from tunesmith.services.tasks.task_kinds import load, request_of
+from tunesmith.services.verdicts.counted_answers import CountedAnswers, CountedGround
 from tunesmith.services.verdicts.evidence import Ruling
+from tunesmith.services.verdicts.search_book import evidence_of
 from tunesmith.storage.timestamps import milliseconds
 from tunesmith.workers.chunks.payloads import (
     DecisionWork,
@@ -54,6 +56,9 @@ from tunesmith.workers.chunks.payloads import (
     StrategyRef,
     WinnerRef,
 )
+
+Look = Callable[[], Awaitable[None]]
+Counting = Callable[[], Awaitable[CountedGround]]
 
 CHUNK_OF = {"in_sample": "decision_work", "holdout": "decision_work_holdout"}
 """The chunk function that does a registered work, by the segment that it sees."""
@@ -113,6 +118,7 @@ class Decided:
     ground: PreparedDecision
     ledger: Ledger
     standing: Sequence[Incumbent | None]
+    counted: CountedGround | None = None
 
 
 def seed_of(verdict_id: str) -> int:
@@ -161,14 +167,29 @@ async def prepare(context: Context, job: Job, request: Request) -> PreparedDecis
     return PreparedDecision(request, winner, in_sample, whole, inputs)
 
 
+async def no_look() -> None:
+    """A replay looks at a hold-out that its verdict has looked at."""
+
+
 async def decide(
-    context: Context, job: Job, ground: PreparedDecision, ledger: Ledger, standing: Sequence[Incumbent | None]
+    context: Context,
+    job: Job,
+    ground: PreparedDecision,
+    ledger: Ledger,
+    standing: Sequence[Incumbent | None],
+    *,
+    counting: Counting | None = None,
+    look: Look = no_look,
 ) -> Decided:
-    """Make the decision; its work is the job's, so that it counts in the job's time and can be cancelled."""
-    driver = _Driver(context, job, ground, standing)
+    """Make the decision; its work is the job's, so that it counts in the job's time and can be cancelled.
+
+    From edition 2 on `counting` finds the searches that count, once a check asks for them, and `look` is awaited right
+    before the first work that sees the hold-out; what it raises ends the decision.
+    """
+    driver = _Driver(context, job, ground, standing, counting, look)
     first = next((package.package_id for package in standing if package is not None), None)
     decision = await driver.run(replace(ground.inputs, ledger=ledger, incumbent=first))
-    return Decided(decision, ground, ledger, standing)
+    return Decided(decision, ground, ledger, standing, driver.counted)
 
 
 @dataclass
@@ -177,6 +198,11 @@ class _Driver:
     job: Job
     ground: PreparedDecision
     standing: Sequence[Incumbent | None]
+    counting: Counting | None
+    look: Look
+    looked: bool = False
+    counted: CountedGround | None = None
+    answers: CountedAnswers | None = None
 
     async def run(self, inputs: DecisionInputs) -> Decision:
         plan = decide_search(inputs)
@@ -190,12 +216,24 @@ class _Driver:
 
     async def _answer(self, request: WorkRequest) -> Any:
         work = work_named(request.work)
+        says: str | None = f"asking for {request.work.replace('_', ' ')}"
+        if work.of_searches:
+            self._log(says)
+            return await self._of_searches(request)
+        if work.sees_holdout and self.ground.request.edition > 1:
+            says = None if self.looked else "looking at the hold-out"  # how far it comes would be more than one bit
+            if not self.looked:
+                await self.look()
+            self.looked = True
         payload = self._payload(work, request)
-        says = f"asking for {request.work.replace('_', ' ')}"
         if work.draws_per_chunk:
-            self.job.log(says)
+            self._log(says)
             return await self._test(work, request, payload)
         return await self.job.run(CHUNK_OF[work.segment], payload, says=says)
+
+    def _log(self, says: str | None) -> None:
+        if says is not None:
+            self.job.log(says)
 
     async def _test(self, work: Work, request: WorkRequest, payload: DecisionWork) -> JsonObject:
         """A permutation test: in sample its chunks run side by side, on the hold-out one after the other."""
@@ -221,18 +259,32 @@ class _Driver:
         before, share = progress_within(work, self.ground.request.edition)
         self.job.advance(done + round(before / share * total), round(total / share))
 
+    async def _of_searches(self, request: WorkRequest) -> JsonObject:
+        if self.answers is None:
+            if self.counting is None:
+                raise Internal("a decision of edition 2 needs the searches that count")
+            self.counted = await self.counting()
+            self.answers = CountedAnswers(self.context, self.job, self.counted, self.ground.request.edition)
+        return await self.answers.answer(request)
+
     def _payload(self, work: Work, request: WorkRequest) -> DecisionWork:
         winner = self.ground.winner
         return DecisionWork(
             winner=self._on_whole(winner) if work.sees_holdout else winner,
             work=work.name,
             thresholds=self.ground.request.thresholds,
-            seed=work.seed(self.ground.request.seed),
+            seed=self._seed(work),
             n_draws=request.n_draws,
             data=request.data,
             parts=self._parts() if work.sees_holdout else [],
             sees_holdout=work.sees_holdout,
         )
+
+    def _seed(self, work: Work) -> int:
+        """The seed of a work; on the hold-out, from edition 2 on, one that only the daemon knows."""
+        if self.counted is not None and work.sees_holdout:
+            return self.counted.holdout_seed
+        return work.seed(self.ground.request.seed)
 
     def _on_whole(self, winner: WinnerRef) -> WinnerRef:
         """The winner on bars with their hold-out, which is where each market's work begins."""
@@ -308,6 +360,9 @@ def _evidence_of(decided: Decided) -> JsonObject:
     }
     if request.edition > 1:
         evidence["edition"] = request.edition
+    if decided.counted is not None:
+        evidence["book"] = msgspec.to_builtins(evidence_of(decided.counted.book))
+        evidence["secret"] = decided.counted.secret_hash
     taken = evidence.keys() & findings.evidence.keys()
     if taken:
         raise Internal(f"a check keeps evidence under names of the verdict's own: {', '.join(sorted(taken))}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +19,7 @@ from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.protocol.messages.verdicts import Apply
-from tunesmith.protocol.task_types import VERDICT
+from tunesmith.protocol.task_types import OPTIMIZATION, VERDICT
 from tunesmith.services.market.market_windows import Assignment, Window, on_newest_holdout
 from tunesmith.services.packages.package_requests import Approved, compose, publish
 from tunesmith.services.requests import audit_log
@@ -30,9 +31,13 @@ from tunesmith.services.searches.search_tasks import (
     check_lengths,
     default_criteria,
 )
+from tunesmith.services.tasks.task_kinds import load
 from tunesmith.services.verdicts import ledger, search_decision
 from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
+from tunesmith.services.verdicts.counted_answers import CountedGround, counted_ground
 from tunesmith.services.verdicts.evidence import Ruling
+from tunesmith.services.verdicts.search_book import BookEvidence, book_again, book_of
+from tunesmith.services.verdicts.search_book import evidence_of as book_evidence
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import holdout_table, package_table, task_table, verdict_table
 from tunesmith.storage.tables.task_table import TaskRow
@@ -178,6 +183,13 @@ async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
 
 async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
     limits = task.thresholds or context.settings.statistics
+
+    async def counting() -> CountedGround:
+        return await _counted(context, job, task, ground)
+
+    async def look() -> None:
+        await ledger.look(context, job, asked, entry)
+
     while True:
         request = search_decision.Request(
             optimization_id=task.optimization_id or "",
@@ -191,13 +203,32 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
         )
         ground = await search_decision.prepare(context, job, request)
         asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms, thresholds=limits, sound=ground.sound)
-        entry = await ledger.enter(context, job, asked)
-        if entry.boundary_ms == request.boundary_ms:
-            break
-        task = task.on_holdout(entry.boundary_ms)
-    standing = [await _incumbent(context, task, window) for window in task.windows]
-    decided = await search_decision.decide(context, job, ground, Ledger(entry.look, entry.burnt), standing)
-    return search_decision.ruling_of(decided)
+        entry = await ledger.read(context, job, asked)
+        if entry.boundary_ms != request.boundary_ms:
+            task = task.on_holdout(entry.boundary_ms)
+            continue
+        standing = [await _incumbent(context, task, window) for window in task.windows]
+        known = Ledger(entry.look, entry.burnt)
+        with contextlib.suppress(ledger.LedgerMoved):  # somebody else looked meanwhile: the limit is another
+            decided = await search_decision.decide(
+                context, job, ground, known, standing, counting=counting, look=look
+            )
+            return search_decision.ruling_of(decided)
+
+
+async def _counted(
+    context: Context, job: Job, task: VerdictTask, ground: search_decision.PreparedDecision
+) -> CountedGround:
+    """The searches that count, as they were when the verdict first asked: a restart counts no later ones."""
+    kept = f"book from {ground.request.boundary_ms}"
+    if kept in job.state:
+        book = await book_again(context, msgspec.convert(job.state[kept], BookEvidence))
+    else:
+        search = await load(context, ground.request.optimization_id, OPTIMIZATION)
+        users = list(dict.fromkeys([job.row.user, search.user]))
+        book = await book_of(context, users, task.windows, search.id)
+        await job.save({**job.state, kept: msgspec.to_builtins(book_evidence(book))})
+    return await counted_ground(context, job, task, task.windows, ground.winner, book)
 
 
 async def _incumbent(context: Context, task: VerdictTask, window: Window) -> search_decision.Incumbent | None:

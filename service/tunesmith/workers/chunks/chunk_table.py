@@ -22,6 +22,8 @@ CHUNKS: dict[str, ChunkKind] = {
         ChunkKind("judge", "holdout", f"{_HERE}.backtest_chunks:judge", needs_kernels=True),
         ChunkKind("decision_work", "search", f"{_HERE}.decision_chunks:decision_work", needs_kernels=True),
         ChunkKind("decision_work_holdout", "holdout", f"{_HERE}.decision_chunks:decision_work", needs_kernels=True),
+        ChunkKind("null_draws", "search", f"{_HERE}.null_chunks:null_draws", needs_kernels=True),
+        ChunkKind("null_symbols", "search", f"{_HERE}.null_chunks:null_symbols", needs_kernels=True),
         ChunkKind("walk", "search", f"{_HERE}.walkforward_chunks:walk", needs_kernels=True),
         ChunkKind("stitch", "search", f"{_HERE}.walkforward_chunks:stitch", needs_kernels=True),
         ChunkKind("analyze", "search", f"{_HERE}.analysis_chunks:analyze"),

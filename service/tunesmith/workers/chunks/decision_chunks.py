@@ -38,7 +38,7 @@ def decision_work(payload: DecisionWork) -> Any:
         data=payload.data,
         is_cancelled=worker.cancel_flag(),
     )
-    return work.run(winner, inputs)
+    return work.do(winner, inputs)
 
 
 def _winner(ref: WinnerRef) -> Winner:

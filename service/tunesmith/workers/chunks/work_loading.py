@@ -24,7 +24,7 @@ from tunesmith.workers.chunks.payloads import StrategyRef, Work
 
 def load_work(work: Work) -> tuple[Strategy, Bars]:
     """The strategy and the bars of a work; says so where the strategy is compiled for the first time."""
-    rule = _strategy(work.strategy)
+    rule = strategy_of(work.strategy)
     if rule.kind == "rule" and not is_compiled(rule.plan.source):
         worker.doing(f"compiling the rule {rule.id} {rule.version}: a few seconds, once on this machine")
     elif not is_ready(rule):
@@ -46,7 +46,8 @@ def point_of(rule: Strategy, params: ParamValues) -> Floats:
 
 
 @lru_cache(maxsize=32)
-def _strategy(ref: StrategyRef) -> Strategy:
+def strategy_of(ref: StrategyRef) -> Strategy:
+    """The strategy that a reference names."""
     if ref.kind == "rule":
         return Strategy.parse(ref.code, id=ref.id, version=ref.version)
     return builtin(ref.id) if ref.id in BUILTIN_IDS else installed_strategy(ref.id, ref.code_hash)

@@ -16,6 +16,7 @@ from tunesmith.compute.decision.inputs import DecisionInputs, Findings, Metrics,
 from tunesmith.compute.decision.winner import Winner
 from tunesmith.domain.approval import Check
 from tunesmith.domain.metrics import METRICS
+from tunesmith.errors import Internal
 
 Segment = Literal["data", "in_sample", "holdout", "all"]
 SHOWN_SEGMENTS = frozenset({"data", "in_sample"})
@@ -32,12 +33,12 @@ class Work:
     name its "p". With `draws_per_chunk` it is a permutation test: `run` returns the drawn statistics `start` to `stop`
     of its inputs, and the answer is the evidence of the test. Work `of_searches` is about every search that counts on
     the market: whoever drives the decision answers it from the null vectors of those searches (`nulls.null_plan`), and
-    `run` is not called. `progress_share` is its share of a decision's progress.
+    there is no `run`. `progress_share` is its share of a decision's progress.
     """
 
     name: str
     segment: Literal["in_sample", "holdout"]
-    run: Callable[[Winner, WorkInputs], Any]
+    run: Callable[[Winner, WorkInputs], Any] | None = None
     kept_in: Literal["metrics", "evidence"] | None = None
     p_value: str | None = None
     draws_per_chunk: int = 0
@@ -51,6 +52,12 @@ class Work:
     def seed(self, seed: int) -> int:
         """The seed of the work's random numbers in a decision of that seed: another on the hold-out."""
         return seed + 1 if self.sees_holdout else seed
+
+    def do(self, winner: Winner, inputs: WorkInputs) -> Any:
+        """The answer of the work. Raises `Internal` for one that a worker cannot do by itself."""
+        if self.run is None:
+            raise Internal(f"the work {self.name!r} is answered by what drives the decision")
+        return self.run(winner, inputs)
 
     def keep(self, answer: Any, findings: Findings) -> None:
         """Keep the answer where the work declares it."""

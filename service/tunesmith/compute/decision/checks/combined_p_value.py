@@ -34,5 +34,6 @@ CHECK = DecisionCheck(
             "search and hold-out together could still be chance: their p is above the limit of {limit:.2g}",
         )
     },
+    editions=frozenset({1}),
     summary=lambda findings: f"together p = {findings.p['combined']:.2g}",
 )

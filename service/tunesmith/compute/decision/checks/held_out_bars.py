@@ -29,6 +29,11 @@ def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
     could learn from verdict to verdict what the hold-out holds.
     """
     limits = inputs.thresholds
+    n_draws, stop_at = (
+        (limits.n_holdout_permutations, 0)
+        if inputs.edition == 1
+        else (findings.evidence["limit"]["n_draws"], limits.stop_at)
+    )
     found = yield WorkRequest(HOLDOUT.name)
     trades, least = found.get("n_trades"), limits.min_holdout_trades
     reason = f"{number(trades):.0f} trades on the hold-out, at least {least} are asked"
@@ -41,7 +46,7 @@ def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
         return lines
     real = number(found.get("timing_sharpe"))
     by_symbol = yield from ask_by_symbol(inputs, HOLDOUT_SYMBOLS)
-    drawn = yield WorkRequest(HOLDOUT_PERMUTATIONS.name, limits.n_holdout_permutations, real=real, by_symbol=by_symbol)
+    drawn = yield WorkRequest(HOLDOUT_PERMUTATIONS.name, n_draws, stop_at, real, by_symbol)
     p = drawn["p"]
     reason = (
         f"on {drawn['n_reached']:,} of {drawn['n']:,} shuffled hold-outs these parameters did as well "

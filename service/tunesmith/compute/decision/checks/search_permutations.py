@@ -80,5 +80,6 @@ CHECK = DecisionCheck(
     works=(SYMBOLS, PERMUTATIONS),
     limits=("search", "paper_search", "n_permutations", "stop_at"),
     explanations={"permutations": Explanation("the search on every shuffled market", SEARCH_LESS)},
+    editions=frozenset({1}),
     summary=lambda findings: f"search p = {findings.p['search']:.3g}",
 )

@@ -15,7 +15,7 @@ def judge(inputs: DecisionInputs, findings: Findings) -> list[Check]:
     if len(inputs.symbols) < 2:
         return []
     limits = inputs.thresholds
-    search = findings.evidence["permutations"]["apart"]
+    search = findings.evidence["permutations" if inputs.edition == 1 else "searches"]["apart"]
     holdout = findings.evidence["holdout_permutations"]["apart"]
     kept = [s for s in inputs.symbols if search[s]["p"] <= limits.search and holdout[s]["p"] <= limits.holdout]
     figures = "; ".join(f"{s} p = {search[s]['p']:.3g} and {holdout[s]['p']:.3g}" for s in inputs.symbols)

@@ -82,4 +82,5 @@ CHECK = DecisionCheck(
     limits=("reality_check", "n_reality_check", "n_blocks"),
     explanations={"reality_check": Explanation("the search once more", SEARCH_LESS)},
     named_when_skipped=False,
+    editions=frozenset({1}),
 )
