@@ -53,8 +53,11 @@ ORDER_WITHIN = {
     "analysis decision",
     "compute/search": "pareto stopping selection split objective independent_parts feasible_space samplers problem "
     "search walk_forward",
-    "compute/decision": "statistics inputs winner permutation_test segments reported_statistics checks decision_plan "
+    "compute/decision": "statistics nulls inputs winner permutation_test segments reported_statistics checks decision_plan "
     "criteria_plan",
+    "compute/decision/nulls": "frame counted_search shuffled_ground point_table lineage lead remade_search "
+    "draw_table null_vectors links link_plan null_plan",
+    "compute/decision/statistics": "permuted_markets record_clock * levels",
     "compute/decision/checks": "check_declaration trial_bootstrap * check_registry",
     "domain": "array_types records closed_trades metrics parameters names trading declared thresholds approval market "
     "space criteria search",

@@ -41,9 +41,13 @@ def draw_orders(timestamps: Sequence[Ints], seed: int, index: int, starts: Seque
     what the markets have in common stays while its order goes; the bars of one market that another lacks change places
     among themselves. Bars before a market's `starts` stay, as does its first. One market moves as by `draw_order`.
     """
+    return orders_of(timestamps, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,))), starts)
+
+
+def orders_of(timestamps: Sequence[Ints], rng: np.random.Generator, starts: Sequence[int]) -> list[Ints]:
+    """The orders of several markets' bars, as `draw_orders` has them, drawn from `rng`."""
     fixed = [max(1, start) for start in starts]
     shared = functools.reduce(np.intersect1d, [stamps[begin:] for stamps, begin in zip(timestamps, fixed, strict=True)])
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
     moved = rng.permutation(len(shared))
     orders = []
     for stamps, begin in zip(timestamps, fixed, strict=True):

@@ -1,0 +1,89 @@
+"""All searches that count on a market, in their order: which of them each one could follow, and which add nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from tunesmith.compute.decision.nulls.counted_search import CountedSearch
+from tunesmith.compute.decision.nulls.frame import Frame, frame_of
+from tunesmith.compute.decision.nulls.point_table import keys_of
+from tunesmith.domain.array_types import Words
+from tunesmith.errors import Internal
+
+
+class Lineage:
+    """The searches of `book`, which stand in the order in which they began to count."""
+
+    def __init__(self, book: Sequence[CountedSearch]) -> None:
+        """Raises `Internal` where two searches have one id."""
+        self.searches = {search.search_id: search for search in book}
+        if len(self.searches) != len(book):
+            raise Internal("two searches of the book have one id")
+        self._frames: dict[str, Frame] = {}
+        self._seen: dict[str, tuple[str, ...]] = {}
+
+    def __getitem__(self, search_id: str) -> CountedSearch:
+        return self.searches[search_id]
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The searches that the clock counts."""
+        return tuple(name for name, search in self.searches.items() if not search.draws_only_p)
+
+    def adds_nothing(self, search_id: str) -> bool:
+        """Whether every point of a search was tried by earlier ones: it can find nothing that they cannot."""
+        return search_id in self._covered
+
+    def seen(self, search_id: str) -> tuple[str, ...]:
+        """The earlier searches on the timeframe of this one whose results its owner could see, in their order.
+
+        For one that adds nothing, those stand that tried its points before.
+        """
+        if search_id not in self._seen:
+            search = self.searches[search_id]
+            named = {*search.seen}.union(*(self._covered.get(name, ()) for name in search.seen))
+            before = list(self.searches)[: list(self.searches).index(search_id)]
+            self._seen[search_id] = tuple(
+                name
+                for name in before
+                if name in named
+                and name not in self._covered
+                and not self.searches[name].draws_only_p
+                and self.searches[name].timeframe == search.timeframe
+            )
+        return self._seen[search_id]
+
+    def leaders(self, search_id: str) -> tuple[str, ...]:
+        """Those of `seen` that are of the same text: the search follows the best of them."""
+        text = self.searches[search_id].text
+        return tuple(name for name in self.seen(search_id) if self.searches[name].text == text)
+
+    def frame(self, search_id: str) -> Frame:
+        """In which a search follows its leaders."""
+        if search_id not in self._frames:
+            search = self.searches[search_id]
+            others = [self.searches[name].uses for name in self.leaders(search_id)]
+            self._frames[search_id] = frame_of(search.rule.parameters, search.uses, others)
+        return self._frames[search_id]
+
+    @cached_property
+    def _covered(self) -> dict[str, frozenset[str]]:
+        """Searches that add nothing, and those earlier ones that tried their points."""
+        keys: dict[str, Words] = {}
+        covered: dict[str, frozenset[str]] = {}
+        for name, search in self.searches.items():
+            if search.points is None or search.draws_only_p:
+                continue
+            keys[name] = keys_of(search.points)
+            before = [each for each in keys if each != name and self._may_cover(self.searches[each], search)]
+            tried = np.concatenate([np.empty(0, np.uint64), *(keys[each] for each in before)])
+            if np.isin(keys[name], tried).all():
+                covered[name] = frozenset(each for each in before if each not in covered)
+        return covered
+
+    def _may_cover(self, earlier: CountedSearch, search: CountedSearch) -> bool:
+        same_start = earlier.seen == search.seen
+        return earlier.family == search.family and (earlier.search_id in search.seen or same_start)
