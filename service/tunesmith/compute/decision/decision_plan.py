@@ -60,7 +60,7 @@ UNSEEN = "it did not hold on bars that the search never saw; more is not told, a
 def public_checks(decision: Decision) -> list[Check]:
     """The checks as they may be shown: before approval nothing of the hold-out but pass or fail.
 
-    In edition 2 that is one bit for all that the look answered, whichever check failed: who learns more could fit to it.
+    In edition 2 that is one bit for all that the look answered, whichever check failed: who knew more could fit to it.
     """
     if decision.approved:
         return list(decision.checks)

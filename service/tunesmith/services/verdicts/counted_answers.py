@@ -37,13 +37,14 @@ from tunesmith.services.strategies.strategy_requests import parse_ref
 from tunesmith.services.verdicts.search_book import Book, null_keys
 from tunesmith.storage.tables import counted_table, null_vector_table
 from tunesmith.storage.tables.null_vector_table import NullRow
-from tunesmith.workers.chunks.null_payloads import CountedRef, NullDraws, NullGround, NullsBySymbol, search_of
+from tunesmith.workers.chunks.null_payloads import CountedRef
+from tunesmith.workers.chunks.null_requests import NullDraws, NullGround, NullsBySymbol, search_of
 from tunesmith.workers.chunks.payloads import OtherMarket, WinnerRef
 
 
 @dataclass(frozen=True, eq=False)
 class CountedGround:
-    """The searches that count in a verdict and its markets in sample, as workers get them; with the point that is asked.
+    """The searches that count in a verdict and its markets in sample, as workers get them, and the point that is asked.
 
     `secret` is the database's, `keys` are those of `null_keys`.
     """

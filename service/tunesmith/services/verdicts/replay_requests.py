@@ -34,8 +34,8 @@ from tunesmith.services.tasks.task_kinds import (
     start_task,
 )
 from tunesmith.services.verdicts import search_decision
-from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
 from tunesmith.services.verdicts.counted_answers import CountedGround, counted_ground
+from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
 from tunesmith.services.verdicts.evidence import Comparison, Path, Ruling, as_stored, compare, may_be_shown
 from tunesmith.services.verdicts.search_book import BookEvidence, book_again
 from tunesmith.services.verdicts.verdict_tasks import VerdictTask, evidence_of

@@ -33,8 +33,8 @@ from tunesmith.services.searches.search_tasks import (
 )
 from tunesmith.services.tasks.task_kinds import load
 from tunesmith.services.verdicts import ledger, search_decision
-from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
 from tunesmith.services.verdicts.counted_answers import CountedGround, counted_ground
+from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
 from tunesmith.services.verdicts.evidence import Ruling
 from tunesmith.services.verdicts.search_book import BookEvidence, book_again, book_of
 from tunesmith.services.verdicts.search_book import evidence_of as book_evidence
@@ -210,9 +210,7 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
         standing = [await _incumbent(context, task, window) for window in task.windows]
         known = Ledger(entry.look, entry.burnt)
         with contextlib.suppress(ledger.LedgerMoved):  # somebody else looked meanwhile: the limit is another
-            decided = await search_decision.decide(
-                context, job, ground, known, standing, counting=counting, look=look
-            )
+            decided = await search_decision.decide(context, job, ground, known, standing, counting=counting, look=look)
             return search_decision.ruling_of(decided)
 
 

@@ -9,7 +9,7 @@ from tunesmith.compute.decision.nulls.draw_table import Drawn, draw
 from tunesmith.compute.decision.nulls.symbols_apart import values_by_symbol
 from tunesmith.compute.search.search import Market
 from tunesmith.domain.array_types import Floats
-from tunesmith.workers.chunks.null_payloads import NullDraws, NullGround, NullsBySymbol, search_of
+from tunesmith.workers.chunks.null_requests import NullDraws, NullGround, NullsBySymbol, search_of
 from tunesmith.workers.chunks.work_loading import execution_of, load_work, strategy_of
 
 _BOOKS: OrderedDict[str, list[CountedSearch]] = OrderedDict()

@@ -13,9 +13,11 @@ from tunesmith.compute.decision.checks.check_declaration import (
     Explanation,
     Requests,
     Work,
+    ask_by_symbol,
     line,
     number,
 )
+from tunesmith.compute.decision.checks.search_permutations import SYMBOLS
 from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkRequest
 from tunesmith.compute.decision.statistics.levels import draws_of, least_level, level_of
 from tunesmith.compute.decision.statistics.record_clock import TRY
@@ -46,6 +48,10 @@ def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
         f"on {found['n_reached']:,} of {found['n']:,} shuffled versions of this market one of these searches found "
         f"something as good (p = {p:.3g}, limit {limits.search:g})"
     )
+    if found["n_foreign"]:
+        reason += (
+            f"; {found['n_foreign']:,} of somebody else that tried these parameters, or nearly so, had a say in it"
+        )
     asks = "none of the searches that count finds anything as good in permuted markets"
     return [budget, line("searches", "in_sample", asks, p, limits.search, p <= limits.search, reason)]
 
@@ -57,8 +63,6 @@ def say_searches(counted: dict[str, Any]) -> str:
         parts.append(f"{counted['n_opened']:,} whose results you opened")
     if counted["n_related"]:
         parts.append(f"{counted['n_related']:,} on markets that move like this one")
-    if counted["n_foreign"]:
-        parts.append(f"{counted['n_foreign']:,} of somebody else that tried these parameters or nearly so")
     n = counted["n"]
     tries = math.ceil(10 * counted["ticks"] / TRY) / 10
     noun, counts = ("search", "counts") if n == 1 else ("searches", "count")
@@ -73,8 +77,8 @@ def _budget(counted: dict[str, Any], look: int, level: float, least: float) -> C
     passed = level >= least
     if not passed:
         reason += (
-            f", and its draws can show no less than {least:.2g}: the error budget of this market is spent for you; bars "
-            "that close from now on renew the hold-out, not the count"
+            f", and its draws can show no less than {least:.2g}: the error budget of this market is spent for you; "
+            "bars that close from now on renew the hold-out, not the count"
         )
     return line("tries", "in_sample", "some of the market's error budget is left", tries, None, passed, reason)
 

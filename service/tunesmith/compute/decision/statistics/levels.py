@@ -20,8 +20,7 @@ WEIGHT = 0.7
 """Weight of the search's p-value beside that of the hold-out (Stouffer's test)."""
 
 STOP_AT = 21
-FEW_DRAWS, MANY_DRAWS = 999, 1999
-_MANY_BELOW = 3e-4
+_PER_DRAW = 0.3
 _LEAST_P = 1e-12
 _NORMAL = NormalDist()
 
@@ -36,9 +35,9 @@ def level_of(ticks: int, look: int, combined: float = 0.005) -> float:
     return combined * (TRY / max(ticks, TRY)) ** 2 * share
 
 
-def draws_of(level: float) -> int:
-    """How many shuffled markets a test at this level takes."""
-    return FEW_DRAWS if level >= _MANY_BELOW else MANY_DRAWS
+def draws_of(level: float, few: int = 999, many: int = 1999) -> int:
+    """How many shuffled markets a test at this level takes: `few` where these can tell it from the next level."""
+    return few if level >= _PER_DRAW / (few + 1) else max(few, many)
 
 
 def least_level(n_draws: int) -> float:
