@@ -29,7 +29,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.signals import Level, Signals
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, TIMING_T
 from tunesmith.domain.parameters import decode_point
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
@@ -136,9 +136,8 @@ def examine(case: RuleCase, engines: Iterable[str] = (), *, measure: bool = Fals
     found = Findings(n_rules=1)
     strategy = Strategy.parse(case.code)
     valid = strategy.valid(case.points)
-    metrics = evaluate_points(
-        strategy, case.bars, case.points, case.execution, start=case.start, metrics=tuple(METRICS)
-    )
+    wanted = (*METRICS, TIMING_T)
+    metrics = evaluate_points(strategy, case.bars, case.points, case.execution, start=case.start, metrics=wanted)
     signals = bind(strategy, case.bars, case.points).signals(0, len(case.points))
     slow_case = Case(case.bars, signals, case.execution, case.start)
     _compare_signals(case, strategy, signals, found)
@@ -220,7 +219,9 @@ def _differences(traced: Trace, run: Run, case: RuleCase, numbers: dict[str, flo
         yield f"trades: {spans} here"
     if traced.ambiguous_bars.tolist() != run.ambiguous_bars:
         yield f"ambiguous bars: {traced.ambiguous_bars.tolist()} here, {run.ambiguous_bars} simulated"
-    for name, wanted in numbers_of(run, case.bars, case.start, cash).items():
+    slow = numbers_of(run, case.bars, case.start, cash)
+    slow[TIMING_T] = slow["timing_sharpe"] * math.sqrt(len(run.equity) / case.bars.bars_per_year)
+    for name, wanted in slow.items():
         scale = cash if name == "expectancy" else 1.0
         agree = found.note("simulator", name, numbers[name], wanted, scale)
         if not agree or math.isnan(numbers[name]) != math.isnan(wanted):

@@ -170,6 +170,14 @@ PATH_METRICS: tuple[str, ...] = tuple(
 )
 """What the compiled kernel gives where an evaluation is asked for it, in the order of its columns."""
 
+TIMING_T = "timing_t"
+"""The t statistic of timing returns, mean(a) / std(a) * sqrt(n) with a as in `timing_sharpe`, from a walk's totals.
+
+The decision asks for it at every point of every search, so it costs what the metrics of the account do. It is no row of
+the table: nobody else can ask for it, and reports show `timing_sharpe`, which is summed bar by bar and may differ from
+timing_t * sqrt(A / n) in its last digits.
+"""
+
 TARGET_ALIASES: dict[str, str] = {"return": "total_return", "drawdown": "max_drawdown"}
 """Short names that `optimization_target` accepts beside the table's own."""
 
@@ -186,6 +194,11 @@ def register(metric: Metric) -> None:
 def search_metrics(read: Collection[str]) -> tuple[str, ...]:
     """What a search computes for each trial: the account's metrics, and those of `read`, which decide about it."""
     return tuple(name for name in METRICS if name in ACCOUNT_METRICS or name in read)
+
+
+def direction_of(name: str) -> Goal:
+    """Which way a metric of the table, or `TIMING_T`, is better."""
+    return "maximize" if name == TIMING_T else METRICS[name].direction
 
 
 def metric_named(name: str, path: str) -> str:

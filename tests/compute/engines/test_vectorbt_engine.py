@@ -20,7 +20,7 @@ from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.strategies.installed import as_strategy
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.metrics import METRICS
+from tunesmith.domain.metrics import METRICS, TIMING_T
 from tunesmith.domain.space import build_space
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
@@ -56,8 +56,9 @@ def random_rule(rng: np.random.Generator) -> Strategy:
 
 def compared(rule: Strategy, bars: Bars, points: np.ndarray, execution: Execution, start: int) -> int:
     """Compare all metrics of all points; how many of them vectorbt gave."""
-    ours = evaluate_points(rule, bars, points, execution, start=start, metrics=METRICS)
-    theirs = evaluate_points(rule, bars, points, replace(execution, engine="vectorbt"), start=start, metrics=METRICS)
+    wanted = (*METRICS, TIMING_T)
+    ours = evaluate_points(rule, bars, points, execution, start=start, metrics=wanted)
+    theirs = evaluate_points(rule, bars, points, replace(execution, engine="vectorbt"), start=start, metrics=wanted)
     given = ~np.isnan(theirs["total_return"])
     for name, values in ours.items():
         np.testing.assert_allclose(theirs[name][given], values[given], rtol=1e-9, atol=1e-9, err_msg=name)

@@ -36,6 +36,7 @@ def evaluate_points(
     """Metrics of `domain.metrics.METRICS` for `points` float64[n, p]; float64[n] by name, NaN where undefined.
 
     `metrics` names those that are wanted, in the order of the answer; None: those of the account, which cost the least.
+    `domain.metrics.TIMING_T` may be named too, and costs as little.
     `start` is the first bar whose signals count: earlier bars only warm indicators up, the account enters flat, and
     the metrics are over the bars from `start` on. Raises `Invalid` for a start outside the bars, and for what the
     engine cannot evaluate.

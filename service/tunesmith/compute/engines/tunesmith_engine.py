@@ -4,7 +4,8 @@
 2. A chunk is cut into blocks whose signals stay in a core's cache; threads take block after block (kernels release the
    GIL), fill in the signals and simulate them.
 3. The totals of a chunk become metrics, so memory does not grow with the number of points but for the results.
-4. Where path metrics are asked for, the chunk's points are simulated once more, each by itself.
+4. Where path metrics are asked for, the chunk's points are simulated once more, each by itself. `TIMING_T` is none of
+   them: its sums are two columns more of the totals.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from tunesmith.compute.engines.engine import Columns, Difference, Engine
 from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.kernels.buffers import Lent
 from tunesmith.compute.kernels.threads import in_blocks
-from tunesmith.compute.measures.account_metrics import metrics_of
+from tunesmith.compute.measures.account_metrics import metrics_of, timing_t_of
 from tunesmith.compute.measures.path_metrics import evaluate_paths
 from tunesmith.compute.rules.binding import bind, most_row_bytes, row_bytes
 from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.simulation.arrays import N_TOTALS
+from tunesmith.compute.simulation.arrays import N_TIMED_TOTALS, N_TOTALS
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars, empty_results, terms_of, walk_signals
 from tunesmith.compute.strategies.stepped_run import walk_of
 from tunesmith.domain.array_types import Floats
-from tunesmith.domain.metrics import ACCOUNT_METRICS
+from tunesmith.domain.metrics import ACCOUNT_METRICS, TIMING_T
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction
 
-_FROM_TOTALS = frozenset(ACCOUNT_METRICS)
+_FROM_TOTALS = frozenset((*ACCOUNT_METRICS, TIMING_T))
 """Metrics that need no path of the account."""
 _MAX_BLOCK = 65_536
 _ROW_BUDGET = 192 * 2**20
@@ -56,11 +57,14 @@ def _evaluate(
 ) -> Columns:
     bars = prepared.bars
     parts: list[Columns] = []
+    timed = TIMING_T in metrics
     lo = 0
     while lo < len(points):
         chunk = points[lo : lo + _chunk_length(strategy, len(bars), points[lo:])]
-        totals = _evaluate_totals(strategy, prepared, chunk, execution, start=start, n_threads=n_threads)
+        totals = _evaluate_totals(strategy, prepared, chunk, execution, start=start, n_threads=n_threads, timed=timed)
         found = metrics_of(totals, len(bars) - start, bars.bars_per_year, execution.initial_cash)
+        if timed:
+            found[TIMING_T] = timing_t_of(totals, bars.close[start:])
         if not _FROM_TOTALS.issuperset(metrics):
             found |= evaluate_paths(strategy, prepared, chunk, execution, start, n_threads, metrics)
         parts.append(found)
@@ -78,9 +82,13 @@ def _evaluate_totals(
     *,
     start: int,
     n_threads: int,
+    timed: bool,
 ) -> Floats:
-    """Totals float64[n, N_TOTALS] (columns named in `arrays`) of points that keep every require(…)."""
-    totals = np.empty((len(points), N_TOTALS))
+    """Totals float64[n, N_TOTALS] of points that keep every require(…), or those for timing returns too.
+
+    Columns are named in `arrays`.
+    """
+    totals = np.empty((len(points), N_TIMED_TOTALS if timed else N_TOTALS))
     n = len(points)
     shared = max(_MIN_BLOCK, -(-n // (_BLOCKS * n_threads)))
     if strategy.kind == "kernel":

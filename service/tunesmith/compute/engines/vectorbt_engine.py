@@ -45,7 +45,7 @@ from tunesmith.compute.simulation.run import PreparedBars, empty_results
 from tunesmith.compute.simulation.signals import Signals
 from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.market.timeframes import timeframe_ms
-from tunesmith.domain.metrics import ACCOUNT_METRICS
+from tunesmith.domain.metrics import ACCOUNT_METRICS, TIMING_T
 from tunesmith.domain.trading import Costs, Direction
 
 _BUDGET = 128 * 2**20
@@ -111,6 +111,8 @@ def _evaluate_signals(
     found = _account_metrics(portfolio, prepared, execution)
     if not set(ACCOUNT_METRICS).issuperset(metrics):
         found |= _path_metrics(portfolio, values, prepared, execution, start, path_names(metrics))
+    if TIMING_T in metrics:
+        found[TIMING_T] = found["timing_sharpe"] * math.sqrt(len(values) / prepared.bars.bars_per_year)
     otherwise = _means_otherwise(portfolio, values, prepared, execution, start)
     return {name: np.where(np.isfinite(column) & ~otherwise, column, np.nan) for name, column in found.items()}
 

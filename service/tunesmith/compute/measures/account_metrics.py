@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tunesmith.compute.simulation.arrays import (
@@ -13,8 +15,10 @@ from tunesmith.compute.simulation.arrays import (
     N_TRADES,
     N_WINS,
     SUM_DOWNSIDE_SQUARES,
+    SUM_PRODUCTS,
     SUM_RETURNS,
     SUM_SQUARES,
+    SUM_WEIGHTS,
 )
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.metrics import ACCOUNT_METRICS
@@ -61,3 +65,25 @@ def metrics_of(totals: Floats, n_bars: int, bars_per_year: float, initial_cash: 
             "recovery_factor": (growth - 1.0) / deep,
         }
     return {name: np.where(np.isfinite(values[name]), values[name], np.nan) for name in ACCOUNT_METRICS}
+
+
+def timing_t_of(totals: Floats, closes: Floats) -> Floats:
+    """`domain.metrics.TIMING_T` of n points, float64[n], from their totals float64[n, N_TIMED_TOTALS].
+
+    `closes` float64[T] are those of the account's bars. NaN where undefined: fewer than two bars, and a deviation that
+    is rounding. The variance is a difference of sums, which leaves it exact to some 1e-15 times the square of (root
+    mean square of the net return and of what the mean exposure earns / deviation of the timing returns).
+    """
+    n = len(closes)
+    if n < 2:
+        return np.full(len(totals), np.nan)
+    with np.errstate(all="ignore"):
+        market = closes[1:] / closes[:-1] - 1.0
+        exposure = totals[:, SUM_WEIGHTS] / n
+        mean = (totals[:, SUM_RETURNS] - exposure * market.sum()) / n
+        net, held = totals[:, SUM_SQUARES], exposure * exposure * (market * market).sum()
+        squares = net - 2.0 * exposure * totals[:, SUM_PRODUCTS] + held
+        std = np.sqrt(np.maximum(squares - n * mean * mean, 0.0) / (n - 1))
+        std[~(std > np.maximum(ROUNDING, 1e-7 * np.sqrt((net + held) / n)))] = np.nan
+        found: Floats = mean * math.sqrt(n) / std
+    return np.where(np.isfinite(found), found, np.nan)

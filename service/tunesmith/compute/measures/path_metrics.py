@@ -99,7 +99,7 @@ def path_metrics(prepared: PreparedBars, execution: Execution, start: int, out: 
 
 def path_names(metrics: Iterable[str]) -> tuple[str, ...]:
     """The kernel's metrics, and after them those of `metrics` that carry a function."""
-    return (*PATH_METRICS, *(name for name in metrics if METRICS[name].compute))
+    return (*PATH_METRICS, *(name for name in metrics if name in METRICS and METRICS[name].compute))
 
 
 def named(values: Floats, names: Sequence[str]) -> dict[str, Floats]:

@@ -10,7 +10,7 @@ from tunesmith.compute.search.pareto import non_dominated
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.array_types import Flags, Floats, Ints
 from tunesmith.domain.criteria import Bound, bounds
-from tunesmith.domain.metrics import METRICS, Aggregation, Goal
+from tunesmith.domain.metrics import Aggregation, Goal, direction_of
 
 """How the metrics of several symbols become one: "minimum" is the worst symbol's, by the metric's direction."""
 
@@ -78,7 +78,7 @@ def aggregate(metrics: Mapping[str, Mapping[str, Floats]], how: Aggregation) -> 
     """
     by_symbol = list(metrics.values())
     return {
-        name: aggregate_values(np.stack([values[name] for values in by_symbol]), how, METRICS[name].direction)
+        name: aggregate_values(np.stack([values[name] for values in by_symbol]), how, direction_of(name))
         for name in by_symbol[0]
     }
 

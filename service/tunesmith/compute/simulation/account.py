@@ -18,6 +18,7 @@ from tunesmith.compute.simulation.arrays import (
     N_AMBIGUOUS,
     N_EXPOSED,
     N_ORDERS,
+    N_TIMED_TOTALS,
     N_TRADES,
     N_WINS,
     ORDER_BAR,
@@ -28,8 +29,10 @@ from tunesmith.compute.simulation.arrays import (
     ORDER_SIZE,
     STOP_LOSS,
     SUM_DOWNSIDE_SQUARES,
+    SUM_PRODUCTS,
     SUM_RETURNS,
     SUM_SQUARES,
+    SUM_WEIGHTS,
     TAKE_PROFIT,
     TRAILING_STOP,
     FilledOrder,
@@ -239,8 +242,15 @@ def check_range_nb(state: Floats, totals: Floats, market: Market, bar: int, term
 
 
 @inlined
-def mark_nb(state: Floats, totals: Floats, index: int, close: float, out: Results) -> None:
-    """Mark the account at a bar's close; `index` counts bars from the start."""
+def is_timed_nb(totals: Floats) -> bool:
+    """Whether this row of results has room for the sums of timing returns."""
+    return len(totals) >= N_TIMED_TOTALS
+
+
+@inlined
+def mark_nb(state: Floats, totals: Floats, closes: Floats, bar: int, start: int, out: Results) -> None:
+    """Mark the account at the close of `bar`; `start` is its first bar."""
+    close = closes[bar]
     before = state[EQUITY]
     size = state[SIZE]
     equity = state[CASH] + size * close
@@ -254,8 +264,11 @@ def mark_nb(state: Floats, totals: Floats, index: int, close: float, out: Result
         totals[MAX_DRAWDOWN] = 1.0 - equity / peak
     totals[N_EXPOSED] += 1.0 if size != 0.0 else 0.0
     totals[FINAL_EQUITY] = equity
+    if is_timed_nb(totals):
+        totals[SUM_WEIGHTS] += size * close / equity if equity > 0.0 else 0.0
+        totals[SUM_PRODUCTS] += change * (close / closes[bar - 1] - 1.0) if bar > start else 0.0
     state[PEAK] = peak
     state[EQUITY] = equity
     if out.marks.shape[1] > 0:
-        out.marks[0, index] = equity
-        out.marks[1, index] = state[SIZE]
+        out.marks[0, bar - start] = equity
+        out.marks[1, bar - start] = size

@@ -31,6 +31,7 @@ from tunesmith.compute.simulation.account import (
     check_range_nb,
     close_nb,
     enter_nb,
+    is_timed_nb,
     mark_nb,
     open_account_nb,
     set_guard_nb,
@@ -42,8 +43,10 @@ from tunesmith.compute.simulation.arrays import (
     MAX_HOLDING,
     N_EXPOSED,
     SUM_DOWNSIDE_SQUARES,
+    SUM_PRODUCTS,
     SUM_RETURNS,
     SUM_SQUARES,
+    SUM_WEIGHTS,
     Block,
     Conditions,
     Fill,
@@ -120,7 +123,7 @@ def walk_nb(
                 elif bar - lag >= start:
                     price = market.open[bar] if at_open else market.close[bar]
                     fill_nb(block, terms, state, totals, Fill(i, bar - lag, bar), price, out)
-            mark_nb(state, totals, bar - start, market.close[bar], out)
+            mark_nb(state, totals, market.close, bar, start, out)
             bar += 1
 
 
@@ -193,7 +196,12 @@ def skip_nb(market: Market, tables: Tables, state: Floats, totals: Floats, stret
     totals[N_EXPOSED] += stop - first
     if size > 0.0:
         totals[SUM_RETURNS] += stretch_sum_nb(tables.sums, SUM, first, stop)
-        totals[SUM_SQUARES] += stretch_sum_nb(tables.sums, SQUARES, first, stop)
+        # Held, the account's return is the market's, and so is their product.
+        squares = stretch_sum_nb(tables.sums, SQUARES, first, stop)
+        totals[SUM_SQUARES] += squares
+        if is_timed_nb(totals):
+            totals[SUM_PRODUCTS] += squares
+            totals[SUM_WEIGHTS] += stop - first
         totals[SUM_DOWNSIDE_SQUARES] += stretch_sum_nb(tables.sums, DOWNSIDE, first, stop)
         before = state[PEAK] / size
         peak, worst = stretch_drawdown_nb(close, tables, first, stop, before, totals[MAX_DRAWDOWN])
@@ -203,22 +211,31 @@ def skip_nb(market: Market, tables: Tables, state: Floats, totals: Floats, stret
         state[EQUITY] = size * close[stop - 1]
         totals[FINAL_EQUITY] = state[EQUITY]
     else:
-        hold_short_nb(close, state, totals, first, stop)
+        hold_short_nb(close, tables.changes, state, totals, stretch)
 
 
 @inlined
-def hold_short_nb(close: Floats, state: Floats, totals: Floats, first: int, stop: int) -> None:
-    """Mark a short at each close of first … stop - 1."""
+def hold_short_nb(close: Floats, changes: Floats, state: Floats, totals: Floats, stretch: Stretch) -> None:
+    """Mark a short at each close of a stretch; `changes` are the market's returns.
+
+    The position's weight is 1 - cash / equity. `inverses` is the sum of equity_t / equity_s over the bars s so far: it
+    grows by a product, where the sum of 1 / equity_s would take a division a bar.
+    """
     cash, size, peak, before = state[CASH], state[SIZE], state[PEAK], state[EQUITY]
     worst = totals[MAX_DRAWDOWN]
-    total = squares = downside = 0.0
-    for t in range(first, stop):
+    timed = is_timed_nb(totals)
+    total = squares = downside = products = inverses = 0.0
+    for t in range(stretch.first, stretch.stop):
         equity = cash + size * close[t]
-        change = equity / before - 1.0
+        growth = equity / before
+        change = growth - 1.0
         square = change * change
         total += change
         squares += square
         downside += square if change < 0.0 else 0.0
+        if timed:
+            products += change * changes[t]
+            inverses = inverses * growth + 1.0
         if equity > peak:
             peak = equity
         elif equity < (1.0 - worst) * peak:
@@ -227,6 +244,9 @@ def hold_short_nb(close: Floats, state: Floats, totals: Floats, first: int, stop
     totals[SUM_RETURNS] += total
     totals[SUM_SQUARES] += squares
     totals[SUM_DOWNSIDE_SQUARES] += downside
+    if timed:
+        totals[SUM_WEIGHTS] += stretch.stop - stretch.first - cash * inverses / before
+        totals[SUM_PRODUCTS] += products
     totals[MAX_DRAWDOWN] = worst
     totals[FINAL_EQUITY] = before
     state[PEAK] = peak

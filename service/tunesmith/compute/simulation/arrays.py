@@ -141,6 +141,7 @@ class Tables(NamedTuple):
     pages       float64[B / 16, 3]  node of the page
     covers      float64[7, 2 B]     row k: max and min of the 2^k blocks from each block on
     lows, highs  float64[T + 64]    of each bar, and then NaN: 64 may be read from any bar on
+    changes      float64[T]         return of the closes over each bar, 0 over the first
     """
 
     sums: Floats
@@ -154,10 +155,12 @@ class Tables(NamedTuple):
     covers: Floats
     lows: Floats
     highs: Floats
+    changes: Floats
 
 
 class Results(NamedTuple):
-    """Filled by the kernels. `totals` float64[n, N_TOTALS] is always written, its columns are named below.
+    """Filled by the kernels. `totals` float64[n, N_TOTALS] is always written, its columns are named below;
+    float64[n, N_TIMED_TOTALS] has the sums of timing returns written too.
 
     `orders` float64[m, N_ORDER_FIELDS] takes the orders of all points in the order of filling, while it has room.
     `marks` float64[2, T - start] takes equity and position at each bar's close, of the last point; float64[2, 0]: not
@@ -187,6 +190,12 @@ class Results(NamedTuple):
     N_ORDERS,
 ) = range(12)
 N_TOTALS = 12
+
+SUM_WEIGHTS, SUM_PRODUCTS = range(12, 14)
+N_TIMED_TOTALS = 14
+"""Two columns more for who asks for timing returns. SUM_WEIGHTS adds up the position's value as a share of equity at
+each close, below 0 when short; SUM_PRODUCTS the net return times the market's, whose first is 0: nothing is held before
+the first close."""
 
 ORDER_BAR, ORDER_SIDE, ORDER_SIZE, ORDER_PRICE, ORDER_FEE, ORDER_REASON = range(6)
 N_ORDER_FIELDS = 6

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tunesmith.compute.kernels.compiling import inlined
+from tunesmith.compute.simulation.account import is_timed_nb
 from tunesmith.compute.simulation.arrays import (
     FINAL_EQUITY,
     GROSS_LOSS,
@@ -20,8 +21,10 @@ from tunesmith.compute.simulation.arrays import (
     N_TRADES,
     N_WINS,
     SUM_DOWNSIDE_SQUARES,
+    SUM_PRODUCTS,
     SUM_RETURNS,
     SUM_SQUARES,
+    SUM_WEIGHTS,
     Block,
     Market,
     Results,
@@ -80,21 +83,22 @@ def trade_long_nb(
     """Fill in `totals` of point `i`; False, with `totals` unchanged, where an entry would be refused."""
     times, sales = trades.times, trades.sales
     n_bars = len(market.close)
-    close = market.close
+    close, changes = market.close, tables.changes
+    start, timed = int(terms.start), is_timed_nb(totals)
     at_open = terms.at_open != 0.0
     fills = market.open if at_open else close
     signalled = is_signalled_nb(block, i)
     n_ambiguous = 0.0
     if signalled:
         enter, leave = block.conditions.enter_long[i], block.conditions.exit_long[i]
-        n_found = find_signalled_nb(enter, leave, int(terms.start), 1 if at_open else 0, n_bars, times)
+        n_found = find_signalled_nb(enter, leave, start, 1 if at_open else 0, n_bars, times)
     else:
         n_found, n_ambiguous = find_guarded_nb(market, tables, block, terms, i, trades)
     fixed = terms.fixed_fee
     paid = (1.0 + terms.slippage_rate) * (1.0 + terms.fee_rate)
     got = (1.0 - terms.slippage_rate) * (1.0 - terms.fee_rate)
     cash = peak = before = terms.initial_cash
-    returns = squares = downside = worst = 0.0
+    returns = squares = products = downside = worst = 0.0
     n_trades = n_wins = won = lost = exposed = 0.0
     for k in range(n_found):
         entry, leaving = times[k, 0], times[k, 1]
@@ -105,7 +109,10 @@ def trade_long_nb(
         if leaving > entry:
             change = size * close[entry] / before - 1.0
             returns += change + stretch_sum_nb(tables.sums, SUM, entry + 1, leaving)
-            squares += change * change + stretch_sum_nb(tables.sums, SQUARES, entry + 1, leaving)
+            held = stretch_sum_nb(tables.sums, SQUARES, entry + 1, leaving)
+            squares += change * change + held
+            if timed:
+                products += change * (changes[entry] if entry > start else 0.0) + held
             loss = min(change, 0.0)
             downside += loss * loss + stretch_sum_nb(tables.sums, DOWNSIDE, entry + 1, leaving)
             high, low = stretch_extremes_nb(close, tables, entry, leaving)
@@ -128,6 +135,8 @@ def trade_long_nb(
             loss = min(change, 0.0)
             returns += change
             squares += change * change
+            if timed:
+                products += change * changes[leaving]
             downside += loss * loss
             peak = max(peak, after)
             if after < (1.0 - worst) * peak:
@@ -151,6 +160,9 @@ def trade_long_nb(
     totals[GROSS_PROFIT] = won
     totals[GROSS_LOSS] = lost
     totals[N_EXPOSED] = exposed
+    if timed:
+        totals[SUM_WEIGHTS] = exposed
+        totals[SUM_PRODUCTS] = products
     totals[N_AMBIGUOUS] = n_ambiguous
     totals[N_ORDERS] = n_found + n_trades
     return True

@@ -7,7 +7,7 @@ While an account is fully invested and long its equity is a constant times the c
 A node is exact: the drawdown of two adjacent stretches is the worst of their own and of 1 - min(right) / max(left).
 A stretch's own drawdown is looked for only where its extremes, which two overlapping covers of blocks tell, allow one
 that is worse than all before.
-A block is BLOCK bars, a page BLOCK blocks. All tables are linear in T, about 27 floats a bar; a query touches a few
+A block is BLOCK bars, a page BLOCK blocks. All tables are linear in T, about 28 floats a bar; a query touches a few
 nodes, and one for each page that it spans.
 """
 
@@ -49,6 +49,7 @@ def build_tables(market: Market) -> Tables:
         covers=np.empty((_LEVELS, 2 * n_blocks)),
         lows=np.concatenate([market.low, np.full(BITS, np.nan)]),
         highs=np.concatenate([market.high, np.full(BITS, np.nan)]),
+        changes=np.empty(n),
     )
     build_tables_nb(market, tables)
     return tables
@@ -62,6 +63,7 @@ def build_tables_nb(market: Market, tables: Tables) -> None:
     n_blocks = len(tables.blocks)
     for t in range(n):
         change = close[t] / close[t - 1] - 1.0 if t > 0 else 0.0
+        tables.changes[t] = change
         square = change * change
         add_exactly_nb(tables.sums, t, SUM, change)
         add_exactly_nb(tables.sums, t, SQUARES, square)

@@ -109,7 +109,7 @@ def grid_nb(
                 cross_range_nb(books, market, bar, terms, out)
             if trades and not at_open and grid[COUNT] == 0.0:
                 start_grid_nb(books, bar, market.close[bar], points[i, 2], terms, out)
-            mark_nb(state, totals, bar - start, market.close[bar], out)
+            mark_nb(state, totals, market.close, bar, start, out)
 
 
 @inlined

@@ -72,7 +72,7 @@ def conditions(market_, volume, points, limits, memory, book, terms_, out_):
             if bar >= start:
                 if not at_open:
                     fill_nb(state, totals, book, limits[i], orders, bar, close, terms, out)
-                mark_nb(state, totals, bar - start, close, out)
+                mark_nb(state, totals, market.close, bar, start, out)
 '''
 
 
