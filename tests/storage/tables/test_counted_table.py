@@ -145,14 +145,14 @@ async def test_null_vectors_are_kept_by_what_they_depend_on(database: Database) 
     longer = NullRow(counted_id=1, ground="here", n=999, v=b"w")
     other = NullRow(counted_id=1, ground="there", n=99, v=b"x")
     await database.write(lambda conn: null_vector_table.put(conn, [row, other]))
-    assert await null_vector_table.get(database, [1, 2], "here") == {1: row}
+    assert await null_vector_table.get(database, [(1, "here"), (2, "here")]) == [row]
     await database.write(lambda conn: null_vector_table.put(conn, [longer]))
     await database.write(lambda conn: null_vector_table.put(conn, [row]))
-    assert await null_vector_table.get(database, [1], "here") == {1: longer}
+    assert await null_vector_table.get(database, [(1, "here")]) == [longer]
     assert await database.write(lambda conn: null_vector_table.forget(conn, "2000-01-01T00:00:00.000Z")) == 0
     assert await database.write(lambda conn: null_vector_table.forget(conn, "2999-01-01T00:00:00.000Z", limit=1)) == 1
     assert await database.write(lambda conn: null_vector_table.forget(conn, "2999-01-01T00:00:00.000Z")) == 1
-    assert await null_vector_table.get(database, [1], "there") == {}
+    assert await null_vector_table.get(database, [(1, "there")]) == []
 
 
 def test_the_secret_of_the_draws_is_made_once_and_comes_back_with_a_backup(tmp_path: Path) -> None:

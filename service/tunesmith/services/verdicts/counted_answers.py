@@ -6,11 +6,12 @@ next verdict. What comes of it depends on neither.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -121,8 +122,9 @@ class CountedAnswers:
         """The evidence of a work."""
         if request.work == COUNTED.name:
             known = await self._known()
-            evidence, self._counted = await self._follow(count_asked(self._ground.asked, known), request)
-            await self._keep(self._counted.nulls)
+            evidence, counted = await self._follow(count_asked(self._ground.asked, known), request)
+            await self._keep(counted.nulls)
+            self._counted = counted
             return evidence
         if self._counted is None:
             raise Internal("the searches were to be tested before they were counted")
@@ -137,9 +139,11 @@ class CountedAnswers:
         """Follow a plan; its own steps are made beside the event loop, its requests by workers."""
         answers: list[Drawn] | None = None
         while True:
-            requests, found = await self._context.aside.run(lambda given=answers: _step(plan, given))
-            if requests is None:
-                return found
+            step = await self._context.aside.run(functools.partial(_step, plan, answers))
+            if isinstance(step, _Came):
+                came_to: T = step.to
+                return came_to
+            requests = step
             answers = await self._draw(requests)
             last = max((number for each in requests for number in each.draws), default=0)
             if request.n_draws:
@@ -199,12 +203,18 @@ class CountedAnswers:
         return search.counted_id, _hash([about, self._ground.keys[search.search_id]])
 
 
-def _step(plan: NullPlan[T], answers: list[Drawn] | None) -> Any:
-    """The next requests of a plan, or None and what came of it: `StopIteration` cannot pass through a future."""
+class _Came(NamedTuple):
+    """What a plan came to."""
+
+    to: Any
+
+
+def _step(plan: NullPlan[T], answers: list[Drawn] | None) -> list[DrawRequest] | _Came:
+    """The next requests of a plan, or what it came to: `StopIteration` cannot pass through a future."""
     try:
-        return (next(plan) if answers is None else plan.send(answers)), None
+        return next(plan) if answers is None else plan.send(answers)
     except StopIteration as stop:
-        return None, stop.value
+        return _Came(stop.value)
 
 
 def _best_on(number: int, asked: AskedBook, nulls: Nulls, t: float) -> tuple[int, str, Floats] | None:

@@ -106,8 +106,17 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     written: bool = False
 
 
-async def read(context: Context, asked: Asked, users: Sequence[str]) -> Look:
-    """Which look at the hold-outs a verdict for `users` would be: looks of any of them count, other users' do not."""
+class LookMoved(Exception):
+    """Somebody else looked meanwhile, or the hold-out begins later by now."""
+
+
+async def read(context: Context, job: Job, asked: Asked, users: Sequence[str]) -> Look:
+    """Which look at the hold-outs a verdict for `users` would be, or which it was where it has looked.
+
+    Looks of any of them count, other users' do not.
+    """
+    if "look" in job.state:
+        return msgspec.convert(job.state["look"], Look)
     markets = await _markets_of(context, asked)
     async with context.database.reader() as source:
         return await _next_look(source, markets, asked, users)
@@ -116,7 +125,7 @@ async def read(context: Context, asked: Asked, users: Sequence[str]) -> Look:
 async def look(context: Context, job: Job, asked: Asked, users: Sequence[str], planned: int) -> Look:
     """Write a look at the hold-outs durably, for each of `users`; to be called right before the first work on them.
 
-    Once for each verdict, whatever restarts. Nothing is written (and `written` is false) where it would not be the look
+    Once for each verdict, whatever restarts. Nothing is written and `LookMoved` raised where it would not be the look
     that the verdict has `planned` its level for, where the hold-outs begin later by now, or where they are used up: the
     verdict is to be planned again. Raises `Busy` for a user who has looked as often as one may.
     """
@@ -141,8 +150,9 @@ async def look(context: Context, job: Job, asked: Asked, users: Sequence[str], p
         return written
 
     found = await context.database.write(write)
-    if found.written:
-        job.state = {**job.state, "look": msgspec.to_builtins(found)}
+    if not found.written:
+        raise LookMoved(f"it would be look {found.number} at the hold-out, not {planned}")
+    job.state = {**job.state, "look": msgspec.to_builtins(found)}
     return found
 
 

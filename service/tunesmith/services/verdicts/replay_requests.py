@@ -130,7 +130,7 @@ async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow)
 
     async def counting() -> CountedGround:
         book = await book_again(context, msgspec.convert(evidence["book"], BookEvidence))
-        return await counted_ground(context, job, task, task.windows, ground.winner, book)
+        return await counted_ground(context, job, request.of, request.windows, ground.winner, book)
 
     return search_decision.ruling_of(
         await search_decision.decide(context, job, ground, Ledger(**evidence["ledger"]), standing, counting=counting)

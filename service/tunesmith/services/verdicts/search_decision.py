@@ -57,7 +57,7 @@ from tunesmith.workers.chunks.payloads import (
     WinnerRef,
 )
 
-Look = Callable[[], Awaitable[None]]
+Look = Callable[[], Awaitable[Any]]
 Counting = Callable[[], Awaitable[CountedGround]]
 
 CHUNK_OF = {"in_sample": "decision_work", "holdout": "decision_work_holdout"}
@@ -92,6 +92,11 @@ class Request:
     @property
     def boundary_ms(self) -> int:
         return self.windows[0].boundary_ms
+
+    @property
+    def of(self) -> Assignment:
+        """The strategy on the first market."""
+        return Assignment(strategy=self.strategy, window=self.windows[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +172,8 @@ async def prepare(context: Context, job: Job, request: Request) -> PreparedDecis
     return PreparedDecision(request, winner, in_sample, whole, inputs)
 
 
-async def no_look() -> None:
-    """A replay looks at a hold-out that its verdict has looked at."""
+async def looked_before() -> None:
+    """A replay looks at nothing that its verdict has not looked at."""
 
 
 async def decide(
@@ -179,7 +184,7 @@ async def decide(
     standing: Sequence[Incumbent | None],
     *,
     counting: Counting | None = None,
-    look: Look = no_look,
+    look: Look = looked_before,
 ) -> Decided:
     """Make the decision; its work is the job's, so that it counts in the job's time and can be cancelled.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -183,13 +183,7 @@ async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
 
 async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
     limits = task.thresholds or context.settings.statistics
-
-    async def counting() -> CountedGround:
-        return await _counted(context, job, task, ground)
-
-    async def look() -> None:
-        await ledger.look(context, job, asked, entry)
-
+    users = await _users(context, job, task)
     while True:
         request = search_decision.Request(
             optimization_id=task.optimization_id or "",
@@ -203,30 +197,44 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
         )
         ground = await search_decision.prepare(context, job, request)
         asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms, thresholds=limits, sound=ground.sound)
-        entry = await ledger.read(context, job, asked)
-        if entry.boundary_ms != request.boundary_ms:
-            task = task.on_holdout(entry.boundary_ms)
+        next_look = await ledger.read(context, job, asked, users)
+        if next_look.boundary_ms != request.boundary_ms:
+            task = task.on_holdout(next_look.boundary_ms)
             continue
         standing = [await _incumbent(context, task, window) for window in task.windows]
-        known = Ledger(entry.look, entry.burnt)
-        with contextlib.suppress(ledger.LedgerMoved):  # somebody else looked meanwhile: the limit is another
-            decided = await search_decision.decide(context, job, ground, known, standing, counting=counting, look=look)
-            return search_decision.ruling_of(decided)
+        decision = search_decision.decide(
+            context,
+            job,
+            ground,
+            Ledger(next_look.number, next_look.burnt),
+            standing,
+            counting=functools.partial(_counted, context, job, ground, users),
+            look=functools.partial(ledger.look, context, job, asked, users, next_look.number),
+        )
+        try:
+            return search_decision.ruling_of(await decision)
+        except ledger.LookMoved as moved:
+            job.log(f"planned again: {moved}")
+
+
+async def _users(context: Context, job: Job, task: VerdictTask) -> list[str]:
+    """Whose searches and looks count: those of who asks, and of who made the search."""
+    search = await load(context, task.optimization_id or "", OPTIMIZATION)
+    return list(dict.fromkeys([job.row.user, search.user]))
 
 
 async def _counted(
-    context: Context, job: Job, task: VerdictTask, ground: search_decision.PreparedDecision
+    context: Context, job: Job, ground: search_decision.PreparedDecision, users: Sequence[str]
 ) -> CountedGround:
     """The searches that count, as they were when the verdict first asked: a restart counts no later ones."""
-    kept = f"book from {ground.request.boundary_ms}"
+    request = ground.request
+    kept = f"book from {request.boundary_ms}"
     if kept in job.state:
         book = await book_again(context, msgspec.convert(job.state[kept], BookEvidence))
     else:
-        search = await load(context, ground.request.optimization_id, OPTIMIZATION)
-        users = list(dict.fromkeys([job.row.user, search.user]))
-        book = await book_of(context, users, task.windows, search.id)
+        book = await book_of(context, users, request.windows, request.optimization_id)
         await job.save({**job.state, kept: msgspec.to_builtins(book_evidence(book))})
-    return await counted_ground(context, job, task, task.windows, ground.winner, book)
+    return await counted_ground(context, job, request.of, request.windows, ground.winner, book)
 
 
 async def _incumbent(context: Context, task: VerdictTask, window: Window) -> search_decision.Incumbent | None:

@@ -29,11 +29,10 @@ class NullRow(Row, frozen=True, kw_only=True):
     links: bytes | None = None
 
 
-async def get(source: Source, counted_ids: Sequence[int], ground: str) -> dict[int, NullRow]:
-    """Those of the searches' vectors that are stored, by the search's counted id."""
-    tail = "WHERE counted_id IN (SELECT value FROM json_each(?)) AND ground = ?"
-    rows = await select(source, NullRow, tail, (msgspec.json.encode(counted_ids).decode(), ground))
-    return {row.counted_id: row for row in rows}
+async def get(source: Source, keys: Sequence[tuple[int, str]]) -> list[NullRow]:
+    """Those of the vectors that are stored, by the search's counted id and the ground."""
+    tail = "WHERE (counted_id, ground) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"
+    return await select(source, NullRow, tail, (msgspec.json.encode(keys).decode(),))
 
 
 async def put(conn: Connection, rows: Iterable[NullRow]) -> None:

@@ -15,8 +15,8 @@ from compute.decision.nulls.books import (
     WIDE,
     counted,
     ground,
-    searched,
     p_value_of,
+    searched,
     tried,
 )
 from compute.decision.nulls.slow_nulls import SlowNulls

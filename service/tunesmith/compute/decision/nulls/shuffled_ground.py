@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -22,10 +21,9 @@ from tunesmith.compute.search.search import Market
 from tunesmith.compute.search.selection import aggregate_values
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Flags, Floats
-from tunesmith.domain.metrics import Aggregation
+from tunesmith.domain.metrics import TIMING_T, Aggregation
 from tunesmith.errors import Internal
 
-STATISTIC = "timing_sharpe"
 LEAST_TRADES = 10
 """A trial with fewer trades on a market is no result."""
 
@@ -73,14 +71,13 @@ def statistics_of_points(
 
 
 def _on(rule: Strategy, market: Market, execution: Execution, points: Floats) -> Statistics:
-    names = (STATISTIC, "n_trades")
+    names = (TIMING_T, "n_trades")
     parts = [
         evaluate_points(rule, market.bars, points[at : at + _PART], execution, start=market.first, metrics=names)
         for at in range(0, max(len(points), 1), _PART)
     ]
     found = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    scale = math.sqrt((len(market.bars) - market.first) / market.bars.bars_per_year)
-    return Statistics(found[STATISTIC] * scale, found["n_trades"] >= LEAST_TRADES)
+    return Statistics(found[TIMING_T], found["n_trades"] >= LEAST_TRADES)
 
 
 def _seed(ground: Ground, timeframe: str, draw: int) -> int:
