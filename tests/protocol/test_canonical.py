@@ -9,7 +9,8 @@ import struct
 import subprocess
 
 import pytest
-from hypothesis import given
+import rfc8785
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tunesmith.errors import Invalid
@@ -59,7 +60,26 @@ def test_it_reads_back_as_the_same_value(value: object) -> None:
     assert json.loads(canonical_json(value), parse_int=float) == value
 
 
-@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, {"a": [2**70]}, "\ud800"])
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-1e17, 1e17).map(round).map(float)
+    | st.integers(1 - 2**53, 2**53 - 1)
+    | st.text()
+)
+NAMES = st.text('ab"\\\n\x7f', max_size=3) | st.text(max_size=3)
+TREES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner), max_leaves=12)
+
+
+@given(TREES)
+@example([1e-4, 9.999e-5, 1e15 + 0.5, 2.0**53, 2.0**53 + 2, 1e16, 1e21, -0.0, (1.0, [True, False])])
+@example({"\U0001f600": 1.0, "\ufb33": {"z": 0.5, "Z": [], "a\u2028\x1f/": "\u2028\x1f\b\x7f/"}})
+def test_every_text_is_the_one_of_the_reference(value: object) -> None:
+    assert canonical_json(value) == rfc8785.dumps(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, {"a": [2**70]}, "\ud800", {"\ud800": 1}, {1: 2}, {3}])
 def test_what_has_no_text_of_its_own_is_refused(value: object) -> None:
     with pytest.raises(Invalid):
         canonical_hash(value)

@@ -11,6 +11,9 @@ JsonObject = dict[str, Any]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_ABSENT = object()
+"""Stands for the value of a field that a source does not have."""
+
 
 def build(kind: type[T], *sources: object, **fields: Any) -> T:
     """A `kind` with these fields; every other one is that of the first of the `sources` that has one of its name.
@@ -18,7 +21,10 @@ def build(kind: type[T], *sources: object, **fields: Any) -> T:
     What none of them has is the kind's default; raises `TypeError` where it has none.
     """
     for name in kind.__struct_fields__:
-        for source in sources:
-            if name not in fields and hasattr(source, name):
-                fields[name] = getattr(source, name)
+        if name not in fields:
+            for source in sources:
+                found = getattr(source, name, _ABSENT)
+                if found is not _ABSENT:
+                    fields[name] = found
+                    break
     return kind(**fields)
