@@ -105,7 +105,13 @@ async def _show(context: Context, row: TaskRow, source: Source) -> StarsReply:
 
 
 KIND = TaskKind(
-    wire=STARS, request=StarsTask, drive=_run, show=_show, settles=True, routes={"stars.count": Route(_start)}
+    wire=STARS,
+    request=StarsTask,
+    drive=_run,
+    show=_show,
+    counts=None,
+    settles=True,
+    routes={"stars.count": Route(_start)},
 )
 
 

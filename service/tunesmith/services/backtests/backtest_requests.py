@@ -27,6 +27,7 @@ from tunesmith.services.tasks.task_kinds import (
     request_of,
     start_task,
 )
+from tunesmith.services.tasks.tried import Tried
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import holdout_table, optimization_table, report_table
 from tunesmith.storage.tables.task_table import TaskRow
@@ -113,12 +114,17 @@ async def _show(context: Context, row: TaskRow, source: Source) -> BacktestStatu
     )
 
 
+def _tried(task: BacktestTask) -> Tried:
+    return Tried(task.strategy, [task.window], params=task.params, n_at_end=1)
+
+
 KIND = register(
     TaskKind(
         wire=BACKTEST,
         request=BacktestTask,
         drive=run,
         show=_show,
+        counts=_tried,
         settles=True,
         routes={"backtest.start": Route(start)},
     )

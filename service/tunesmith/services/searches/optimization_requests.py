@@ -45,6 +45,7 @@ from tunesmith.services.tasks.task_kinds import (
     request_of,
     start_task,
 )
+from tunesmith.services.tasks.tried import Tried
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import optimization_table, task_table, trial_table
 from tunesmith.storage.tables.task_table import TaskRow
@@ -195,12 +196,17 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
     )
 
 
+def _tried(task: OptimizationTask) -> Tried:
+    return Tried(task.strategy, [task.window, *task.others], plan=task.plan)
+
+
 KIND = register(
     TaskKind(
         wire=OPTIMIZATION,
         request=OptimizationTask,
         drive=search_driver.run,
         show=_show,
+        counts=_tried,
         settles=True,
         routes={
             "optimization.start": Route(start),

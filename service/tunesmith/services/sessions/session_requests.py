@@ -307,6 +307,7 @@ KIND = register(
         request=SessionTask,
         drive=run,
         show=_show,
+        counts=None,
         began=session_table.unfinished_searches,
         routes={
             "session.generate": Route(generate),

@@ -27,8 +27,9 @@ from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change, Started, unchanged
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
+from tunesmith.services.tasks.tried import Tried
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.tables import task_table
+from tunesmith.storage.tables import counted_table, task_table
 from tunesmith.storage.tables.task_table import NewTaskRow, TaskRow
 
 T = TypeVar("T")
@@ -86,7 +87,8 @@ class TaskKind:
     `wire` is its row of the protocol's table and `request` the struct that is stored with each task; `drive` does the
     work; `show` makes the reply to the status message, read from the `Source` (within a write: its connection).
     `routes` are the use cases of the kind's further messages, and replace those for status and cancel where they are
-    named. `settles`: the status reply of a task that has ended never changes, so that it is kept. `began` finds the
+    named. `counts`: what a task of the kind tries out, by its request, which later verdicts count; None for a kind that
+    tries nothing out or leaves that to tasks of other kinds. `settles`: the status reply of a task that has ended never changes, so that it is kept. `began` finds the
     unfinished tasks that a task of this kind has started and that are cancelled with it.
     """
 
@@ -94,6 +96,7 @@ class TaskKind:
     request: type[msgspec.Struct]
     drive: Callable[[Context, Job], Coroutine[Any, Any, None]]
     show: Callable[[Context, TaskRow, Source], Awaitable[Reply]]
+    counts: Callable[[Any], Tried] | None
     routes: Mapping[str, Route] = field(default_factory=dict)
     limits: Callable[[Settings], TaskLimits] = _limits
     follows: FollowUp | None = None
@@ -156,7 +159,7 @@ async def check_quota(context: Context, call: Call, kind: TaskKind, conn: Connec
 
 
 async def insert_task(conn: Connection, new: NewTask, user: str, client: str | None) -> TaskRow:
-    """Store a pending task, inside the writer's transaction."""
+    """Store a pending task, inside the writer's transaction, and count what it is to try out."""
     row = NewTaskRow(
         id=new.id,
         kind=new.kind.wire.name,
@@ -166,7 +169,11 @@ async def insert_task(conn: Connection, new: NewTask, user: str, client: str | N
         priority=new.priority,
         label=new.label,
     )
-    return await task_table.create(conn, row)
+    stored = await task_table.create(conn, row)
+    if new.kind.counts is not None:
+        tried = new.kind.counts(new.request)
+        await counted_table.insert(conn, row.id, tried.markets, tried.n_at_end)
+    return stored
 
 
 def start_task(

@@ -220,6 +220,7 @@ KIND = register(
         request=ReplayTask,
         drive=run,
         show=_show,
+        counts=None,
         routes={"verdict.replay": Route(start, await_replay)},
     )
 )

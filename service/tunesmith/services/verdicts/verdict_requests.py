@@ -205,6 +205,7 @@ KIND = register(
         request=VerdictTask,
         drive=verdict_tasks.run,
         show=_show,
+        counts=None,
         follows=FollowUp(OPTIMIZATION.name, check_verdict_quota, _follow),
         routes={
             "strategy.approve": Route(approve, await_verdict),

@@ -29,6 +29,7 @@ from tunesmith.services.tasks.task_kinds import (
     request_of,
     start_task,
 )
+from tunesmith.services.tasks.tried import Tried
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.workers.chunks.payloads import StitchParts, WalkedPart, WalkPart
@@ -132,12 +133,19 @@ async def _show(context: Context, row: TaskRow, source: Source) -> WalkForwardRe
     )
 
 
+def _tried(task: WalkForwardTask) -> Tried:
+    """All its windows lie in sample, where their searches together count as one of as many trials."""
+    n_trials = task.n_windows * task.plan.n_trials
+    return Tried(task.strategy, [task.window], plan=task.plan, n_at_end=n_trials)
+
+
 KIND = register(
     TaskKind(
         wire=WALK_FORWARD,
         request=WalkForwardTask,
         drive=run,
         show=_show,
+        counts=_tried,
         routes={"walkforward.start": Route(start)},
     )
 )

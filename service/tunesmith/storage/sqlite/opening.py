@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from tunesmith.storage.sqlite.restoring import refuse_unfinished
 
 CHECKED_BYTES = 64 * 2**20
 """Up to this size a database is read through before it is opened; a larger one is, beside the work, afterwards."""
+SECRET = "draw_secret"  # noqa: S105 - the name of a row
+"""In the table `meta`: the key of the draws of verdicts, 32 bytes in hexadecimal, made when a database is first opened."""
 _BUSY_TIMEOUT_MS = 5_000
 _WAYS_OUT = (
     "`tunesmith restore` brings the newest backup back; for a fresh start move the file, its -wal and the backups away"
@@ -72,7 +75,7 @@ def _make_empty(draft: Path) -> None:
 
 
 def prepare(conn: sqlite3.Connection, path: Path, instance: str, keeping: BackupPolicy) -> tuple[str, int]:
-    """Schema and identity of the database: its epoch and newest event."""
+    """Schema and identity of the database: its epoch and newest event, and the secret of its draws where it has none."""
 
     def secure(found: int) -> None:
         _check(conn, path)  # whatever its size: a damaged one is not migrated
@@ -91,6 +94,7 @@ def prepare(conn: sqlite3.Connection, path: Path, instance: str, keeping: Backup
     conn.execute("BEGIN IMMEDIATE")
     conn.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('epoch', ?)", (str(uuid4()),))
     conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('instance', ?)", (instance,))
+    conn.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)", (SECRET, secrets.token_hex(32)))
     conn.execute("COMMIT")
     epoch = conn.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0]
     return str(epoch), head_of(conn)
