@@ -36,3 +36,19 @@ def same_candles(one: DailyCloses, other: DailyCloses) -> bool:
     moved = (np.abs(ours) > _SAME) | (np.abs(theirs) > _SAME)
     n_same = np.count_nonzero(np.abs(ours - theirs)[moved] <= _SAME)
     return bool(np.count_nonzero(moved) >= _LEAST and n_same >= _SHARE * np.count_nonzero(moved))
+
+
+def daily_correlation(one: DailyCloses, other: DailyCloses, until_day: int) -> float:
+    """The correlation of two markets' daily returns on the days before `until_day` that both have.
+
+    0 where there are too few such days, or where one of them does not move.
+    """
+    _, left, right = np.intersect1d(one[0], other[0], assume_unique=True, return_indices=True)
+    n = np.count_nonzero(one[0][left] < until_day)
+    if n <= _LEAST:
+        return 0.0
+    ours, theirs = (np.diff(closes) / closes[:-1] for closes in (one[1][left[:n]], other[1][right[:n]]))
+    spread = float(ours.std() * theirs.std())
+    if not spread > 0.0:
+        return 0.0
+    return float(((ours - ours.mean()) * (theirs - theirs.mean())).mean()) / spread

@@ -71,11 +71,12 @@ def _same(market: MarketStore, one: Series, other: Series) -> bool:
 @functools.lru_cache(maxsize=100_000)
 def _compared(market: MarketStore, one: File, other: File) -> bool:
     """By the files' names, which are those of their content. Raises `FileNotFoundError` where closes were not kept."""
-    return same_candles(_closes(market, one), _closes(market, other))
+    return same_candles(closes_of(market, one), closes_of(market, other))
 
 
 @functools.lru_cache(maxsize=256)
-def _closes(market: MarketStore, file: File) -> DailyCloses:
+def closes_of(market: MarketStore, file: File) -> DailyCloses:
+    """The daily closes of a stored file; raises `FileNotFoundError` where they were not kept."""
     return market.closes(*file)
 
 

@@ -86,10 +86,10 @@ class TaskKind:
 
     `wire` is its row of the protocol's table and `request` the struct that is stored with each task; `drive` does the
     work; `show` makes the reply to the status message, read from the `Source` (within a write: its connection).
-    `routes` are the use cases of the kind's further messages, and replace those for status and cancel where they are
-    named. `counts`: what a task of the kind tries out, by its request, which later verdicts count; None for a kind that
-    tries nothing out or leaves that to tasks of other kinds. `settles`: the status reply of a task that has ended never changes, so that it is kept. `began` finds the
-    unfinished tasks that a task of this kind has started and that are cancelled with it.
+    `counts` says by a task's request what it tries out, which later verdicts count; None for a kind that tries nothing
+    out itself. `routes` are the use cases of the kind's further messages, and replace those for status and cancel where
+    they are named. `settles`: the status reply of a task that has ended never changes, so that it is kept. `began`
+    finds the unfinished tasks that a task of this kind has started and that are cancelled with it.
     """
 
     wire: TaskType

@@ -21,7 +21,7 @@ from tunesmith.storage.sqlite.restoring import refuse_unfinished
 CHECKED_BYTES = 64 * 2**20
 """Up to this size a database is read through before it is opened; a larger one is, beside the work, afterwards."""
 SECRET = "draw_secret"  # noqa: S105 - the name of a row
-"""In the table `meta`: the key of the draws of verdicts, 32 bytes in hexadecimal, made when a database is first opened."""
+"""In the table `meta`: the secret key of the draws of verdicts, 32 bytes in hexadecimal."""
 _BUSY_TIMEOUT_MS = 5_000
 _WAYS_OUT = (
     "`tunesmith restore` brings the newest backup back; for a fresh start move the file, its -wal and the backups away"
@@ -75,7 +75,7 @@ def _make_empty(draft: Path) -> None:
 
 
 def prepare(conn: sqlite3.Connection, path: Path, instance: str, keeping: BackupPolicy) -> tuple[str, int]:
-    """Schema and identity of the database: its epoch and newest event, and the secret of its draws where it has none."""
+    """Schema, identity and secret of the database; answers its epoch and newest event."""
 
     def secure(found: int) -> None:
         _check(conn, path)  # whatever its size: a damaged one is not migrated

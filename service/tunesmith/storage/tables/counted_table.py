@@ -102,13 +102,13 @@ async def openings(source: Source, users: Sequence[str]) -> dict[tuple[str, int]
 
 async def unopened(source: Source, user: str, task_ids: Sequence[str]) -> list[str]:
     """Those of the tasks that are another user's, have results, and were not opened by `user` before."""
-    rows = await source.fetch_all(_UNOPENED, {"user": user, "tasks": _json(task_ids)})
+    rows = await source.fetch_all(_UNOPENED, (_json(task_ids), user))
     return [row[0] for row in rows]
 
 
 async def open_for(conn: Connection, user: str, task_ids: Sequence[str]) -> list[str]:
     """Writes down that results of the tasks are delivered to `user`; those that are new, as `unopened` has them."""
-    fresh = await conn.fetch_all(_UNOPENED, {"user": user, "tasks": _json(task_ids)})
+    fresh = await conn.fetch_all(_UNOPENED, (_json(task_ids), user))
     sql = """INSERT INTO opened_searches (user, counted_id, at_id, time)
              SELECT ?, id, (SELECT max(id) FROM counted_searches), ? FROM counted_searches WHERE task_id = ?"""
     time = now()
@@ -125,8 +125,8 @@ async def draw_secret(source: Source) -> bytes:
 
 
 _UNOPENED = """SELECT c.task_id FROM counted_searches AS c JOIN tasks AS t ON t.id = c.task_id
-    WHERE c.task_id IN (SELECT value FROM json_each(:tasks)) AND t.user <> :user AND c.n_made > 0 AND NOT EXISTS (
-        SELECT 1 FROM opened_searches AS o WHERE o.user = :user AND o.counted_id = c.id
+    WHERE c.task_id IN (SELECT value FROM json_each(?1)) AND t.user <> ?2 AND c.n_made > 0 AND NOT EXISTS (
+        SELECT 1 FROM opened_searches AS o WHERE o.user = ?2 AND o.counted_id = c.id
     )"""
 
 

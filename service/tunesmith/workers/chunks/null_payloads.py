@@ -18,6 +18,7 @@ class CountedRef(msgspec.Struct, frozen=True, kw_only=True):
     began, the key of `null_vectors`. `n_made` trials were made, whatever ended it. `seen` names the searches of the
     same book whose results its user could see when it began. `foreign`: it is another user's and only enters p.
     `tasks` are the ids of all tasks that it stands for: pooled backtests, and the same search made again.
+    `boundaries` are the instants at which the hold-out began when they were asked for, UTC milliseconds, increasing.
     """
 
     search_id: str
@@ -35,3 +36,4 @@ class CountedRef(msgspec.Struct, frozen=True, kw_only=True):
     seen: list[str] = []
     foreign: bool = False
     tasks: list[str] = []
+    boundaries: list[int] = []
