@@ -1,4 +1,4 @@
-"""Related markets: those whose daily returns go with a market's own, so that what is found on one says much of the other.
+"""Related markets: their daily returns go with a market's own, so that what is found on one says much of the other.
 
 Measured (tests/simulations/decision, §10.5): the best rule of a search on one market, asked for on another as one
 point, is approved too often from a correlation of about .7 on.

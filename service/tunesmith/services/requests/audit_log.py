@@ -96,6 +96,21 @@ async def enter_verdict(conn: Connection, task: TaskRow, verdict: str, package_i
     await audit_table.append(conn, entry)
 
 
+async def enter_opened(conn: Connection, call: Call, task_id: str) -> None:
+    """Enter that results of another user's task are delivered to the caller: a verdict of theirs counts it from now."""
+    entry = build(
+        NewEntry,
+        call,
+        time=now(),
+        client=call.client or "",
+        request_id=call.id,
+        target=task_id,
+        outcome="opened",
+        detail="results of another user were delivered",
+    )
+    await audit_table.append(conn, entry)
+
+
 def is_audited(message_type: str) -> bool:
     """Whether a message is an operator's act."""
     message = MESSAGES[message_type]

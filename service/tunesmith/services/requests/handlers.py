@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.protocol.catalog import MESSAGES, Handler
 from tunesmith.services.requests.idempotency import Finish, once
 from tunesmith.services.requests.lookups import looked_up
+from tunesmith.services.requests.opened_results import entering_opened
 from tunesmith.services.requests.settled_replies import settled_replies
 from tunesmith.services.runtime.context import Context
 
@@ -29,7 +30,10 @@ class Route:
     looked_up: bool = False
 
     def handler(self, context: Context, message_type: str) -> Handler:
-        """The handler of `message_type`; one that changes something is made idempotent."""
+        """The handler of `message_type`: idempotent where it changes something; results of others are entered."""
+        return entering_opened(context, message_type, self._made(context, message_type))
+
+    def _made(self, context: Context, message_type: str) -> Handler:
         if MESSAGES[message_type].changes:
             return once(context, self.handle, self.finish)
         if self.settled_by:

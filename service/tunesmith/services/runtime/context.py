@@ -19,7 +19,11 @@ from tunesmith.workers.executor import Executor
 
 @dataclass(slots=True)
 class Context:
-    """The daemon's parts. `started` is the loop's time at start, seconds; `doors` the addresses in force."""
+    """The daemon's parts. `started` is the loop's time at start, seconds; `doors` the addresses in force.
+
+    `opened` has (user, id of a task or a report) where results may be delivered without another look: they are the
+    user's own, or it is entered that they were delivered; see `requests.opened_results`.
+    """
 
     settings: Settings
     database: Database
@@ -33,6 +37,7 @@ class Context:
     noticed: Noticed = field(default_factory=Noticed)
     aside: Aside = field(default_factory=Aside)
     speeds: Speeds = field(default_factory=Speeds)
+    opened: set[tuple[str, str]] = field(default_factory=set)
     strategy_changes: Rate = field(init=False)
 
     def __post_init__(self) -> None:

@@ -196,6 +196,7 @@ def start_task(
             return await answer(conn, same)
         await check_quota(context, call, new.kind, conn)
         row = await insert_task(conn, new, call.user, call.client)
+        context.opened.add((call.user, row.id))
         return Started(await answer(conn, row), row)
 
     return Change(apply)

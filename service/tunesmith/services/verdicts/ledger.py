@@ -1,5 +1,9 @@
 """The ledger: who has seen what of a market's hold-out, and which verdict on it this is.
 
+Verdicts of the first edition `enter` when they begin. Those of the second edition `read` how many looks there were,
+and `look` right before their first work on the hold-out: one that never gets there, or is cancelled before, costs
+nothing, and one that was written stands, whatever becomes of the verdict.
+
 The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling, with every
 other name that the same candles are stored under. A verdict that is asked for counts, whatever comes of it; a backtest
 that looked, and an approval by criteria, use the hold-out up. Both are of the past once the whole hold-out is later
@@ -14,7 +18,7 @@ import msgspec
 
 from tunesmith.compute.decision.inputs import Ledger
 from tunesmith.domain.thresholds import Thresholds
-from tunesmith.errors import Busy
+from tunesmith.errors import Busy, Conflict
 from tunesmith.services.market.market_windows import Name, Window, lineage_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
@@ -88,6 +92,73 @@ async def enter(context: Context, job: Job, asked: Asked) -> Entry:
     if entry.boundary_ms == asked.boundary_ms:
         job.state = {**job.state, "ledger": msgspec.to_builtins(entry)}
     return entry
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger says of hold-outs: the `number` of the next look at them, or that of the look that is `written`.
+
+    `burnt` says why they are used up. They begin at `boundary_ms` by now, which may be later than what was asked.
+    """
+
+    number: int
+    burnt: str | None
+    boundary_ms: int
+    written: bool = False
+
+
+async def read(context: Context, asked: Asked, users: Sequence[str]) -> Look:
+    """Which look at the hold-outs a verdict for `users` would be: looks of any of them count, other users' do not."""
+    markets = await _markets_of(context, asked)
+    async with context.database.reader() as source:
+        return await _next_look(source, markets, asked, users)
+
+
+async def look(context: Context, job: Job, asked: Asked, users: Sequence[str], planned: int) -> Look:
+    """Write a look at the hold-outs durably, for each of `users`; to be called right before the first work on them.
+
+    Once for each verdict, whatever restarts. Nothing is written (and `written` is false) where it would not be the look
+    that the verdict has `planned` its level for, where the hold-outs begin later by now, or where they are used up: the
+    verdict is to be planned again. Raises `Busy` for a user who has looked as often as one may.
+    """
+    if "look" in job.state:
+        return msgspec.convert(job.state["look"], Look)
+    markets = await _markets_of(context, asked)
+
+    async def write(conn: Connection) -> Look:
+        found = await _next_look(conn, markets, asked, users)
+        if (found.number, found.boundary_ms) != (planned, asked.boundary_ms) or found.burnt is not None:
+            return found
+        for market in markets:
+            await _refuse_beyond_quota(context, conn, market, asked.end_ms, job.row.user)
+            window = market[0]
+            span = (window.start_ms, asked.end_ms)
+            for user in dict.fromkeys(users):
+                await holdout_table.record_look(conn, window.venue, window.symbol, span, user, "verdict", job.id)
+        written = msgspec.structs.replace(found, written=True)
+        state = {**job.state, "look": msgspec.to_builtins(written)}
+        if not await task_rows.set_state(conn, job.id, msgspec.json.encode(state).decode()):
+            raise Conflict("the verdict was cancelled before it looked at the hold-out")
+        return written
+
+    found = await context.database.write(write)
+    if found.written:
+        job.state = {**job.state, "look": msgspec.to_builtins(found)}
+    return found
+
+
+async def _markets_of(context: Context, asked: Asked) -> list[Market]:
+    return [(window, await lineage_of(context, window.venue, window.symbol)) for window in asked.windows]
+
+
+async def _next_look(source: Source, markets: Sequence[Market], asked: Asked, users: Sequence[str]) -> Look:
+    known = await holdout_table.boundaries(source, [name for _, lineage in markets for name in lineage])
+    boundary_ms = max((asked.boundary_ms, *known.values()))
+    numbers = []
+    for _, lineage in markets:
+        looks = await holdout_table.looks(source, lineage, boundary_ms, asked.end_ms)
+        numbers.append(len({each.task_id for each in looks if each.kind == "verdict" and each.user in users}) + 1)
+    burnt = (await _read(source, markets, asked.end_ms)).burnt
+    return Look(number=max(numbers), burnt=burnt, boundary_ms=boundary_ms)
 
 
 async def check_quota(context: Context, windows: Sequence[Window], end_ms: int, user: str) -> None:

@@ -100,9 +100,9 @@ async def openings(source: Source, users: Sequence[str]) -> dict[tuple[str, int]
     return {(row[0], row[1]): row[2] for row in await source.fetch_all(sql, (_json(users),))}
 
 
-async def unopened(source: Source, user: str, task_ids: Sequence[str]) -> list[str]:
-    """Those of the tasks that are another user's, have results, and were not opened by `user` before."""
-    rows = await source.fetch_all(_UNOPENED, (_json(task_ids), user))
+async def unopened(source: Source, user: str, ids: Sequence[str]) -> list[str]:
+    """Of the tasks, and those that made the reports, what is another's, has results and `user` did not open before."""
+    rows = await source.fetch_all(_UNOPENED, (_json(ids), user))
     return [row[0] for row in rows]
 
 
@@ -125,7 +125,9 @@ async def draw_secret(source: Source) -> bytes:
 
 
 _UNOPENED = """SELECT c.task_id FROM counted_searches AS c JOIN tasks AS t ON t.id = c.task_id
-    WHERE c.task_id IN (SELECT value FROM json_each(?1)) AND t.user <> ?2 AND c.n_made > 0 AND NOT EXISTS (
+    WHERE c.task_id IN (
+        SELECT coalesce(r.task_id, n.value) FROM json_each(?1) AS n LEFT JOIN backtest_reports AS r ON r.id = n.value
+    ) AND t.user <> ?2 AND c.n_made > 0 AND NOT EXISTS (
         SELECT 1 FROM opened_searches AS o WHERE o.user = ?2 AND o.counted_id = c.id
     )"""
 
