@@ -118,16 +118,17 @@ def shown_in(value: Any) -> Iterator[str]:
 async def _opened(context: Context, call: Call, names: Sequence[str], reply: Reply) -> Reply:
     """The reply, once it is entered that it shows results of these tasks and reports to the caller."""
     await _enter_new(context, call, names)
+    if len(context.opened) > MOST_KNOWN:
+        context.opened.clear()
+    context.opened.update((call.user, name) for name in names)
     return reply
 
 
 async def _enter_new(context: Context, call: Call, names: Sequence[str]) -> None:
+    """Enter those of the tasks and reports that are another's and have results; what has none yet may be used later."""
     task_ids = await counted_table.unopened(context.database, call.user, names)
     if task_ids:
         await context.database.write(functools.partial(_enter, call, task_ids))
-    if len(context.opened) > MOST_KNOWN:
-        context.opened.clear()
-    context.opened.update((call.user, name) for name in names)
 
 
 async def _enter(call: Call, task_ids: Sequence[str], conn: Connection) -> None:

@@ -1,0 +1,169 @@
+"""Looks of the second edition: written right before the first work on a hold-out, once, and for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.search_house import House
+from services.verdict_house import LAX, NOISE, decided, open_court, searched
+from tunesmith.domain.thresholds import Thresholds
+from tunesmith.errors import Busy, Conflict
+from tunesmith.protocol.task_types import VERDICT
+from tunesmith.services.market.market_windows import Window
+from tunesmith.services.runtime.task_runner import Job
+from tunesmith.services.searches.search_tasks import OptimizationTask
+from tunesmith.services.tasks.task_kinds import request_of
+from tunesmith.services.verdicts import ledger
+from tunesmith.services.verdicts.ledger import Asked, Look
+from tunesmith.storage.tables import holdout_table, task_table
+
+
+class Bench:
+    """Verdicts on one search that stand still until a test has them look."""
+
+    def __init__(self, house: House, window: Window) -> None:
+        self.context = house.context
+        self.asked = Asked(windows=[window], end_ms=house.context.market.find(NOISE).end_ms, thresholds=Thresholds())
+
+    async def job(self, task_id: str, user: str = "ann") -> Job:
+        """The job of a verdict that runs; the one of before where the daemon was started again."""
+        row = await task_table.get(self.context.database, task_id)
+        if row is None:
+            new = task_table.NewTaskRow(id=task_id, kind=VERDICT.name, user=user, client=None, request="{}")
+            row = await self.context.database.write(lambda conn: task_table.create(conn, new))
+        return Job(row, self.context.tasks)
+
+    async def read(self, *users: str) -> Look:
+        return await ledger.read(self.context, self.asked, users or ("ann",))
+
+    async def look(self, task_id: str, planned: int, users: Sequence[str] = ("ann",)) -> Look:
+        job = await self.job(task_id, users[0])
+        return await ledger.look(self.context, job, self.asked, users, planned)
+
+    async def written(self) -> list[tuple[Any, ...]]:
+        rows = await self.context.database.fetch_all("SELECT user, kind, task_id FROM holdout_looks ORDER BY id")
+        return [tuple(row) for row in rows]
+
+
+async def bench_of(house: House) -> Bench:
+    row = await task_table.get(house.context.database, await searched(house))
+    assert row is not None
+    return Bench(house, request_of(row, OptimizationTask).window)
+
+
+def test_reading_costs_nothing_and_a_look_is_written_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            assert [(await bench.read()).number for _ in range(2)] == [1, 1]
+            assert await bench.written() == []
+            first = await bench.look("vd-1", 1)
+            assert (first.number, first.written, first.burnt) == (1, True, None)
+            assert await bench.written() == [("ann", "verdict", "vd-1")]
+            assert (await bench.read()).number == 2
+            assert (await bench.read("bob")).number == 1, "looks of others are theirs"
+            assert (await bench.look("vd-2", 2)).number == 2
+
+    asyncio.run(main())
+
+
+def test_a_look_stands_when_the_daemon_is_killed_after_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            await bench.look("vd-1", 1)
+            again = await bench.look("vd-1", 1)  # a job that was made anew from the database
+            assert (again.number, again.written) == (1, True)
+            assert await bench.written() == [("ann", "verdict", "vd-1")]
+
+    asyncio.run(main())
+
+
+def test_what_is_cancelled_before_it_looks_costs_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            job = await bench.job("vd-1")
+            assert await house.context.tasks.cancel("vd-1")
+            with pytest.raises(Conflict, match="cancelled before it looked"):
+                await ledger.look(bench.context, job, bench.asked, ["ann"], 1)
+            assert await bench.written() == []
+            assert (await bench.read()).number == 1
+
+    asyncio.run(main())
+
+
+def test_a_look_that_another_one_came_before_is_to_be_planned_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            first, second = await asyncio.gather(bench.look("vd-1", 1), bench.look("vd-2", 1))
+            assert [first.written, second.written] == [True, False]
+            assert second.number == 2
+            assert (await bench.look("vd-2", second.number)).written
+            assert [row[2] for row in await bench.written()] == ["vd-1", "vd-2"]
+
+    asyncio.run(main())
+
+
+def test_a_verdict_on_another_s_search_looks_for_both(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            await bench.look("vd-1", 1, ["ann"])
+            assert (await bench.read("op", "ann")).number == 2, "the larger of the two"
+            await bench.look("vd-2", 2, ["op", "ann"])
+            assert [(await bench.read(user)).number for user in ("op", "ann")] == [2, 3]
+
+    asyncio.run(main())
+
+
+def test_looks_of_the_first_edition_count_and_what_is_used_up_is_not_looked_at(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            await decided(house, await searched(house, seed=1), user="ann", approval_criteria=LAX)
+            assert (await bench.read()).number == 2
+            seen = {"symbol": NOISE, "strategy_id": "averages", "use_holdout": True}
+            await house.ended((await house.ask("backtest.start", user="bob", **seen))["task_id"])
+            refused = await bench.look("vd-1", 2)
+            assert not refused.written
+            assert "a backtest looked at it" in str(refused.burnt)
+            assert [row[1] for row in await bench.written()] == ["verdict", "backtest"]
+
+    asyncio.run(main())
+
+
+def test_a_holdout_that_begins_later_by_now_is_not_looked_at(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            later = bench.asked.boundary_ms + 86_400_000
+            await bench.context.database.write(lambda conn: holdout_table.advance(conn, "local", NOISE, later))
+            found = await bench.look("vd-1", 1)
+            assert (found.written, found.boundary_ms) == (False, later)
+            windows = [msgspec.structs.replace(each, boundary_ms=later) for each in bench.asked.windows]
+            bench.asked = msgspec.structs.replace(bench.asked, windows=windows)
+            assert (await bench.look("vd-1", 1)).written
+
+    asyncio.run(main())
+
+
+def test_a_user_looks_at_a_holdout_as_often_as_the_settings_say(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            limit = house.context.settings.limits.verdicts_per_market
+            for i in range(1, limit + 1):
+                await bench.look(f"vd-{i}", i)
+            with pytest.raises(Busy, match=f"asked for {limit} verdicts on the hold-out"):
+                await bench.look("vd-more", limit + 1)
+            assert len(await bench.written()) == limit
+
+    asyncio.run(main())
