@@ -21,12 +21,19 @@ from tunesmith.config import Retention, Server, Settings
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.errors import Internal
 from tunesmith.services.daemon import housekeeping
-from tunesmith.services.daemon.housekeeping import expire_packages, forget_replies, keep_house, remove_snapshots
+from tunesmith.services.daemon.housekeeping import (
+    expire_packages,
+    forget_null_vectors,
+    forget_replies,
+    keep_house,
+    remove_snapshots,
+)
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.incidents import Noticed
 from tunesmith.storage.market.snapshots import SnapshotFolder
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.storage.tables import outbox, package_table, reply_table, task_table
+from tunesmith.storage.tables import null_vector_table, outbox, package_table, reply_table, task_table
+from tunesmith.storage.tables.null_vector_table import NullRow
 from tunesmith.storage.timestamps import iso
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -139,6 +146,21 @@ def test_replies_are_forgotten_when_their_time_is_over(tmp_path: Path) -> None:
         rows = await context.database.fetch_all("SELECT id FROM requests")
         assert {int(row[0][1:]) % 2 for row in rows} == {0}
         assert await forget_replies(context) == 0
+
+    with_context(tmp_path, scene)
+
+
+def test_null_vectors_are_forgotten_when_their_time_is_over(tmp_path: Path) -> None:
+    async def scene(context: Context) -> None:
+        async def write(conn: Any) -> None:
+            rows = [NullRow(counted_id=i, ground="g", n=1, v=b"") for i in range(250)]
+            await null_vector_table.put(conn, rows)
+            long_ago = iso(int((time.time() - 8 * DAY_S) * 1000))
+            await conn.execute("UPDATE null_vectors SET made_at = ? WHERE counted_id < 240", (long_ago,))
+
+        await context.database.write(write)
+        assert await forget_null_vectors(context) == 240
+        assert len(await null_vector_table.get(context.database, range(250), "g")) == 10
 
     with_context(tmp_path, scene)
 

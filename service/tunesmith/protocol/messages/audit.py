@@ -24,7 +24,9 @@ class ListAudit(Request, frozen=True, kw_only=True):
 
 
 class AuditEntry(Reply, frozen=True, kw_only=True):
-    """One act: `outcome` is ok, an error's code, or what a verdict came to; `target` what it was about.
+    """One act: `outcome` is ok, an error's code, what a verdict came to, or opened; `target` what it was about.
+
+    Opened: results of another user's task, the target, were delivered to the user, and a verdict counts them from then.
 
     `door` is requests, inbox or http; `task` for what came of a task that `user` had asked for; `files` for what a
     command did to keys or tokens, with the machine's account that ran it as `user`. `n` counts refused attempts of the

@@ -19,7 +19,7 @@ from tunesmith.services.runtime.context import Context
 from tunesmith.services.schedules.schedule_requests import run_due
 from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.storage.sqlite.connections import Connection
-from tunesmith.storage.tables import package_table, reply_table, task_table
+from tunesmith.storage.tables import null_vector_table, package_table, reply_table, task_table
 from tunesmith.storage.timestamps import iso
 
 logger = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ async def keep_house(context: Context) -> None:
         _repeat(context, _INTERVAL_S, back_up_when_due),
         _repeat(context, _INTERVAL_S, Reissuing().reissue_packages),
         _repeat(context, _INTERVAL_S, KeyActs().enter_key_acts),
-        _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies),
+        _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies, forget_null_vectors),
     )
 
 
@@ -113,8 +113,23 @@ async def forget_replies(context: Context) -> int:
     """Forget stored replies whose time is over, some at a time so that no write is long; how many there were."""
     if not context.noticed.is_calm:
         return 0
-    before = iso(int((time.time() - context.settings.retention.reply_days * _DAY_S) * 1000))
+    before = _days_ago(context.settings.retention.reply_days)
     n_forgotten = 0
     while n := await context.database.write(lambda conn: reply_table.forget(conn, before)):
         n_forgotten += n
     return n_forgotten
+
+
+async def forget_null_vectors(context: Context) -> int:
+    """Forget null vectors that were made long ago; a verdict that needs them makes them again. How many there were."""
+    if not context.noticed.is_calm:
+        return 0
+    before = _days_ago(context.settings.retention.reply_days)
+    n_forgotten = 0
+    while n := await context.database.write(lambda conn: null_vector_table.forget(conn, before)):
+        n_forgotten += n
+    return n_forgotten
+
+
+def _days_ago(days: float) -> str:
+    return iso(int((time.time() - days * _DAY_S) * 1000))

@@ -189,31 +189,31 @@ def _decoded(rows: Sequence[CountedRow]) -> list[Member]:
 
 def _book(asked: str, users: Sequence[str], openings: Openings, members: Parts, related: Set[int]) -> Book:
     counted, foreign = (grouped(part) for part in members)
-    searches = [group.ref(_seen(group, counted, openings), foreign=False) for group in counted]
+    everybody = {*users, *(group.first.user for group in counted)}
+    visible = {user: [group.visible_to(user, openings) for group in counted] for user in everybody}
+    searches = [group.ref(_seen(group, counted, visible[group.first.user]), foreign=False) for group in counted]
     searches += [group.ref([], foreign=True) for group in foreign]
     return Book(
         searches=searches,
         asked_id=next(group.search_id for group in counted if asked in [each.task_id for each in group.members]),
-        by_user={user: _order(user, counted, openings) for user in users},
+        by_user={user: _order(user, counted, visible[user]) for user in users},
         n_opened=sum(group.first.user not in users for group in counted),
         n_related=sum(all(member.id in related for member in group.members) for group in counted),
     )
 
 
-def _seen(group: Group, counted: Sequence[Group], openings: Openings) -> list[str]:
-    """The searches whose results the group's user could see when its first task began."""
-    user, began = group.first.user, group.first.id
-    found = [(other.search_id, other.visible_to(user, openings)) for other in counted if other is not group]
-    return [search_id for search_id, visible in found if visible is not None and visible < began]
+def _seen(group: Group, counted: Sequence[Group], visible: Sequence[int | None]) -> list[str]:
+    """The searches whose results the group's user could see when its first task began; `visible` says since when."""
+    since = zip(counted, visible, strict=True)
+    return [each.search_id for each, at in since if each is not group and at is not None and at < group.first.id]
 
 
-def _order(user: str, counted: Sequence[Group], openings: Openings) -> list[str]:
+def _order(user: str, counted: Sequence[Group], visible: Sequence[int | None]) -> list[str]:
     """A user's own book: the user's own searches count from their beginning, those of others from their opening."""
     places = []
-    for group in counted:
-        visible = group.visible_to(user, openings)
+    for group, at in zip(counted, visible, strict=True):
         if group.first.user == user:
             places.append((group.first.id, False, group.first.id, group.search_id))
-        elif visible is not None:
-            places.append((visible, True, group.first.id, group.search_id))
+        elif at is not None:
+            places.append((at, True, group.first.id, group.search_id))
     return [search_id for *_, search_id in sorted(places)]

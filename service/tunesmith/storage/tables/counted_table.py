@@ -58,13 +58,12 @@ class Place(NamedTuple):
 
 async def insert(conn: Connection, task_id: str, markets: Iterable[CountedMarket], n_at_end: int | None) -> None:
     """Counts a task, in the transaction that stores it; `n_at_end` as in the table."""
-    sql = "INSERT INTO counted_searches (task_id, n_at_end) VALUES (?, ?) RETURNING id"
-    row = await conn.fetch_one(sql, (task_id, n_at_end))
-    if row is None:
-        raise Internal("the search was not counted")
+    await conn.execute("INSERT INTO counted_searches (task_id, n_at_end) VALUES (?, ?)", (task_id, n_at_end))
+    # The table of markets has no rowid, so that the last one stays the counted search's.
     sql = """INSERT OR IGNORE INTO counted_markets (counted_id, venue, symbol, timeframe, start_ms, end_ms)
-             VALUES (?, ?, ?, ?, ?, ?)"""
-    await conn.execute_many(sql, [(row[0], *market) for market in markets])
+             VALUES (last_insert_rowid(), ?, ?, ?, ?, ?)"""
+    for market in markets:
+        await conn.execute(sql, market)
 
 
 async def of_task(source: Source, task_id: str) -> CountedRow | None:

@@ -1,9 +1,10 @@
 -- Every search, walk-forward and single backtest, in the order in which they began: a later verdict counts them. The
--- task says who asked for what; it cannot be removed while its row is here, and rows here are never removed.
+-- task says who asked for what; it cannot be removed while its row is here, and rows here are never removed, so that
+-- their ids only grow.
 -- n_made: trials made. n_at_end: how many a task has made once it is completed; NULL where trials are stored one by one.
 -- visible_from: the highest id there was when its first result could be seen; who began later may have seen it.
 CREATE TABLE counted_searches (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     task_id TEXT NOT NULL UNIQUE REFERENCES tasks(id),
     n_at_end INTEGER,
     n_made INTEGER NOT NULL DEFAULT 0,
