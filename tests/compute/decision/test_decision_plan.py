@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -271,3 +272,15 @@ def test_of_several_symbols_each_is_asked_alone_and_only_those_that_hold_are_kep
     decision, _ = judge(three, **told([0.06, 0.06, 0.06], [0.01, 0.01, 0.01]))
     assert decision.status == "rejected"
     assert public_reason(decision) == "the symbols pass together, but none of them holds without the others"
+
+
+def test_no_advice_proposes_a_further_search_without_its_price() -> None:
+    """Narrowing down is no way to a pass: whatever proposes another search, rule or bound of it says that it counts."""
+    proposes = re.compile(
+        r"\b(search for|another (rule|market|search)|other rules|livelier|narrow|ranges|fewer)\b", re.I
+    )
+    told = {name: each.helps for check in registered() for name, each in check.explanations.items()}
+    proposing = {name: helps for name, helps in told.items() if proposes.search(helps)}
+    assert {"permutations", "reality_check", "combined", "neighbours", "timing", "net_return"} <= proposing.keys()
+    for name, helps in proposing.items():
+        assert re.search(r"counts? as another try on (this|each of these) markets?", helps), (name, helps)

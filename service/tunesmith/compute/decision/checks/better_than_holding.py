@@ -40,12 +40,12 @@ CHECK = DecisionCheck(
     judge=judge,
     explanations={
         "net_return": Explanation(
-            "nothing more", "Nothing was earned after costs: try another rule or another market."
+            "nothing more", "Nothing was earned after costs. Another rule counts as another try on this market."
         ),
         "timing": Explanation(
             "nothing more",
-            "It earned what anyone would have who held as much at random times. Other parameters seldom mend that: try "
-            "other rules for entry and exit.",
+            "It earned what anyone would have who held as much at random times. Other parameters seldom mend that; "
+            "other rules for entry and exit might, and count as another try on this market.",
         ),
     },
     named_when_skipped=False,

@@ -19,6 +19,7 @@ from tunesmith.compute.decision.checks.check_declaration import (
 from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkRequest
 from tunesmith.compute.decision.winner import Winner, statistics_of
 from tunesmith.compute.search.search import Search
+from tunesmith.domain.search.findings import COST_OF_SEARCHING_ON
 
 
 def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
@@ -60,7 +61,9 @@ CHECK = DecisionCheck(
     works=(NEIGHBOURS,),
     explanations={
         "neighbours": Explanation(
-            "a few backtests", "The winner stands alone, as luck does. Look for a plateau: `tunesmith analyze`."
+            "a few backtests",
+            "The winner stands alone, as luck does; `tunesmith analyze` shows the scores around it. "
+            f"{COST_OF_SEARCHING_ON}",
         )
     },
     named_when_skipped=False,

@@ -17,7 +17,9 @@ from tunesmith.domain.approval import ApprovalCriteria, Check
 from tunesmith.domain.criteria import CRITERIA, bounds, keeps
 
 _OWN_BOUND = Explanation(
-    "one backtest", "It is a bound of yours: set another in the approval criteria, or search for this as the target."
+    "one backtest",
+    "It is a bound of yours, in the approval criteria. A search for this as the target counts as another "
+    "try on this market.",
 )
 
 
