@@ -284,3 +284,16 @@ def test_no_advice_proposes_a_further_search_without_its_price() -> None:
     assert {"permutations", "reality_check", "combined", "neighbours", "timing", "net_return"} <= proposing.keys()
     for name, helps in proposing.items():
         assert re.search(r"counts? as another try on (this|each of these) markets?", helps), (name, helps)
+
+
+def test_a_winner_without_neighbours_is_no_pass() -> None:
+    alone = {**ANSWERS, "neighbours": {"median": None, "n": 0}}
+    decision = follow(decide_search(INPUTS), lambda request: alone[request.work])
+    assert decision.status == "rejected"
+    last = decision.checks[-1]
+    assert (last.name, last.passed, last.value) == ("neighbours", False, None)
+    assert last.reason.startswith("this could not be checked: no other set of parameters")
+    assert "ranges of at least two values" in decision.reason
+    first = follow(decide_search(replace(INPUTS, edition=1)), lambda request: alone[request.work])
+    [line] = [check for check in first.checks if check.name == "neighbours"]
+    assert (line.passed, line.reason) == (True, "it has no neighbours"), "as verdicts of the first edition were made"
