@@ -129,7 +129,8 @@ def test_what_passes_everything_is_approved_with_its_evidence() -> None:
             changed("in_sample", timing_sharpe=-0.1),
             "rejected",
             "in_sample",
-            "the net Sharpe ratio is 1.20, but holding the same 59.0% exposure at random would have done as well",
+            "the net Sharpe ratio is 1.20, but holding its mean position all the time (the position's value as a share "
+            "of the equity, negative when short, on average over all bars) would have done as well",
         ),
         (
             INPUTS,
@@ -297,3 +298,16 @@ def test_a_winner_without_neighbours_is_no_pass() -> None:
     first = follow(decide_search(replace(INPUTS, edition=1)), lambda request: alone[request.work])
     [line] = [check for check in first.checks if check.name == "neighbours"]
     assert (line.passed, line.reason) == (True, "it has no neighbours"), "as verdicts of the first edition were made"
+
+
+def test_the_timing_text_names_the_mean_position_and_that_of_the_first_edition_stays() -> None:
+    for inputs, words in (
+        (
+            INPUTS,
+            "holding its mean position all the time (the position's value as a share of the equity, negative when ",
+        ),
+        (replace(INPUTS, edition=1), "a Sharpe ratio of 1.10 beyond holding the same 59.0% exposure at random"),
+    ):
+        [line] = [check for check in judge(inputs)[0].checks if check.name == "timing"]
+        assert words in line.reason
+    assert line.asks == "better than the same exposure at random"

@@ -6,7 +6,6 @@ Start     Whenever the account is flat at the close of a bar, a grid starts at t
           (fill = "next_open") or this close (fill = "close"). The cash is split into n equal lots and the first is
           bought at that price. The lowest level lies n - 1 steps of (1 - p) below it; the grid's stop is stop_loss
           below the lowest level, fixed until the grid ends.
-          A ruined account (see `domain.trading.RUIN`) starts none.
 Buying    While fewer than n lots are held, a limit order rests at (1 - p) times the price of the lowest lot held,
           unless that is at or below the stop. It fills at its price, or at the open when the bar opens below it. A lot
           spends its share of the cash, costs included; less when less is left. A lot whose immediate sale would leave

@@ -23,7 +23,7 @@ Look = Callable[[Prepared], Awaitable[None]]
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a ruling by criteria is about beside the market: parameters, bounds, where the data ended, by which rules."""
+    """What a ruling by criteria is about beside the market: parameters, bounds, where the data ended, the rules."""
 
     params: dict[str, bool | int | float | str]
     criteria: ApprovalCriteria
