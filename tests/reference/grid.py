@@ -6,6 +6,7 @@ Start     Whenever the account is flat at the close of a bar, a grid starts at t
           (fill = "next_open") or this close (fill = "close"). The cash is split into n equal lots and the first is
           bought at that price `first`. The lowest level is first * (1 - p)^(n - 1); the grid's stop is
           lowest * (1 - stop_loss), fixed until the grid ends.
+          A ruined account (see simulator.py) starts none.
 Buying    While fewer than n lots are held, a limit order rests at (1 - p) times the price of the lowest lot held,
           unless that is at or below the stop. It fills at its price, or at the open when the bar opens below it. A lot
           spends its share of the cash, costs included; less when less is left. A lot whose immediate sale would leave
@@ -50,6 +51,8 @@ class Grid:
         self.exits: list[Order] = []
 
     def start(self, bar: int, price: float) -> None:
+        if self.cash <= self.terms.ruin * self.terms.initial_cash:
+            return
         self.cash_at_start = self.cash
         self.share = self.cash / self.n
         self.stop = price * (1 - self.p) ** (self.n - 1) * (1 - self.stop_loss)

@@ -26,7 +26,8 @@ Prices and costs
     proportional fee; each order bears the fixed fee.
     An entry takes all equity E: a long of (E - fixed) / (p * (1 + fee)), so that cash is zero after it; a short of the
     same size at its own p, so that its value plus its fee is E - fixed.
-    An entry is not made when closing it at once, at the same price before slippage, would leave nothing.
+    An entry is not made when closing it at once, at the same price before slippage, would leave nothing; nor by an
+    account that is ruined: flat, with the share `ruin` of its initial cash left, or less.
     Closing never costs more than there is: the fees of a closing long are at most its proceeds.
 
 Stops are levels fixed at entry, from the fill price P (with slippage, without fees), or from an absolute price that the
@@ -101,6 +102,7 @@ class Terms:
     initial_cash: float = 10_000.0
     max_holding: int = 0
     start: int = 0
+    ruin: float = 1e-7
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ class Account:
         fee_rate, slippage, fixed = self.terms.fee_rate, self.terms.slippage_rate, self.terms.fixed_fee
         paid = price * (1 + slippage) if side == "long" else price * (1 - slippage)
         size = (self.cash - fixed) / (paid * (1 + fee_rate))
-        if size <= 0:
+        if size <= 0 or self.cash <= self.terms.ruin * self.terms.initial_cash:
             return False
         if side == "long":
             left = size * price * (1 - slippage) * (1 - fee_rate) - fixed

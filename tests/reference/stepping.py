@@ -22,7 +22,8 @@ Size of an entry
               whichever is dearer
     spent     the smaller of the two; size = (spent - fixed) / (p * (1 + fee)), p with slippage
     An entry is not made when closing it at once would leave nothing: a long one's own proceeds, a short's account; nor
-    is a short one whose fees take all that it is sold for; nor one that spends no more than a billionth of the equity.
+    is a short one whose fees take all that it is sold for; nor one that spends no more than a billionth of the equity;
+    nor the first one of an account that is ruined (see simulator.py).
 Costs are those of any order (see simulator.py). A trade is a position from flat to flat.
 """
 
@@ -94,6 +95,8 @@ class Book:
         paid = price * (1 + slip) if side == "long" else price * (1 - slip)
         size = (spent - fixed) / (paid * (1 + fee))
         if size <= 0 or spent <= 1e-9 * self.equity(price):
+            return
+        if not held and self.cash <= self.terms.ruin * self.terms.initial_cash:
             return
         if side == "long":
             cash = self.cash - spent

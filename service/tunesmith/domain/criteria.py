@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tunesmith.domain.approval import ApprovalCriteria
@@ -116,6 +116,16 @@ def keeps(bound: Bound, value: float | None) -> bool:
     if value is None or math.isnan(value):
         return False
     return value >= bound.limit if bound.at_least else value <= bound.limit
+
+
+def is_lossless(metrics: Mapping[str, float | None]) -> bool:
+    """Whether trades were closed and every one of them won: the profit factor is then infinite, and NaN in the table.
+
+    Of several markets the metrics are those that were made one: only where all won is the share of winners 1.
+    """
+    factor, n, won = (metrics.get(name) for name in ("profit_factor", "n_trades", "win_rate"))
+    undefined = factor is None or math.isnan(factor)
+    return undefined and n is not None and n > 0.0 and won == 1.0
 
 
 def merge(asked: ApprovalCriteria | None, defaults: ApprovalCriteria) -> ApprovalCriteria:

@@ -22,6 +22,27 @@ OWN_ENGINE: Engine = "tunesmith"
 Cash = Annotated[float, msgspec.Meta(ge=1.0, le=1e15)]
 """Initial cash: at least one unit, so that sizes and profits stay far above what rounding and tolerances hide."""
 
+RUIN = 1e-7
+"""An account is ruined once it holds nothing and this share of its initial cash is left, or less: of 10,000 a tenth of
+a cent, which no market takes an order for.
+
+It opens no position any more, and what is left stays cash to the end. So its total return is -1 to seven digits, its
+later returns are 0, and every metric keeps its formula. A position that is held goes on to its own end, however little
+it is worth. What was searched before there was this rule is evaluated without it (a share of 0), as it was then.
+"""
+
+
+def is_ruined(total_return: float | None) -> bool:
+    """Whether an account of that total return has `RUIN` of its cash left, or less; an undefined one has not."""
+    return total_return is not None and total_return <= RUIN - 1.0
+
+
+RUINED = (
+    "The account is ruined: it lost all its cash but a ten-millionth or less. From there on it opened no position, and "
+    "what was left stayed cash to the end."
+)
+"""What a person is told of such an account."""
+
 Rate = Annotated[float, msgspec.Meta(ge=0.0, lt=0.5)]
 
 

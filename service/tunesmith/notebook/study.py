@@ -1,7 +1,7 @@
 """The library face of searches: the daemon's searches in a notebook, with the same functions.
 
 optimize   search a parameter space on the in-sample part → a study
-analyze    a study → what mattered, where to search next
+analyze    a study → what mattered, where the good trials lie
 
 `notebook.judging` has judge: a study → a verdict, from the hold-out that the search never saw.
 """
@@ -168,6 +168,7 @@ def optimize(
         conditions=list(conditions),
         bounds=trial_bounds(asked, DEFAULT_CRITERIA, "/constraints"),
         options=options or MethodOptions(),
+        lossless_keeps=True,
     )
     search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
     boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))

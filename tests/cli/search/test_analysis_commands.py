@@ -15,6 +15,7 @@ from cli.command import WIDTH, read, run, said
 from tunesmith.cli.pictures import bar, curve, shades
 from tunesmith.cli.range_text import parse_range
 from tunesmith.cli.search.next_search import command_of, range_text
+from tunesmith.domain.search.findings import COST_OF_SEARCHING_ON
 
 RULE = "ma_cross_v1.0"
 EDGE = ("-r", "fast_period=2:20", "-r", "slow_period=10:60:5", "-r", "signal_threshold=0.0", "--method", "grid")
@@ -59,6 +60,8 @@ def test_an_analysis_shows_what_mattered_and_the_next_search_runs_as_it_stands(s
         f"{found['summary']['best_score']:.2f}",
     ):
         assert part in shown.stdout
+    assert found["recommendation"]["cost"] == COST_OF_SEARCHING_ON
+    assert COST_OF_SEARCHING_ON in " ".join(shown.stdout.split())
     [command] = commands_in(shown.stdout)
     again = read(*command, "--watch", "--data-dir", folder)
     narrow = found["recommendation"]["narrow"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import msgspec
 import pytest
 
 from tunesmith.compute.decision.checks.user_bounds import judge_bounds
@@ -99,3 +101,25 @@ def test_an_undefined_metric_breaks_its_bound(undefined: float | None) -> None:
 def test_a_bound_is_met_by_its_own_value() -> None:
     on_the_edge = {**GOOD, "sharpe": 0.5, "max_drawdown": 0.35, "n_trades": 10.0, "total_return": 0.0}
     assert all(check.passed for check in judge_bounds(CRITERIA, on_the_edge, "in_sample"))
+
+
+@pytest.mark.parametrize("undefined", [None, float("nan")])
+def test_a_profit_factor_without_a_losing_trade_keeps_its_bound(undefined: float | None) -> None:
+    lossless = {**GOOD, "profit_factor": undefined, "win_rate": 1.0}
+    [check] = [each for each in judge_bounds(CRITERIA, lossless, "in_sample") if each.name == "min_profit_factor"]
+    assert check.passed
+    assert check.value is None, "infinity is no JSON"
+    assert check.reason == "profit factor in sample is infinite, as no closed trade lost; at least 1.00 is asked"
+    assert b"nan" not in msgspec.json.encode(check).lower()
+    decision, _ = judge({"in_sample": lossless, "holdout": lossless, "replay": []})
+    assert decision.approved
+    [first] = [each for each in judge_bounds(CRITERIA, lossless, "in_sample", 1) if each.name == "min_profit_factor"]
+    assert not first.passed, "verdicts of the first edition are made again by its rules"
+    assert first.reason == "profit factor in sample is undefined, at least 1.00 is asked"
+
+
+@pytest.mark.parametrize("changed", [{"n_trades": 0.0, "win_rate": None}, {"win_rate": 0.5}, {"win_rate": None}])
+def test_without_trades_or_with_a_loss_somewhere_an_undefined_profit_factor_fails(changed: dict[str, Any]) -> None:
+    checks = judge_bounds(CRITERIA, {**GOOD, "profit_factor": None, **changed}, "in_sample")
+    [check] = [each for each in checks if each.name == "min_profit_factor"]
+    assert not check.passed

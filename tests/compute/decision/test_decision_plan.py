@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -128,7 +129,8 @@ def test_what_passes_everything_is_approved_with_its_evidence() -> None:
             changed("in_sample", timing_sharpe=-0.1),
             "rejected",
             "in_sample",
-            "the net Sharpe ratio is 1.20, but holding the same 59.0% exposure at random would have done as well",
+            "the net Sharpe ratio is 1.20, but holding its mean position all the time (the position's value as a share "
+            "of the equity, negative when short, on average over all bars) would have done as well",
         ),
         (
             INPUTS,
@@ -271,3 +273,41 @@ def test_of_several_symbols_each_is_asked_alone_and_only_those_that_hold_are_kep
     decision, _ = judge(three, **told([0.06, 0.06, 0.06], [0.01, 0.01, 0.01]))
     assert decision.status == "rejected"
     assert public_reason(decision) == "the symbols pass together, but none of them holds without the others"
+
+
+def test_no_advice_proposes_a_further_search_without_its_price() -> None:
+    """Narrowing down is no way to a pass: whatever proposes another search, rule or bound of it says that it counts."""
+    proposes = re.compile(
+        r"\b(search for|another (rule|market|search)|other rules|livelier|narrow|ranges|fewer)\b", re.I
+    )
+    told = {name: each.helps for check in registered() for name, each in check.explanations.items()}
+    proposing = {name: helps for name, helps in told.items() if proposes.search(helps)}
+    assert {"permutations", "reality_check", "combined", "neighbours", "timing", "net_return"} <= proposing.keys()
+    for name, helps in proposing.items():
+        assert re.search(r"counts? as another try on (this|each of these) markets?", helps), (name, helps)
+
+
+def test_a_winner_without_neighbours_is_no_pass() -> None:
+    alone = {**ANSWERS, "neighbours": {"median": None, "n": 0}}
+    decision = follow(decide_search(INPUTS), lambda request: alone[request.work])
+    assert decision.status == "rejected"
+    last = decision.checks[-1]
+    assert (last.name, last.passed, last.value) == ("neighbours", False, None)
+    assert last.reason.startswith("this could not be checked: no other set of parameters")
+    assert "ranges of at least two values" in decision.reason
+    first = follow(decide_search(replace(INPUTS, edition=1)), lambda request: alone[request.work])
+    [line] = [check for check in first.checks if check.name == "neighbours"]
+    assert (line.passed, line.reason) == (True, "it has no neighbours"), "as verdicts of the first edition were made"
+
+
+def test_the_timing_text_names_the_mean_position_and_that_of_the_first_edition_stays() -> None:
+    for inputs, words in (
+        (
+            INPUTS,
+            "holding its mean position all the time (the position's value as a share of the equity, negative when ",
+        ),
+        (replace(INPUTS, edition=1), "a Sharpe ratio of 1.10 beyond holding the same 59.0% exposure at random"),
+    ):
+        [line] = [check for check in judge(inputs)[0].checks if check.name == "timing"]
+        assert words in line.reason
+    assert line.asks == "better than the same exposure at random"

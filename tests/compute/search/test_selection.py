@@ -124,3 +124,17 @@ def test_several_symbols_become_one_by_mean_median_or_the_worst() -> None:
         assert found["sharpe"][0] == pytest.approx(sharpe)
         assert np.isnan(found["sharpe"][1])
         assert found["max_drawdown"].tolist() == pytest.approx([drawdown, drawdown])
+
+
+def test_a_trial_without_a_losing_trade_keeps_a_lower_bound_on_the_profit_factor() -> None:
+    undefined = np.array([np.nan, np.nan, np.nan, 2.0, 0.5])
+    metrics = {
+        "profit_factor": undefined,
+        "n_trades": np.array([3.0, 0.0, 4.0, 5.0, 5.0]),
+        "win_rate": np.array([1.0, np.nan, 0.5, 0.8, 0.4]),
+    }
+    for bounds in (parse_constraints(["profit_factor >= 1.5"]), ApprovalCriteria(min_profit_factor=1.5)):
+        assert eligible(metrics, bounds, lossless_keeps=True).tolist() == [True, False, False, True, False]
+        assert eligible(metrics, bounds).tolist() == [False, False, False, True, False], "as searches were before"
+    upper = eligible(metrics, parse_constraints(["profit_factor <= 1.5"]), lossless_keeps=True)
+    assert upper.tolist() == [False, False, False, False, True]

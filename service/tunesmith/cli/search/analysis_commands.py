@@ -16,6 +16,7 @@ from tunesmith.cli.search.next_search import command_of, range_text
 from tunesmith.cli.tables import fill_text, metric, number, params, show_facts, show_table
 from tunesmith.cli.watching import kind_of
 from tunesmith.domain.records import JsonObject
+from tunesmith.domain.search.findings import COST_OF_SEARCHING_ON
 from tunesmith.errors import Conflict, Internal, Invalid
 
 app = new_app()
@@ -250,7 +251,8 @@ def _show_next(found: JsonObject) -> None:
     if narrow is None:
         typer.echo(
             fill_text(
-                "No trial is eligible, so there is nothing to narrow: loosen the constraints, or widen the ranges."
+                "No trial is eligible, so there is no best one to say more of. Another search, with looser constraints "
+                f"or wider ranges, counts too. {COST_OF_SEARCHING_ON}"
             )
         )
         return
@@ -258,7 +260,7 @@ def _show_next(found: JsonObject) -> None:
     searched = [f"{name} {ranges[name]}" for name, given in narrow["param_ranges"].items() if _is_range(given)]
     show_facts(
         {
-            "next": f"{', '.join(searched) or 'one point'}: {narrow['size']:,} of {narrow['size_before']:,} points, "
+            "good": f"{', '.join(searched) or 'one point'}: {narrow['size']:,} of {narrow['size_before']:,} points, "
             f"where the {narrow['n_good']:,} best trials are",
             "fixed": "; ".join(f"{name} {ranges[name]}, {_FIXED[why]}" for name, why in narrow["fixed"].items())
             or None,
@@ -266,6 +268,8 @@ def _show_next(found: JsonObject) -> None:
             or None,
         }
     )
+    if advice.get("cost"):  # a daemon of an earlier version does not say
+        typer.echo("\n" + fill_text(advice["cost"]))
     typer.echo(f"\n{command_of(advice['request'])}")
 
 

@@ -13,6 +13,7 @@ from tunesmith.cli.search.walk_forward_tables import show_walk_forward
 from tunesmith.cli.tables import fill_text, metric, number, params, show_facts, show_table
 from tunesmith.cli.watching import kind_of
 from tunesmith.domain.records import JsonObject
+from tunesmith.domain.trading import RUINED, is_ruined
 from tunesmith.errors import Conflict
 
 app = new_app()
@@ -78,6 +79,8 @@ def show_report(line: Line, report_id: str, status: JsonObject) -> None:
     half = (len(pairs) + 1) // 2
     left, right = pairs[:half], [*pairs[half:], ("", "")]
     show_table(("", "", " ", ""), [(*a, f"  {b[0]}", b[1]) for a, b in zip(left, right, strict=False)])
+    if is_ruined(report["metrics"]["total_return"]):
+        typer.echo("\n" + fill_text(RUINED))
     if report["task_id"] and not report["optimization_id"]:
         typer.echo(f"\nA verdict on it: tunesmith approve {report['task_id']}")
 

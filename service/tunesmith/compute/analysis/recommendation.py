@@ -1,4 +1,4 @@
-"""Where to search next: the box of the good trials, and parameters that no longer need searching."""
+"""Where the good trials lie: the box that holds them, and parameters that do not matter within it."""
 
 from __future__ import annotations
 

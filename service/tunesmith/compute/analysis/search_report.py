@@ -12,6 +12,7 @@ from tunesmith.compute.analysis.ranking import ranking, summary
 from tunesmith.compute.analysis.recommendation import narrow, recommend
 from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.search.findings import (
+    COST_OF_SEARCHING_ON,
     Convergence,
     Correlations,
     Effect,
@@ -25,7 +26,10 @@ from tunesmith.domain.search.findings import (
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found. `next_search` holds the good trials; `narrowed` fixes what does not matter besides."""
+    """What a search found. `next_search` holds the good trials; `narrowed` fixes what does not matter besides.
+
+    `cost` says what a further search in either costs later verdicts.
+    """
 
     summary: Summary
     top: list[RankedTrial]
@@ -37,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     convergence: Convergence
     next_search: Recommendation | None
     narrowed: Recommendation | None
+    cost: str = COST_OF_SEARCHING_ON
 
 
 def report(trials: Trials, n: int = 10, method: ImportanceMethod = "fanova") -> Report:

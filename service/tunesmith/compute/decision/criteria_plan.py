@@ -21,7 +21,7 @@ import msgspec
 from tunesmith.compute.decision.checks.check_declaration import SHOWN_SEGMENTS
 from tunesmith.compute.decision.checks.user_bounds import judge_bounds
 from tunesmith.compute.decision.checks.vectorbt_agreement import judge_differences
-from tunesmith.compute.decision.inputs import Decision, Findings, Metrics, SegmentLengths
+from tunesmith.compute.decision.inputs import EDITION, Decision, Findings, Metrics, SegmentLengths
 from tunesmith.domain.approval import ApprovalCriteria, Check
 
 SegmentWork = Literal["in_sample", "holdout", "replay"]
@@ -31,9 +31,9 @@ SegmentAnswer = Metrics | Sequence[str]
 
 
 def decide_by_criteria(
-    criteria: ApprovalCriteria, lengths: SegmentLengths
+    criteria: ApprovalCriteria, lengths: SegmentLengths, edition: int = EDITION
 ) -> Generator[SegmentWork, SegmentAnswer, Decision]:
-    """The plan: yields the work it wants, is sent the answers, returns the decision."""
+    """The plan: yields the work it wants, is sent the answers, returns the decision by the rules of that edition."""
     checks = _data_gate(lengths)
     findings = Findings()
     missing = [check.reason for check in checks if not check.passed]
@@ -43,7 +43,8 @@ def decide_by_criteria(
     for segment in segments:
         metrics = cast(Metrics, (yield segment))
         findings.metrics[segment] = metrics
-        made = judge_bounds(criteria if segment == "in_sample" else _shortened(criteria, lengths), metrics, segment)
+        asked = criteria if segment == "in_sample" else _shortened(criteria, lengths)
+        made = judge_bounds(asked, metrics, segment, edition)
         checks.extend(made)
         failed = [check for check in made if not check.passed]
         if failed:

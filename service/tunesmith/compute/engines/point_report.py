@@ -9,7 +9,8 @@ import numpy as np
 
 from tunesmith.compute.engines.engine_table import check_given, engine_named
 from tunesmith.compute.engines.evaluate import evaluate_points
-from tunesmith.compute.engines.vectorbt_replay import disagreements, full_report, replay
+from tunesmith.compute.engines.vectorbt_replay import disagreements, replay
+from tunesmith.compute.engines.vectorbt_report import full_report
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Floats, Ints

@@ -7,7 +7,7 @@
    given one flat bar ahead. Metrics of the path are read from its equity, positions and orders.
 4. Where an account's course shows that vectorbt means otherwise, the point is a row of NaN: a short whose costs of
    closing reach its equity (vectorbt goes on, into debt), and an account worn down to what one order's fixed fee, or
-   vectorbt's own rounding, decides upon.
+   vectorbt's own rounding, decides upon: long before it is ruined, which vectorbt does not know.
 vectorbt is asked only for what both engines understand alike: rules that enter and exit by signals, all equity, filled
 at the close or at the next open. `_differences` says what it understands otherwise, before anything runs.
 """

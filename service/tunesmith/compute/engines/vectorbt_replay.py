@@ -1,8 +1,10 @@
-"""vectorbt as a second book-keeper: our orders, its accounting, and its full report.
+"""vectorbt as a second book-keeper: our orders, its accounting; its report of them is made by `vectorbt_report`.
 
 1. Every order gets a row of its own (vectorbt fills one a row), in the order of filling, at its price before slippage:
    costs and cash are vectorbt's work. The last row of a bar carries the bar's close.
-2. `Portfolio.from_orders` fills them; it may refuse some, which then shows in the numbers.
+2. `Portfolio.from_orders` fills them; it may refuse some, which then shows in the numbers. It fills no order below
+   1e-8 units and takes cash below 1e-12 for nothing, which are absolute numbers: where orders are small, it is given
+   the same account in larger units, a power of two, so that no digit of any number changes.
 3. Its order records are put back on the bars, so that values, returns and statistics are those of bars.
 Annualization is handed to every call (`year_freq` from `bars.bars_per_year`); vectorbt's settings stay as they are.
 Its index holds UTC times without a time zone: with one, vectorbt turns every bar's time into a Python object each time
@@ -32,15 +34,20 @@ Backend = Literal["auto", "numba", "rust"]
 """Which of vectorbt's own implementations computes; auto takes rust where it is installed, else numba."""
 
 TOLERANCE = 1e-9
-_SHORT = 1
-_CLOSED = 1
+_SMALL = 1e-3
+"""Orders of fewer units, or of less cash, are given to vectorbt in larger units."""
+_MOST_DOUBLINGS = 200
+"""An account that was not ended at its ruin may have smaller orders still; larger units would overflow its squares."""
+_DUST = 1e-12
+CLOSED = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Replay:
     """vectorbt's numbers for one trace: `metrics` by our names, `equity` float64[T - start], profits of closed trades.
 
-    `portfolio` is the vectorbt Portfolio on the bars. Metrics may be infinite where ours are undefined.
+    `portfolio` is the vectorbt Portfolio on the bars, `scale` what its sizes and amounts of cash are multiplied by.
+    Metrics may be infinite where ours are undefined.
     """
 
     metrics: dict[str, float]
@@ -48,14 +55,7 @@ class Replay:
     profits: Floats
     n_orders: int
     portfolio: Any
-
-
-@dataclass(frozen=True)
-class FullReport:
-    """vectorbt's report, ready for JSON: undefined is None, times are UTC milliseconds or text, durations text."""
-
-    stats: dict[str, Any]
-    trades: list[dict[str, Any]]
+    scale: float = 1.0
 
 
 def replay(trace: Trace, bars: Bars, execution: Execution, start: int, *, backend: Backend = "auto") -> Replay:
@@ -64,15 +64,16 @@ def replay(trace: Trace, bars: Bars, execution: Execution, start: int, *, backen
 
     vbt = load_vectorbt()
     rows = _rows(trace, bars, execution, start)
+    scale = _scale(trace.orders)
     filled = vbt.Portfolio.from_orders(
         pd.Series(rows.close),
-        size=rows.size,
+        size=rows.size * scale,
         price=rows.price,
         fees=execution.costs.fee_rate,
-        fixed_fees=rows.fixed_fee,
+        fixed_fees=rows.fixed_fee * scale,
         slippage=execution.costs.slippage_rate,
         direction="both",
-        init_cash=execution.initial_cash,
+        init_cash=execution.initial_cash * scale,
         engine=backend,
     )
     records = filled.order_records.copy()
@@ -86,12 +87,13 @@ def replay(trace: Trace, bars: Bars, execution: Execution, start: int, *, backen
         trades_type="positions",
         call_seq=None,
     )
-    equity = portfolio.value().to_numpy(np.float64)
-    year = _year(bars.bars_per_year, length)
+    equity = portfolio.value().to_numpy(np.float64) / scale
+    year = year_of(bars.bars_per_year, length)
     returns = vbt.returns.accessors.ReturnsSRAccessor(portfolio.returns(), freq=length, year_freq=year)
     metrics, profits = _metrics(portfolio, returns, bars.bars_per_year)
     metrics |= _path_metrics(portfolio, returns, bars.bars_per_year)
-    return Replay(metrics, equity, profits, len(records), portfolio)
+    metrics["expectancy"] /= scale
+    return Replay(metrics, equity, profits / scale, len(records), portfolio, scale)
 
 
 def confirm(
@@ -145,35 +147,6 @@ def disagreements(
         if not _agree(metrics[name], there, tolerance, scale):
             lines.append(f"{name}: {metrics[name]:.12g} here, {there:.12g} there")
     return lines
-
-
-def full_report(theirs: Replay, trace: Trace, bars: Bars) -> FullReport:
-    """vectorbt's statistics and trades (whole positions) of the replay of a trace."""
-    import pandas as pd
-
-    year = _year(bars.bars_per_year, pd.Timedelta(timeframe_ms(bars.timeframe), "ms"))
-    stats = theirs.portfolio.stats(settings={"year_freq": year})
-    return FullReport(
-        stats={str(name): _plain(value) for name, value in stats.items()},
-        trades=_trades(theirs.portfolio.positions.values, trace, bars.timestamp[trace.start :]),
-    )
-
-
-def warm_up(backend: Backend = "auto") -> None:
-    """Replay a handful of bars, so that vectorbt compiles what it compiles on first use (numba engine: about 30 s)."""
-    prices = np.array([100.0, 101.0, 99.0, 102.0, 101.0, 103.0])
-    columns = {"open": prices, "high": prices, "low": prices, "close": prices, "volume": prices}
-    hours = np.arange(len(prices), dtype=np.int64) * 3_600_000
-    bars = Bars.from_arrays(hours, columns, symbol="warm/up", timeframe="1h")
-    orders = (
-        Order(0, "buy", 1.0, 100.0, 0.0, "entry"),
-        Order(2, "sell", 1.0, 99.0, 0.0, "exit"),
-        Order(3, "buy", 1.0, 102.0, 0.0, "entry"),
-        Order(5, "sell", 1.0, 103.0, 0.0, "exit"),
-    )
-    equity = np.full(len(prices), 10_000.0)
-    trace = Trace(0, orders, (), equity, equity * 0.0, equity * 0.0, np.empty(0, np.int64))
-    full_report(replay(trace, bars, Execution(), 0, backend=backend), trace, bars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +208,12 @@ def _rows(trace: Trace, bars: Bars, execution: Execution, start: int) -> _Rows:
     return _Rows(bar, close, size, price, fixed_fee)
 
 
+def _scale(orders: Sequence[Order]) -> float:
+    """The power of two that makes the smallest order large enough for vectorbt; 1 where all of them are."""
+    smallest = min((min(order.size, order.size * order.price) for order in orders), default=1.0)
+    return 1.0 if smallest >= _SMALL else 2.0 ** min(math.ceil(math.log2(_SMALL / smallest)), _MOST_DOUBLINGS)
+
+
 def _misplaced(trace: Trace, bars: Bars, execution: Execution) -> list[int]:
     """The bars of orders whose price lies outside their bar."""
     orders = _columns_of(trace.orders)
@@ -246,7 +225,8 @@ def _misplaced(trace: Trace, bars: Bars, execution: Execution) -> list[int]:
     return misplaced
 
 
-def _year(bars_per_year: float, length: Any) -> Any:
+def year_of(bars_per_year: float, length: Any) -> Any:
+    """A year of that many bars of a length, as vectorbt annualizes by."""
     import pandas as pd
 
     return pd.Timedelta(round(bars_per_year * length.value), "ns")
@@ -262,7 +242,7 @@ def _metrics(portfolio: Any, returns: Any, bars_per_year: float) -> tuple[dict[s
     volatility = float(returns.annualized_volatility())
     rounding = ROUNDING * math.sqrt(bars_per_year)
     positions = portfolio.positions.values
-    profits = positions["pnl"][positions["status"] == _CLOSED]
+    profits = positions["pnl"][positions["status"] == CLOSED]
     won, lost = profits[profits > 0].sum(), -profits[profits < 0].sum()
     n = len(profits)
     metrics = {
@@ -277,10 +257,16 @@ def _metrics(portfolio: Any, returns: Any, bars_per_year: float) -> tuple[dict[s
         "win_rate": float((profits > 0).mean()) if n else math.nan,
         "profit_factor": float(won / lost) if lost > 0 else math.nan,
         "expectancy": float(profits.mean()) if n else math.nan,
-        "exposure": float(portfolio.position_coverage()),
+        "exposure": _coverage(portfolio.assets().to_numpy(np.float64)),
         "recovery_factor": float(portfolio.total_return()) / max_drawdown if max_drawdown > ROUNDING else math.nan,
     }
     return metrics, profits
+
+
+def _coverage(assets: Floats) -> float:
+    """The share of bars that end in a position; what a sum of flows leaves of the largest by rounding is none."""
+    sizes = np.abs(assets)
+    return float((sizes > _DUST * sizes.max(initial=0.0)).mean())
 
 
 def _path_metrics(portfolio: Any, accessor: Any, bars_per_year: float) -> dict[str, float]:
@@ -343,44 +329,3 @@ def _agree(here: float, there: float, tolerance: float, scale: float) -> bool:
     if math.isnan(here):
         return not math.isfinite(there)
     return abs(here - there) <= tolerance * max(abs(here), scale)
-
-
-def _trades(records: Any, trace: Trace, stamps: Ints) -> list[dict[str, Any]]:
-    """vectorbt's position records as rows of a report; the reasons are those of the trace's closed trades."""
-    closed = records["status"] == _CLOSED
-    reasons: list[str | None] = [trade.reason for trade in trace.trades[: len(records)]]
-    reasons += [None] * (len(records) - len(reasons))
-    columns = {
-        "side": np.where(records["direction"] == _SHORT, "short", "long").tolist(),
-        "status": np.where(closed, "closed", "open").tolist(),
-        "size": _finite(records["size"]),
-        "entry_time_ms": stamps[records["entry_idx"]].tolist(),
-        "entry_price": _finite(records["entry_price"]),
-        "exit_time_ms": _where(closed, stamps[records["exit_idx"]].tolist()),
-        "exit_price": _where(closed, _finite(records["exit_price"])),
-        "fees": _finite(records["entry_fees"] + records["exit_fees"]),
-        "profit": _finite(records["pnl"]),
-        "return": _finite(records["return"]),
-        "reason": _where(closed, reasons),
-    }
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _finite(column: Floats) -> list[float | None]:
-    """Numbers as JSON has them: those that are not finite are None."""
-    return _where(np.isfinite(column), column.tolist())
-
-
-def _where(keeps: Flags, values: list[Any]) -> list[Any]:
-    return [value if keep else None for keep, value in zip(keeps.tolist(), values, strict=True)]
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: numbers that are not finite are None, times (in UTC) and durations are text."""
-    if hasattr(value, "isoformat"):
-        return str(value) if hasattr(value, "total_seconds") else value.tz_localize("UTC").isoformat()
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -106,7 +106,8 @@ class Search:
         metrics = aggregate(each, self.plan.aggregate) if len(each) > 1 else one
         values = self._values(markets, points, each, metrics)
         scores = self.objective.signed(values)
-        keep = eligible(metrics, self.plan.bounds) & ~np.isnan(scores).any(axis=1)
+        lossless_keeps = self.plan.lossless_keeps is True
+        keep = eligible(metrics, self.plan.bounds, lossless_keeps=lossless_keeps) & ~np.isnan(scores).any(axis=1)
         return Found(start, points, metrics, values, scores, keep, each if len(each) > 1 else None)
 
     def _evaluate_on(self, market: Market, points: Floats, n_threads: int) -> Metrics:

@@ -15,11 +15,19 @@ from tunesmith.domain.metrics import Aggregation, Goal, direction_of
 """How the metrics of several symbols become one: "minimum" is the worst symbol's, by the metric's direction."""
 
 
-def eligible(metrics: Mapping[str, Floats], criteria: ApprovalCriteria | Sequence[Bound]) -> Flags:
-    """Which of n trials keep every bound of `criteria`; an undefined value breaks its bound. bool[n]."""
+def eligible(
+    metrics: Mapping[str, Floats], criteria: ApprovalCriteria | Sequence[Bound], *, lossless_keeps: bool = False
+) -> Flags:
+    """Which of n trials keep every bound of `criteria`; an undefined value breaks its bound. bool[n].
+
+    With `lossless_keeps` a profit factor is infinite where all closed trades won (see `domain.criteria.is_lossless`).
+    """
     keep = np.ones(len(next(iter(metrics.values()))), bool)
     for bound in bounds(criteria) if isinstance(criteria, ApprovalCriteria) else criteria:
         values = metrics[bound.metric]
+        if lossless_keeps and bound.metric == "profit_factor":
+            all_won = (metrics["n_trades"] > 0.0) & (metrics["win_rate"] == 1.0)
+            values = np.where(np.isnan(values) & all_won, np.inf, values)
         keep &= values >= bound.limit if bound.at_least else values <= bound.limit
     return keep
 

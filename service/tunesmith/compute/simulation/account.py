@@ -116,13 +116,13 @@ def count_trade_nb(totals: Floats, profit: float, stake: float) -> None:
 
 @inlined
 def enter_nb(state: Floats, totals: Floats, side: float, bar: int, price: float, terms: Terms, out: Results) -> bool:
-    """Put all equity into a position of `side` (1 long, -1 short); False when closing it would leave nothing."""
+    """Put all equity into a position of `side` (1 long, -1 short); False when ruined, or when nothing would be left."""
     cash = state[CASH]
     against = 1.0 + terms.slippage_rate
     favour = 1.0 - terms.slippage_rate
     paid = price * (against if side > 0.0 else favour)
     size = (cash - terms.fixed_fee) / (paid * (1.0 + terms.fee_rate))
-    if not size > 0.0:
+    if not size > 0.0 or cash <= terms.ruin:
         return False
     if side > 0.0:
         cash_after = 0.0

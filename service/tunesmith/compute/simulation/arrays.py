@@ -63,7 +63,8 @@ class Terms(NamedTuple):
     """Costs and rules of filling, float64 each.
 
     Flags are 0 or 1: `at_open` fills at the next bar's open, else at the close; `trades_long`, `trades_short`; `skips`
-    jumps over stretches without orders. `start` is the first bar whose signals count.
+    jumps over stretches without orders. `start` is the first bar whose signals count. `ruin` is the cash at which an
+    account that holds nothing is ruined: it opens no position any more (see `domain.trading.RUIN`).
     """
 
     fee_rate: float
@@ -75,6 +76,7 @@ class Terms(NamedTuple):
     trades_short: float
     skips: float
     start: float
+    ruin: float
 
 
 class Sides(NamedTuple):

@@ -102,6 +102,12 @@ def trade_long_nb(
     n_trades = n_wins = won = lost = exposed = 0.0
     for k in range(n_found):
         entry, leaving = times[k, 0], times[k, 1]
+        if cash <= terms.ruin:
+            # Levels may have been touched by trades that are not made: those are counted by the walk.
+            if not signalled:
+                return False
+            n_found = k
+            break
         size = (cash - fixed) / (fills[entry] * paid)
         if not size * fills[entry] * got - fixed > 0.0:
             return False

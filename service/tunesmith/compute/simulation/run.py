@@ -83,6 +83,7 @@ def terms_of(execution: Execution, start: int, *, has_long: bool, has_short: boo
         trades_short=float(has_short and execution.direction != "long"),
         skips=float(skips),
         start=float(start),
+        ruin=float(execution.ruin * execution.initial_cash),
     )
 
 

@@ -108,7 +108,7 @@ def enter_more_nb(
     terms: Terms,
     out: Results,
 ) -> None:
-    """Open a position of `side` or add to it, unless that would leave nothing: closed at once, or a sale after fees."""
+    """Open a position of `side` or add to it; not when ruined, and not when closing it at once would leave nothing."""
     cash, held = state[CASH], abs(state[SIZE])
     against = 1.0 + terms.slippage_rate
     favour = 1.0 - terms.slippage_rate
@@ -126,7 +126,7 @@ def enter_more_nb(
     spend = min(spend, free)
     size = (spend - terms.fixed_fee) / (paid * (1.0 + terms.fee_rate))
     # Below a billionth of the equity it is what rounding has left free.
-    if not (size > 0.0 and spend > 1e-9 * equity):
+    if not (size > 0.0 and spend > 1e-9 * equity) or (held == 0.0 and cash <= terms.ruin):
         return
     if side > 0.0:
         cash_after = cash - spend

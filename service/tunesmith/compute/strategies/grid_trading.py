@@ -121,8 +121,10 @@ def start_grid_nb(
     terms: Terms,
     out: Results,
 ) -> None:
-    """Split the cash and buy the first lot at `price`."""
+    """Split the cash and buy the first lot at `price`; a ruined account buys nothing any more."""
     state, grid = books.state, books.grid
+    if state[CASH] <= terms.ruin:
+        return
     state[CASH_BEFORE] = state[CASH]
     grid[SHARE] = state[CASH] / grid[LOTS]
     grid[STOP] = price * (1.0 - grid[STEP]) ** (grid[LOTS] - 1.0) * (1.0 - stop_loss)

@@ -162,8 +162,15 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     end: Literal["low", "high"]
 
 
+COST_OF_SEARCHING_ON = (
+    "Each further search counts as another try on this market. Ranges around an earlier winner do not make a weaker "
+    "claim: they were chosen by a search, which counts with them."
+)
+"""What a person is told wherever a next search is proposed: narrowing down is no way to a verdict."""
+
+
 class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
-    """Ranges for the next search, as a request's `param_ranges` takes them.
+    """Ranges for a further search, as a request's `param_ranges` takes them; see `COST_OF_SEARCHING_ON`.
 
     `size` and `size_before` are the numbers of grid points, conditions between parameters not counted. `fixed` says why
     a parameter that was searched now has one value. `edges` are where a wider range could hold something better.

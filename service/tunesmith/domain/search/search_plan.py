@@ -16,7 +16,9 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A search of at most `n_trials` trials: everything that its trials depend on, beside strategy and markets.
 
     `target`, `ranges` and `conditions` as in `optimization.start`; a trial must keep every one of `bounds`; `aggregate`
-    makes one number of several symbols'; `warm` are parameters that a method which learns tries first.
+    makes one number of several symbols'; `warm` are parameters that a method which learns tries first. With
+    `lossless_keeps` a trial whose closed trades all won keeps a lower bound on the profit factor, which is infinite
+    then; plans that were stored before have no such rule, and their searches are made again without it.
     """
 
     target: Any
@@ -29,3 +31,4 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     options: MethodOptions = MethodOptions()
     aggregate: Aggregation = "mean"
     warm: list[ParamValues] = []
+    lossless_keeps: bool | msgspec.UnsetType = msgspec.UNSET

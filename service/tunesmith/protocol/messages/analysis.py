@@ -9,6 +9,7 @@ import msgspec
 from tunesmith.domain.metrics import Goal
 from tunesmith.domain.names import Id
 from tunesmith.domain.search.findings import (
+    COST_OF_SEARCHING_ON,
     Comparison,
     Convergence,
     Correlations,
@@ -68,15 +69,16 @@ class AnalyzeOptimization(Request, frozen=True, kw_only=True):
 
 
 class Narrowing(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to search next. `box` holds the good trials; `narrow` keeps parameters that do not matter at their best.
+    """Where the good trials lie: `box` holds them, `narrow` keeps parameters that do not matter at their best value.
 
     `request` is the data of the `optimization.start` that searches `narrow` as this search was asked for, with as many
-    trials at most. All null where no trial is eligible.
+    trials at most. All null where no trial is eligible. `cost` says what a further search costs later verdicts.
     """
 
     box: Recommendation | None
     narrow: Recommendation | None
     request: StartOptimization | None
+    cost: str = COST_OF_SEARCHING_ON
 
 
 class AnalysisReply(Reply, frozen=True, kw_only=True):

@@ -68,5 +68,6 @@ def _backtest_key(task: Assignment, params: ParamValues, data: Prepared) -> str:
             "direction": window.direction,
             "initial_cash": window.initial_cash,
             "evaluated_by": window.engine,
+            "ruin": 0.0 if isinstance(window.ruin, msgspec.UnsetType) else window.ruin,
         },
     )

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from tunesmith.domain.records import build
+from tunesmith.domain.trading import RUINED, is_ruined
 from tunesmith.errors import NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.backtests import GetReport, ListReports, Report, ReportList, ReportSummary
 from tunesmith.services.market.market_windows import Assignment
 from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.tables import report_table
 from tunesmith.storage.tables.report_table import ReportRow, ReportSummaryRow
 from tunesmith.storage.timestamps import iso, now
@@ -53,6 +55,12 @@ def make_report(origin: Origin, assignment: Assignment, data: Prepared, made: di
         equity=made["equity"],
         created_at=now(),
     )
+
+
+def log_ruin(job: Job, symbol: str, made: dict[str, Any]) -> None:
+    """Say in the task's log that the account of what the `backtest` chunk made was ruined, where it was."""
+    if is_ruined(made["metrics"]["total_return"]):
+        job.log(f"{symbol}: {RUINED}", "warning")
 
 
 async def get(context: Context, request: GetReport, call: Call) -> Report:

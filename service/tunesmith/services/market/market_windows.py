@@ -19,7 +19,7 @@ import structlog
 from tunesmith.domain.market.daily_closes import DailyCloses, same_candles
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
-from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, RUIN, Costs, Direction, Engine, Fill
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.services.runtime.context import Context
@@ -89,7 +89,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     """Which bars a task works on, and how orders fill there; stored with the task.
 
     Times are UTC milliseconds: trading begins at `start_ms`, bars must close by `end_ms`; the hold-out begins at
-    `boundary_ms`. `withheld` says that the hold-out cut the range short.
+    `boundary_ms`. `withheld` says that the hold-out cut the range short. `ruin` is the share of the initial cash at
+    which an account is ruined; windows that were stored before there was one have none, and are evaluated without.
     """
 
     venue: str
@@ -104,6 +105,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     initial_cash: float
     engine: Engine = OWN_ENGINE
+    ruin: float | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def withheld_from(self) -> str | None:
@@ -139,6 +141,7 @@ async def window_of(context: Context, request: MarketRequest, symbol: str, *, us
         boundary_ms=boundary,
         withheld=withheld,
         costs=request.costs or Costs(),
+        ruin=RUIN,
     )
 
 

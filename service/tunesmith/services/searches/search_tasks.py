@@ -81,6 +81,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         ranges={**row.default_params, **ranges} if ranges else {},
         bounds=trial_bounds(request.constraints, default_criteria(context.settings)),
         warm=await _warm(context, request),
+        lossless_keeps=True,
     )
     limit, asked = context.settings.limits.grid_points, plan
     plan, because = await context.aside.run(lambda: sized(rule, asked, request.method, objective, limit))

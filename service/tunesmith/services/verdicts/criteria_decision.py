@@ -9,7 +9,7 @@ import msgspec
 
 from tunesmith import __version__
 from tunesmith.compute.decision.criteria_plan import decide_by_criteria, public_checks
-from tunesmith.compute.decision.inputs import Decision, SegmentLengths
+from tunesmith.compute.decision.inputs import EDITION, Decision, SegmentLengths
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.services.market.market_windows import Assignment, prepared, work_of
 from tunesmith.services.requests.program_version import program_version
@@ -23,12 +23,13 @@ Look = Callable[[Prepared], Awaitable[None]]
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a ruling by criteria is about, beside the market: parameters, bounds, and where the data ended."""
+    """What a ruling by criteria is about beside the market: parameters, bounds, where the data ended, the rules."""
 
     params: dict[str, bool | int | float | str]
     criteria: ApprovalCriteria
     until_ms: int
     min_bars: int
+    edition: int = EDITION
 
 
 async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: Bounds, look: Look) -> Ruling:
@@ -52,6 +53,8 @@ async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: B
         "reason": decision.reason,
         "metrics": {segment: dict(found) for segment, found in decision.findings.metrics.items()},
     }
+    if bounds.edition > 1:
+        evidence["edition"] = bounds.edition
     return Ruling(
         grade="criteria",
         status=decision.status,
@@ -65,7 +68,8 @@ async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: B
 
 
 async def _drive(job: Job, point: OnePoint, bounds: Bounds, data: Prepared, look: Look) -> Decision:
-    plan = decide_by_criteria(bounds.criteria, SegmentLengths(data.n_in_sample, data.n_holdout, bounds.min_bars))
+    lengths = SegmentLengths(data.n_in_sample, data.n_holdout, bounds.min_bars)
+    plan = decide_by_criteria(bounds.criteria, lengths, bounds.edition)
     try:
         work = next(plan)
         for step in range(1, 100):

@@ -151,6 +151,7 @@ async def _hold(context: Context, job: Job, task: VerdictTask, row: VerdictRow) 
         criteria=task.criteria,
         until_ms=until_ms,
         min_bars=row.evidence["min_bars"],
+        edition=row.evidence.get("edition", 1),
     )
     return await rule_by_criteria(context, job, task, bounds, look)
 

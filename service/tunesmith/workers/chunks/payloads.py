@@ -70,6 +70,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     initial_cash: float
     engine: Engine = OWN_ENGINE
+    ruin: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class SearchSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tunesmith.compute.engines import vectorbt_replay
+from tunesmith.compute.engines import vectorbt_report
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin
@@ -15,7 +15,7 @@ from tunesmith.domain.trading import Costs
 
 def load_vectorbt() -> None:
     """Load what replays and reports need: more than a second and 250 MB, once for all workers."""
-    vectorbt_replay.warm_up()
+    vectorbt_report.warm_up()
 
 
 def load_kernels() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from tunesmith.compute.kernels.generated_kernels import is_compiled
@@ -34,7 +35,8 @@ def load_work(work: Work) -> tuple[Strategy, Bars]:
 
 def execution_of(work: Work) -> Execution:
     """How the work's orders fill."""
-    return _execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine)
+    ruin = 0.0 if isinstance(work.ruin, msgspec.UnsetType) else work.ruin
+    return _execution(work.costs, work.fill, work.direction, work.initial_cash, work.engine, ruin)
 
 
 def point_of(rule: Strategy, params: ParamValues) -> Floats:

@@ -1,4 +1,4 @@
-"""Check: the winner earns, and its timing more than holding the same exposure at random times."""
+"""Check: the winner earns, and more than holding its mean position all the time, which is what its timing adds."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ def judge(inputs: DecisionInputs, findings: Findings) -> list[Check]:
     found = findings.metrics["in_sample"]
     sharpe, exposure = found.get("timing_sharpe"), found.get("exposure")
     passed = number(sharpe) > 0.0
-    held = f"holding the same {say_metric('exposure', exposure)} exposure at random"
+    asks = "better than holding its mean position all the time"
+    held = (
+        "holding its mean position all the time (the position's value as a share of the equity, negative when short, "
+        "on average over all bars)"
+    )
+    if inputs.edition == 1:
+        asks = "better than the same exposure at random"
+        held = f"holding the same {say_metric('exposure', exposure)} exposure at random"
     reason = (
         f"the timing earns a Sharpe ratio of {two_decimals(sharpe)} beyond {held}"
         if passed
         else f"the net Sharpe ratio is {two_decimals(found.get('sharpe'))}, but {held} would have done as well"
     )
-    asks = "better than the same exposure at random"
     return [
         line_above_zero("net_return", found, "total_return", "a net return above zero"),
         line("timing", "in_sample", asks, sharpe, 0.0, passed, reason),
@@ -35,17 +41,17 @@ def judge(inputs: DecisionInputs, findings: Findings) -> list[Check]:
 
 CHECK = DecisionCheck(
     name="timing",
-    question="it earns, and more than the same exposure at random",
+    question="it earns, and more than its mean position held all the time",
     segment="in_sample",
     judge=judge,
     explanations={
         "net_return": Explanation(
-            "nothing more", "Nothing was earned after costs: try another rule or another market."
+            "nothing more", "Nothing was earned after costs. Another rule counts as another try on this market."
         ),
         "timing": Explanation(
             "nothing more",
-            "It earned what anyone would have who held as much at random times. Other parameters seldom mend that: try "
-            "other rules for entry and exit.",
+            "It earned what anyone would have who held its mean position all the time. Other parameters seldom mend "
+            "that; other rules for entry and exit might, and count as another try on this market.",
         ),
     },
     named_when_skipped=False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.compute.decision.checks.check_declaration import DecisionCheck, Explanation, line
-from tunesmith.compute.decision.checks.trial_bootstrap import SEARCH_LESS
+from tunesmith.compute.decision.checks.trial_bootstrap import MORE_BARS_NOT_NARROWER_RANGES
 from tunesmith.compute.decision.inputs import DecisionInputs, Findings
 from tunesmith.compute.decision.statistics.permuted_markets import combined
 from tunesmith.domain.approval import Check
@@ -30,7 +30,7 @@ CHECK = DecisionCheck(
     explanations={
         "combined": Explanation(
             "nothing",
-            SEARCH_LESS,
+            MORE_BARS_NOT_NARROWER_RANGES,
             "search and hold-out together could still be chance: their p is above the limit of {limit:.2g}",
         )
     },

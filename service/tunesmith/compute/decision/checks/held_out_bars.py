@@ -91,7 +91,9 @@ CHECK = DecisionCheck(
     explanations={
         "holdout_return": Explanation("one backtest on the hold-out", _EDGE_GONE),
         "holdout_trades": Explanation(
-            "the same backtest", "It trades too seldom to be judged: more bars, or a livelier rule."
+            "the same backtest",
+            "It trades too seldom to be judged: more bars, or a livelier rule, "
+            "which counts as another try on this market.",
         ),
         "holdout": Explanation("a backtest on every shuffled hold-out", _EDGE_GONE),
     },

@@ -14,7 +14,10 @@ from tunesmith.compute.decision.checks.check_declaration import (
 from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkInputs, WorkRequest
 from tunesmith.compute.decision.winner import Winner, metrics_at_costs
 
-_TRADE_LESS = "Trade less often (a longer timeframe, a constraint on n_trades) or where it costs less."
+_TRADE_LESS = (
+    "It trades more often than it earns by; trade where it costs less. A search for one that trades less often (a "
+    "longer timeframe, a constraint on n_trades) counts as another try on this market."
+)
 
 
 def judge(inputs: DecisionInputs, findings: Findings) -> Requests:

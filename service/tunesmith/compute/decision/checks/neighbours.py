@@ -19,18 +19,22 @@ from tunesmith.compute.decision.checks.check_declaration import (
 from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkRequest
 from tunesmith.compute.decision.winner import Winner, statistics_of
 from tunesmith.compute.search.search import Search
+from tunesmith.domain.search.findings import COST_OF_SEARCHING_ON
 
 
 def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
-    """Judge the median timing Sharpe ratio of the neighbours; a winner without any passes."""
+    """Judge the median timing Sharpe ratio of the neighbours; a winner without any fails from edition 2 on."""
     found = yield WorkRequest(NEIGHBOURS.name)
     median, n = found["median"], found["n"]
-    passed = n == 0 or number(median) > 0.0
-    reason = (
-        f"the median timing Sharpe ratio of the {n} sets beside it is {two_decimals(median)}"
-        if n
-        else "it has no neighbours"
-    )
+    passed = number(median) > 0.0
+    reason = f"the median timing Sharpe ratio of the {n} sets beside it is {two_decimals(median)}"
+    if n == 0 and inputs.edition == 1:
+        passed, reason = True, "it has no neighbours"
+    elif n == 0:
+        reason = (
+            "this could not be checked: no other set of parameters that was searched lies one step beside it; a search "
+            "needs ranges of at least two values"
+        )
     asks = "neighbouring parameters earn too"
     return [line("neighbours", "in_sample", asks, median, 0.0, passed, reason)]
 
@@ -60,7 +64,9 @@ CHECK = DecisionCheck(
     works=(NEIGHBOURS,),
     explanations={
         "neighbours": Explanation(
-            "a few backtests", "The winner stands alone, as luck does. Look for a plateau: `tunesmith analyze`."
+            "a few backtests",
+            "The winner stands alone, as luck does; `tunesmith analyze` shows the scores around it. "
+            f"{COST_OF_SEARCHING_ON}",
         )
     },
     named_when_skipped=False,

@@ -88,7 +88,8 @@ CHECK = DecisionCheck(
     explanations={
         "incumbent": Explanation(
             "two backtests",
-            "The package in force does better and stays. Search again on newer bars.",
+            "The package in force does better and stays. Newer bars may show another; a search on them counts as "
+            "another try on this market.",
             "it is no better than the package in force",
         )
     },

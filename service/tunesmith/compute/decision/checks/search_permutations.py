@@ -16,7 +16,7 @@ from tunesmith.compute.decision.checks.check_declaration import (
     line,
     number,
 )
-from tunesmith.compute.decision.checks.trial_bootstrap import SEARCH_LESS
+from tunesmith.compute.decision.checks.trial_bootstrap import MORE_BARS_NOT_NARROWER_RANGES
 from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkInputs, WorkRequest
 from tunesmith.compute.decision.permutation_test import DrawnStatistics, draw_statistics, on_permuted_markets
 from tunesmith.compute.decision.winner import Winner, metrics_by_symbol
@@ -79,7 +79,7 @@ CHECK = DecisionCheck(
     judge=judge,
     works=(SYMBOLS, PERMUTATIONS),
     limits=("search", "paper_search", "n_permutations", "stop_at"),
-    explanations={"permutations": Explanation("the search on every shuffled market", SEARCH_LESS)},
+    explanations={"permutations": Explanation("the search on every shuffled market", MORE_BARS_NOT_NARROWER_RANGES)},
     editions=frozenset({1}),
     summary=lambda findings: f"search p = {findings.p['search']:.3g}",
 )

@@ -38,7 +38,8 @@ CHECK = DecisionCheck(
     explanations={
         "apart": Explanation(
             "nothing",
-            "No market has an edge of its own: search on fewer symbols, or on each alone, and on more bars.",
+            "No market has an edge of its own. More bars may show one; a search on fewer symbols counts as another try "
+            "on each of these markets.",
             "the symbols pass together, but none of them holds without the others",
         )
     },

@@ -20,10 +20,12 @@ from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkInpu
 from tunesmith.compute.decision.statistics.reality_check import reality_check
 from tunesmith.compute.decision.winner import POINTS_AT_A_TIME, Points, Winner, blocks_of, trials_of
 from tunesmith.domain.array_types import Floats
+from tunesmith.domain.search.findings import COST_OF_SEARCHING_ON
 
-SEARCH_LESS = (
-    "Search less: fewer parameters and coarser steps leave chance fewer tries, and a longer history tells skill from "
-    "luck sooner. Asking again on the same bars does not help: the limit falls with every verdict."
+MORE_BARS_NOT_NARROWER_RANGES = (
+    "More bars tell skill from luck: a longer history, or the market's newer bars as they come. Fewer parameters and "
+    "coarser steps leave chance fewer tries only where they are chosen before the first search. "
+    f"{COST_OF_SEARCHING_ON} Asking again on the same bars does not help either: the limit falls with every verdict."
 )
 
 
@@ -80,7 +82,7 @@ CHECK = DecisionCheck(
     judge=judge,
     works=(BOOTSTRAP,),
     limits=("reality_check", "n_reality_check", "n_blocks"),
-    explanations={"reality_check": Explanation("the search once more", SEARCH_LESS)},
+    explanations={"reality_check": Explanation("the search once more", MORE_BARS_NOT_NARROWER_RANGES)},
     named_when_skipped=False,
     editions=frozenset({1}),
 )

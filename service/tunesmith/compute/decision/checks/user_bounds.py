@@ -11,24 +11,29 @@ from tunesmith.compute.decision.checks.check_declaration import (
     Work,
     say_metric,
 )
-from tunesmith.compute.decision.inputs import DecisionInputs, Findings, Metrics, WorkRequest
+from tunesmith.compute.decision.inputs import EDITION, DecisionInputs, Findings, Metrics, WorkRequest
 from tunesmith.compute.decision.winner import metrics_of
 from tunesmith.domain.approval import ApprovalCriteria, Check
-from tunesmith.domain.criteria import CRITERIA, bounds, keeps
+from tunesmith.domain.criteria import CRITERIA, bounds, is_lossless, keeps
 
 _OWN_BOUND = Explanation(
-    "one backtest", "It is a bound of yours: set another in the approval criteria, or search for this as the target."
+    "one backtest",
+    "It is a bound of yours, in the approval criteria. A search for this as the target counts as another "
+    "try on this market.",
 )
 
 
 def judge(inputs: DecisionInputs, findings: Findings) -> Requests:
     """Judge the winner's metrics in sample, which later checks read too."""
     found = yield WorkRequest(IN_SAMPLE.name)
-    return judge_bounds(inputs.criteria, found, "in_sample")
+    return judge_bounds(inputs.criteria, found, "in_sample", inputs.edition)
 
 
-def judge_bounds(criteria: ApprovalCriteria, metrics: Metrics, segment: str) -> list[Check]:
-    """One line for each bound; an undefined metric fails its bound."""
+def judge_bounds(criteria: ApprovalCriteria, metrics: Metrics, segment: str, edition: int = EDITION) -> list[Check]:
+    """One line for each bound; an undefined metric fails its bound.
+
+    From edition 2 on a profit factor without a losing trade is infinite and keeps its bound; its value is none.
+    """
     lines = []
     where = "in sample" if segment == "in_sample" else "on the hold-out"
     for bound in bounds(criteria):
@@ -39,6 +44,10 @@ def judge_bounds(criteria: ApprovalCriteria, metrics: Metrics, segment: str) -> 
         side = "at least" if bound.at_least else "at most"
         limit = say_metric(bound.metric, bound.limit)
         label = bound.metric.replace("_", " ")
+        reason = f"{label} {where} is {say_metric(bound.metric, value)}, {side} {limit} is asked"
+        if edition > 1 and bound.metric == "profit_factor" and is_lossless(metrics):
+            passed = bound.at_least
+            reason = f"{label} {where} is infinite, as no closed trade lost; {side} {limit} is asked"
         lines.append(
             Check(
                 name=bound.name,
@@ -47,7 +56,7 @@ def judge_bounds(criteria: ApprovalCriteria, metrics: Metrics, segment: str) -> 
                 value=value,
                 threshold=bound.limit,
                 passed=passed,
-                reason=f"{label} {where} is {say_metric(bound.metric, value)}, {side} {limit} is asked",
+                reason=reason,
             )
         )
     return lines
