@@ -130,6 +130,7 @@ def decide_study(
         years=(study.bars.end_ms - int(study.bars.timestamp[study.split.first])) / YEAR_MS,
         ledger=ledger or Ledger(),
         faults=faults_of(in_sample.bars, in_sample.first),
+        fill=execution.fill,
     )
     return follow(decide_search(inputs), worker.answer)
 
