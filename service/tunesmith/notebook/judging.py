@@ -152,6 +152,7 @@ def decide_study(
         ledger=ledger or Ledger(),
         faults=faults_of(in_sample.bars, in_sample.first),
         edition=edition,
+        fill=execution.fill,
     )
     return follow(decide_search(inputs), worker.answer)
 

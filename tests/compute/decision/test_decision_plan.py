@@ -27,6 +27,8 @@ ANSWERS: dict[str, Any] = {
     "in_sample": GOOD,
     "costs": GOOD,
     "neighbours": {"median": 0.7, "n": 4},
+    "spread": {"total_return": 0.3, "timing_sharpe": 0.9, "estimates": {"A": {"used": 0.0021}}},
+    "delay": {"total_return": 0.35, "timing_sharpe": 1.0},
     "reality_check": {"p": 0.02, "n_trials": 1000},
     "permutations": {"p": 0.0025, "n": 399, "n_reached": 0},
     "holdout": GOOD,
@@ -70,7 +72,7 @@ def test_what_passes_everything_is_approved_with_its_evidence() -> None:
     decision, asked = judge()
     assert decision.approved
     assert works(asked) == [
-        *("in_sample", "costs", "neighbours", "reality_check", "permutations"),
+        *("in_sample", "costs", "neighbours", "spread", "delay", "reality_check", "permutations"),
         *("holdout", "holdout_permutations", "replay", "report"),
     ]
     assert request_for(asked, "permutations") == WorkRequest("permutations", 399, 21, 1.1)
@@ -238,7 +240,8 @@ def test_before_approval_nothing_of_the_holdout_is_shown_but_pass_or_fail() -> N
 
 def test_the_registry_has_every_check_in_order_with_its_question_and_explanations() -> None:
     assert [check.name for check in registered()] == [
-        *("data", "criteria", "timing", "costs", "neighbours", "reality_check", "permutations"),
+        *("data", "fill", "criteria", "timing", "costs", "neighbours", "spread", "delay"),
+        *("reality_check", "permutations"),
         *("holdout", "combined", "apart", "incumbent", "replay"),
     ]
     assert all(check.question and check.explanations for check in registered())

@@ -14,6 +14,7 @@ from tunesmith.compute.search.split import Split
 from tunesmith.domain.approval import ApprovalCriteria, Check, VerdictStatus
 from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.thresholds import Thresholds
+from tunesmith.domain.trading import Fill
 
 Metrics = Mapping[str, float | None]
 
@@ -36,7 +37,7 @@ class DecisionInputs:
     Bars are those after warm-up; `years` is the length of both parts together, as a decision looks at both. Of a search
     over several markets, `symbols`, the shortest says how many bars there are. `incumbent` is the package in force for
     the same market, timeframe and strategy. `faults` are irregularities of the bars that nobody explained, in words.
-    `edition` is that of the decision's rules.
+    `fill` is where the search filled its orders, `edition` that of the decision's rules.
     """
 
     criteria: ApprovalCriteria
@@ -48,6 +49,7 @@ class DecisionInputs:
     incumbent: str | None = None
     faults: Sequence[str] = ()
     symbols: Sequence[str] = ()
+    fill: Fill = "next_open"
     edition: int = EDITION
 
     @cached_property

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tunesmith.compute.engines.delayed_fills import fill_later
 from tunesmith.compute.engines.evaluate import evaluate_points
+from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.measures.block_sums import BlockSums, evaluate_blocks
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market, Search, run_whole
@@ -69,6 +71,16 @@ def metrics_by_symbol(winner: Winner) -> dict[str, dict[str, float]]:
 def metrics_at_costs(winner: Winner, factor: float) -> dict[str, float]:
     """Every metric of the winner at `factor` times the costs."""
     return metrics_of(winner.on([_at_costs(market, factor) for market in winner.markets]))
+
+
+def metrics_one_bar_later(winner: Winner) -> dict[str, float]:
+    """Total return and statistic of the winner where every order fills one bar later; see `delayed_fills`."""
+    each = {}
+    for market in winner.markets:
+        in_time = trace(winner.rule, market.bars, winner.point, market.execution, start=market.first)
+        late = fill_later(in_time, market.bars, market.execution)
+        each[market.symbol] = {name: np.array([late.metrics[name]]) for name in ("total_return", STATISTIC)}
+    return {name: float(values[0]) for name, values in _as_one(winner, each).items()}
 
 
 def statistic_of(winner: Winner) -> float:

@@ -32,6 +32,7 @@ DECISIONS = ("masking.py", "services")
 """What decides beside the engine: the services and what else they may import."""
 
 LIBRARIES = (
+    "bidask",
     "deap",
     "llvmlite",
     "msgspec",

@@ -167,6 +167,7 @@ async def prepare(context: Context, job: Job, request: Request) -> PreparedDecis
         years=min(data.end_ms - data.start_ms for data in whole) / YEAR_MS,
         faults=await job.run(CHUNK_OF[FAULTS.segment], faults),
         symbols=[window.symbol for window in request.windows],
+        fill=request.windows[0].fill,
         edition=request.edition,
     )
     return PreparedDecision(request, winner, in_sample, whole, inputs)
