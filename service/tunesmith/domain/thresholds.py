@@ -14,10 +14,13 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Limits of p-values, and how many draws stand behind them.
 
     A market needs `min_bars` after warm-up, of which `min_holdout_bars` are held out.
-    `search` and `holdout` limit the permutation tests of the search and of the hold-out, `combined` both together;
-    with the `paper_` limits a result may be followed on paper. `stop_at` draws that reach the real statistic end the
-    test of a search. `combined` is divided by k² for the k-th verdict on one market, whose test takes as many times
-    the draws, up to `max_permutations`.
+    `search` limits the p-value of the winner among all searches that count, `holdout` that of the hold-out, and
+    `combined` both together: it is half of the probability that a market without an edge is ever approved, and the
+    limit of one verdict falls with tries and looks (`statistics.levels`). Tests take `n_permutations` draws, or
+    `max_permutations` where the limit is too low for these; `stop_at` draws that reach the real statistic end one.
+
+    Verdicts of edition 1 are made again with the others too: its limits for paper, its Reality Check, its draws on the
+    hold-out, and `combined` divided by k² for the k-th verdict.
     """
 
     min_bars: Annotated[int, msgspec.Meta(ge=2)] = 1000
@@ -29,16 +32,16 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     n_blocks: Annotated[int, msgspec.Meta(ge=8, le=200)] = 32
     search: Level = 0.05
     paper_search: Level = 0.10
-    n_permutations: Draws = 399
+    n_permutations: Draws = 999
     stop_at: Annotated[int, msgspec.Meta(ge=1)] = 21
     holdout: Level = 0.20
     n_holdout_permutations: Draws = 499
     combined: Level = 0.005
     paper_combined: Level = 0.01
-    max_permutations: Draws = 9999
+    max_permutations: Draws = 1999
 
     def of_look(self, k: int) -> Thresholds | None:
-        """The thresholds of the k-th verdict on one market (from 1); None where it would need too many draws."""
+        """Edition 1: the thresholds of the k-th verdict on one market (from 1); None if it needs too many draws."""
         n = (self.n_permutations + 1) * k * k - 1
         if n > self.max_permutations:
             return None

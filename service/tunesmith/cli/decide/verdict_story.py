@@ -68,8 +68,17 @@ def _searched(
         yield _line(f"The winner: {params(report['params'])}.")
     if search is not None and search.get("withheld_from"):
         yield _line(f"The bars from {search['withheld_from'][:10]} on were the hold-out, which no search saw.")
-    ledger = (verdict["evidence"] or {}).get("ledger")
-    if ledger:
+    evidence = verdict["evidence"] or {}
+    counted, ledger = evidence.get("counted"), evidence.get("ledger")
+    if counted:
+        n = counted["n"]
+        yield _line(
+            "It is the only search that counts on this market."
+            if n == 1
+            else f"It is one of {n:,} searches that count on this market, with {counted['n_trials']:,} trials in all: "
+            "whoever searches wide, narrows down and asks for the winner has made all of these tries."
+        )
+    elif ledger and "edition" not in evidence:
         yield _line(
             f"It is verdict {ledger['look']} on this hold-out; the limit on both tests together falls with the square "
             "of that number."
@@ -96,15 +105,22 @@ def _checked(verdict: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _shuffled(verdict: Mapping[str, Any]) -> Iterator[str]:
-    found = (verdict["evidence"] or {}).get("permutations")
+    evidence = verdict["evidence"] or {}
+    found = evidence.get("searches") or evidence.get("permutations")
     if not found:
         return
-    limit = verdict["evidence"]["thresholds"]["search"]
+    limit = evidence["thresholds"]["search"]
     yield from ("", "The permutation test in plain words")
+    who = (
+        "all searches that count were made again, each around the winner that the ones before it find there, and the "
+        "best of all their trials was held against the one that is asked for."
+        if "searches" in evidence
+        else "the same search ran with the same budget and rules, and the best it found there was held against the best "
+        "it found here."
+    )
     yield _line(
         "The bars were shuffled: same bars, same drift, same swings, but whatever their order told is gone, so that "
-        "there is no skill to be found. On each shuffled market the same search ran with the same budget and rules, "
-        "and the best it found there was held against the best it found here."
+        f"there is no skill to be found. On each shuffled market {who}"
     )
     yield _line(
         f"On {found['n_reached']:,} of {found['n']:,} it was as good or better: p = {found['p']:.3g}. An approval asks "

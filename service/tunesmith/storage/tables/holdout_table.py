@@ -11,7 +11,7 @@ from typing import ClassVar
 from tunesmith.errors import Internal
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Row, insert, select
-from tunesmith.storage.timestamps import now
+from tunesmith.storage.timestamps import milliseconds, now
 
 
 class Look(Row, frozen=True, kw_only=True):
@@ -94,10 +94,14 @@ async def boundaries(source: Source, names: Sequence[tuple[str, str]]) -> dict[t
 
 
 async def last_seen(source: Source, names: Sequence[tuple[str, str]], boundary_ms: int) -> int | None:
-    """Where the latest look beyond `boundary_ms` ends, under any of the market's names; None where nobody looked."""
-    sql = "SELECT max(end_ms) FROM holdout_looks WHERE venue = ? AND symbol = ? AND end_ms > ?"
-    rows = [await source.fetch_one(sql, (*name, boundary_ms)) for name in names]
-    return max((int(row[0]) for row in rows if row is not None and row[0] is not None), default=None)
+    """When all that was looked at beyond `boundary_ms`, under any of the market's names, was over; None without a look.
+
+    That is where the latest look ends, or when it was made: bars that had closed by then existed, imported or not, and
+    somebody may have known them.
+    """
+    sql = "SELECT end_ms, time FROM holdout_looks WHERE venue = ? AND symbol = ? AND end_ms > ?"
+    rows = [row for name in names for row in await source.fetch_all(sql, (*name, boundary_ms))]
+    return max((max(int(row[0]), milliseconds(row[1])) for row in rows), default=None)
 
 
 async def record_look(
