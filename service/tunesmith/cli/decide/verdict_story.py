@@ -115,8 +115,8 @@ def _shuffled(verdict: Mapping[str, Any]) -> Iterator[str]:
         "all searches that count were made again, each around the winner that the ones before it find there, and the "
         "best of all their trials was held against the one that is asked for."
         if "searches" in evidence
-        else "the same search ran with the same budget and rules, and the best it found there was held against the best "
-        "it found here."
+        else "the same search ran with the same budget and rules, and the best it found there was held against the best"
+        " it found here."
     )
     yield _line(
         "The bars were shuffled: same bars, same drift, same swings, but whatever their order told is gone, so that "
