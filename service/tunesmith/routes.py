@@ -18,7 +18,7 @@ from tunesmith.services.sessions import session_plans, session_requests
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.tasks import task_requests
 from tunesmith.services.tasks.task_kinds import KINDS
-from tunesmith.services.verdicts import replay_requests, verdict_requests
+from tunesmith.services.verdicts import replay_requests, verdict_plans, verdict_requests
 from tunesmith.services.walkforwards import walkforward_requests
 
 
@@ -37,6 +37,8 @@ ROUTES: dict[str, Route] = {
     "strategy.list": Route(strategy_requests.list_all),
     "strategy.update": Route(strategy_requests.update),
     "strategy.delete": Route(strategy_requests.delete),
+    "search.plan": Route(verdict_plans.plan_search),
+    "verdict.plan": Route(verdict_plans.plan_verdict),
     "session.plan": Route(session_plans.plan),
     "schedule.create": Route(schedule_requests.create),
     "schedule.list": Route(schedule_requests.list_all),

@@ -18,7 +18,7 @@ from tunesmith.errors import Conflict, Invalid, NotFound
 app = new_app()
 
 
-_CHANCES = {"reality_check", "permutations", "holdout", "combined"}
+_CHANCES = {"reality_check", "permutations", "searches", "holdout", "combined", "error_budget"}
 """Checks whose value is a probability."""
 _METRICS = {
     "return": "total_return",
@@ -63,6 +63,9 @@ def approve(
     apply: Annotated[
         Literal["new_trades", "when_flat", "immediately"], typer.Option(help="When bots take the package up.")
     ] = "new_trades",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what stands behind it and takes, and ask for none.")
+    ] = False,
     label: Label = None,
 ) -> None:
     """Ask for the verdict on a search or a backtest. It looks once at the hold-out, and the look is written down.
@@ -70,9 +73,19 @@ def approve(
     An approval publishes a parameter package. The exit code is 4 when the verdict is not an approval. Criteria that
     are not named are those of the daemon's settings.
     """
+    if plan:
+        line.show(line.ask("verdict.plan", {"optimization_id": task}), show_told)
+        return
     verdict = ask_verdict(line, task, criteria.given(), apply, label)
     line.show(verdict, show_verdict)
     end_with(verdict)
+
+
+def show_told(planned: JsonObject) -> None:
+    """Print what a plan says in words, and why there can be no look where the hold-out is used up."""
+    typer.echo(fill_text(planned["told"]))
+    if planned.get("burnt"):
+        typer.echo(fill_text(f"There can be no verdict by now: {planned['burnt']}."))
 
 
 def ask_verdict(

@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from tunesmith.cli.daemon_connection import Label, Line, talks
-from tunesmith.cli.decide.verdict_commands import Criteria
+from tunesmith.cli.decide.verdict_commands import Criteria, show_told
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.range_text import parse_ranges
 from tunesmith.cli.search.market_options import MarketOptions
@@ -83,6 +83,9 @@ def optimize(
     market: MarketOptions,
     label: Label = None,
     watch: Watch = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it takes and costs later verdicts, and search nothing.")
+    ] = False,
     approve: Annotated[bool, typer.Option("--approve", help="Go on to a verdict, with the criteria below.")] = False,
     criteria: Criteria,
 ) -> None:
@@ -103,6 +106,9 @@ def optimize(
         "warm_start": warm_start,
     }
     data |= {"aggregate": aggregate, "parallel": parallel, "approve": asked if approve else None, "label": label}
+    if plan:
+        line.show(line.ask("search.plan", data), show_told)
+        return
     started = line.ask("optimization.start", data)
     say_started(line, started, watch)
     if watch:

@@ -117,6 +117,11 @@ async def read(context: Context, job: Job, asked: Asked, users: Sequence[str]) -
     """
     if "look" in job.state:
         return msgspec.convert(job.state["look"], Look)
+    return await next_look(context, asked, users)
+
+
+async def next_look(context: Context, asked: Asked, users: Sequence[str]) -> Look:
+    """Which look at the hold-outs a verdict for `users` would be."""
     markets = await _markets_of(context, asked)
     async with context.database.reader() as source:
         return await _next_look(source, markets, asked, users)

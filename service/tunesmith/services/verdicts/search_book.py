@@ -108,6 +108,16 @@ async def book_of(context: Context, users: Sequence[str], windows: Sequence[Wind
     return await context.aside.run(lambda: _book(asked.task_id, users, openings, (members, foreign), related))
 
 
+async def n_counted(context: Context, user: str, windows: Sequence[Window]) -> int:
+    """How many searches that `user` made or opened count on the markets of `windows` by now."""
+    around = [await _around(context, window) for window in windows]
+    async with context.database.reader() as source:
+        pairs = [(window, [*lineage, *related]) for window, lineage, related in around]
+        found = await _places(source, pairs)
+        openings = Openings(await counted_table.openings(source, [user]))
+    return sum(place.user == user or openings.opened(user, place.id) for place in found.values())
+
+
 def evidence_of(book: Book) -> BookEvidence:
     """What is kept of a book so that a replay can make it again, whatever was searched since."""
     lines = [msgspec.convert(search, BookLine, from_attributes=True) for search in book.searches]
