@@ -17,8 +17,10 @@ from tunesmith.domain.array_types import Floats, Ints
 
 N_LINKED = 99
 """Draws on which dependence is told: the numbers 0 to 98."""
+N_CONFIRMED = 399
+"""Draws on which dependence on another user's search must show as well."""
 LEAST_CORRELATION = 0.35
-"""Below it, which is 3.5 standard errors of a correlation of 0, two trials are taken for unrelated."""
+"""Below it, which is 3.5 standard errors of a correlation of 0 on 99 draws, two trials are taken for unrelated."""
 MOST_BETA = 1.5
 LINKED_WHOLE = 2000
 """A search of more points links only its best ones and as many at random."""
