@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from compute.decision.nulls.books import CHEAP, WIDE, counted, ground, searched, tried
 from tunesmith.compute.decision.nulls.counted_search import REAL, Ground
 from tunesmith.compute.decision.nulls.draw_table import DrawRequest, draw
-from tunesmith.compute.decision.nulls.links import LINKED_WHOLE, betas, correlations, to_link
+from tunesmith.compute.decision.nulls.links import LINKED_WHOLE, betas, correlations, correlations_of_pairs, to_link
 from tunesmith.compute.decision.nulls.null_vectors import nothing_known, with_answer
 from tunesmith.compute.decision.nulls.point_table import PointTable, keys_of
 from tunesmith.compute.decision.nulls.shuffled_ground import Statistics, shuffled_markets
@@ -131,6 +131,10 @@ class TestLinks:
         expected = np.corrcoef(np.concatenate([trials[[0, 1, 4]], holder[np.newaxis], trials[2:3]]))
         np.testing.assert_allclose(between, expected[:3, 3:], atol=1e-12)
         assert (correlations(trials[3:4], trials) == 0.0).all()
+        pairs = correlations_of_pairs(trials, trials[[1, 2, 4, 0, 3]])
+        for i, j in enumerate([1, 2, 4]):
+            assert pairs[i] == pytest.approx(np.corrcoef(trials[i], trials[j])[0, 1])
+        assert pairs[3:].tolist() == [0.0, 0.0]
 
     def test_of_many_trials_the_best_are_linked_and_some_others(self) -> None:
         real = np.random.default_rng(1).normal(size=LINKED_WHOLE + 1)

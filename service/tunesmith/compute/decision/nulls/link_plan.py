@@ -20,6 +20,7 @@ from tunesmith.compute.decision.nulls.links import (
     SAME,
     betas,
     correlations,
+    correlations_of_pairs,
     to_link,
 )
 from tunesmith.compute.decision.nulls.null_vectors import Cut, Null, Nulls, Work
@@ -103,9 +104,7 @@ def _confirmed(asked_id: str, pairs: Mapping[str, tuple[Floats, Floats]], cut: C
     series = yield from _series(asked_for, range(N_CONFIRMED), cut)
     links = {}
     for i, (name, (mine, theirs)) in enumerate(pairs.items()):
-        rho = np.array(
-            [correlations(a[np.newaxis], b[np.newaxis])[0, 0] for a, b in zip(*series[2 * i : 2 * i + 2], strict=True)]
-        )
+        rho = correlations_of_pairs(*series[2 * i : 2 * i + 2])
         kept = rho >= LEAST_CORRELATION
         if kept.any():
             links[name] = ForeignLink(asked_id, bool((rho >= SAME).any()), mine[kept], theirs[kept], rho[kept])

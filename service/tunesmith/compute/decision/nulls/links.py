@@ -53,6 +53,13 @@ def correlations(a: Floats, b: Floats) -> Floats:
     return np.asarray(np.divide(a @ b.T, spread, out=np.zeros(spread.shape), where=spread > 0.0))
 
 
+def correlations_of_pairs(a: Floats, b: Floats) -> Floats:
+    """The correlation of each row of `a` float64[m, n] with that of `b` float64[m, n]; float64[m], 0 without variance."""
+    a, b = _centred(a), _centred(b)
+    spread = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return np.asarray(np.divide((a * b).sum(axis=1), spread, out=np.zeros(len(a)), where=spread > 0.0))
+
+
 def to_link(real: Floats, seed: int) -> Ints:
     """Which of n points are linked, ascending: all up to `LINKED_WHOLE`, else the best on the real bars and others.
 
