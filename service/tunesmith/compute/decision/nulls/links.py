@@ -54,7 +54,7 @@ def correlations(a: Floats, b: Floats) -> Floats:
 
 
 def correlations_of_pairs(a: Floats, b: Floats) -> Floats:
-    """The correlation of each row of `a` float64[m, n] with that of `b` float64[m, n]; float64[m], 0 without variance."""
+    """The correlation of each row of `a` float64[m, n] with that of `b` float64[m, n]; float64[m]."""
     a, b = _centred(a), _centred(b)
     spread = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     return np.asarray(np.divide((a * b).sum(axis=1), spread, out=np.zeros(len(a)), where=spread > 0.0))
