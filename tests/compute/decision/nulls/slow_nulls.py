@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ class SlowNulls:
         for i in range(len(point)):
             own = self.ranges[search.search_id][i]
             all_used = [self.ranges[e.search_id][i] for e in (*leaders, search)]
-            step = min((b - a for used in all_used for a, b in zip(used[:-1], used[1:], strict=True)), default=1.0)
+            step = min((b - a for used in all_used for a, b in itertools.pairwise(used)), default=1.0)
             low, high = min(min(used) for used in all_used), max(max(used) for used in all_used)
             by = float(np.rint((found[i] - real[i]) / step))
             by = min(max(by, (low - min(own)) / step), (high - max(own)) / step)

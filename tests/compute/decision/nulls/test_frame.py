@@ -1,4 +1,4 @@
-"""Points move with the winner as one body, inside the ranges of all searches; against moving them one number at a time."""
+"""Points move with the winner as one body, inside the ranges of all searches."""
 
 from __future__ import annotations
 

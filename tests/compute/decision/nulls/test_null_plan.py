@@ -22,6 +22,7 @@ from compute.decision.nulls.books import (
 from compute.decision.nulls.slow_nulls import SlowNulls
 from tunesmith.compute.decision.nulls.counted_search import REAL, CountedSearch, Ground
 from tunesmith.compute.decision.nulls.draw_table import draw
+from tunesmith.compute.decision.nulls.links import N_CONFIRMED
 from tunesmith.compute.decision.nulls.null_plan import Counted, count_searches, search_p_value
 from tunesmith.compute.decision.nulls.null_vectors import Cut
 from tunesmith.compute.decision.statistics.record_clock import TRY
@@ -203,6 +204,7 @@ class TestForeign:
         x, (asked, trials) = (4.0, 10.0), (book[1], slow.points(hidden))
         mine = slow.series(asked, x)
         rho, z = max((np.corrcoef(mine, slow.series(hidden, each))[0, 1], each) for each in trials)
+        rho = np.corrcoef(slow.series(asked, x, N_CONFIRMED), slow.series(hidden, z, N_CONFIRMED))[0, 1]
         assert 0.35 < rho < 0.999
         hits, n = 0, 30
         t = float(np.quantile(mine[:n], 0.8))

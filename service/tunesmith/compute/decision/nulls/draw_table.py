@@ -109,9 +109,12 @@ class Finding:
     place: Floats | None = None
 
 
-def draw(book: Sequence[CountedSearch], ground: Ground, request: DrawRequest) -> Drawn:
-    """Do what a request asks for. The answer depends on the book, the ground and the request alone."""
-    lineage = Lineage(book)
+def draw(book: Sequence[CountedSearch] | Lineage, ground: Ground, request: DrawRequest) -> Drawn:
+    """Do what a request asks for. The answer depends on the book, the ground and the request alone.
+
+    Whoever does several requests on one book makes its `Lineage` once.
+    """
+    lineage = book if isinstance(book, Lineage) else Lineage(book)
     made = [_Draw(lineage, ground, request, i) for i in range(len(request.draws))]
     for one in made:
         one.run()
@@ -144,26 +147,35 @@ class _Draw:
         for search_id, points in self._request.series:
             statistics = self._look(self._lineage[search_id], [points])
             self.series.append(np.nan_to_num(statistics.t, nan=0.0))
-        left = self._wanted()
-        while left:
-            ready = [name for name in left if all(need in self._known for need in self._needs(name))]
-            for names in self._by_price(ready):
-                self._find(names)
-                if self._is_over(names):
-                    return
-            left = [name for name in left if name not in self._known]
+        waits, waited_for = self._waiting()
+        ready = [name for name, n in waits.items() if not n]
+        while ready:
+            names = self._cheapest(ready)
+            self._find(names)
+            if self._is_over(names):
+                return
+            ready = [name for name in ready if name not in self._known]
+            for later in (later for name in names for later in waited_for.get(name, ())):
+                waits[later] -= 1
+                if not waits[later]:
+                    ready.append(later)
         self.foreign = self._foreign()
 
-    def _wanted(self) -> list[str]:
-        """The searches to be made: those asked for, and those that they need, as far as not known."""
-        wanted: set[str] = set()
-        waiting = list(self._request.searches)
-        while waiting:
-            name = waiting.pop()
-            if name not in wanted and name not in self._known:
-                wanted.add(name)
-                waiting.extend(self._needs(name))
-        return [name for name in self._lineage.searches if name in wanted]
+    def _waiting(self) -> tuple[dict[str, int], dict[str, list[str]]]:
+        """The searches to be made, those that others need among them: for how many each waits, and who waits for it."""
+        waits: dict[str, int] = {}
+        waited_for: dict[str, list[str]] = {}
+        wanted = [name for name in self._request.searches if name not in self._known]
+        while wanted:
+            name = wanted.pop()
+            if name in waits:
+                continue
+            needs = [need for need in self._needs(name) if need not in self._known]
+            waits[name] = len(needs)
+            for need in needs:
+                waited_for.setdefault(need, []).append(name)
+            wanted.extend(needs)
+        return {name: waits[name] for name in self._lineage.searches if name in waits}, waited_for
 
     def _needs(self, name: str) -> Sequence[str]:
         """The searches whose findings on this draw decide about those of search `name`."""
@@ -175,12 +187,12 @@ class _Draw:
         never_moves = self._lineage.frame(name).stays and not any(n in self._request.links for n in leaders)
         return () if never_moves else leaders
 
-    def _by_price(self, ready: Iterable[str]) -> list[list[str]]:
-        """The searches that are ready by family; the family that has the least to evaluate first."""
+    def _cheapest(self, ready: Iterable[str]) -> list[str]:
+        """Of the searches that are ready, those of the family that has the least to evaluate."""
         families: dict[Family, list[str]] = {}
         for name in ready:
             families.setdefault(self._lineage[name].family, []).append(name)
-        return sorted(families.values(), key=lambda names: sum(self._lineage[name].price for name in names))
+        return min(families.values(), key=lambda names: sum(self._lineage[name].price for name in names))
 
     def _find(self, names: Sequence[str]) -> None:
         """Make the findings of searches of one family, whose points are evaluated together."""

@@ -114,7 +114,7 @@ class Frame:
 
 def frame_of(parameters: Sequence[Parameter], own: Uses, others: Sequence[Uses]) -> Frame:
     """The frame of a search that used `own`, beside the earlier ones that used `others`."""
-    together = [[own[i], *(uses[i] for uses in others)] for i in range(len(parameters))]
+    together = [list(dict.fromkeys([own[i], *(uses[i] for uses in others)])) for i in range(len(parameters))]
     axes = tuple(_axis(parameter, used) for parameter, used in zip(parameters, together, strict=True))
     whole = np.array([axis.ends(used) for axis, used in zip(axes, together, strict=True)]).reshape(-1, 2)
     alone = np.array([axis.ends([used]) for axis, used in zip(axes, own, strict=True)]).reshape(-1, 2)

@@ -13,6 +13,9 @@ from tunesmith.compute.decision.nulls.point_table import keys_of
 from tunesmith.domain.array_types import Words
 from tunesmith.errors import Internal
 
+_FEW = 16
+"""Points that are looked for first: mostly one of them is new, which is all that is asked."""
+
 
 class Lineage:
     """The searches of `book`, which stand in the order in which they began to count."""
@@ -24,6 +27,8 @@ class Lineage:
             raise Internal("two searches of the book have one id")
         self._frames: dict[str, Frame] = {}
         self._seen: dict[str, tuple[str, ...]] = {}
+        self._leaders: dict[str, tuple[str, ...]] = {}
+        self._place = {name: i for i, name in enumerate(self.searches)}
 
     def __getitem__(self, search_id: str) -> CountedSearch:
         return self.searches[search_id]
@@ -45,21 +50,25 @@ class Lineage:
         if search_id not in self._seen:
             search = self.searches[search_id]
             named = {*search.seen}.union(*(self._covered.get(name, ()) for name in search.seen))
-            before = list(self.searches)[: list(self.searches).index(search_id)]
-            self._seen[search_id] = tuple(
-                name
-                for name in before
-                if name in named
+            before = sorted(
+                self._place[name]
+                for name in named
+                if self._place.get(name, len(self._place)) < self._place[search_id]
                 and name not in self._covered
                 and not self.searches[name].draws_only_p
                 and self.searches[name].timeframe == search.timeframe
             )
+            names = list(self.searches)
+            self._seen[search_id] = tuple(names[place] for place in before)
         return self._seen[search_id]
 
     def leaders(self, search_id: str) -> tuple[str, ...]:
         """Those of `seen` that are of the same text: the search follows the best of them."""
-        text = self.searches[search_id].text
-        return tuple(name for name in self.seen(search_id) if self.searches[name].text == text)
+        if search_id not in self._leaders:
+            text = self.searches[search_id].text
+            same = (name for name in self.seen(search_id) if self.searches[name].text == text)
+            self._leaders[search_id] = tuple(same)
+        return self._leaders[search_id]
 
     def frame(self, search_id: str) -> Frame:
         """In which a search follows its leaders."""
@@ -77,13 +86,24 @@ class Lineage:
         for name, search in self.searches.items():
             if search.points is None or search.draws_only_p:
                 continue
-            keys[name] = keys_of(search.points)
+            keys[name] = np.sort(keys_of(search.points))
             before = [each for each in keys if each != name and self._may_cover(self.searches[each], search)]
-            tried = np.concatenate([np.empty(0, np.uint64), *(keys[each] for each in before)])
-            if np.isin(keys[name], tried).all():
+            tried = [keys[each] for each in before]
+            if _all_in(keys[name][:_FEW], tried) and _all_in(keys[name], tried):
                 covered[name] = frozenset(each for each in before if each not in covered)
         return covered
 
     def _may_cover(self, earlier: CountedSearch, search: CountedSearch) -> bool:
         same_start = earlier.seen == search.seen
         return earlier.family == search.family and (earlier.search_id in search.seen or same_start)
+
+
+def _all_in(keys: Words, tried: Sequence[Words]) -> bool:
+    """Whether each of `keys` is in one of the arrays `tried`, which ascend."""
+    for one in tried:
+        if not len(keys):
+            break
+        if len(one):
+            at = np.minimum(np.searchsorted(one, keys), len(one) - 1)
+            keys = keys[one[at] != keys]
+    return not len(keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +14,13 @@ from tunesmith.compute.decision.nulls.lineage import Lineage
 from tunesmith.compute.decision.nulls.links import (
     LEAST_CORRELATION,
     LINKED_WHOLE,
+    N_CONFIRMED,
     N_LINKED,
     RELATED,
     SAME,
     betas,
     correlations,
+    correlations_of_pairs,
     to_link,
 )
 from tunesmith.compute.decision.nulls.null_vectors import Cut, Null, Nulls, Work
@@ -39,7 +41,7 @@ def link_searches(lineage: Lineage, nulls: Nulls, cut: Cut) -> Work[dict[str, Nu
     trials = yield from _trials_of(lineage, [name for name, _ in linked])
     asked = [(name, trials[name][0][trials[name][1]]) for name, _ in linked]
     asked += [(holder, found[holder].best_point[np.newaxis]) for _, holder in linked]
-    series = yield from _series(asked, cut)
+    series = yield from _series(asked, range(N_LINKED), cut)
     for (name, holder), own, best in zip(linked, series, series[len(linked) :], strict=False):
         points, rows = trials[name]
         beta = np.zeros(len(points))
@@ -68,27 +70,45 @@ def link_foreign(lineage: Lineage, asked_id: str, point: Floats, cut: Cut) -> Wo
     trials = yield from _trials_of(lineage, [asked_id, *foreign])
     chosen = {name: points[rows] for name, (points, rows) in trials.items()}
     mine = np.concatenate([point[np.newaxis], chosen[asked_id]])
-    series = yield from _series([(asked_id, mine), *((name, chosen[name]) for name in foreign)], cut)
+    asked_for = [(asked_id, mine), *((name, chosen[name]) for name in foreign)]
+    series = yield from _series(asked_for, range(N_LINKED), cut)
     near = correlations(series[0], series[0][:1])[:, 0] >= RELATED
     near[0] = True
-    links = {}
+    pairs = {}
     for name, theirs in zip(foreign, series[1:], strict=True):
-        link = _foreign_link(asked_id, mine[near], chosen[name], correlations(series[0][near], theirs))
-        if link is not None:
-            links[name] = link
-    return links
+        pair = _nearest(mine[near], chosen[name], correlations(series[0][near], theirs))
+        if pair is not None:
+            pairs[name] = pair
+    return (yield from _confirmed(asked_id, pairs, cut))
 
 
-def _foreign_link(asked_id: str, mine: Floats, theirs: Floats, rho: Floats) -> ForeignLink | None:
-    """The link by the correlations `rho` float64[k, m] of the points `mine` and `theirs`; None where there is none."""
+def _nearest(mine: Floats, theirs: Floats, rho: Floats) -> tuple[Floats, Floats] | None:
+    """Of the points `mine` those that depend on a trial, and that trial of `theirs`; None where none does.
+
+    `rho` float64[k, m] are their correlations.
+    """
     if not rho.size:
         return None
     nearest = np.argmax(rho, axis=1)
-    most = rho[np.arange(len(rho)), nearest]
-    kept = most >= LEAST_CORRELATION
-    if not kept.any():
-        return None
-    return ForeignLink(asked_id, bool((most >= SAME).any()), mine[kept], theirs[nearest[kept]], most[kept])
+    kept = rho[np.arange(len(rho)), nearest] >= LEAST_CORRELATION
+    return (mine[kept], theirs[nearest[kept]]) if kept.any() else None
+
+
+def _confirmed(asked_id: str, pairs: Mapping[str, tuple[Floats, Floats]], cut: Cut) -> Work[dict[str, ForeignLink]]:
+    """The links of pairs that correlate on four times the draws too.
+
+    The largest of thousands of correlations over 99 draws is often above the limit by chance: then anybody could raise
+    another user's p-value by searches that have nothing to do with his.
+    """
+    asked_for = [each for name, (mine, theirs) in pairs.items() for each in ((asked_id, mine), (name, theirs))]
+    series = yield from _series(asked_for, range(N_CONFIRMED), cut)
+    links = {}
+    for i, (name, (mine, theirs)) in enumerate(pairs.items()):
+        rho = correlations_of_pairs(*series[2 * i : 2 * i + 2])
+        kept = rho >= LEAST_CORRELATION
+        if kept.any():
+            links[name] = ForeignLink(asked_id, bool((rho >= SAME).any()), mine[kept], theirs[kept], rho[kept])
+    return links
 
 
 def _holder(lineage: Lineage, nulls: Nulls, name: str) -> str:
@@ -116,11 +136,11 @@ def _trials_of(lineage: Lineage, names: Sequence[str]) -> Work[dict[str, tuple[F
     }
 
 
-def _series(asked: Sequence[tuple[str, Floats]], cut: Cut) -> Work[list[Floats]]:
-    """The statistics of points on the draws 0 to 98: float64[m, 99] for each array of points."""
+def _series(asked: Sequence[tuple[str, Floats]], draws: range, cut: Cut) -> Work[list[Floats]]:
+    """The statistics of points on the draws: float64[m, n] for each array of points."""
     if not asked:
         return []
-    answers = yield [DrawRequest(draws, series=tuple(asked)) for draws in cut.parts(range(N_LINKED))]
+    answers = yield [DrawRequest(part, series=tuple(asked)) for part in cut.parts(draws)]
     return [np.concatenate([answer.series[i] for answer in answers], axis=1) for i in range(len(asked))]
 
 

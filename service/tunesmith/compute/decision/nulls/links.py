@@ -17,8 +17,10 @@ from tunesmith.domain.array_types import Floats, Ints
 
 N_LINKED = 99
 """Draws on which dependence is told: the numbers 0 to 98."""
+N_CONFIRMED = 399
+"""Draws on which dependence on another user's search must show as well."""
 LEAST_CORRELATION = 0.35
-"""Below it, which is 3.5 standard errors of a correlation of 0, two trials are taken for unrelated."""
+"""Below it, which is 3.5 standard errors of a correlation of 0 on 99 draws, two trials are taken for unrelated."""
 MOST_BETA = 1.5
 LINKED_WHOLE = 2000
 """A search of more points links only its best ones and as many at random."""
@@ -49,6 +51,13 @@ def correlations(a: Floats, b: Floats) -> Floats:
     a, b = _centred(a), _centred(b)
     spread = np.sqrt((a * a).sum(axis=1)[:, np.newaxis] * (b * b).sum(axis=1)[np.newaxis])
     return np.asarray(np.divide(a @ b.T, spread, out=np.zeros(spread.shape), where=spread > 0.0))
+
+
+def correlations_of_pairs(a: Floats, b: Floats) -> Floats:
+    """The correlation of each row of `a` float64[m, n] with that of `b` float64[m, n]; float64[m]."""
+    a, b = _centred(a), _centred(b)
+    spread = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    return np.asarray(np.divide((a * b).sum(axis=1), spread, out=np.zeros(len(a)), where=spread > 0.0))
 
 
 def to_link(real: Floats, seed: int) -> Ints:

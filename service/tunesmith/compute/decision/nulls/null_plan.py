@@ -120,10 +120,11 @@ def search_p_value(
 
 def run_inline(plan: Work[T], book: Sequence[CountedSearch], ground: Ground) -> T:
     """Follow a plan to its end in this thread."""
+    lineage = Lineage(book)
     try:
         requests = next(plan)
         while True:
-            requests = plan.send([draw(book, ground, request) for request in requests])
+            requests = plan.send([draw(lineage, ground, request) for request in requests])
     except StopIteration as stop:
         found: T = stop.value
         return found

@@ -80,7 +80,7 @@ def finds_on(nulls: Nulls, draws: Sequence[int]) -> dict[str, Finds]:
         reached = [number for number in draws if 0 <= number < len(null.finds.v)]
         if reached and not np.isnan(null.finds.v[reached]).all():
             none = nothing_known(len(null.best_point)).finds
-            at = np.array([i for i, number in enumerate(draws) if number in set(reached)])
+            at = np.array([i for i, number in enumerate(draws) if 0 <= number < len(null.finds.v)])
             whole = _filled(none, np.array([len(draws) - 1]), _blank(len(null.best_point)), np.array([0]))
             found[name] = _filled(whole, at, null.finds, np.array(reached))
     return found
