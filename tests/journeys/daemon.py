@@ -15,7 +15,7 @@ from typing import Any
 
 import zmq
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 REPLY_TIMEOUT_S = 40.0
 
 
@@ -75,7 +75,7 @@ class DaemonProcess:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
     def workers(self) -> list[int]:
         """The process ids of its workers."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -16,6 +17,22 @@ from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.errors import Invalid
 
 LIMIT_S = 0.05
+LOOP_S = 0.0035
+"""What the loop below takes on the machine that the limits were set on."""
+
+
+def slowness() -> float:
+    """How many times slower this machine is just now, by processor time; a busy neighbour on the core doubles it."""
+    start = time.process_time()
+    total = 0
+    for n in range(100_000):
+        total += n % 7
+    return max(1.0, (time.process_time() - start) / LOOP_S)
+
+
+def is_quick(took_s: Callable[[], float], limit_s: float) -> bool:
+    """Whether one of some tries takes less than the limit, which is as much longer as the machine is slower."""
+    return any(took_s() < limit_s * slowness() for _ in range(5))
 
 
 def refused_in_s(code: str) -> float:
@@ -31,14 +48,14 @@ def refused_in_s(code: str) -> float:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_code_is_refused_in_50_ms(name: str) -> None:
-    assert min(refused_in_s(HOSTILE[name]) for _ in range(3)) < 0.05
+    assert is_quick(lambda: refused_in_s(HOSTILE[name]), LIMIT_S)
 
 
 def test_doubling_names_stay_linear() -> None:
     code = "x0 = close - open\n" + "".join(f"x{i + 1} = x{i} * x{i} + x{i}\n" for i in range(250))
-    start = time.process_time()
-    strategy = Strategy.parse(code + "enter_long(x250 > 0)\n")
-    assert time.process_time() - start < 0.25
+    code += "enter_long(x250 > 0)\n"
+    strategy = Strategy.parse(code)
+    assert is_quick(lambda: parsed_in_s(code)[0], 5 * LIMIT_S)
     assert strategy.rule is not None
     assert len(strategy.rule.nodes) < 600
 
@@ -54,7 +71,7 @@ def test_whatever_is_sent_parses_or_is_refused_in_50_ms(kind: str) -> None:
     for _ in range(60 if kind == "long texts" else 400):
         code = make(chance)
         took, refusal = parsed_in_s(code)
-        assert took < LIMIT_S or min(parsed_in_s(code)[0] for _ in range(3)) < LIMIT_S, code[:300]
+        assert took < LIMIT_S or is_quick(lambda code=code: parsed_in_s(code)[0], LIMIT_S), code[:300]
         refused += refusal is not None
         if refusal is not None:
             assert refusal.path == "/data/code"
