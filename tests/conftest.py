@@ -12,8 +12,18 @@ ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")  # how long an example takes says something of the machine, nothing of the code
 
-LONG_FIRST = ("journeys", "golden", "cli", "examples", "benchmarks", "contracts", "services", "compute/engines", "compute")
-"""Folders in the order of their longest files. What is left at the end is short, so that no worker waits long for it."""
+LONG_FIRST = (
+    "journeys",
+    "golden",
+    "cli",
+    "examples",
+    "benchmarks",
+    "contracts",
+    "services",
+    "compute/engines",
+    "compute",
+)
+"""Folders in the order of their longest files. What is left at the end is short, so that no worker waits long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
