@@ -82,7 +82,7 @@ def test_a_repeated_backtest_is_answered_from_the_cache(request: pytest.FixtureR
     assert hits(daemon) == before + 1
     assert second["report_id"] != first["report_id"]
     assert content(second) == content(first)
-    wait_until(lambda: says_so(dealer, second["task_id"]), 10.0, lambda: "the task's log does not say it")
+    wait_until(lambda: says_so(dealer, second["task_id"]), 90.0, lambda: "the task's log does not say it")
     for changed in ({"initial_cash": 5_001}, {"initial_cash": 5_000, "costs": {"fee_rate": 0.002}}):
         report_of(dealer, **changed)
     assert hits(daemon) == before + 1
@@ -107,7 +107,7 @@ def searched(dealer: Dealer, daemon: DaemonProcess) -> str:
     search = dealer.data("optimization.start", {**market, "param_ranges": EDGE, "method": "grid"})
     asked = {"optimization_id": search["optimization_id"]}
     assert dealer.until_done("optimization.status", asked)["status"] == "completed"
-    wait_until(lambda: settled(daemon), 30.0, lambda: "the search does not end")
+    wait_until(lambda: settled(daemon), 90.0, lambda: "the search does not end")
     return str(search["optimization_id"])
 
 
@@ -212,10 +212,10 @@ def test_the_main_job_goes_on_whatever_redis_does(
         assert content(report_of(asker)) == content(before)
         new = 7_000 + next(_COUNT)
         assert content(report_of(asker, initial_cash=new)) == content(report_of(asker, initial_cash=new))
-        with urllib.request.urlopen(f"http://{redis_daemon.doors['http']}/readyz", timeout=30) as ready:
+        with urllib.request.urlopen(f"http://{redis_daemon.doors['http']}/readyz", timeout=90) as ready:
             assert ready.status == 200
         complaint = "degraded" if away else "ok", [True] * away
-        wait_until(lambda: complaints(redis_daemon) == complaint, 20.0, lambda: f"{complaints(redis_daemon)}")
+        wait_until(lambda: complaints(redis_daemon) == complaint, 90.0, lambda: f"{complaints(redis_daemon)}")
         verdict = asker.verdict({"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]})
         assert verdict["approved"], verdict["reason"]
         with subscriber(context, redis_daemon, f"pkg/{symbol}/1d/ma_cross_v1.0/") as events:
@@ -224,7 +224,7 @@ def test_the_main_job_goes_on_whatever_redis_does(
     finally:
         mend(server)
     wait_until(
-        lambda: http(redis_daemon, "GET", "/health")["status"] == "ok", 20.0, lambda: "the daemon did not recover"
+        lambda: http(redis_daemon, "GET", "/health")["status"] == "ok", 90.0, lambda: "the daemon did not recover"
     )
     assert of_search(asker, search["optimization_id"]) == said
     report_of(asker)

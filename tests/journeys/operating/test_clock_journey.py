@@ -123,8 +123,8 @@ def test_setting_the_clock_loses_nothing_and_runs_nothing_twice(
         assert (watcher.n_runs(), watcher.package_state()) == (0, "in_force")
 
         watcher.move_clock(7 * DAY)
-        wait_until(lambda: watcher.n_runs() == 1, 30.0, own_daemon.log)
-        wait_until(lambda: watcher.package_state() == "expired", 30.0, own_daemon.log)
+        wait_until(lambda: watcher.n_runs() == 1, 90.0, own_daemon.log)
+        wait_until(lambda: watcher.package_state() == "expired", 90.0, own_daemon.log)
         assert timedelta() < watcher.until_next_run() <= DAY
 
         watcher.move_clock(timedelta())
