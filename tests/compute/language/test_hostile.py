@@ -7,32 +7,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
 
 import pytest
 
 from reference.hostile import HOSTILE, kinds, parsed_in_s
+from reference.slowness import is_quick
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.errors import Invalid
 
 LIMIT_S = 0.05
-LOOP_S = 0.0035
-"""What the loop below takes on the machine that the limits were set on."""
-
-
-def slowness() -> float:
-    """How many times slower this machine is just now, by processor time; a busy neighbour on the core doubles it."""
-    start = time.process_time()
-    total = 0
-    for n in range(100_000):
-        total += n % 7
-    return max(1.0, (time.process_time() - start) / LOOP_S)
-
-
-def is_quick(took_s: Callable[[], float], limit_s: float) -> bool:
-    """Whether one of some tries takes less than the limit, which is as much longer as the machine is slower."""
-    return any(took_s() < limit_s * slowness() for _ in range(5))
 
 
 def refused_in_s(code: str) -> float:

@@ -199,7 +199,7 @@ async def test_whoever_waits_is_told_also_when_another_saw_the_end_first(databas
         await asyncio.sleep(0)
     await database.write(lambda conn: task_table.finish(conn, "t1", "cancelled"))  # stored, and not told yet
     assert await house.tasks.wait("t1", 30.0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         assert await asyncio.gather(*waiting) == [True, True]
     await house.tasks.close()
 
