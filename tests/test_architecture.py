@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,18 @@ def room_of(file: Path) -> str:
     return part.removesuffix(".py")
 
 
+def name_of(file: Path) -> str:
+    return str(file.relative_to(PACKAGE))
+
+
+@cache
+def nodes_of(file: Path) -> tuple[ast.AST, ...]:
+    """All nodes of a file, which is read and parsed once for all rules."""
+    return tuple(ast.walk(ast.parse(file.read_text())))
+
+
 def imports_of(file: Path) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in nodes_of(file):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tunesmith"):
             if node.module == "tunesmith":
                 yield from ((f"tunesmith.{alias.name}", node.lineno) for alias in node.names)
@@ -138,60 +149,74 @@ def place_of(module: str, folder: str) -> str | None:
 
 
 def functions_of(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    tree = ast.parse(file.read_text())
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (node for node in nodes_of(file) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-class TestFile:
-    def test_imports_go_one_way(self, file: Path) -> None:
+def test_imports_go_one_way() -> None:
+    wrong = []
+    for file in FILES:
         room = room_of(file)
-        wrong = []
         for module, line in imports_of(file):
             target = module.split(".")[1] if "." in module else "__init__"
             if target not in {room, *MAY_IMPORT[room]} and not module.startswith("tunesmith.__version__"):
-                wrong.append(f"line {line}: {room} imports {module}")
-        assert wrong == []
+                wrong.append(f"{name_of(file)}, line {line}: {room} imports {module}")
+    assert wrong == [], "\n".join(wrong)
 
-    def test_our_own_modules_are_imported_at_the_top(self, file: Path) -> None:
-        if str(file.relative_to(PACKAGE)) in MAY_IMPORT_LATER:
-            return
-        lazy = [
-            f"line {node.lineno}: {ast.unparse(node)}"
-            for function in functions_of(file)
-            for node in ast.walk(function)
-            if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tunesmith"))
-            or (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"))
-        ]
-        assert lazy == []
 
-    def test_it_is_short(self, file: Path) -> None:
-        assert len(file.read_text().splitlines()) <= MAX_FILE_LINES
+def test_our_own_modules_are_imported_at_the_top() -> None:
+    lazy = [
+        f"{name_of(file)}, line {node.lineno}: {ast.unparse(node)}"
+        for file in FILES
+        if name_of(file) not in MAY_IMPORT_LATER
+        for function in functions_of(file)
+        for node in ast.walk(function)
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tunesmith"))
+        or (isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"))
+    ]
+    assert lazy == [], "\n".join(lazy)
 
-    def test_its_functions_are_short_and_take_few_parameters(self, file: Path) -> None:
-        name = str(file.relative_to(PACKAGE))
-        wordy = any(name == place or name.startswith(f"{place}/") for place in PARAMETERS_MAY_EXCEED)
-        wrong = []
-        for function in functions_of(file):
-            kernel = function.name.endswith("_nb")
-            n_lines = (function.end_lineno or function.lineno) - function.lineno + 1
-            if n_lines > (MAX_KERNEL_LINES if kernel else MAX_FUNCTION_LINES):
-                wrong.append(f"{function.name} has {n_lines} lines")
-            arguments = function.args
-            n_parameters = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs)
-            n_parameters -= bool(arguments.args and arguments.args[0].arg in ("self", "cls"))
-            if n_parameters > MAX_PARAMETERS and not kernel and not wordy:
-                wrong.append(f"{function.name} takes {n_parameters} parameters")
-            passes_on = (
-                arguments.kwarg is not None and ast.unparse(arguments.kwarg.annotation or ast.Constant(0)) == "P.kwargs"
-            )
-            if arguments.kwarg and not passes_on and not function.name.startswith("_") and name not in ANY_KEYWORD:
-                wrong.append(f"{function.name} takes any keyword")
-        assert wrong == []
 
-    def test_it_says_what_it_is(self, file: Path) -> None:
-        text = file.read_text()
-        assert text == "" or ast.get_docstring(ast.parse(text))
+def test_files_are_short() -> None:
+    lengths = {name_of(file): len(file.read_text().splitlines()) for file in FILES}
+    long = [f"{name} has {n_lines} lines" for name, n_lines in lengths.items() if n_lines > MAX_FILE_LINES]
+    assert long == [], "\n".join(long)
+
+
+def faults_of(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> Iterator[str]:
+    """What is too long or takes too much in a function of the file `name`."""
+    wordy = any(name == place or name.startswith(f"{place}/") for place in PARAMETERS_MAY_EXCEED)
+    kernel = function.name.endswith("_nb")
+    n_lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    if n_lines > (MAX_KERNEL_LINES if kernel else MAX_FUNCTION_LINES):
+        yield f"has {n_lines} lines"
+    arguments = function.args
+    n_parameters = len(arguments.posonlyargs) + len(arguments.args) + len(arguments.kwonlyargs)
+    n_parameters -= bool(arguments.args and arguments.args[0].arg in ("self", "cls"))
+    if n_parameters > MAX_PARAMETERS and not kernel and not wordy:
+        yield f"takes {n_parameters} parameters"
+    passes_on = arguments.kwarg is not None and ast.unparse(arguments.kwarg.annotation or ast.Constant(0)) == "P.kwargs"
+    if arguments.kwarg and not passes_on and not function.name.startswith("_") and name not in ANY_KEYWORD:
+        yield "takes any keyword"
+
+
+def test_functions_are_short_and_take_few_parameters() -> None:
+    wrong = [
+        f"{name_of(file)}, line {function.lineno}: {function.name} {fault}"
+        for file in FILES
+        for function in functions_of(file)
+        for fault in faults_of(function, name_of(file))
+    ]
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_every_file_says_what_it_is() -> None:
+    silent = []
+    for file in FILES:
+        module = nodes_of(file)[0]
+        assert isinstance(module, ast.Module)
+        if file.read_text() != "" and not ast.get_docstring(module):
+            silent.append(name_of(file))
+    assert silent == [], "\n".join(silent)
 
 
 @pytest.mark.parametrize("folder", ORDER_WITHIN)
@@ -209,8 +234,8 @@ def test_imports_go_one_way_within_a_folder(folder: str) -> None:
             target = place_of(module, folder)
             alike = own in others and target in others
             if own != "__init__" and target not in (None, own) and (alike or place[str(target)] > place[own]):
-                wrong.append(f"{file.relative_to(PACKAGE)}, line {line}: {own} imports {target}")
-    assert wrong == []
+                wrong.append(f"{name_of(file)}, line {line}: {own} imports {target}")
+    assert wrong == [], "\n".join(wrong)
 
 
 def _is_module(path: Path) -> bool:
@@ -227,29 +252,37 @@ def test_no_module_name_is_used_for_two_things() -> None:
     assert [name for name, n in counts.items() if n > 1] == []
 
 
-def private_names_in(file: Path) -> tuple[set[str], set[str]]:
-    """The names with a leading underscore that a file uses as attributes, and those that it defines."""
-    used, defined = set(), set()
-    for node in ast.walk(ast.parse(file.read_text())):
+@cache
+def private_names_in(file: Path) -> tuple[dict[str, int], set[str]]:
+    """The names with a leading underscore that a file uses as attributes, each with a line, and those it defines."""
+    used: dict[str, int] = {}
+    defined = set()
+    for node in nodes_of(file):
         match node:
             case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()):
                 defined.add(name)
-            case ast.Attribute(attr=name):
-                used.add(name)
+            case ast.Attribute(attr=name, lineno=line):
+                used[name] = line
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 defined.add(name)
-    return {name for name in used if re.match(r"_[a-z]", name)} - {"_asdict", "_replace", "_fields", "_exit"}, defined
+    public = {"_asdict", "_replace", "_fields", "_exit"}
+    return {name: line for name, line in used.items() if re.match(r"_[a-z]", name) and name not in public}, defined
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_private_names_of_libraries_are_listed_with_a_reason(file: Path) -> None:
-    used, defined = private_names_in(file)
-    for module, _ in imports_of(file):
-        theirs = ROOT / "service" / Path(*module.split("."))
-        if theirs.with_suffix(".py").exists():
-            defined |= private_names_in(theirs.with_suffix(".py"))[1]
-    named = PRIVATE_NAMES_OF_OTHERS.get(str(file.relative_to(PACKAGE)), {})
-    assert used - defined == set(named)
+def test_private_names_of_libraries_are_listed_with_a_reason() -> None:
+    unlisted, listed = [], set()
+    for file in FILES:
+        used, defined = private_names_in(file)
+        for module, _ in imports_of(file):
+            theirs = (ROOT / "service" / Path(*module.split("."))).with_suffix(".py")
+            if theirs.exists():
+                defined = defined | private_names_in(theirs)[1]
+        foreign = {name: line for name, line in used.items() if name not in defined}
+        named = PRIVATE_NAMES_OF_OTHERS.get(name_of(file), {})
+        unlisted += [f"{name_of(file)}, line {line}: {name}" for name, line in foreign.items() if name not in named]
+        listed |= {(name_of(file), name) for name in foreign if name in named}
+    assert unlisted == [], "\n".join(unlisted)
+    assert listed == {(file, name) for file, names in PRIVATE_NAMES_OF_OTHERS.items() for name in names}
 
 
 def test_there_is_no_import_cycle() -> None:
@@ -292,4 +325,4 @@ def test_no_file_names_a_package_index_or_a_path_of_one_machine() -> None:
         for file in sorted((ROOT / folder).rglob("*")):
             if file.is_file() and file.suffix in suffixes and "__pycache__" not in file.parts:
                 found += [f"{file.relative_to(ROOT)}: {m}" for m in hosts.findall(file.read_text("utf-8"))]
-    assert found == []
+    assert found == [], "\n".join(found)

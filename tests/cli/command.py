@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from forking import Forked
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'tunesmith'; from tunesmith.cli import main; main()"]
 WIDTH = 80
@@ -25,16 +28,22 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "COLUMNS": str(WIDTH), "TERM": "dumb", **more}
 
 
+def finished(arguments: list[str], environ: dict[str, str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, which has its modules loaded from the start; it has no input."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = Forked("command", arguments, environ, out, err)
+        try:
+            process.wait(timeout_s)
+        finally:
+            process.kill()
+        printed = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
+    lines = [text.replace("\r\n", "\n").replace("\r", "\n") for text in printed]
+    return subprocess.CompletedProcess(arguments, process.wait(), *lines)
+
+
 def run(*arguments: str | Path, timeout_s: float = 90.0, **environ: str) -> subprocess.CompletedProcess[str]:
     """The finished command; what it printed has no traceback, and fits the width but for words that are longer."""
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-        env=environment(**environ),
-    )
+    done = finished([*map(str, arguments)], environment(**environ), timeout_s)
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     if not {"--json", "schema", "--code"} & set(map(str, arguments)):
         too_wide = [line for line in (done.stdout + done.stderr).splitlines() if len(line.rstrip()) > WIDTH]

@@ -9,18 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from cli.command import environment, finished
+
 SAMPLE = Path(__file__).resolve().parents[2] / "service" / "tunesmith" / "sample" / "BTC_USDT-1h.parquet"
 FREE = ("--events", "tcp://127.0.0.1:0", "--inbox", "tcp://127.0.0.1:0", "--http", "127.0.0.1:0")
 
 
 def tunesmith(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from tunesmith.cli import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return finished([*map(str, arguments)], environment(), 90)
 
 
 def test_data_is_imported_and_listed(tmp_path: Path) -> None:

@@ -64,10 +64,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     process = subprocess.Popen(
         [*COMMAND, "serve", "--data-dir", str(folder), *FREE], stdout=log, stderr=log, env=environment()
     )
-    wait_until(lambda: bool(running_doors(folder)), 30, lambda: (folder / "log").read_text())
+    wait_until(lambda: bool(running_doors(folder)), 90.0, lambda: (folder / "log").read_text())
     yield folder
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0
     log.close()
     assert running_doors(folder) == {}
 

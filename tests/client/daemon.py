@@ -66,12 +66,12 @@ class FakeDaemon:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(30)
 
     def stop(self) -> None:
         if self._thread is not None:
             self.call(self._done.set)
-            self._thread.join(10)
+            self._thread.join(30)
             assert not self._thread.is_alive()
             self._thread = None
 
@@ -116,7 +116,7 @@ class FakeDaemon:
         async def run() -> T:
             return function(*args)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
 
     def ping(self, request: Ping, call: Call) -> Pong:
         self.asked["ping"] += 1

@@ -58,7 +58,7 @@ class Line:
             relay.target = target
 
     async def until(self, n: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while len(self.heard) < n:
                 await asyncio.sleep(0.005)
 
@@ -82,7 +82,7 @@ def play(line: Line, scene: Callable[[AsyncClient], Awaitable[None]]) -> None:
 
     async def main() -> None:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(asyncio.timeout(60))
+            await stack.enter_async_context(asyncio.timeout(90))
             client = AsyncClient(line.relays[0].address, line.relays[1].address, deadline_s=30.0)
             await stack.enter_async_context(client)
             following = asyncio.create_task(follow(client))

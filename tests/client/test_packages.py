@@ -36,7 +36,7 @@ def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(daemon: FakeDaemon, test: Callable[[AsyncClient], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with asyncio.timeout(30), AsyncClient(daemon.requests, daemon.events) as client:
+        async with asyncio.timeout(90), AsyncClient(daemon.requests, daemon.events) as client:
             await test(client)
 
     asyncio.run(main())

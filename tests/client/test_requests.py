@@ -31,7 +31,7 @@ def daemon() -> Iterator[FakeDaemon]:
 
 def run(daemon: FakeDaemon, test: Callable[[AsyncClient], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with asyncio.timeout(30), AsyncClient(daemon.requests, daemon.events, name="bot") as client:
+        async with asyncio.timeout(90), AsyncClient(daemon.requests, daemon.events, name="bot") as client:
             await test(client)
 
     asyncio.run(main())

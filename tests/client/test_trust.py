@@ -57,7 +57,7 @@ def ring(tmp_path: Path) -> Ring:
 
 def run(daemon: FakeDaemon, ring: Ring, test: Callable[[AsyncClient], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with asyncio.timeout(30), AsyncClient(daemon.requests, daemon.events, trusted=ring.file) as client:
+        async with asyncio.timeout(90), AsyncClient(daemon.requests, daemon.events, trusted=ring.file) as client:
             await test(client)
 
     asyncio.run(main())

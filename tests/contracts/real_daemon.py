@@ -36,7 +36,7 @@ def with_daemon(folder: Path, scene: Callable[[Doors], None]) -> None:
 
 
 def client_of(doors: Doors) -> Client:
-    return Client(doors["requests"], doors["events"], name="test", deadline_s=20.0)
+    return Client(doors["requests"], doors["events"], name="test", deadline_s=90.0)
 
 
 def command(doors: Doors, *arguments: str) -> tuple[int, str]:

@@ -124,7 +124,7 @@ def _post(doors: Doors, message_type: str, data: dict[str, Any]) -> tuple[int, A
         headers={"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(asked, timeout=20) as reply:
+        with urllib.request.urlopen(asked, timeout=90) as reply:
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as error:
         with error:

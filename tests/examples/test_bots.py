@@ -61,7 +61,7 @@ class Bot:
             self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=folder, env=environ)
 
     def says(self, text: str) -> None:
-        wait_until(lambda: text in self.output.read_text(), 30, lambda: f"no {text!r} in {self.output.read_text()!r}")
+        wait_until(lambda: text in self.output.read_text(), 90.0, lambda: f"no {text!r} in {self.output.read_text()!r}")
 
     def end(self) -> None:
         self.process.kill()
@@ -278,11 +278,11 @@ def test_a_plain_bot_with_key_and_trusted_keys(guarded: Guarded, language: str, 
         believes.says("package.approved {")
         doubts.says("refused package.approved")
         keyless.says("the daemon asks for a key")
-        assert keyless.process.wait(20) == 1
+        assert keyless.process.wait(90) == 1
         guarded.store.revoke(f"{language}-bot")
         for bot in (believes, doubts):
             bot.says("the key is revoked or unknown")
-            assert bot.process.wait(20) == 1
+            assert bot.process.wait(90) == 1
         assert (
             believes.output.read_text().count("package.approved {") == 1
         )  # the one from before there was a key is not
@@ -308,7 +308,7 @@ def test_freqtrade_gets_parameters_and_loses_them_with_the_package(
         assert written["ft_stratparam_v"] == 1
         assert written["params"] == {"buy": {**package["params"], "package_in_force": True}}
         dealer.data("package.revoke", {"package_id": package["package_id"], "reason": "a trial"})
-        assert bot.process.wait(30) == 0
+        assert bot.process.wait(90) == 0
         withdrawn = json.loads(file.read_text())["params"]["buy"]
         assert withdrawn == {**package["params"], "package_in_force": False}
         assert sorted(p.name for p in tmp_path.iterdir() if "draft" in p.name) == []

@@ -139,7 +139,7 @@ class Listener:
         self._socket.connect(daemon.doors["events"])
         self.heard: list[list[bytes]] = []
 
-    def until(self, condition: Callable[[list[list[bytes]]], bool], timeout_s: float = 30.0) -> list[list[bytes]]:
+    def until(self, condition: Callable[[list[list[bytes]]], bool], timeout_s: float = 90.0) -> list[list[bytes]]:
         """All that was heard, as soon as `condition` holds of it."""
         deadline = time.monotonic() + timeout_s
         while True:

@@ -209,11 +209,18 @@ def _draining(daemon: DaemonProcess, talk: Talk, facts: dict[str, Any]) -> None:
     time.sleep(0.1)
     assert daemon.process is not None
     daemon.process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)
-    talk.send(json.dumps({"v": 1, "type": "ping", "id": "too-late"}).encode())
-    told = sorted(json.loads(talk.receive())["error"].items() for _ in range(2))
-    talk.said.keep("draining", [dict(each) for each in told])
-    daemon.process.wait(timeout=30)
+    ping = json.dumps({"v": 1, "type": "ping", "id": "too-late"}).encode()
+    talk.send(ping)
+    told: list[dict[str, Any]] = []
+    while len(told) < 2:
+        reply = json.loads(talk.receive())
+        if reply["ok"]:  # it has not heard the signal yet
+            assert reply["id"] == "too-late", reply
+            talk.send(ping)
+        else:
+            told.append(reply["error"])
+    talk.said.keep("draining", [dict(each) for each in sorted(each.items() for each in told)])
+    daemon.process.wait(timeout=90)
 
 
 def _commands(facts: dict[str, Any]) -> list[list[str]]:

@@ -15,12 +15,14 @@ from typing import Any
 
 import zmq
 
-START_TIMEOUT_S = 30.0
+from forking import Forked
+
+START_TIMEOUT_S = 90.0
 REPLY_TIMEOUT_S = 40.0
 
 
 class DaemonProcess:
-    """`python -m tunesmith.app` on a folder. `doors` holds its addresses once it is ready.
+    """The daemon, `python -m tunesmith.app`, on a folder. `doors` holds its addresses once it is ready.
 
     With `keeps_doors` it listens where it did before when it is started again.
     """
@@ -35,22 +37,32 @@ class DaemonProcess:
         self.folder = folder
         self.keeps_doors = keeps_doors
         self.environ = {"TUNESMITH_WORKERS__COUNT": "2", **(environ or {})}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.doors: dict[str, str] = {}
         self.log_file = folder / "daemon.log"
 
     def start(self, host: str = "127.0.0.1") -> None:
         before = self.doors if self.keeps_doors else {}
         self.doors = {}
-        command = [sys.executable, "-m", "tunesmith.app", "--data-dir", str(self.folder)]
-        command += ["--http", "127.0.0.1:0"]
+        arguments = ["--data-dir", str(self.folder), "--http", "127.0.0.1:0"]
         for door in ("requests", "events", "inbox"):
-            command += [f"--{door}", before.get(door, f"tcp://{host}:0")]
+            arguments += [f"--{door}", before.get(door, f"tcp://{host}:0")]
+        environ = {**os.environ, **self.environ}
         with self.log_file.open("a") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **self.environ}
-            )
+            if self._may_be_forked():
+                self.process = Forked("daemon", arguments, environ, log, log)
+            else:
+                command = [sys.executable, "-m", "tunesmith.app", *arguments]
+                self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
         wait_until(self._is_ready, START_TIMEOUT_S, lambda: f"the daemon did not start:\n{self.log()[-3000:]}")
+
+    def _may_be_forked(self) -> bool:
+        """In a test, the first time, and where it does not matter how Python itself is started.
+
+        One that is started again is a new process through and through, so that nothing can depend on the hash seed.
+        """
+        settings = all(name.startswith("TUNESMITH_") for name in self.environ)
+        return "PYTEST_CURRENT_TEST" in os.environ and self.process is None and settings
 
     def _is_ready(self) -> bool:
         assert self.process is not None
@@ -75,7 +87,7 @@ class DaemonProcess:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
     def workers(self) -> list[int]:
         """The process ids of its workers."""

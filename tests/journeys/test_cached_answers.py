@@ -19,6 +19,9 @@ from storage.redis_server import RedisServer
 
 BACKTEST = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0", "params": {"fast_period": 5, "slow_period": 20}}
 _COUNT = itertools.count()
+TRIES = 5
+"""How often Redis may be asked again: on a busy machine it may answer after the daemon's time limit, as a miss."""
+
 REPEATS = ("report_id", "task_id", "created_at")
 """What differs between two reports of the same backtest."""
 
@@ -79,7 +82,7 @@ def test_a_repeated_backtest_is_answered_from_the_cache(request: pytest.FixtureR
     assert hits(daemon) == before + 1
     assert second["report_id"] != first["report_id"]
     assert content(second) == content(first)
-    wait_until(lambda: says_so(dealer, second["task_id"]), 10.0, lambda: "the task's log does not say it")
+    wait_until(lambda: says_so(dealer, second["task_id"]), 90.0, lambda: "the task's log does not say it")
     for changed in ({"initial_cash": 5_001}, {"initial_cash": 5_000, "costs": {"fee_rate": 0.002}}):
         report_of(dealer, **changed)
     assert hits(daemon) == before + 1
@@ -98,31 +101,42 @@ def settled(daemon: DaemonProcess) -> bool:
     return bool(http(daemon, "GET", "/health")["tasks_running"] == 0)
 
 
+def searched(dealer: Dealer, daemon: DaemonProcess) -> str:
+    """The id of a search that has ended."""
+    market = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0"}
+    search = dealer.data("optimization.start", {**market, "param_ranges": EDGE, "method": "grid"})
+    asked = {"optimization_id": search["optimization_id"]}
+    assert dealer.until_done("optimization.status", asked)["status"] == "completed"
+    wait_until(lambda: settled(daemon), 90.0, lambda: "the search does not end")
+    return str(search["optimization_id"])
+
+
 def test_what_an_ended_search_answers_outlives_the_daemon_in_redis(
     context: zmq.Context[Any], server: RedisServer, tmp_path: Path
 ) -> None:
     import_markets(tmp_path)
     daemon = DaemonProcess(tmp_path, {"TUNESMITH_CACHE__REDIS_URL": server.url})
-    said = []
-    for n_known in ((0, 1), (3,), (0,)):
+    said: list[list[dict[str, Any]]] = []
+    asked: list[str] = []
+
+    def live() -> float:
+        """Start the daemon, ask the same twice, and stop it; how much it knew at once."""
         daemon.start()
         with Dealer(context, daemon.doors["requests"]) as dealer:
-            if not said:
-                market = {"symbol": "PLANTED/USDT", "strategy_id": "ma_cross_v1.0"}
-                search = dealer.data("optimization.start", {**market, "param_ranges": EDGE, "method": "grid"})
-                asked = {"optimization_id": search["optimization_id"]}
-                assert dealer.until_done("optimization.status", asked)["status"] == "completed"
-                wait_until(lambda: settled(daemon), 10.0, lambda: "the search does not end")
+            if not asked:
+                asked.append(searched(dealer, daemon))
+            before = hits(daemon, "task")
+            said.append(of_search(dealer, asked[0]))
             known = hits(daemon, "task")
-            said.append(of_search(dealer, asked["optimization_id"]))
-            assert said[-1] == said[0]
-            assert hits(daemon, "task") - known in n_known
-            known = hits(daemon, "task")
-            assert of_search(dealer, asked["optimization_id"]) == said[0]
+            assert of_search(dealer, asked[0]) == said[-1] == said[0]
             assert hits(daemon, "task") == known + 3
         assert daemon.stop() == 0
-        if len(said) == 2:
-            server.flush()
+        return known - before
+
+    assert live() in (0, 1)
+    assert any(live() == 3 for _ in range(TRIES))
+    server.flush()
+    assert live() == 0
 
 
 def test_tasks_on_the_same_window_read_the_market_once(redis_daemon: DaemonProcess, asker: Dealer) -> None:
@@ -136,13 +150,17 @@ def test_tasks_on_the_same_window_read_the_market_once(redis_daemon: DaemonProce
 def test_daemons_that_share_a_redis_share_answers(
     redis_daemon: DaemonProcess, asker: Dealer, context: zmq.Context[Any], tmp_path: Path
 ) -> None:
-    first = report_of(asker, initial_cash=6_000)
     import_markets(tmp_path)
     other = DaemonProcess(tmp_path, redis_daemon.environ)
     other.start()
+
+    def is_shared(dealer: Dealer, cash: int) -> bool:
+        first = report_of(asker, initial_cash=cash)
+        assert content(report_of(dealer, initial_cash=cash)) == content(first)
+        return hits(other) == 1
+
     with Dealer(context, other.doors["requests"]) as dealer:
-        assert content(report_of(dealer, initial_cash=6_000)) == content(first)
-        assert hits(other) == 1
+        assert any(is_shared(dealer, 6_000 + n) for n in range(TRIES))
     assert other.stop() == 0
 
 
@@ -152,6 +170,12 @@ def spoil(server: RedisServer) -> None:
 
 def nothing(server: RedisServer) -> None:
     """Redis stays as it is."""
+
+
+def complaints(daemon: DaemonProcess) -> tuple[str, list[bool]]:
+    """What the daemon says of its health, and whether each of its reasons is Redis."""
+    health = http(daemon, "GET", "/health")
+    return health["status"], ["Redis" in why for why in health["degraded"]]
 
 
 @pytest.mark.parametrize(
@@ -188,11 +212,10 @@ def test_the_main_job_goes_on_whatever_redis_does(
         assert content(report_of(asker)) == content(before)
         new = 7_000 + next(_COUNT)
         assert content(report_of(asker, initial_cash=new)) == content(report_of(asker, initial_cash=new))
-        with urllib.request.urlopen(f"http://{redis_daemon.doors['http']}/readyz", timeout=5) as ready:
+        with urllib.request.urlopen(f"http://{redis_daemon.doors['http']}/readyz", timeout=90) as ready:
             assert ready.status == 200
-        health = http(redis_daemon, "GET", "/health")
-        assert health["status"] == ("degraded" if away else "ok"), health
-        assert [("Redis" in why) for why in health["degraded"]] == [True] * away
+        complaint = "degraded" if away else "ok", [True] * away
+        wait_until(lambda: complaints(redis_daemon) == complaint, 90.0, lambda: f"{complaints(redis_daemon)}")
         verdict = asker.verdict({"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]})
         assert verdict["approved"], verdict["reason"]
         with subscriber(context, redis_daemon, f"pkg/{symbol}/1d/ma_cross_v1.0/") as events:
@@ -201,7 +224,7 @@ def test_the_main_job_goes_on_whatever_redis_does(
     finally:
         mend(server)
     wait_until(
-        lambda: http(redis_daemon, "GET", "/health")["status"] == "ok", 20.0, lambda: "the daemon did not recover"
+        lambda: http(redis_daemon, "GET", "/health")["status"] == "ok", 90.0, lambda: "the daemon did not recover"
     )
     assert of_search(asker, search["optimization_id"]) == said
     report_of(asker)

@@ -49,7 +49,7 @@ def http(daemon: DaemonProcess, method: str, path: str, body: Any = None, **head
         data=None if body is None else json.dumps(body).encode(),
         headers={"content-type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}},
     )
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    with urllib.request.urlopen(request, timeout=90) as reply:
         return json.loads(reply.read())
 
 
@@ -142,7 +142,7 @@ def test_the_inbox_answers_on_the_events_door(daemon: DaemonProcess, context: zm
             pub.send_multipart([b"req/", json.dumps(request).encode()])
             return bool(events.poll(100))
 
-        wait_until(answered, 20.0, lambda: "the inbox did not answer")
+        wait_until(answered, 90.0, lambda: "the inbox did not answer")
         topic, reply = next_event(events)
     assert topic == "rep/bot7/i1/"
     assert reply["ok"]
@@ -183,7 +183,7 @@ def test_a_late_bot_gets_the_newest_package_at_once(
 ) -> None:
     package = kept(dealer, symbol)["parameter_package"]
     with subscriber(context, daemon, f"pkg/{symbol}/1d/{package['strategy_id']}/") as events:
-        _, event = next_event(events, timeout_s=5.0)
+        _, event = next_event(events, timeout_s=60.0)
     latest = dealer.data("package.latest", {"symbol": symbol, "strategy_id": package["strategy_id"]})
     assert event["data"] == latest["package"]
     snapshot = dealer.data("events.snapshot", {"topics": [f"pkg/{symbol}/"]})

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 30.0
 
 
 def binary() -> str:

@@ -136,7 +136,7 @@ class Room:
 
     def __enter__(self) -> Room:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(30)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -147,7 +147,7 @@ class Room:
         if not self._thread.is_alive():
             return
         self.call(self._done.set)
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive()
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
@@ -156,7 +156,7 @@ class Room:
         async def run() -> T:
             return function(*args)
 
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(30)
 
     def _observe(self, type: str, code: str, seconds: float) -> None:
         assert seconds >= 0
@@ -222,7 +222,7 @@ class Bot:
         self._kept: list[zmq.Socket[bytes]] = []
 
     def socket(
-        self, kind: int, endpoint: str, timeout_ms: int = 5000, key: ClientKey | None = None
+        self, kind: int, endpoint: str, timeout_ms: int = 30_000, key: ClientKey | None = None
     ) -> zmq.Socket[bytes]:
         socket = self.context.socket(kind)
         if key is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tunesmith.workers.executor import Chunk, Executor
 
-LIMIT_S = 30.0
+LIMIT_S = 90.0
 
 
 def on_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

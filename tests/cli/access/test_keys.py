@@ -61,7 +61,7 @@ def test_a_bots_key_is_let_in_at_once_does_its_work_and_no_more(daemon: DaemonPr
     assert made.returncode == 0, made.stderr
     file = Path(made.stdout.strip())
     assert file == store.issued("grid-bot")
-    with Client(here(daemon.doors["requests"]), here(daemon.doors["events"]), key=file, deadline_s=30) as client:
+    with Client(here(daemon.doors["requests"]), here(daemon.doors["events"]), key=file, deadline_s=90) as client:
         assert client.request("server.info")["doors"]["requests"] == daemon.doors["requests"]
         with pytest.raises(Forbidden, match="grid-bot is a bot"):
             client.request("strategy.delete", {"id": "ma_cross_v1.0"})
@@ -115,7 +115,7 @@ def test_a_plain_bot_gets_no_answer_and_a_keyed_one_in_plain_pyzmq_does(daemon: 
 def test_secrets_stand_in_no_log_nor_in_what_it_says_of_itself(daemon: DaemonProcess, store: KeyStore) -> None:
     store.add("quiet", "operator")
     secrets = [store.server().secret, *(read_client_key(file).secret for file in store.issued_folder.glob("*.key"))]
-    with Client(here(daemon.doors["requests"]), key=store.issued("cli"), deadline_s=30) as client:
+    with Client(here(daemon.doors["requests"]), key=store.issued("cli"), deadline_s=90) as client:
         text = json.dumps(client.request("server.info"))
     text += daemon.log() + run("config", "show", "--data-dir", daemon.folder).stdout
     text += run("keys", "list", "--data-dir", daemon.folder).stderr
@@ -161,6 +161,6 @@ def test_where_keys_are_asked_http_writes_need_a_token_too(daemon: DaemonProcess
         f"http://{daemon.doors['http']}/api/strategies/ma_cross_v1.0", method="DELETE", headers={"Idempotency-Key": "k"}
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=30)
+        urllib.request.urlopen(request, timeout=90)
     with refused.value:
         assert (refused.value.code, json.load(refused.value)["code"]) == (401, "unauthorized")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from cli.command import run
+
 
 def download(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from tunesmith.cli import main; main()", "data", "download", *arguments]
-    return subprocess.run(
-        [*command, "--data-dir", str(folder)], capture_output=True, text=True, timeout=60, check=False
-    )
+    return run("data", "download", *arguments, "--data-dir", folder)
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class Terminal:
         """What it says to the last answer."""
         self.shown = ""
         os.write(self._master, f"{text}\n".encode())
-        wait_until(lambda: self._take_in(()) and self.process.poll() is not None, 30, lambda: self.shown)
+        wait_until(lambda: self._take_in(()) and self.process.poll() is not None, 90.0, lambda: self.shown)
         assert self.process.wait() == code
         return " ".join(self.shown.split())
 
@@ -134,7 +134,7 @@ def test_a_newcomer_comes_from_nothing_to_a_verdict(tmp_path: Path) -> None:
         new.close()
         if doors := running_doors(tmp_path):
             os.kill(doors["pid"], signal.SIGTERM)
-            wait_until(lambda: not running_doors(tmp_path), 30, lambda: "the daemon does not stop")
+            wait_until(lambda: not running_doors(tmp_path), 90.0, lambda: "the daemon does not stop")
 
 
 def test_several_strategies_are_a_session_that_can_be_found_again_and_deleted(terminal: Terminal, folder: Path) -> None:
@@ -186,4 +186,4 @@ def test_the_end_of_input_ends_it(terminal: Terminal) -> None:
 
 def test_ctrl_c_ends_it_with_its_exit_code(terminal: Terminal) -> None:
     os.killpg(terminal.process.pid, signal.SIGINT)
-    assert terminal.process.wait(30) == 130
+    assert terminal.process.wait(90) == 130

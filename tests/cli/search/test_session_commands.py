@@ -130,10 +130,10 @@ def test_ctrl_c_leaves_a_watched_session_running_and_says_how_to_come_back(folde
         shown += os.read(terminal, 4096)
         return b"session" in shown and b"%" in shown
 
-    wait_until(bar_is_there, 30, lambda: f"no progress bar: {shown!r}")
+    wait_until(bar_is_there, 90.0, lambda: f"no progress bar: {shown!r}")
     process.send_signal(signal.SIGINT)
-    wait_until(lambda: b"Come back" in shown or not bar_is_there(), 30, lambda: repr(shown))
-    assert process.wait(30) == 130
+    wait_until(lambda: b"Come back" in shown or not bar_is_there(), 90.0, lambda: repr(shown))
+    assert process.wait(90) == 130
     os.close(terminal)
     assert f"tunesmith session status {session_id} --watch".encode() in shown
     assert read("session", "status", session_id, "--data-dir", folder)["status"] in ("pending", "running")

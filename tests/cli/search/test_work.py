@@ -242,12 +242,12 @@ def test_ctrl_c_leaves_a_watched_task_running_and_says_how_to_come_back(folder: 
         shown += os.read(terminal, 4096)
         return b"optimization" in shown and b"%" in shown
 
-    wait_until(bar_is_there, 30, lambda: f"no progress bar: {shown!r}")
+    wait_until(bar_is_there, 90.0, lambda: f"no progress bar: {shown!r}")
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
     stdout = process.stdout.read()
-    wait_until(lambda: b"Come back" in shown or not bar_is_there(), 30, lambda: repr(shown))
-    assert process.wait(30) == 130
+    wait_until(lambda: b"Come back" in shown or not bar_is_there(), 90.0, lambda: repr(shown))
+    assert process.wait(90) == 130
     process.stdout.close()
     os.close(terminal)
     [task_id] = re.findall(r"opt-\w+", stdout)
@@ -279,7 +279,7 @@ def test_ctrl_c_ends_what_only_looks_on(words: tuple[str, ...], folder: Path) ->
     process.send_signal(signal.SIGINT)
     rest = process.stdout.read()
     process.stdout.close()
-    assert process.wait(30) == 130
+    assert process.wait(90) == 130
     assert "Traceback" not in rest
     if started:
         assert run("cancel", started["optimization_id"], "--data-dir", folder).returncode == 0

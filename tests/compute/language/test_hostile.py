@@ -11,6 +11,7 @@ import time
 import pytest
 
 from reference.hostile import HOSTILE, kinds, parsed_in_s
+from reference.slowness import is_quick
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.errors import Invalid
@@ -31,14 +32,14 @@ def refused_in_s(code: str) -> float:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_code_is_refused_in_50_ms(name: str) -> None:
-    assert min(refused_in_s(HOSTILE[name]) for _ in range(3)) < 0.05
+    assert is_quick(lambda: refused_in_s(HOSTILE[name]), LIMIT_S)
 
 
 def test_doubling_names_stay_linear() -> None:
     code = "x0 = close - open\n" + "".join(f"x{i + 1} = x{i} * x{i} + x{i}\n" for i in range(250))
-    start = time.process_time()
-    strategy = Strategy.parse(code + "enter_long(x250 > 0)\n")
-    assert time.process_time() - start < 0.25
+    code += "enter_long(x250 > 0)\n"
+    strategy = Strategy.parse(code)
+    assert is_quick(lambda: parsed_in_s(code)[0], 5 * LIMIT_S)
     assert strategy.rule is not None
     assert len(strategy.rule.nodes) < 600
 
@@ -54,7 +55,7 @@ def test_whatever_is_sent_parses_or_is_refused_in_50_ms(kind: str) -> None:
     for _ in range(60 if kind == "long texts" else 400):
         code = make(chance)
         took, refusal = parsed_in_s(code)
-        assert took < LIMIT_S or min(parsed_in_s(code)[0] for _ in range(3)) < LIMIT_S, code[:300]
+        assert took < LIMIT_S or is_quick(lambda code=code: parsed_in_s(code)[0], LIMIT_S), code[:300]
         refused += refusal is not None
         if refusal is not None:
             assert refusal.path == "/data/code"

@@ -106,10 +106,10 @@ def test_the_knee_is_where_both_are_nearly_at_their_best() -> None:
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_hundreds_of_thousands_of_trials_take_seconds(k: int) -> None:
     scores = np.random.default_rng(0).normal(size=(436_800, k))
-    begun = time.perf_counter()
+    begun = time.process_time()
     front = pareto_front(scores, np.ones(len(scores), bool))
     best = ranked(scores[:, 0], np.ones(len(scores), bool), 100)
-    assert time.perf_counter() - begun < 4.0  # a second on a machine that does nothing else
+    assert time.process_time() - begun < 4.0  # a second on a machine that does nothing else
     assert front[0] == best[0] == scores[:, 0].argmax()
 
 

@@ -59,7 +59,7 @@ class House:
 
     def ask(self, message: str, data: dict[str, Any], key: Path | None = None) -> dict[str, Any]:
         """The reply's data, asked by the operator of this machine or by another key."""
-        with Client(self.daemon.doors["requests"], key=key or self.store.issued("cli"), deadline_s=30) as client:
+        with Client(self.daemon.doors["requests"], key=key or self.store.issued("cli"), deadline_s=90) as client:
             found: dict[str, Any] = client.request(message, data)
             return found
 
@@ -71,7 +71,7 @@ class House:
         """The same over HTTP."""
         url = f"http://{self.daemon.doors['http']}/api/messages/{message}"
         headers = {"Authorization": f"Bearer {self.token}"}
-        reply = httpx.post(url, json={"topics": topics}, headers=headers, timeout=30)
+        reply = httpx.post(url, json={"topics": topics}, headers=headers, timeout=90)
         if reply.is_error:
             raise from_problem(reply.json())
         return [event["topic"] for event in reply.json()["events"]]
@@ -107,7 +107,7 @@ def test_an_operator_reads_everything_and_that_a_bot_was_refused(house: House) -
     def doors() -> set[str]:
         return {entry["door"] for entry in house.ask("audit.list", asked)["entries"]}
 
-    wait_until(lambda: "requests" in doors(), 10, lambda: str(doors()))
+    wait_until(lambda: "requests" in doors(), 90.0, lambda: str(doors()))
 
 
 def test_the_audit_log_says_who_made_and_who_revoked_keys_and_tokens(house: House) -> None:
@@ -128,12 +128,12 @@ def test_the_audit_log_says_who_made_and_who_revoked_keys_and_tokens(house: Hous
         (me, "token.new", "desk", "role operator"),
         (me, "token.revoke", "desk", "role operator"),
     ]
-    wait_until(lambda: entries() == told, 20, lambda: str(entries()))
+    wait_until(lambda: entries() == told, 90.0, lambda: str(entries()))
     house.daemon.kill()
     keys("revoke", "night-bot")
     house.daemon.start()
     told.append((me, "keys.revoke", "night-bot", "role bot"))
-    wait_until(lambda: entries() == told, 20, lambda: str(entries()))
+    wait_until(lambda: entries() == told, 90.0, lambda: str(entries()))
 
 
 def test_the_first_backup_comes_soon_and_holds_what_there_is(house: House) -> None:

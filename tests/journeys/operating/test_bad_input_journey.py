@@ -164,7 +164,7 @@ def test_http_answers_with_the_same_problems(daemon: DaemonProcess, payload: byt
         headers={"content-type": "application/json"},
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=90)
     with caught.value as answer:
         assert answer.headers["content-type"].startswith("application/problem+json")
         assert (answer.status, json.loads(answer.read())["code"]) == (status, code)

@@ -49,7 +49,7 @@ def own_daemon(disk: SmallDisk, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def get(daemon: DaemonProcess, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://{daemon.doors['http']}{path}", timeout=20) as reply:
+        with urllib.request.urlopen(f"http://{daemon.doors['http']}{path}", timeout=90) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -114,11 +114,11 @@ def fill_until_refused(dealer: Dealer, disk: SmallDisk, acknowledged: list[str])
 def reads_go_on(daemon: DaemonProcess, dealer: Dealer, acknowledged: list[str]) -> None:
     assert dealer.data("ping", {})["version"]
     assert {one["id"] for one in dealer.data("strategy.list", {"limit": 500})["strategies"]} >= set(acknowledged)
-    wait_until(lambda: re.search("takes no (more )?writes", reasons(daemon)) is not None, 30.0, lambda: reasons(daemon))
+    wait_until(lambda: re.search("takes no (more )?writes", reasons(daemon)) is not None, 90.0, lambda: reasons(daemon))
     assert get(daemon, "/livez")[0] == 200
     assert get(daemon, "/readyz")[0] == 503
-    wait_until(lambda: measured(daemon, "disk_free_bytes") < 2**20, 30.0, lambda: get(daemon, "/metrics")[1])
-    wait_until(lambda: measured(daemon, "database_failures_total") >= 1, 30.0, lambda: get(daemon, "/metrics")[1])
+    wait_until(lambda: measured(daemon, "disk_free_bytes") < 2**20, 90.0, lambda: get(daemon, "/metrics")[1])
+    wait_until(lambda: measured(daemon, "database_failures_total") >= 1, 90.0, lambda: get(daemon, "/metrics")[1])
     metrics = get(daemon, "/metrics")[1]
     assert "tunesmith_ready 0.0" in metrics
     alerts = (Path(__file__).resolve().parents[3] / "configs" / "alerts.yaml").read_text()

@@ -123,7 +123,7 @@ def test_a_second_signal_ends_at_once_and_leaves_no_worker(own_daemon: DaemonPro
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)  # what is at work does not end while the daemon waits for it
         own_daemon.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: '"stopping"' in own_daemon.log(), 30.0, own_daemon.log)
+        wait_until(lambda: '"stopping"' in own_daemon.log(), 90.0, own_daemon.log)
         own_daemon.process.send_signal(signal.SIGINT)
-        assert own_daemon.process.wait(timeout=30) == 128 + signal.SIGINT
-    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 30.0, lambda: str(workers))
+        assert own_daemon.process.wait(timeout=90) == 128 + signal.SIGINT
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 90.0, lambda: str(workers))

@@ -97,7 +97,7 @@ def test_files_that_may_not_be_written_for_a_while(tmp_path: Path, context: zmq.
         with locked(file, file.with_name("tunesmith.db-wal"), tmp_path / "snapshots", tmp_path):
             changes_are_refused(dealer)
             n_stored = reads_go_on(daemon, dealer, search)
-        wait_until(lambda: not reasons(daemon), 30.0, lambda: reasons(daemon))
+        wait_until(lambda: not reasons(daemon), 90.0, lambda: reasons(daemon))
         all_is_there(dealer, file)
         wait_until(lambda: stored(dealer, search) > n_stored, 60.0, lambda: "the search does not go on")
 

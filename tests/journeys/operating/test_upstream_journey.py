@@ -121,7 +121,7 @@ def test_a_slow_download_keeps_no_backtest_on_stored_bars_waiting(tmp_path: Path
         alone_s = backtest(5)
         n_workers = len(daemon.workers())
         waiting.send("backtest.start", {**BACKTEST, "params": PARAMS}, deadline_ms=30_000)
-        wait_until(lambda: bool(service.asked), 20.0, lambda: "the download did not begin")
+        wait_until(lambda: bool(service.asked), 90.0, lambda: "the download did not begin")
         beside_s = backtest(6)
         n_pages = len(service.asked)
         reply = waiting.reply()

@@ -279,7 +279,7 @@ def test_a_search_is_looked_at_while_it_runs_and_each_time_anew(daemon: DaemonPr
         )
     finally:
         dealer.data("optimization.cancel", search)
-    wait_until(lambda: counted(dealer, search) == counted(dealer, search), 20.0, lambda: "it does not end")
+    wait_until(lambda: counted(dealer, search) == counted(dealer, search), 90.0, lambda: "it does not end")
     ended = analysis(dealer, **search, what=["convergence"])
     assert (ended["status"], analysis(dealer, **search, what=["convergence"])) == ("cancelled", ended)
     dealer.data("optimization.resume", search)

@@ -293,7 +293,7 @@ def test_a_session_over_http(daemon: DaemonProcess) -> None:
         url = f"http://{daemon.doors['http']}/api/messages/{message_type}"
         request = urllib.request.Request(url, json.dumps(data).encode(), {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=30) as reply:
+            with urllib.request.urlopen(request, timeout=90) as reply:
                 return reply.status, json.loads(reply.read())
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())

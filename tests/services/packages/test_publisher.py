@@ -43,12 +43,12 @@ class Scene:
         await self.database.write(lambda conn: conn.execute(sql))
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             while not condition():
                 await asyncio.sleep(0.002)
 
     async def until_all_is_marked(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             while await outbox.unpublished(self.database):
                 await asyncio.sleep(0.002)
 

@@ -49,7 +49,7 @@ def in_house(n_processes: int = 0, **workers: Any) -> Callable[..., Callable[[Pa
     return decorate
 
 
-@in_house(2, chunk_trials=2, trial_timeout_s=3.0, memory_mb=200)
+@in_house(2, chunk_trials=2, trial_timeout_s=2.0, memory_mb=200)
 async def test_trials_that_misbehave_fail_alone_and_are_tried_again_on_request(house: House, folder: Path) -> None:
     undisturbed = await house.search(**GRID)
     request = {"symbols": ["A/USDT"], "strategies": ["ma_cross_v1.0"], "mode": "exhaustive"}
@@ -65,7 +65,7 @@ async def test_trials_that_misbehave_fail_alone_and_are_tried_again_on_request(h
     reasons = {trial["index"]: trial["error"] for trial in found if trial["error"]}
     assert reasons[3] == "search failed: ZeroDivisionError (3 tries)"
     assert reasons[17].startswith("search: its worker died 2 times: exit code 9")
-    assert reasons[42].startswith("search took longer than 3")
+    assert reasons[42].startswith("search took longer than 2")
     assert reasons[100] == "search took more than 200 MB of memory (3 tries)"
     for before, after in zip(expected, found, strict=True):
         if before["index"] in reasons:

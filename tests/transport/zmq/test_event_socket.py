@@ -21,7 +21,7 @@ def event(seq: int, **data: Any) -> bytes:
     return msgspec.json.encode({"specversion": "1.0", "v": 1, "id": f"e-{seq}", "seq": seq, "prev": 0, "data": data})
 
 
-def subscriber(room: Room, bot: Bot, *prefixes: bytes, timeout_ms: int = 5000) -> zmq.Socket[bytes]:
+def subscriber(room: Room, bot: Bot, *prefixes: bytes, timeout_ms: int = 30_000) -> zmq.Socket[bytes]:
     socket = bot.socket(zmq.SUB, room.events.endpoint, timeout_ms)
     for prefix in prefixes:
         socket.subscribe(prefix)
@@ -75,7 +75,7 @@ def test_a_late_bot_gets_the_newest_package_at_once(quick: Room, bot: Bot) -> No
     began = time.perf_counter()
     late = subscriber(quick, bot, b"pkg/BTC/")
     assert received(late, 1) == [[TOPIC.encode(), event(2), b"sig"]]
-    assert time.perf_counter() - began < 1.0
+    assert time.perf_counter() - began < 3.0  # of the heartbeats none brings it
     everything = subscriber(quick, bot, b"")
     assert [frames[1] for frames in received(everything, 2)] == [event(2), event(3)]
     exact = subscriber(quick, bot, b"pkg/ETH/USDT/1h/grid/")
@@ -98,7 +98,7 @@ def test_bots_that_join_together_cause_few_duplicates(quick: Room, bot: Bot) -> 
         poller.register(socket, zmq.POLLIN)
     got: Counter[int] = Counter()
     while len(got) < len(bots):
-        ready_now = poller.poll(5000)
+        ready_now = poller.poll(30_000)
         assert ready_now, f"{len(bots) - len(got)} bots got nothing"
         for socket, _ in ready_now:
             assert socket.recv_multipart()[1] == event(1)
@@ -198,7 +198,7 @@ def test_a_subscriber_that_would_fill_the_memory_is_cut_off_and_nobody_else(
     monitor = greedy.get_monitor_socket(zmq.EVENT_DISCONNECTED)
     for i in range(n):
         greedy.send(b"\x01" + b"%d" % i + b"x" * n_bytes)
-    assert monitor.poll(10_000), "it was not cut off"
+    assert monitor.poll(30_000), "it was not cut off"
     greedy.disable_monitor()
     monitor.close(0)
     greedy.close(0)

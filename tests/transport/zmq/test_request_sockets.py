@@ -20,7 +20,7 @@ from tunesmith.transport.zmq.request_sockets import RequestSocket
 START = {"symbol": "BTC/USDT", "strategy_id": "s"}
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about"
