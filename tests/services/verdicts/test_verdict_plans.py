@@ -23,10 +23,10 @@ def test_a_search_and_a_verdict_say_what_counts_before_they_begin(tmp_path: Path
             assert 0.0 < before["verdict_seconds_typical"] <= before["verdict_seconds"]
 
             first = await searched(house, MARKET)
-            learning = {**asked, "method": "tpe", "max_iterations": 10}
+            learning = {**asked, "method": "tpe", "max_iterations": 5}
             planned = await house.ask("search.plan", **learning)
             assert planned["n_counted"] == 1, "the plan itself was stored, or the search was not"
-            assert (planned["n_trials"], planned["n_points"]) == (10, before["n_points"]), "a learner counts as its box"
+            assert (planned["n_trials"], planned["n_points"]) == (5, before["n_points"]), "a learner counts as its box"
 
             one = await house.ask("verdict.plan", optimization_id=first)
             assert (one["n_searches"], one["n_own"], one["look"], one["burnt"]) == (1, 1, 1, None)
