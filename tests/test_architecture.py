@@ -54,12 +54,13 @@ ORDER_WITHIN = {
     "analysis decision",
     "compute/search": "pareto stopping selection split objective independent_parts feasible_space samplers problem "
     "search walk_forward",
-    "compute/decision": "statistics nulls inputs winner permutation_test segments reported_statistics checks decision_plan "
-    "criteria_plan",
+    "compute/decision": "statistics nulls inputs winner permutation_test segments reported_statistics checks "
+    "decision_plan criteria_plan",
     "compute/decision/nulls": "frame counted_search shuffled_ground point_table lineage lead remade_search "
-    "draw_table null_vectors links link_plan null_plan",
+    "draw_table null_vectors links link_plan null_plan asked_book symbols_apart",
     "compute/decision/statistics": "permuted_markets record_clock * levels",
-    "compute/decision/checks": "check_declaration trial_bootstrap * check_registry",
+    "compute/decision/checks": "check_declaration trial_bootstrap search_permutations counted_searches * "
+    "check_registry",
     "domain": "array_types records closed_trades metrics parameters names trading declared thresholds approval market "
     "space criteria search",
     "protocol": "private_files canonical signatures envelope messages topics task_types catalog key_files codec "
@@ -67,8 +68,8 @@ ORDER_WITHIN = {
     "storage": "timestamps faults atomic_files file_lock cache market sources secrets sqlite tables",
     "workers": "frames executor fair_queue worker fork_server processes inline local_pool lanes chunks "
     "daemon_pools checkup",
-    "workers/chunks": "payloads null_payloads analysis_payloads chunk_kind chunk_table work_loading warm_ups "
-    "market_chunks download_chunks search_chunks backtest_chunks decision_chunks walkforward_chunks analysis_chunks "
+    "workers/chunks": "payloads null_payloads null_requests analysis_payloads chunk_kind chunk_table work_loading warm_ups "
+    "market_chunks download_chunks search_chunks backtest_chunks decision_chunks null_chunks walkforward_chunks analysis_chunks "
     "checkup_chunks",
     "services": "runtime requests market tasks strategies backtests searches sessions walkforwards packages verdicts "
     "schedules daemon",

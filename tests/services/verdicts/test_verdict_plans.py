@@ -30,7 +30,7 @@ def test_a_search_and_a_verdict_say_what_counts_before_they_begin(tmp_path: Path
 
             one = await house.ask("verdict.plan", optimization_id=first)
             assert (one["n_searches"], one["n_own"], one["look"], one["burnt"]) == (1, 1, 1, None)
-            await searched(house, MARKET, seed=1)
+            await searched(house, MARKET)
             two = await house.ask("verdict.plan", optimization_id=first)
             limits = house.context.settings.statistics
             assert two["tries_at_most"] == two["n_searches"] == 1, "the same grid again is the same search"
