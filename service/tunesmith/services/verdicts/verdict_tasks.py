@@ -128,17 +128,31 @@ async def check_verdict_quota(context: Context, search: OptimizationTask, call: 
     await ledger.check_quota(context, windows, min(ends), call.user)
 
 
+class StandingMoved(Exception):
+    """Another package came into force while a newcomer was compared with the one before."""
+
+
 async def run(context: Context, job: Job) -> None:
     """Drive a verdict; verdict, package and event are stored in one step.
 
     A search is proven or refused by statistics; a lone backtest can keep the criteria, which uses the hold-out up.
     """
     task = job.decode(VerdictTask)
-    by_statistics = task.optimization_id is not None
-    ruling = await (_by_proof if by_statistics else _by_criteria)(context, job, task)
+    while True:
+        ruling = await (_by_criteria if task.optimization_id is None else _by_proof)(context, job, task)
+        try:
+            return await _store(job, task, ruling)
+        except StandingMoved as moved:
+            job.log(f"decided again: {moved}")
+
+
+async def _store(job: Job, task: VerdictTask, ruling: Ruling) -> None:
+    """End the task with its ruling. Raises `StandingMoved`, with nothing stored."""
 
     async def apply(conn: Connection) -> dict[str, Any]:
         made: dict[str, Package] = {}
+        if ruling.approved and task.optimization_id is not None:
+            await _refuse_other_standing(conn, task, ruling)
         together = [window.symbol for window in task.windows]
         for window, data in zip(task.windows, (ruling.data, *ruling.others), strict=True):
             if not ruling.approved or (ruling.kept is not None and window.symbol not in ruling.kept):
@@ -166,6 +180,15 @@ async def run(context: Context, job: Job) -> None:
         telemetry.VERDICTS.labels(ruling.status).inc()
         if ruling.approved:
             telemetry.PACKAGES.labels("approved").inc(len(ruling.kept or (task.window.symbol,)))
+
+
+async def _refuse_other_standing(conn: Connection, task: VerdictTask, ruling: Ruling) -> None:
+    """Raise `StandingMoved` where the packages in force are not those that the decision compared with."""
+    compared = [each["standing"] for each in (ruling.evidence, *ruling.evidence.get("others", []))]
+    for window, then in zip(task.windows, compared, strict=True):
+        standing = await package_table.standing(conn, window.venue, window.symbol, window.timeframe, task.strategy.id)
+        if (standing and standing.id) != (then and then["package_id"]):
+            raise StandingMoved(f"another package came into force for {window.symbol} meanwhile")
 
 
 async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
