@@ -85,7 +85,7 @@ class SlowNulls:
         tried = set()
         for e in self.searches[: list(self.searches).index(search)]:
             same = (e.text, e.execution, e.timeframe) == (search.text, search.execution, search.timeframe)
-            if same and not e.draws_only_p and (e.search_id in search.seen or e.seen == search.seen):
+            if same and not e.draws_only_p and e.search_id in search.seen:
                 tried |= set(self.points(e))
         return not search.draws_only_p and set(self.points(search)) <= tried
 

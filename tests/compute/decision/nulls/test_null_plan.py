@@ -171,6 +171,12 @@ class TestWhatWasTriedBefore:
         alone = counted(book[1:], on).nulls["narrow"]
         np.testing.assert_array_equal(counted(book, on).nulls["narrow"].finds.v, alone.finds.v)
 
+    def test_what_another_search_tried_unseen_makes_no_difference_to_what_is_kept(self, on: Ground) -> None:
+        book = [searched("wide", WIDE), searched("wide too", WIDE)]
+        whole, alone = counted(book, on), counted(book[1:], on)
+        np.testing.assert_array_equal(whole.nulls["wide too"].finds.v, alone.nulls["wide too"].finds.v)
+        assert whole.added == {"wide": TRY, "wide too": 1}
+
 
 class TestForeign:
     """Searches of other users raise the p-value of what they found, and of nothing else."""

@@ -80,22 +80,21 @@ class Lineage:
 
     @cached_property
     def _covered(self) -> dict[str, frozenset[str]]:
-        """Searches that add nothing, and those earlier ones that tried their points."""
+        """Searches that add nothing, and those earlier ones that tried their points.
+
+        Only such as it has seen count: then a search's null depends on nothing that is not in its past.
+        """
         keys: dict[str, Words] = {}
         covered: dict[str, frozenset[str]] = {}
         for name, search in self.searches.items():
             if search.points is None or search.draws_only_p:
                 continue
             keys[name] = np.sort(keys_of(search.points))
-            before = [each for each in keys if each != name and self._may_cover(self.searches[each], search)]
+            before = [each for each in keys if each in search.seen and self.searches[each].family == search.family]
             tried = [keys[each] for each in before]
             if _all_in(keys[name][:_FEW], tried) and _all_in(keys[name], tried):
                 covered[name] = frozenset(each for each in before if each not in covered)
         return covered
-
-    def _may_cover(self, earlier: CountedSearch, search: CountedSearch) -> bool:
-        same_start = earlier.seen == search.seen
-        return earlier.family == search.family and (earlier.search_id in search.seen or same_start)
 
 
 def _all_in(keys: Words, tried: Sequence[Words]) -> bool:
