@@ -160,7 +160,7 @@ def test_null_vectors_are_forgotten_when_their_time_is_over(tmp_path: Path) -> N
 
         await context.database.write(write)
         assert await forget_null_vectors(context) == 240
-        assert len(await null_vector_table.get(context.database, range(250), "g")) == 10
+        assert len(await null_vector_table.get(context.database, [(i, "g") for i in range(250)])) == 10
 
     with_context(tmp_path, scene)
 

@@ -75,8 +75,13 @@ def test_what_names_a_task_and_shows_its_results_opens_it() -> None:
         if may_show(message.reply) and set(ASKED) & set(message.request.__struct_fields__)
     }
     assert opening == OPENING
-    using = {name for name, message in MESSAGES.items() if set(USED) & set(message.request.__struct_fields__)}
-    assert using == {"optimization.start"}
+    using = {
+        name
+        for name, message in MESSAGES.items()
+        if message.changes
+        and any(set(USED) & set(kind.__struct_fields__) for kind in structs_in(message.request, set()))
+    }
+    assert using == {"optimization.start", "schedule.create"}
 
 
 async def opened(house: BookHouse, user: str = "bob") -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from services.search_house import House
-from services.verdict_house import LAX, NOISE, decided, open_court, searched
+from services.verdict_house import NOISE, open_court, searched
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy, Conflict
 from tunesmith.protocol.task_types import VERDICT
@@ -20,7 +20,7 @@ from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.searches.search_tasks import OptimizationTask
 from tunesmith.services.tasks.task_kinds import request_of
 from tunesmith.services.verdicts import ledger
-from tunesmith.services.verdicts.ledger import Asked, Look
+from tunesmith.services.verdicts.ledger import Asked, Look, LookMoved
 from tunesmith.storage.tables import holdout_table, task_table
 
 
@@ -40,7 +40,7 @@ class Bench:
         return Job(row, self.context.tasks)
 
     async def read(self, *users: str) -> Look:
-        return await ledger.read(self.context, self.asked, users or ("ann",))
+        return await ledger.next_look(self.context, self.asked, users or ("ann",))
 
     async def look(self, task_id: str, planned: int, users: Sequence[str] = ("ann",)) -> Look:
         job = await self.job(task_id, users[0])
@@ -79,7 +79,9 @@ def test_a_look_stands_when_the_daemon_is_killed_after_it(tmp_path: Path) -> Non
             bench = await bench_of(house)
             await bench.look("vd-1", 1)
             again = await bench.look("vd-1", 1)  # a job that was made anew from the database
+            read = await ledger.read(bench.context, await bench.job("vd-1"), bench.asked, ["ann"])
             assert (again.number, again.written) == (1, True)
+            assert read == again, "its level stays that of its own look"
             assert await bench.written() == [("ann", "verdict", "vd-1")]
 
     asyncio.run(main())
@@ -103,11 +105,13 @@ def test_a_look_that_another_one_came_before_is_to_be_planned_again(tmp_path: Pa
     async def main() -> None:
         async with open_court(tmp_path) as house:
             bench = await bench_of(house)
-            first, second = await asyncio.gather(bench.look("vd-1", 1), bench.look("vd-2", 1))
-            assert [first.written, second.written] == [True, False]
-            assert second.number == 2
-            assert (await bench.look("vd-2", second.number)).written
-            assert [row[2] for row in await bench.written()] == ["vd-1", "vd-2"]
+            names = ["vd-1", "vd-2"]
+            found = await asyncio.gather(*(bench.look(name, 1) for name in names), return_exceptions=True)
+            [late] = [name for name, each in zip(names, found, strict=True) if isinstance(each, LookMoved)]
+            assert sum(isinstance(each, Look) and each.written for each in found) == 1
+            again = await bench.look(late, (await bench.read()).number)
+            assert (again.number, again.written) == (2, True)
+            assert sorted(row[2] for row in await bench.written()) == names
 
     asyncio.run(main())
 
@@ -128,13 +132,16 @@ def test_looks_of_the_first_edition_count_and_what_is_used_up_is_not_looked_at(t
     async def main() -> None:
         async with open_court(tmp_path) as house:
             bench = await bench_of(house)
-            await decided(house, await searched(house, seed=1), user="ann", approval_criteria=LAX)
+            span = (bench.asked.windows[0].start_ms, bench.asked.end_ms)
+            await bench.context.database.write(
+                lambda conn: holdout_table.record_look(conn, "local", NOISE, span, "ann", "verdict", "vd-before")
+            )
             assert (await bench.read()).number == 2
             seen = {"symbol": NOISE, "strategy_id": "averages", "use_holdout": True}
             await house.ended((await house.ask("backtest.start", user="bob", **seen))["task_id"])
-            refused = await bench.look("vd-1", 2)
-            assert not refused.written
-            assert "a backtest looked at it" in str(refused.burnt)
+            with pytest.raises(LookMoved):
+                await bench.look("vd-1", 2)
+            assert "a backtest looked at it" in str((await bench.read()).burnt)
             assert [row[1] for row in await bench.written()] == ["verdict", "backtest"]
 
     asyncio.run(main())
@@ -146,8 +153,10 @@ def test_a_holdout_that_begins_later_by_now_is_not_looked_at(tmp_path: Path) -> 
             bench = await bench_of(house)
             later = bench.asked.boundary_ms + 86_400_000
             await bench.context.database.write(lambda conn: holdout_table.advance(conn, "local", NOISE, later))
-            found = await bench.look("vd-1", 1)
-            assert (found.written, found.boundary_ms) == (False, later)
+            with pytest.raises(LookMoved):
+                await bench.look("vd-1", 1)
+            assert (await bench.read()).boundary_ms == later
+            assert await bench.written() == []
             windows = [msgspec.structs.replace(each, boundary_ms=later) for each in bench.asked.windows]
             bench.asked = msgspec.structs.replace(bench.asked, windows=windows)
             assert (await bench.look("vd-1", 1)).written

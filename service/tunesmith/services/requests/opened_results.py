@@ -62,7 +62,7 @@ def entering_opened(context: Context, message_type: str, handle: Handler) -> Han
     elif asked and may_show(message.reply):
         names_of = functools.partial(_named_and_shown, asked)
     else:
-        return _entering_used(context, message.request, handle)
+        return _entering_used(context, message.request, handle) if message.changes else handle
 
     def deliver(request: Request, reply: Reply, call: Call) -> Reply | Awaitable[Reply]:
         fresh = [name for name in names_of(request, reply) if (call.user, name) not in context.opened]

@@ -132,4 +132,4 @@ _UNOPENED = """SELECT c.task_id FROM counted_searches AS c JOIN tasks AS t ON t.
 
 
 def _json(values: Sequence[int] | Sequence[str]) -> str:
-    return msgspec.json.encode(values).decode()
+    return msgspec.json.encode(list(values)).decode()
