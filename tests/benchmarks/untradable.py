@@ -213,6 +213,7 @@ def measure(n: int, state: Path | None, seed: int | None) -> bool:
         spread, delay = (sum(row[gate] for row in found) for gate in ("spread", "delay"))
         both = sum(row["spread"] and row["delay"] for row in found)
         print(f"{name:36s}{len(of):9d}{len(found):7d}{spread:8d}{delay:7d}{both:6d}")
+        # Two standard errors of a share of a twentieth: of few markets no more can be asked.
         spare = 2.0 * np.sqrt(max(len(found), 1) * 0.05)
         if name in FALSE_ROWS:
             kept &= both <= 0.01 * len(of) + spare

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from golden import inside, recordings
@@ -17,6 +18,7 @@ from golden.documents import compare_documents
 from golden.fixed import record_fixed
 from golden.fresh import Recordings, record_fresh
 from golden.going_on import record_going_on
+from tunesmith.protocol.messages.packages import Package
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +80,11 @@ def test_the_ids_of_the_releases_packages_follow_from_their_content() -> None:
     assert len(found) >= 2
     for package in found:
         assert package["package_id"] == inside.package_id(package)
+
+
+def test_the_releases_packages_are_written_as_they_were_and_later_ones_may_have_a_spread() -> None:
+    steps = recordings.read("going_on")["steps"]
+    [_, frame, _], *_ = steps["late-packages"]
+    recorded = json.loads(frame)["data"]
+    for package in (recorded, {**recorded, "spread": 0.0021}):
+        assert msgspec.to_builtins(msgspec.convert(package, Package)) == package

@@ -53,6 +53,7 @@ def test_an_edge_in_both_is_one_verdict_with_a_package_for_each(tmp_path: Path) 
             assert packages[0] == verdict["parameter_package"]
             assert packages[0]["params"] == packages[1]["params"]
             for package in packages:
+                assert package["spread"] == verdict["evidence"]["spread"]["estimates"][package["symbol"]]["used"]
                 own = verdict["evidence"]["holdout_symbols"][package["symbol"]]
                 assert package["metrics"]["holdout"] == own
                 assert package["package_id"] == canonical_hash({k: v for k, v in package.items() if k != "package_id"})

@@ -9,7 +9,7 @@ import typer
 
 from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.cli.tables import fill_text, metric, moment, params, show_facts, show_table
+from tunesmith.cli.tables import fill_text, metric, moment, number, params, show_facts, show_table
 from tunesmith.errors import Invalid, NotFound
 
 app = new_app()
@@ -84,7 +84,8 @@ def show(line: Line, id: PackageId) -> None:
             "apply": package["apply"].replace("_", " "),
             "valid": f"{moment(package['valid_from'])} to {moment(package['valid_until'])} UTC",
             "trading": f"{package['direction']}, fills at {package['fill'].replace('_', ' ')}, "
-            + params(package["costs"]),
+            + params(package["costs"])
+            + (f", spread {number(package['spread'])}" if "spread" in package else ""),
             "supersedes": package["supersedes"] and package["supersedes"][:_SHORT_ID],
             "verdict": found["verdict_id"],
             "bots": _bots(found["acks"]) or None,

@@ -18,7 +18,8 @@ class Package(Reply, frozen=True, kw_only=True):
     """A parameter package. `package_id` is the sha256 of the canonical JSON (RFC 8785) of all other fields.
 
     `decided_with` are the other symbols that its verdict was about: the same parameters were decided on for all of them
-    together.
+    together. `spread` is the market's whole spread as a fraction of the price, half of which the decision added to the
+    fee of each order in sample: 0 where the bars show none. A package that was not decided with one has no such field.
     """
 
     package_id: str
@@ -42,6 +43,7 @@ class Package(Reply, frozen=True, kw_only=True):
     apply: Apply
     created_at: str
     decided_with: list[str] = []
+    spread: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class LatestPackage(Request, frozen=True, kw_only=True):

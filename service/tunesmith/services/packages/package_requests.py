@@ -48,7 +48,7 @@ logger = structlog.get_logger(__name__)
 class Approved:
     """An approval on its way to the package of one market, with the metrics of that market by segment.
 
-    `together`: every symbol that the verdict decided on.
+    `together`: every symbol that the verdict decided on. `spread` is that of the market, where it was estimated.
     """
 
     assignment: Assignment
@@ -57,6 +57,7 @@ class Approved:
     checks: Sequence[Check]
     metrics: Mapping[str, Mapping[str, float | None]]
     together: Sequence[str] = ()
+    spread: float | None = None
 
 
 async def compose(conn: Connection, approved: Approved, params: dict[str, Any], apply: Apply) -> Package:
@@ -90,6 +91,8 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
         "created_at": iso(created_ms),
         "decided_with": [symbol for symbol in approved.together if symbol != window.symbol],
     }
+    if approved.spread is not None:
+        fields["spread"] = approved.spread
     return Package(package_id=canonical_hash(fields), **fields)
 
 

@@ -52,6 +52,12 @@ class Ruling:
     def approved(self) -> bool:
         return self.status == "approved"
 
+    @property
+    def spreads(self) -> dict[str, float]:
+        """The spread that was added to the costs of each symbol; none where the decision estimated none."""
+        estimates = self.evidence.get("spread", {}).get("estimates", {})
+        return {symbol: float(each["used"]) for symbol, each in estimates.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

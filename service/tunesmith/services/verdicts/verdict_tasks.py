@@ -160,7 +160,8 @@ async def _store(job: Job, task: VerdictTask, ruling: Ruling) -> None:
             of_now = msgspec.structs.replace(window, boundary_ms=ruling.evidence["boundary_ms"])
             of = Assignment(strategy=task.strategy, window=of_now)
             own = ruling.by_symbol.get(window.symbol, ruling.metrics)
-            approved = Approved(of, data, ruling.grade, ruling.checks, own, together)
+            spread = ruling.spreads.get(window.symbol)
+            approved = Approved(of, data, ruling.grade, ruling.checks, own, together, spread)
             made[window.symbol] = await compose(conn, approved, task.params, task.apply)
         await verdict_table.create(conn, _row(job, task, ruling, made))
         for package in made.values():
