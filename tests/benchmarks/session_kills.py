@@ -68,7 +68,7 @@ def run(folder: Path, n_workers: int, moments: list[float], request: dict[str, A
             for moment in moments:
                 time.sleep(moment)
                 with Dealer(context, daemon.doors["requests"]) as dealer:
-                    if dealer.data("session.status", {"session_id": session_id})["status"] != "running":
+                    if dealer.data("session.status", {"session_id": session_id})["status"] not in ("pending", "running"):
                         break
                 daemon.kill()
                 n_kills += 1
