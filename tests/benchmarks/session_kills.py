@@ -68,8 +68,9 @@ def run(folder: Path, n_workers: int, moments: list[float], request: dict[str, A
             for moment in moments:
                 time.sleep(moment)
                 with Dealer(context, daemon.doors["requests"]) as dealer:
-                    if dealer.data("session.status", {"session_id": session_id})["status"] != "running":
-                        break
+                    status = dealer.data("session.status", {"session_id": session_id})["status"]
+                if status not in ("pending", "running"):
+                    break
                 daemon.kill()
                 n_kills += 1
                 daemon.start()
