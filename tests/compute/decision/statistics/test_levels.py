@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.compute.decision.statistics.levels import (
-    FEW_DRAWS,
-    MANY_DRAWS,
     draws_of,
     least_level,
     level_of,
@@ -42,13 +40,13 @@ def test_levels_are_those_of_the_design() -> None:
 
 
 def test_a_level_of_few_draws_can_be_passed_by_them() -> None:
-    assert least_level(FEW_DRAWS) == pytest.approx(9.4e-6, rel=0.02)
-    assert least_level(MANY_DRAWS) == pytest.approx(2.6e-6, rel=0.03)
-    for n in (FEW_DRAWS, MANY_DRAWS):
+    assert least_level(999) == pytest.approx(9.4e-6, rel=0.02)
+    assert least_level(1999) == pytest.approx(2.6e-6, rel=0.03)
+    for n in (999, 1999):
         assert passes(1 / (n + 1), 1 / (n + 1), least_level(n) * 1.0001)
         assert not passes(1 / (n + 1), 1 / (n + 1), least_level(n) * 0.999)
-    assert draws_of(3e-4) == FEW_DRAWS
-    assert draws_of(2.9e-4) == MANY_DRAWS
+    assert [draws_of(3e-4), draws_of(2.9e-4)] == [999, 1999]
+    assert [draws_of(1.5e-3, 199, 399), draws_of(1.4e-3, 199, 399), draws_of(1.4e-3, 199, 99)] == [199, 399, 199]
 
 
 @given(st.floats(1e-6, 1.0 - 1e-6), st.floats(1e-6, 1.0 - 1e-6))
