@@ -192,3 +192,9 @@ async def add_package(conn: Connection, package_id: str, **more: Any) -> package
     await add_report(conn, f"r-{package_id}")
     appended = await outbox.append(conn, "pkg/BTC/USDT/1h/x/", "package.approved", package.symbol, package)
     return await package_table.create(conn, package, seq=appended.seq, backtest_id=f"r-{package_id}")
+
+
+async def made_as_they_closed(conn: Connection) -> None:
+    """Date every look to where its bars end, as if the daemon had run then: bars of before now can be later than it."""
+    sql = "UPDATE holdout_looks SET time = strftime('%Y-%m-%dT%H:%M:%fZ', end_ms / 1000.0, 'unixepoch')"
+    await conn.execute(sql)

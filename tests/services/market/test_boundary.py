@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import structlog
 
-from storage.opened import add_task
+from storage.opened import add_task, made_as_they_closed
 from tunesmith.config import Server, Settings
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy
@@ -24,6 +24,7 @@ from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.verdicts import ledger
 from tunesmith.storage.market.market_folder import MarketFolder
+from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import holdout_table
 from tunesmith.storage.timestamps import iso
@@ -51,22 +52,32 @@ class Town:
 
     async def look(self, end_ms: int, kind: str = "verdict") -> None:
         span = (BEGIN_MS, end_ms)
-        await self.context.database.write(lambda conn: holdout_table.record_look(conn, *MARKET, span, "ann", kind, "t"))
+
+        async def write(conn: Connection) -> None:
+            await holdout_table.record_look(conn, *MARKET, span, "ann", kind, "t")
+            await made_as_they_closed(conn)
+
+        await self.context.database.write(write)
 
     async def window(self, timeframe: str = "1h") -> Window:
         return await window_of(self.context, MarketRequest(timeframe=timeframe), MARKET[1])
 
-    async def enter(self, task_id: str, window: Window, end_ms: int) -> ledger.Entry:
+    async def verdict(self, task_id: str, window: Window, end_ms: int) -> ledger.Look:
+        """Have a verdict look, on the hold-out of now, as the tasks of verdicts do; what it read where that is used up."""
         row = await self.context.database.write(lambda conn: add_task(conn, task_id, "verdict"))
         job = cast(Job, SimpleNamespace(id=task_id, row=row, state={}))
         while True:
             asked = ledger.Asked(windows=[window], end_ms=end_ms, thresholds=Thresholds())
-            entry = await ledger.enter(self.context, job, asked)
-            if entry.boundary_ms == window.boundary_ms:
-                assert await ledger.enter(self.context, job, asked) == entry
-                return entry
-            assert (entry.look, job.state) == (0, {}), "the windows are to be cut again"
-            window = msgspec.structs.replace(window, boundary_ms=entry.boundary_ms)
+            found = await ledger.read(self.context, job, asked, ["ann"])
+            if found.boundary_ms != window.boundary_ms:
+                window = msgspec.structs.replace(window, boundary_ms=found.boundary_ms)
+                continue
+            if found.burnt is not None:
+                return found
+            looked = await ledger.look(self.context, job, asked, ["ann"], found.number)
+            assert await ledger.read(self.context, job, asked, ["ann"]) == looked, "a restart finds its own look"
+            await self.context.database.write(made_as_they_closed)
+            return looked
 
 
 class Nowhere:
@@ -114,6 +125,24 @@ def test_it_moves_past_the_last_look_once_enough_newer_bars_are_there_and_never_
     in_town(tmp_path, scene)
 
 
+def test_bars_that_had_closed_when_somebody_looked_make_no_new_holdout(tmp_path: Path) -> None:
+    """They existed, imported or not, and whoever looked may have known them."""
+
+    async def scene(town: Town) -> None:
+        end = town.grow(0, 400)
+        begins = await town.begins()
+        span = (BEGIN_MS, end)
+        await town.context.database.write(
+            lambda conn: holdout_table.record_look(conn, *MARKET, span, "ann", "verdict", "t")
+        )
+        town.grow(400, 500)
+        assert await town.begins() == begins, "the look was made now, these bars closed before"
+        await town.context.database.write(made_as_they_closed)
+        assert await town.begins() == end
+
+    in_town(tmp_path, scene)
+
+
 def test_searches_then_get_the_bars_up_to_it(tmp_path: Path) -> None:
     async def scene(town: Town) -> None:
         end = town.grow(0, 400)
@@ -154,12 +183,13 @@ def test_a_verdict_after_it_is_the_first_and_what_was_used_up_is_new(tmp_path: P
     async def scene(town: Town) -> None:
         end = town.grow(0, 400)
         old = await town.window()
-        assert await town.enter("v1", old, end) == ledger.Entry(1, None, old.boundary_ms)
-        assert (await town.enter("v2", old, end)).look == 2
+        first = await town.verdict("v1", old, end)
+        assert (first.number, first.burnt, first.boundary_ms) == (1, None, old.boundary_ms)
+        assert (await town.verdict("v2", old, end)).number == 2
         await town.look(end, kind)
         for verdict_id in ("v-late", "v-later"):
-            used_up = await town.enter(verdict_id, old, end)
-            assert used_up.look == 3, "one that is refused before it looks is not counted"
+            used_up = await town.verdict(verdict_id, old, end)
+            assert (used_up.number, used_up.written) == (3, False), "one that is refused before it looks is not counted"
             assert used_up.burnt is not None
         for user in ("ann",) * 2:
             with pytest.raises(Busy):
@@ -167,8 +197,9 @@ def test_a_verdict_after_it_is_the_first_and_what_was_used_up_is_new(tmp_path: P
         newer = town.grow(400, 500)
         fresh = await town.window()
         await ledger.check_quota(limited(town.context), [fresh], newer, "ann")
-        assert await town.enter("v3", fresh, newer) == ledger.Entry(1, None, end)
-        assert (await town.enter("v4", fresh, newer)).look == 2
+        third = await town.verdict("v3", fresh, newer)
+        assert (third.number, third.burnt, third.boundary_ms) == (1, None, end)
+        assert (await town.verdict("v4", fresh, newer)).number == 2
 
     in_town(tmp_path, scene)
 
@@ -190,8 +221,8 @@ def test_a_search_of_before_is_decided_on_what_nobody_has_seen(tmp_path: Path) -
         newer = town.grow(400, 500)
         renewed = await on_newest_holdout(town.context, old)
         assert (renewed.end_ms, renewed.boundary_ms) == (old.end_ms, end)
-        entry = await town.enter("v1", old, newer)
-        assert entry == ledger.Entry(1, None, end)
+        look = await town.verdict("v1", old, newer)
+        assert (look.number, look.burnt, look.boundary_ms) == (1, None, end)
 
     in_town(tmp_path, scene)
 
@@ -208,9 +239,9 @@ def test_looks_and_moves_at_once_leave_no_look_in_a_hold_out_that_begins_anew(tm
         assert moved
         begins = await town.begins()
         assert begins in {end, *ends}
-        entry = await town.enter("v1", await town.window(), BEGIN_MS + 500 * HOUR_MS)
+        look = await town.verdict("v1", await town.window(), BEGIN_MS + 500 * HOUR_MS)
         looks = await holdout_table.looks(town.context.database, [MARKET], begins, BEGIN_MS + 500 * HOUR_MS)
-        assert entry.look == len(looks)
+        assert look.number == len({each.task_id for each in looks})
         assert sorted(moved, key=lambda move: move.to_ms) == moved
         assert begins == max(at for at in ends if at <= BEGIN_MS + (500 - NEEDED) * HOUR_MS)
 
