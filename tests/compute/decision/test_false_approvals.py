@@ -59,8 +59,8 @@ def test_an_edge_at_a_later_look_has_to_be_clearer() -> None:
     bars = regimes(np.random.default_rng(5), 2000, drift=0.3)
     first, third = decision_on(bars, "moving averages"), decision_on(bars, "moving averages", look=3)
     assert first.approved
-    limits = [next(c.threshold for c in decision.checks if c.name == "combined") for decision in (first, third)]
-    assert limits == [0.005, 0.005 / 9]
+    limits = [next(c.threshold for c in decision.checks if c.name == "error_budget") for decision in (first, third)]
+    assert limits == [level_of(TRY, 1), level_of(TRY, 3)]
     assert third.findings.evidence["permutations"]["n_draws"] == 3599
     assert decision_on(bars, "moving averages", look=6).status == "insufficient_data"
 
