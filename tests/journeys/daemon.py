@@ -18,7 +18,7 @@ import zmq
 from forking import Forked
 
 START_TIMEOUT_S = 90.0
-REPLY_TIMEOUT_S = 40.0
+REPLY_TIMEOUT_S = 200.0
 
 
 class DaemonProcess:
@@ -129,7 +129,7 @@ class Dealer:
     def send(self, message_type: str, data: dict[str, Any], **more: Any) -> None:
         """Send a request without waiting for its `reply`."""
         request = {"v": 1, "type": message_type, "id": f"t{os.getpid()}-{next(self._ids)}", "data": data}
-        request |= {"deadline_ms": 30_000, **more}
+        request |= {"deadline_ms": 180_000, **more}
         self.socket.send_multipart([json.dumps(request).encode()])
 
     def data(self, message_type: str, data: dict[str, Any], **more: Any) -> dict[str, Any]:

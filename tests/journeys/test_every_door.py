@@ -20,7 +20,7 @@ from journeys.daemon import DaemonProcess, wait_until
 from journeys.edges import plant
 from journeys.test_main_job import CODE, next_event, subscriber
 
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 90_000
 PATHS = {
     "strategy.create": "/api/strategies",
     "backtest.start": "/api/backtest/start",

@@ -88,7 +88,7 @@ class Watcher:
         for _ in range(3):
             assert self.events.poll(90_000), "no heartbeat"
             self.events.recv_multipart()
-        assert self.dealer.data("ping", {}, deadline_ms=20_000)["version"]
+        assert self.dealer.data("ping", {}, deadline_ms=180_000)["version"]
 
     def n_jumps(self) -> int:
         return self.daemon.log().count("the clock jumped")

@@ -35,7 +35,7 @@ def stand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def refused(dealer: Dealer, **changes: Any) -> dict[str, Any]:
-    reply = dealer.ask("backtest.start", {**BACKTEST, **changes}, deadline_ms=20_000)
+    reply = dealer.ask("backtest.start", {**BACKTEST, **changes}, deadline_ms=180_000)
     assert not reply["ok"], reply
     error: dict[str, Any] = reply["error"]
     return error
@@ -48,7 +48,7 @@ def test_bars_are_fetched_once_and_the_work_goes_on(stand: tuple[Dealer, Service
     assert (error["code"], error["retryable"]) == ("internal", True)
     assert "busy" in error["detail"]
 
-    started = dealer.data("optimization.start", SEARCH, deadline_ms=20_000)
+    started = dealer.data("optimization.start", SEARCH, deadline_ms=180_000)
     done = dealer.until_done("optimization.status", {"optimization_id": started["optimization_id"]})
     assert done["status"] == "completed", done
     [series] = dealer.data("data.list", {})["data"]
@@ -64,7 +64,7 @@ def test_bars_are_fetched_once_and_the_work_goes_on(stand: tuple[Dealer, Service
 
     service.n_bars += 48
     end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime((FIRST + (N_BARS + 24) * HOUR) / 1000))
-    dealer.data("optimization.start", {**SEARCH, "end_date": end}, deadline_ms=20_000)
+    dealer.data("optimization.start", {**SEARCH, "end_date": end}, deadline_ms=180_000)
     [series] = dealer.data("data.list", {})["data"]
     assert series["n_bars"] == N_BARS + 24
 
