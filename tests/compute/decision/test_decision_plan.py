@@ -147,8 +147,8 @@ def test_what_passes_everything_is_approved_with_its_evidence() -> None:
             {"counted": {**ANSWERS["counted"], "ticks": 21 * 60}},
             "rejected",
             "counted",
-            "they count as 60 independent tries; at look 1 at this hold-out an approval asks for p <= 9.7e-07 in all, and "
-            "its draws can show no less than 2.6e-06: the error budget of this market is spent for you",
+            "they count as 60 independent tries; at look 1 at this hold-out an approval asks for p <= 9.7e-07 in all, "
+            "and its draws can show no less than 2.6e-06: the error budget of this market is spent for you",
         ),
         (INPUTS, changed("in_sample", sharpe=0.3), "rejected", "in_sample", "sharpe in sample is 0.30"),
         (INPUTS, changed("in_sample", total_return=-0.1), "rejected", "in_sample", "in sample it is -10.0%"),
