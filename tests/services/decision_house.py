@@ -31,12 +31,10 @@ _LIMITS: dict[str, Any] = {
     "min_bars": 200,
     "min_holdout_bars": 100,
     "min_holdout_trades": 1,
-    "n_reality_check": 39,
-    "n_permutations": 39,
-    "n_holdout_permutations": 39,
+    "n_permutations": 99,
+    "max_permutations": 199,
     "stop_at": 21,
     "combined": 0.02,
-    "paper_combined": 0.04,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -93,9 +93,18 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, n_processes: int = 0, **workers: Any) -> AsyncIterator[House]:
-    """A house on a data directory; `n_processes` workers of their own, or a thread. `workers` are settings."""
-    tree = {"server": {"data_dir": str(folder)}, "workers": {"count": n_processes or 1, **workers}}
+async def open_house(
+    folder: Path, n_processes: int = 0, statistics: Mapping[str, Any] | None = None, **workers: Any
+) -> AsyncIterator[House]:
+    """A house on a data directory; `n_processes` workers of their own, or a thread.
+
+    `statistics` and `workers` are settings.
+    """
+    tree = {
+        "server": {"data_dir": str(folder)},
+        "workers": {"count": n_processes or 1, **workers},
+        "statistics": statistics or {},
+    }
     settings = msgspec.convert(tree, Settings)
     if not n_processes:
         async with housed(settings, _market(folder), Inline(_TABLE)) as house:

@@ -40,10 +40,17 @@ def noise(n: int = 1700) -> Bars:
     return walk(np.random.default_rng(6), n)
 
 
+FEW_DRAWS = {"n_permutations": 199, "max_permutations": 399}
+"""As few as can still approve."""
+
+
 @asynccontextmanager
-async def open_court(folder: Path, **workers: Any) -> AsyncIterator[House]:
-    """A house with both markets and the strategy; a second one on the same folder is the daemon started again."""
-    async with open_house(folder, **workers) as house:
+async def open_court(folder: Path, n_processes: int = 0, **limits: Any) -> AsyncIterator[House]:
+    """A house with both markets and the strategy; a second one on the same folder is the daemon started again.
+
+    `limits` are settings of the statistics.
+    """
+    async with open_house(folder, n_processes, {**FEW_DRAWS, **limits}) as house:
         house._ids = _IDS
         known = {series.symbol for series in house.context.market.list()}
         for symbol, bars in ((EDGE, edge()), (NOISE, noise())):
@@ -77,6 +84,6 @@ async def evidence(house: House, verdict_id: str) -> dict[str, Any]:
 
 
 async def look_of(house: House, verdict: dict[str, Any]) -> int:
-    """Which verdict on its market the ledger says that this is."""
+    """Which look at the hold-out the ledger says that this is, or would have been."""
     ledger: dict[str, int] = (await evidence(house, verdict["verdict_id"]))["ledger"]
     return ledger["look"]

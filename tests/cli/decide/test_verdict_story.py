@@ -40,14 +40,14 @@ def test_an_approval_and_a_rejection_are_told_from_end_to_end(tmp_path: Path) ->
             told = await story(house, good)
             assert told.startswith(f"Approved: {RULE} 1.0 on EDGE/USDT 1d ({good['verdict_id']})")
             assert "9 trials by grid, of 9 planned" in told
-            assert "It is verdict 1 on this hold-out" in told
+            assert "It is the only search that counts on this market." in told
             for check in good["checks"]:
                 assert check["asks"] in told
                 assert check["reason"] in told
                 assert f"Cost: {good['explanations'][check['name']]['cost']}" in told
             for each in good["evidence"]["report"].values():
                 assert each.get("cannot_say", "") in told
-            found = good["evidence"]["permutations"]
+            found = good["evidence"]["searches"]
             assert f"On {found['n_reached']} of {found['n']} it was as good or better" in told
             assert f"The package {good['parameter_package']['package_id'][:12]}" in told
             assert f"tunesmith replay {good['verdict_id']}" in told
@@ -66,11 +66,15 @@ def test_an_approval_and_a_rejection_are_told_from_end_to_end(tmp_path: Path) ->
 def test_of_a_hold_out_that_failed_no_figure_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         grow(tmp_path, "EDGE/USDT", 7, 0.8)
-        async with open_court(tmp_path, holdout=0.02) as house:
+        async with open_court(tmp_path, holdout=0.001) as house:
+            narrow = {"fast_period": [3, 4], "slow_period": [12, 16], "signal_threshold": 0.0}
+            await house.search(symbol="EDGE/USDT", strategy_id=RULE, param_ranges=narrow, method="grid")
             verdict = await decided(house, optimization_id=await searched(house, "EDGE/USDT"))
             assert verdict["verdict"] == "rejected", verdict["reason"]
             told = await story(house, verdict)
-            assert "figure hidden, limit 0.02" in told
+            assert "It is one of 2 searches that count on this market, with 13 trials in all" in told
+            assert "FAILED it holds on bars that the search never saw (holdout) figure hidden" in told
+            assert "more is not told, as each look answers one bit" in told
             assert "What the hold-out showed stays hidden" in told
 
     asyncio.run(main())

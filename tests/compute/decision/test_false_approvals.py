@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import looks
 from benchmarks.false_approvals import interval, most_allowed, upper_bound
 from benchmarks.made_markets import EDGES, FAMILIES, regimes, walk
 from tunesmith.compute.decision.inputs import Decision, Ledger
+from tunesmith.compute.decision.statistics.levels import level_of
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.thresholds import Thresholds
 from tunesmith.notebook.judging import decide_study
 
 SMALL = {
@@ -19,10 +20,12 @@ SMALL = {
     "RSI": {"period": [6, 10, 14], "oversold": [30, 36, 42], "exit_level": [50, 58], "stop": 0.2},
 }
 
+FEW_DRAWS = Thresholds(n_permutations=199, max_permutations=399)
+
 
 def decision_on(bars: Bars, family: str, direction: str = "both", look: int = 1) -> Decision:
     study = FAMILIES[family].search(bars, direction, param_ranges=SMALL[family])
-    return decide_study(study, ApprovalCriteria(), seed=3, ledger=Ledger(look))
+    return decide_study(study, ApprovalCriteria(), seed=3, ledger=Ledger(look), thresholds=FEW_DRAWS)
 
 
 def test_markets_without_an_edge_are_refused() -> None:
@@ -60,15 +63,10 @@ def test_an_edge_at_a_later_look_has_to_be_clearer() -> None:
     first, third = decision_on(bars, "moving averages"), decision_on(bars, "moving averages", look=3)
     assert first.approved
     limits = [next(c.threshold for c in decision.checks if c.name == "error_budget") for decision in (first, third)]
-    assert limits == [level_of(TRY, 1), level_of(TRY, 3)]
-    assert third.findings.evidence["permutations"]["n_draws"] == 3599
-    assert decision_on(bars, "moving averages", look=6).status == "insufficient_data"
-
-
-def test_a_genetic_search_is_judged_by_its_own_null() -> None:
-    p = np.array([looks.genetic(7, i, n_draws=19)["p"] for i in range(6)])
-    assert (p > 0.1).sum() >= 4
-    assert len(set(p)) > 2
+    assert limits == [level_of(21, 1), level_of(21, 3)]
+    assert [each.findings.evidence["searches"]["n_draws"] for each in (first, third)] == [199, 399]
+    spent = decision_on(bars, "moving averages", look=6)
+    assert (spent.status, spent.checks[-1].name) == ("rejected", "tries")
 
 
 def test_the_exact_bound_is_that_of_the_promise() -> None:

@@ -63,11 +63,11 @@ class Town:
         return await window_of(self.context, MarketRequest(timeframe=timeframe), MARKET[1])
 
     async def verdict(self, task_id: str, window: Window, end_ms: int) -> ledger.Look:
-        """Have a verdict look at the hold-out of now, as their tasks do; what it read where that is used up."""
+        """Have a verdict look at the hold-out of now, as verdicts' tasks do; what it read where that is used up."""
         row = await self.context.database.write(lambda conn: add_task(conn, task_id, "verdict"))
         job = cast(Job, SimpleNamespace(id=task_id, row=row, state={}))
         while True:
-            asked = ledger.Asked(windows=[window], end_ms=end_ms, thresholds=Thresholds())
+            asked = ledger.Asked(windows=[window], end_ms=end_ms)
             found = await ledger.read(self.context, job, asked, ["ann"])
             if found.boundary_ms != window.boundary_ms:
                 window = msgspec.structs.replace(window, boundary_ms=found.boundary_ms)

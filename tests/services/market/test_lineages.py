@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from services.decision_house import N_BARS, RULE, decided, grow, open_court, searched
+from storage.opened import made_as_they_closed
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.resample import resample
 from tunesmith.services.market.market_windows import boundary_of, lineage_of
@@ -30,9 +31,9 @@ def copy(folder: Path, timeframe: str = "1d", start: int = 0, venue: str = "loca
 
 def test_a_copy_has_the_looks_and_the_holdout_of_what_it_was_made_of(tmp_path: Path) -> None:
     async def main() -> None:
-        grow(tmp_path, ONE, 1, 0.0)
-        grow(tmp_path, OTHER, 2, 0.0)
-        async with open_court(tmp_path, quota=2) as house:
+        grow(tmp_path, ONE, 7, 0.8)
+        grow(tmp_path, OTHER, 8, 0.8)
+        async with open_court(tmp_path) as house:
             context = house.context
             first = await decided(house, optimization_id=await searched(house, ONE))
             assert first["evidence"]["ledger"]["look"] == 1
@@ -89,6 +90,7 @@ def test_a_holdout_moves_past_the_looks_under_every_name(tmp_path: Path) -> None
             assert await boundary_of(context, "local", COPY) == begins
             seeing = await house.ask("backtest.start", symbol=COPY, strategy_id=RULE, use_holdout=True)
             await house.ended(seeing["task_id"])
+            await context.database.write(made_as_they_closed)
             end = context.market.list(symbol=COPY)[0].end_ms
             grow(tmp_path, ONE, 1, 0.0, (N_BARS + 150, N_BARS + 249))
             assert await boundary_of(context, "local", ONE) == begins, "one bar is missing"

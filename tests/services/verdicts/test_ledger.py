@@ -6,18 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from services.search_house import House
-from services.verdict_house import LAX, NOISE, decided, evidence, look_of, noise, open_court, rows_of, searched
-from tunesmith.domain.thresholds import Thresholds
+from services.verdict_house import EDGE, LAX, NOISE, decided, edge, evidence, look_of, open_court, rows_of, searched
+from tunesmith.compute.decision.statistics.levels import level_of
 from tunesmith.errors import Busy
-from tunesmith.services.runtime.task_runner import Job
-from tunesmith.services.verdicts.ledger import Asked, enter
-from tunesmith.services.verdicts.verdict_tasks import VerdictTask
-from tunesmith.storage.tables import holdout_table
-from tunesmith.storage.tables import task_table as task_rows
 
 
 async def kinds(house: House) -> list[str]:
@@ -25,53 +19,63 @@ async def kinds(house: House) -> list[str]:
     return [row[0] for row in rows]
 
 
-def test_every_request_counts_whatever_is_changed_about_it(tmp_path: Path) -> None:
+async def n_lookers(house: House) -> int:
+    [[n]] = await house.context.database.fetch_all("SELECT count(DISTINCT task_id) FROM holdout_looks")
+    return int(n)
+
+
+def looked(verdict: dict[str, Any]) -> bool:
+    return any(check["segment"] in ("holdout", "all") for check in verdict["checks"])
+
+
+def test_whoever_reaches_the_holdout_has_looked_whatever_is_changed_about_the_request(tmp_path: Path) -> None:
+    """Limits fall with every look, tests take more draws, and once these cannot tell any more nobody looks."""
+
     async def main() -> None:
-        async with open_court(tmp_path) as house:
+        async with open_court(tmp_path, combined=0.01) as house:
             changes: list[dict[str, Any]] = [
                 {},
                 {"seed": 5},
-                {"param_ranges": {"fast": [7, 9], "slow": [50]}},
+                {"param_ranges": {"fast": [7, 9], "slow": [50, 55]}},
                 {"optimization_target": "total_return"},
-                {"strategy_id": "ma_cross_v1.0", "param_ranges": {"fast_period": [5, 8], "signal_threshold": [0.0]}},
                 {"timeframe": "2d"},
+                {"strategy_id": "ma_cross_v1.0", "param_ranges": {"fast_period": [5, 8], "signal_threshold": [0.0]}},
+                {"param_ranges": {"fast": [5, 10], "slow": [40, 60]}},
             ]
-            looks = []
+            verdicts = []
             for i, change in enumerate(changes):
-                found = await searched(house, **change)
+                found = await searched(house, EDGE, **change)
+                before = await n_lookers(house)
                 strategy = change.get("strategy_id", "averages")
                 verdict = await decided(house, found, user=f"user {i}", strategy_id=strategy)
-                looks.append(await look_of(house, verdict))
-            assert looks == list(range(1, len(changes) + 1))
+                assert await look_of(house, verdict) == before + 1
+                assert await n_lookers(house) == before + looked(verdict)
+                verdicts.append(verdict)
+            assert [looked(verdict) for verdict in verdicts[:5]] == [True] * 4 + [False]
+            assert verdicts[4]["verdict"] == "insufficient_data", "two days a bar are too few bars"
+            for verdict in verdicts[:4]:
+                limit = (await evidence(house, verdict["verdict_id"]))["limit"]
+                assert limit["level"] == level_of(limit["ticks"], limit["look"], 0.01)
+                assert limit["n_draws"] == (199 if limit["level"] >= 0.3 / 200 else 399)
+            assert verdicts[0]["approved"]
+            last = verdicts[-1]
+            assert (last["checks"][-1]["name"], looked(last)) == ("tries", False)
+            assert "the error budget of this market is spent for you" in last["reason"]
 
     asyncio.run(main())
 
 
-def test_looks_survive_a_restart_and_an_import_of_the_same_bars_again(tmp_path: Path) -> None:
+def test_the_same_request_gets_the_stored_verdict_also_after_a_restart_and_looks_stay(tmp_path: Path) -> None:
     async def main() -> None:
         async with open_court(tmp_path) as house:
-            first = await decided(house, await searched(house))
-            assert await look_of(house, first) == 1
-        async with open_court(tmp_path) as house:
-            house.context.market.import_rows(
-                rows_of(noise()), symbol=NOISE, timeframe="1d", venue="local", replace=True
-            )
-            second = await decided(house, await searched(house, timeframe="1d", seed=1))
-            assert await look_of(house, second) == 2
-
-    asyncio.run(main())
-
-
-def test_the_same_request_gets_the_stored_verdict_and_is_no_look(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with open_court(tmp_path) as house:
-            found = await searched(house)
+            found = await searched(house, EDGE)
             first = await decided(house, found)
-            for user in ("local", "ann", "local", "ann", "bob"):
+            for user in ("local", "ann", "local", "bob"):
                 assert await decided(house, found, user=user) == first
             assert await kinds(house) == ["verdict"]
         async with open_court(tmp_path) as house:
             assert await decided(house, found, user="carl") == first
+            house.context.market.import_rows(rows_of(edge()), symbol=EDGE, timeframe="1d", venue="local", replace=True)
             other = await decided(house, found, approval_criteria={**LAX, "min_trades": 3})
             assert other["verdict_id"] != first["verdict_id"]
             assert await look_of(house, other) == 2
@@ -79,18 +83,15 @@ def test_the_same_request_gets_the_stored_verdict_and_is_no_look(tmp_path: Path)
     asyncio.run(main())
 
 
-def test_the_test_of_a_later_look_takes_more_draws_until_there_are_too_many(tmp_path: Path) -> None:
+def test_a_verdict_that_fails_in_sample_costs_no_look_however_often_it_is_asked_for(tmp_path: Path) -> None:
     async def main() -> None:
         async with open_court(tmp_path) as house:
             found = await searched(house)
-            told = []
-            for i in range(6):
-                verdict = await decided(house, found, user=f"user {i}", approval_criteria={**LAX, "min_trades": i})
-                told.append((verdict, next(c for c in verdict["checks"] if c["name"] == "budget")))
-            assert [check["value"] for _, check in told] == [400.0 * k * k - 1.0 for k in range(1, 7)]
-            assert [check["passed"] for _, check in told] == [True] * 5 + [False]
-            assert told[5][0]["verdict"] == "insufficient_data"
-            assert "the budget is spent until new bars are there" in told[5][0]["reason"]
+            for i in range(4):  # more often than a user may look
+                verdict = await decided(house, found, approval_criteria={**LAX, "min_trades": i})
+                assert (verdict["verdict"], verdict["checks"][-1]["name"]) == ("rejected", "searches")
+                assert await look_of(house, verdict) == 1
+            assert await kinds(house) == []
 
     asyncio.run(main())
 
@@ -111,7 +112,7 @@ def test_a_backtest_that_looked_uses_the_holdout_up(tmp_path: Path) -> None:
             assert f"the hold-out of {NOISE} is used up: a backtest looked at it" in verdict["reason"]
             assert "asked for by ann" in verdict["reason"]
             assert await kinds(house) == ["backtest"]  # what is refused before it looks is no look
-            assert not [check for check in verdict["checks"] if check["segment"] in ("holdout", "all")]
+            assert not looked(verdict)
 
     asyncio.run(main())
 
@@ -143,63 +144,21 @@ def test_an_approval_by_criteria_uses_the_holdout_up_and_a_refusal_does_not(tmp_
     asyncio.run(main())
 
 
-def test_a_user_may_ask_three_times_of_a_holdout_and_others_may_still(tmp_path: Path) -> None:
+def test_verdicts_asked_for_at_once_look_one_after_the_other_and_a_user_three_times(tmp_path: Path) -> None:
+    """Each is planned for the look that it is: one that comes late is planned again."""
+
     async def main() -> None:
         async with open_court(tmp_path) as house:
-            found = await searched(house)
-            for i in range(3):
-                await decided(house, found, approval_criteria={**LAX, "min_trades": i})
-            with pytest.raises(Busy, match="you have asked for 3 verdicts on the hold-out of NOISE/USDT"):
+            found = await searched(house, EDGE)
+            verdicts = await asyncio.gather(
+                *(decided(house, found, approval_criteria={**LAX, "min_trades": i}) for i in range(3))
+            )
+            assert sorted([await look_of(house, verdict) for verdict in verdicts]) == [1, 2, 3]
+            assert "planned again" in "".join([await house.log_of(verdict["verdict_id"]) for verdict in verdicts])
+            with pytest.raises(Busy, match=f"you have asked for 3 verdicts on the hold-out of {EDGE}"):
                 await decided(house, found, approval_criteria={**LAX, "min_trades": 3})
             assert await kinds(house) == ["verdict"] * 3
             other = await decided(house, found, user="ann", approval_criteria={**LAX, "min_trades": 3})
-            assert await look_of(house, other) == 4
-
-    asyncio.run(main())
-
-
-def test_looks_are_past_once_the_whole_holdout_is_newer(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with open_court(tmp_path) as house:
-            verdict = await decided(house, await searched(house))
-            task = await task_rows.get(house.context.database, verdict["verdict_id"])
-            assert task is not None
-            asked = msgspec.json.decode(task.request, type=VerdictTask)
-            window, end = asked.window, asked.until_ms
-            database = house.context.database
-            span, name = end - window.boundary_ms, (window.venue, window.symbol)
-            for begins, n in ((window.boundary_ms, 1), (end - 1, 1), (end, 0)):
-                seen = await holdout_table.looks(database, [name], begins, begins + span)
-                assert len(seen) == n
-            elsewhere = await holdout_table.looks(database, [("elsewhere", NOISE)], window.boundary_ms, end)
-            assert elsewhere == []
-
-    asyncio.run(main())
-
-
-def test_a_verdict_that_is_driven_again_is_the_same_look(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with open_court(tmp_path) as house:
-            verdict = await decided(house, await searched(house))
-            context = house.context
-            task = await task_rows.get(context.database, verdict["verdict_id"])
-            assert task is not None
-            asked = msgspec.json.decode(task.request, type=VerdictTask)
-            of = Asked(windows=asked.windows, end_ms=asked.until_ms, thresholds=Thresholds())
-            again = await enter(context, Job(task, context.tasks), of)
-            assert again.look == 1
-            assert await kinds(house) == ["verdict"]
-
-    asyncio.run(main())
-
-
-def test_verdicts_that_are_asked_for_at_once_are_looks_of_their_own(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with open_court(tmp_path) as house:
-            found = await searched(house)
-            verdicts = await asyncio.gather(
-                *(decided(house, found, f"user {i}", approval_criteria={**LAX, "min_trades": i}) for i in range(4))
-            )
-            assert sorted([await look_of(house, verdict) for verdict in verdicts]) == [1, 2, 3, 4]
+            assert await look_of(house, other) == 4, "the looks of who made the search count as well"
 
     asyncio.run(main())

@@ -12,7 +12,6 @@ import pytest
 
 from services.search_house import House
 from services.verdict_house import NOISE, open_court, searched
-from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy, Conflict
 from tunesmith.protocol.task_types import VERDICT
 from tunesmith.services.market.market_windows import Window
@@ -29,7 +28,7 @@ class Bench:
 
     def __init__(self, house: House, window: Window) -> None:
         self.context = house.context
-        self.asked = Asked(windows=[window], end_ms=house.context.market.find(NOISE).end_ms, thresholds=Thresholds())
+        self.asked = Asked(windows=[window], end_ms=house.context.market.find(NOISE).end_ms)
 
     async def job(self, task_id: str, user: str = "ann") -> Job:
         """The job of a verdict that runs; the one of before where the daemon was started again."""
@@ -40,6 +39,7 @@ class Bench:
         return Job(row, self.context.tasks)
 
     async def read(self, *users: str) -> Look:
+        """What a verdict that has not looked yet reads."""
         return await ledger.next_look(self.context, self.asked, users or ("ann",))
 
     async def look(self, task_id: str, planned: int, users: Sequence[str] = ("ann",)) -> Look:
@@ -69,6 +69,8 @@ def test_reading_costs_nothing_and_a_look_is_written_once(tmp_path: Path) -> Non
             assert (await bench.read()).number == 2
             assert (await bench.read("bob")).number == 1, "looks of others are theirs"
             assert (await bench.look("vd-2", 2)).number == 2
+            again = await ledger.read(bench.context, await bench.job("vd-1"), bench.asked, ["ann"])
+            assert again == first, "one that is driven again reads its own"
 
     asyncio.run(main())
 
@@ -79,9 +81,7 @@ def test_a_look_stands_when_the_daemon_is_killed_after_it(tmp_path: Path) -> Non
             bench = await bench_of(house)
             await bench.look("vd-1", 1)
             again = await bench.look("vd-1", 1)  # a job that was made anew from the database
-            read = await ledger.read(bench.context, await bench.job("vd-1"), bench.asked, ["ann"])
             assert (again.number, again.written) == (1, True)
-            assert read == again, "its level stays that of its own look"
             assert await bench.written() == [("ann", "verdict", "vd-1")]
 
     asyncio.run(main())
@@ -105,13 +105,11 @@ def test_a_look_that_another_one_came_before_is_to_be_planned_again(tmp_path: Pa
     async def main() -> None:
         async with open_court(tmp_path) as house:
             bench = await bench_of(house)
-            names = ["vd-1", "vd-2"]
-            found = await asyncio.gather(*(bench.look(name, 1) for name in names), return_exceptions=True)
-            [late] = [name for name, each in zip(names, found, strict=True) if isinstance(each, LookMoved)]
-            assert sum(isinstance(each, Look) and each.written for each in found) == 1
-            again = await bench.look(late, (await bench.read()).number)
-            assert (again.number, again.written) == (2, True)
-            assert sorted(row[2] for row in await bench.written()) == names
+            first, second = await asyncio.gather(bench.look("vd-1", 1), bench.look("vd-2", 1), return_exceptions=True)
+            assert isinstance(first, Look)
+            assert (isinstance(second, LookMoved), str(second)) == (True, "it would be look 2 at the hold-out, not 1")
+            assert (await bench.look("vd-2", 2)).written
+            assert [row[2] for row in await bench.written()] == ["vd-1", "vd-2"]
 
     asyncio.run(main())
 
@@ -132,17 +130,31 @@ def test_looks_of_the_first_edition_count_and_what_is_used_up_is_not_looked_at(t
     async def main() -> None:
         async with open_court(tmp_path) as house:
             bench = await bench_of(house)
-            span = (bench.asked.windows[0].start_ms, bench.asked.end_ms)
-            await bench.context.database.write(
-                lambda conn: holdout_table.record_look(conn, "local", NOISE, span, "ann", "verdict", "vd-before")
-            )
+            old = ("ann", "verdict", "vd-old")
+            span = (0, bench.asked.end_ms)
+            await bench.context.database.write(lambda conn: holdout_table.record_look(conn, "local", NOISE, span, *old))
             assert (await bench.read()).number == 2
             seen = {"symbol": NOISE, "strategy_id": "averages", "use_holdout": True}
             await house.ended((await house.ask("backtest.start", user="bob", **seen))["task_id"])
-            with pytest.raises(LookMoved):
+            with pytest.raises(LookMoved, match="a backtest looked at it"):
                 await bench.look("vd-1", 2)
             assert "a backtest looked at it" in str((await bench.read()).burnt)
             assert [row[1] for row in await bench.written()] == ["verdict", "backtest"]
+
+    asyncio.run(main())
+
+
+def test_looks_are_past_once_the_whole_holdout_is_newer(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            bench = await bench_of(house)
+            await bench.look("vd-1", 1)
+            boundary, end = bench.asked.boundary_ms, bench.asked.end_ms
+            database = bench.context.database
+            for begins, n in ((boundary, 1), (end - 1, 1), (end, 0)):
+                seen = await holdout_table.looks(database, [("local", NOISE)], begins, begins + end - boundary)
+                assert len(seen) == n
+            assert await holdout_table.looks(database, [("elsewhere", NOISE)], boundary, end) == []
 
     asyncio.run(main())
 
@@ -153,10 +165,9 @@ def test_a_holdout_that_begins_later_by_now_is_not_looked_at(tmp_path: Path) -> 
             bench = await bench_of(house)
             later = bench.asked.boundary_ms + 86_400_000
             await bench.context.database.write(lambda conn: holdout_table.advance(conn, "local", NOISE, later))
-            with pytest.raises(LookMoved):
+            with pytest.raises(LookMoved, match=r"begins at .* by now"):
                 await bench.look("vd-1", 1)
-            assert (await bench.read()).boundary_ms == later
-            assert await bench.written() == []
+            assert ((await bench.read()).boundary_ms, await bench.written()) == (later, [])
             windows = [msgspec.structs.replace(each, boundary_ms=later) for each in bench.asked.windows]
             bench.asked = msgspec.structs.replace(bench.asked, windows=windows)
             assert (await bench.look("vd-1", 1)).written

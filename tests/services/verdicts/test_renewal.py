@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from services.decision_house import N_BARS, RULE, decided, grow, open_court, searched
+from storage.opened import made_as_they_closed
 from tunesmith.services.market.market_windows import boundary_of
 from tunesmith.storage.timestamps import iso
 
@@ -26,6 +27,7 @@ def test_what_was_used_up_can_be_proven_on_newer_bars_alone(tmp_path: Path) -> N
             burnt = await decided(house, optimization_id=other)
             assert burnt["verdict"] == "insufficient_data"
             assert "used up" in burnt["reason"]
+            await house.context.database.write(made_as_they_closed)
             grow(tmp_path, SYMBOL, 7, 0.8, (N_BARS, N_BARS + 99))
             status = await house.ask("optimization.status", optimization_id=await searched(house, SYMBOL))
             assert status["withheld_from"] == before, "one bar is missing"

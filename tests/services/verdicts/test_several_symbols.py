@@ -10,6 +10,7 @@ import pytest
 
 from services.decision_house import N_BARS, RANGES, RULE, decided, grow, open_court, searched
 from services.search_house import House
+from services.verdict_house import evidence
 from tunesmith.cli.decide.verdict_story import tell
 from tunesmith.errors import Busy, Invalid
 from tunesmith.protocol.canonical import canonical_hash
@@ -74,7 +75,9 @@ def test_an_edge_in_both_is_one_verdict_with_a_package_for_each(tmp_path: Path) 
             # the same winner, found once more, is no better than what is in force
             worse = await decided(house, optimization_id=await both(house, seed=3))
             assert worse["verdict"] == "rejected"
-            assert "no better than the package in force" in worse["reason"]
+            stored = await evidence(house, worse["verdict_id"])
+            [failed] = [check["name"] for check in stored["checks"] if not check["passed"]]
+            assert (failed, stored["ledger"]["look"]) == ("incumbent", 2)
 
     asyncio.run(main())
 
@@ -87,7 +90,7 @@ def test_a_symbol_without_an_edge_that_another_carries_gets_no_package(tmp_path:
             verdict = await decided(house, optimization_id=await both(house, [B, A]))
             assert verdict["approved"], verdict["reason"]
             assert verdict["evidence"]["kept"] == [A]
-            apart = verdict["evidence"]["permutations"]["apart"]
+            apart = verdict["evidence"]["searches"]["apart"]
             assert apart[A]["p"] <= 0.05 < apart[B]["p"]
             assert [package["symbol"] for package in verdict["parameter_packages"]] == [A]
             assert verdict["parameter_package"]["decided_with"] == [B]
@@ -97,18 +100,19 @@ def test_a_symbol_without_an_edge_that_another_carries_gets_no_package(tmp_path:
     asyncio.run(main())
 
 
-def test_the_symbol_that_was_asked_about_most_decides_and_one_that_is_used_up_uses_up_both(tmp_path: Path) -> None:
+def test_the_symbol_that_was_looked_at_most_decides_and_one_that_is_used_up_uses_up_both(tmp_path: Path) -> None:
     async def main() -> None:
-        grow(tmp_path, A, 1, 0.0)
-        grow(tmp_path, B, 2, 0.0)
+        grow(tmp_path, A, 7, 0.8)
+        grow(tmp_path, B, 8, 0.8)
         async with open_court(tmp_path) as house:
             for i in range(2):
-                search = await searched(house, B, seed=i)
-                await decided(house, optimization_id=search)
+                criteria = {"min_trades": i + 1}
+                await decided(house, optimization_id=await searched(house, B), approval_criteria=criteria)
             third = await decided(house, optimization_id=await both(house))
             assert third["evidence"]["ledger"]["look"] == 3
             alone = await decided(house, optimization_id=await searched(house, A))
             assert alone["evidence"]["ledger"]["look"] == 2
+            assert await n_looks(house) == {A: 2, B: 3}
             seeing = await house.ask("backtest.start", symbol=A, strategy_id=RULE, use_holdout=True)
             await house.ended(seeing["task_id"])
             burnt = await decided(house, optimization_id=await both(house, seed=1))
@@ -155,17 +159,27 @@ def test_bars_of_several_lengths_are_refused(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_search_that_goes_on_to_a_verdict_counts_in_its_users_quota(tmp_path: Path) -> None:
+def test_a_quota_of_looks_holds_for_searches_that_go_on_to_a_verdict_and_for_what_is_asked_at_once(
+    tmp_path: Path,
+) -> None:
     async def main() -> None:
-        grow(tmp_path, A, 1, 0.0)
+        grow(tmp_path, A, 7, 0.8)
         async with open_court(tmp_path, quota=2) as house:
-            for i in range(2):
-                status = await house.search(
-                    symbol=A, strategy_id=RULE, param_ranges=RANGES, method="grid", approve={}, seed=i
-                )
-                await house.ended(status["verdict_id"])
-            assert await n_looks(house) == {A: 2}
             given = {"symbol": A, "strategy_id": RULE, "param_ranges": RANGES, "method": "grid"}
+            status = await house.search(**given, approve={})
+            await house.ended(status["verdict_id"])
+            assert await n_looks(house) == {A: 1}
+            about = {"strategy_id": RULE, "optimization_id": status["optimization_id"]}
+            criteria = [{"min_trades": i} for i in range(2, 5)]
+            asked = await asyncio.gather(
+                *(house.ask("strategy.approve", **about, approval_criteria=each) for each in criteria)
+            )
+            for each in asked:
+                await house.ended(each["verdict_id"])
+            told = [await house.ask("verdict.status", verdict_id=each["verdict_id"]) for each in asked]
+            assert sorted(each["status"] for each in told) == ["completed"] + ["failed"] * 2
+            assert {each["error"]["code"] for each in told if each["error"]} == {"busy"}
+            assert await n_looks(house) == {A: 2}
             with pytest.raises(Busy, match="you have asked for 2 verdicts"):
                 await house.ask("optimization.start", **given, approve={})
             other = await house.search(**given, approve={}, user="ann")
@@ -175,35 +189,9 @@ def test_a_search_that_goes_on_to_a_verdict_counts_in_its_users_quota(tmp_path: 
     asyncio.run(main())
 
 
-def test_a_quota_holds_for_verdicts_that_are_asked_for_at_once(tmp_path: Path) -> None:
-    async def main() -> None:
-        grow(tmp_path, A, 1, 0.0)
-        async with open_court(tmp_path, quota=2) as house:
-            search = await searched(house, A)
-            asked = await asyncio.gather(
-                *(
-                    house.ask(
-                        "strategy.approve",
-                        strategy_id=RULE,
-                        optimization_id=search,
-                        approval_criteria={"min_trades": i},
-                    )
-                    for i in range(4)
-                )
-            )
-            for each in asked:
-                await house.ended(each["verdict_id"])
-            told = [await house.ask("verdict.status", verdict_id=each["verdict_id"]) for each in asked]
-            assert sorted(each["status"] for each in told) == ["completed"] * 2 + ["failed"] * 2
-            assert {each["error"]["code"] for each in told if each["error"]} == {"busy"}
-            assert await n_looks(house) == {A: 2}
-
-    asyncio.run(main())
-
-
 def test_the_same_request_at_once_is_one_verdict_and_one_look(tmp_path: Path) -> None:
     async def main() -> None:
-        grow(tmp_path, A, 1, 0.0)
+        grow(tmp_path, A, 7, 0.8)
         async with open_court(tmp_path, quota=1) as house:
             search = await searched(house, A)
             asked = await asyncio.gather(
@@ -216,7 +204,8 @@ def test_the_same_request_at_once_is_one_verdict_and_one_look(tmp_path: Path) ->
             await house.ended(verdict_id)
             later = await house.ask("strategy.approve", user="dora", strategy_id=RULE, optimization_id=search)
             assert later["verdict_id"] == verdict_id
-            assert await n_looks(house) == {A: 1}
+            looks = await house.context.database.fetch_all("SELECT DISTINCT task_id FROM holdout_looks")
+            assert [row[0] for row in looks] == [verdict_id]
             assert (await house.ask("verdict.list"))["total"] == 1
 
     asyncio.run(main())

@@ -1,13 +1,12 @@
 """The ledger: who has seen what of a market's hold-out, and which verdict on it this is.
 
-Verdicts of the first edition `enter` when they begin. Those of the second edition `read` how many looks there were,
-and `look` right before their first work on the hold-out: one that never gets there, or is cancelled before, costs
-nothing, and one that was written stands, whatever becomes of the verdict.
+A verdict `read`s how many looks there were, and `look`s right before its first work on the hold-out: one that never
+gets there, or is cancelled before, costs nothing, and one that was written stands, whatever becomes of the verdict. A
+backtest that looked, and an approval by criteria, use the hold-out up. All are of the past once the whole hold-out is
+later than they are. (Verdicts of the first edition were written when they began; theirs count as looks.)
 
 The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling, with every
-other name that the same candles are stored under. A verdict that is asked for counts, whatever comes of it; a backtest
-that looked, and an approval by criteria, use the hold-out up. Both are of the past once the whole hold-out is later
-than they are.
+other name that the same candles are stored under.
 """
 
 from __future__ import annotations
@@ -16,8 +15,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tunesmith.compute.decision.inputs import Ledger
-from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Busy, Conflict
 from tunesmith.services.market.market_windows import Name, Window, lineage_of
 from tunesmith.services.runtime.context import Context
@@ -25,6 +22,7 @@ from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import holdout_table
 from tunesmith.storage.tables import task_table as task_rows
+from tunesmith.storage.timestamps import iso
 
 Market = tuple[Window, Sequence[Name]]
 """The window of a market, and every name that the market has."""
@@ -32,66 +30,15 @@ Market = tuple[Window, Sequence[Name]]
 _WORDS = {"backtest": "a backtest looked at it", "approval": "an approval by criteria used it"}
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """A verdict's line in the ledger: which it is, why the hold-out is used up, and where the hold-out began then."""
-
-    look: int
-    burnt: str | None
-    boundary_ms: int
-
-
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verdict is asked about: its markets, whose hold-outs all begin at one instant, and where the data ends.
-
-    `sound`: the bars allow a decision. What is refused for its bars alone has looked at nothing.
-    """
+    """What a verdict is asked about: its markets, whose hold-outs all begin at one instant, and where the data ends."""
 
     windows: Sequence[Window]
     end_ms: int
-    thresholds: Thresholds
-    sound: bool = True
 
     @property
     def boundary_ms(self) -> int:
         return self.windows[0].boundary_ms
-
-
-async def enter(context: Context, job: Job, asked: Asked) -> Entry:
-    """Write down that a verdict was asked for, and which one it is; once for each verdict, whatever restarts.
-
-    A hold-out that moved on since the windows were made is the one that counts: bars that were let go to searches since
-    can prove nothing. Its entry has another boundary and is not written: the windows are to be cut again. Of several
-    markets the one that was asked about most decides. A verdict that is refused for its bars, for a hold-out that is
-    used up, or for want of draws, looks at nothing and is not counted, so that asking again and again does not keep the
-    hold-out from beginning anew. Raises `Busy` for a user who has asked as often as one may.
-    """
-    if "ledger" in job.state:
-        return msgspec.convert(job.state["ledger"], Entry)
-    markets = [(window, await lineage_of(context, window.venue, window.symbol)) for window in asked.windows]
-
-    async def write(conn: Connection) -> Entry:
-        names = [name for _, lineage in markets for name in lineage]
-        known = await holdout_table.boundaries(conn, names)
-        boundary = max((asked.boundary_ms, *known.values()))
-        if boundary > asked.boundary_ms:
-            return Entry(0, None, boundary)
-        found = await _read(conn, markets, asked.end_ms)
-        if asked.sound and found.burnt is None and asked.thresholds.of_look(found.look) is not None:
-            for window, lineage in markets:
-                await _refuse_beyond_quota(context, conn, (window, lineage), asked.end_ms, job.row.user)
-                span = (window.start_ms, asked.end_ms)
-                await holdout_table.record_look(
-                    conn, window.venue, window.symbol, span, job.row.user, "verdict", job.id
-                )
-        entry = Entry(found.look, found.burnt, boundary)
-        state = {**job.state, "ledger": msgspec.to_builtins(entry)}
-        await task_rows.set_state(conn, job.id, msgspec.json.encode(state).decode())
-        return entry
-
-    entry = await context.database.write(write)
-    if entry.boundary_ms == asked.boundary_ms:
-        job.state = {**job.state, "ledger": msgspec.to_builtins(entry)}
-    return entry
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +54,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LookMoved(Exception):
-    """Somebody else looked meanwhile, or the hold-out begins later by now."""
+    """Somebody else looked or used the hold-out up meanwhile, or it begins later by now."""
 
 
 async def read(context: Context, job: Job, asked: Asked, users: Sequence[str]) -> Look:
@@ -156,9 +103,17 @@ async def look(context: Context, job: Job, asked: Asked, users: Sequence[str], p
 
     found = await context.database.write(write)
     if not found.written:
-        raise LookMoved(f"it would be look {found.number} at the hold-out, not {planned}")
+        raise LookMoved(_why_not(found, asked, planned))
     job.state = {**job.state, "look": msgspec.to_builtins(found)}
     return found
+
+
+def _why_not(found: Look, asked: Asked, planned: int) -> str:
+    if found.burnt is not None:
+        return found.burnt
+    if found.boundary_ms != asked.boundary_ms:
+        return f"the hold-out begins at {iso(found.boundary_ms)} by now"
+    return f"it would be look {found.number} at the hold-out, not {planned}"
 
 
 async def _markets_of(context: Context, asked: Asked) -> list[Market]:
@@ -168,11 +123,11 @@ async def _markets_of(context: Context, asked: Asked) -> list[Market]:
 async def _next_look(source: Source, markets: Sequence[Market], asked: Asked, users: Sequence[str]) -> Look:
     known = await holdout_table.boundaries(source, [name for _, lineage in markets for name in lineage])
     boundary_ms = max((asked.boundary_ms, *known.values()))
-    numbers = []
-    for _, lineage in markets:
+    numbers, burnt = [], None
+    for window, lineage in markets:
         looks = await holdout_table.looks(source, lineage, boundary_ms, asked.end_ms)
         numbers.append(len({each.task_id for each in looks if each.kind == "verdict" and each.user in users}) + 1)
-    burnt = (await _read(source, markets, asked.end_ms)).burnt
+        burnt = burnt or _used_up(window, looks)
     return Look(number=max(numbers), burnt=burnt, boundary_ms=boundary_ms)
 
 
@@ -195,24 +150,14 @@ async def _refuse_beyond_quota(context: Context, source: Source, market: Market,
         )
 
 
-async def _read(source: Source, markets: Sequence[Market], end_ms: int) -> Ledger:
-    """The entry of the market that was asked about most; one that is used up uses all of them up."""
-    found = [await _read_one(source, market, end_ms) for market in markets]
-    burnt = next((each.burnt for each in found if each.burnt is not None), None)
-    return Ledger(max(each.look for each in found), burnt)
-
-
-async def _read_one(source: Source, market: Market, end_ms: int) -> Ledger:
-    window, lineage = market
-    looks = await holdout_table.looks(source, lineage, window.boundary_ms, end_ms)
-    n = sum(look.kind == "verdict" for look in looks)
+def _used_up(window: Window, looks: Sequence[holdout_table.Look]) -> str | None:
+    """Which of the looks, oldest first, used the hold-out of the window's market up; None where none did."""
     burning = [look for look in looks if look.kind in _WORDS]
     if not burning:
-        return Ledger(n + 1)
+        return None
     last = burning[-1]
     under = "" if last.symbol == window.symbol and last.venue == window.venue else f" under the name {last.symbol}"
-    return Ledger(
-        n + 1,
+    return (
         f"the hold-out of {window.symbol} is used up: {_WORDS[last.kind]}{under} on {last.time[:10]}, asked for "
-        f"by {last.user}; new bars make a new one",
+        f"by {last.user}; new bars make a new one"
     )

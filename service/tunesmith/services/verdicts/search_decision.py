@@ -18,7 +18,7 @@ import msgspec
 from tunesmith import __version__
 from tunesmith.compute.decision.checks.check_declaration import Work
 from tunesmith.compute.decision.checks.check_registry import progress_within, work_named
-from tunesmith.compute.decision.checks.data_gate import FAULTS, judge_bars
+from tunesmith.compute.decision.checks.data_gate import FAULTS
 from tunesmith.compute.decision.decision_plan import decide_search, public_checks, public_reason
 from tunesmith.compute.decision.inputs import (
     EDITION,
@@ -108,11 +108,6 @@ class PreparedDecision:
     in_sample: Sequence[Prepared]
     whole: Sequence[Prepared]
     inputs: DecisionInputs
-
-    @property
-    def sound(self) -> bool:
-        """Whether the bars allow a decision, whatever the ledger says."""
-        return all(check.passed for check in judge_bars(self.inputs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,7 +220,7 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
             seed=search_decision.seed_of(job.id),
         )
         ground = await search_decision.prepare(context, job, request)
-        asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms, thresholds=limits, sound=ground.sound)
+        asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms)
         next_look = await ledger.read(context, job, asked, users)
         if next_look.boundary_ms != request.boundary_ms:
             task = task.on_holdout(next_look.boundary_ms)
