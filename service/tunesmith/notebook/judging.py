@@ -120,10 +120,28 @@ def decide_study(
     decision is the same for any `n_threads`. `progress(done, total)` is called as the permutation test of the search
     goes on. Raises `Invalid` for a study without a winner.
     """
+    limits = thresholds or Thresholds()
+    book = book_of_studies([*earlier, study])
+    worker = worker_of_study(study, book, limits, seed=seed, n_threads=n_threads, progress=progress)
+    return follow(decide_search(inputs_of_study(study, criteria, limits, ledger, edition)), worker.answer)
+
+
+def worker_of_study(
+    study: Study,
+    book: AskedBook,
+    limits: Thresholds,
+    *,
+    seed: int,
+    n_threads: int = 1,
+    progress: Progress | None = None,
+) -> LocalWorker:
+    """Who does the work of a decision on a study's winner, with the searches of `book`.
+
+    Raises `Invalid` for a study without a winner.
+    """
     if study.best_index is None:
         raise Invalid("no trial kept the constraints, so there is nothing to decide on", path="/study")
-    execution = replace(study.execution, engine=OWN_ENGINE)
-    in_sample = Market(study.bars.symbol, study.bars.slice(0, study.split.in_stop), execution, study.split.first)
+    in_sample = market_of_study(study)
     winner = Winner(
         rule=study.strategy,
         plan=study.plan,
@@ -132,18 +150,30 @@ def decide_study(
         stop=study.stop,
         frozen_at=len(study.points) if study.outcome.stopped_by == "time_budget" else None,
     )
-    limits = thresholds or Thresholds()
-    worker = LocalWorker(
+    return LocalWorker(
         in_sample=winner,
         whole=winner.on([replace(in_sample, bars=study.bars, first=study.split.out_start)]),
         splits=[study.split],
         thresholds=limits,
         seed=seed,
-        book=book_of_studies([*earlier, study]),
+        book=book,
         n_threads=n_threads,
         progress=progress,
     )
-    inputs = DecisionInputs(
+
+
+def market_of_study(study: Study) -> Market:
+    """The bars that a study searched on, filled by our engine."""
+    execution = replace(study.execution, engine=OWN_ENGINE)
+    return Market(study.bars.symbol, study.bars.slice(0, study.split.in_stop), execution, study.split.first)
+
+
+def inputs_of_study(
+    study: Study, criteria: ApprovalCriteria, limits: Thresholds, ledger: Ledger | None = None, edition: int = EDITION
+) -> DecisionInputs:
+    """What a decision on a study is given before any work."""
+    in_sample = market_of_study(study)
+    return DecisionInputs(
         criteria=criteria,
         thresholds=limits,
         n_in_sample=study.split.n_in_sample,
@@ -152,9 +182,8 @@ def decide_study(
         ledger=ledger or Ledger(),
         faults=faults_of(in_sample.bars, in_sample.first),
         edition=edition,
-        fill=execution.fill,
+        fill=study.execution.fill,
     )
-    return follow(decide_search(inputs), worker.answer)
 
 
 def book_of_studies(studies: Sequence[Study]) -> AskedBook:
@@ -182,6 +211,7 @@ class LocalWorker:
 
     On all bars each market's `first` is where its hold-out begins; `splits` are those of the markets in their order.
     `book` are the searches that count; `nulls` is what is known of them on the draws of this seed, and grows.
+    `elsewhere` are the markets in sample in other timeframes, by timeframe, where searches on these count too.
     """
 
     in_sample: Winner
@@ -191,6 +221,7 @@ class LocalWorker:
     seed: int
     book: AskedBook | None = None
     nulls: Nulls = field(default_factory=dict)
+    elsewhere: Mapping[str, tuple[Market, ...]] = field(default_factory=dict)
     n_threads: int = 1
     progress: Progress | None = None
     _counted: Counted | None = None
@@ -228,7 +259,7 @@ class LocalWorker:
         return evidence
 
     def _follow(self, plan: NullPlan[T], n_draws: int = 0) -> T:
-        ground = self._ground()
+        ground = self.ground
         searches = self.book.searches if self.book else ()
         with ThreadPoolExecutor(self.n_threads) as threads:
             try:
@@ -242,10 +273,12 @@ class LocalWorker:
                 found: T = stop.value
                 return found
 
-    def _ground(self) -> Ground:
+    @property
+    def ground(self) -> Ground:
+        """Where the searches that count are evaluated."""
         markets = self.in_sample.markets
         return Ground(
-            markets={markets[0].bars.timeframe: markets},
+            markets={**self.elsewhere, markets[0].bars.timeframe: markets},
             aggregate=self.in_sample.plan.aggregate,
             key=hashlib.sha256(f"library|{self.seed}".encode()).digest(),
             boundary_ms=self.splits[0].boundary_ms,
