@@ -98,9 +98,7 @@ def test_who_narrows_down_and_asks_for_the_winner_has_made_all_of_these_tries(tm
             point = await searched(house, param_ranges=just(best))
             told = await judged(house, point)
             assert (told["counted"]["n"], told["counted"]["n_trials"]) == (3, 6 + 9 + 2)
-            assert told["counted"]["added"][point] == 0, (
-                "its points were tried before"
-            )
+            assert told["counted"]["added"][point] == 0, "its points were tried before"
             assert told["counted"]["ticks"] == TRY + told["counted"]["added"][narrow] > TRY
             assert told["p"]["search"] >= first["p"]["search"]
             again = await judged(house, wide)
