@@ -103,7 +103,7 @@ def renamed(a: Attacker) -> list[Asked]:
 
 
 def texts(a: Attacker) -> list[Asked]:
-    """Six texts by hand, each the best so far with a filter more, kept where it is better; then the best is searched."""
+    """Six texts by hand, each the best so far with one more filter, kept where better; then the best is searched."""
     filters = ["rsi(close, 14) < {}", "close > sma(close, {})", "rsi(close, 5) > {}", "close < 2 * sma(close, {})"]
     values = ((60, 70, 80), (20, 60, 150), (20, 30, 40), (30, 90, 200))
     before: list[Made] = [a.wide]

@@ -68,7 +68,7 @@ async def plan_verdict(context: Context, request: PlanVerdict, call: Call) -> Ve
     windows = [await on_newest_holdout(context, window) for window in (task.window, *task.others)]
     users = list(dict.fromkeys([call.user, row.user]))
     ends = [context.market.find(window.symbol, window.timeframe, window.venue).end_ms for window in windows]
-    asked = ledger.Asked(windows=windows, end_ms=min(ends), thresholds=limits)
+    asked = ledger.Asked(windows=windows, end_ms=min(ends))
     look = await ledger.next_look(context, asked, users)
     book = await book_of(context, users, windows, row.id)
     own = book.counted
