@@ -8,6 +8,7 @@ analyze    a study → what mattered, where the good trials lie
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -177,7 +178,15 @@ def optimize(
     if not split.n_in_sample:
         raise Invalid(f"{holdout_share:g} of {len(bars)} bars leaves none to search on", path="/holdout_share")
     market = Market(bars.symbol, bars.slice(0, split.in_stop), execution)
-    outcome = run_whole(search, [market], rules=stop, n_threads=n_cores(), progress=progress)
+    began = time.monotonic()
+    outcome = run_whole(
+        search,
+        [market],
+        rules=stop,
+        elapsed_s=lambda: time.monotonic() - began,
+        n_threads=n_cores(),
+        progress=progress,
+    )
     table = Table(columns_of(rule, outcome.found.points), outcome.found.metrics)
     return Study(rule, bars, split, execution, search, outcome, table, stop)
 

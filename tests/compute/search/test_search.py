@@ -123,16 +123,18 @@ def test_only_what_keeps_every_bound_is_eligible_and_can_be_the_best() -> None:
 def test_rules_end_a_whole_search_and_time_does_where_it_did_before(method: str) -> None:
     plan = plan_of(method, n_trials=60)
 
-    def outcome(rules: StopRules | None, frozen_at: int | None = None) -> Outcome:
-        return run_whole(Search(RULE, plan), ONE, rules=rules, frozen_at=frozen_at)
+    def outcome(rules: StopRules | None, frozen_at: int | None = None, elapsed_s: float = 0.0) -> Outcome:
+        return run_whole(Search(RULE, plan), ONE, rules=rules, frozen_at=frozen_at, elapsed_s=lambda: elapsed_s)
 
     whole = outcome(None)
     n = len(whole.found.points)
     patient = outcome(StopRules(batch=5, patience=2))
     assert (patient.stopped_by, len(patient.found.points) % 5) == ("no_improvement", 0)
     assert_same(patient.found, whole.found.first(len(patient.found.points)))
-    hasty = outcome(StopRules(batch=5, time_budget_s=1e-9))
+    hasty = outcome(StopRules(batch=5, time_budget_s=3.0), elapsed_s=3.0)
     assert (hasty.stopped_by, len(hasty.found.points)) == ("time_budget", 5)
+    again = run_whole(Search(RULE, plan), ONE, rules=StopRules(batch=5, time_budget_s=1e-9))
+    assert (again.stopped_by, len(again.found.points)) == (None, n), "a search made again looked at the clock"
     frozen = outcome(StopRules(batch=5, time_budget_s=1e-9), frozen_at=20)
     assert (frozen.stopped_by, len(frozen.found.points)) == ("time_budget", 20)
     assert outcome(StopRules(batch=5, target=1e9)).stopped_by is None

@@ -6,7 +6,6 @@ from the method, is evaluated on every market, the markets' metrics are made one
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -150,15 +149,16 @@ def run_whole(
     *,
     rules: StopRules | None = None,
     frozen_at: int | None = None,
+    elapsed_s: Callable[[], float] | None = None,
     n_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Every trial of a search here and now: the same trials as the daemon makes of the same plan.
 
-    `frozen_at` is the number of trials at which time ended the search that this one repeats. `progress(done, total)` is
-    called after every part.
+    `elapsed_s` tells how long the search has taken; without it no time budget ends it, so that a search which is made
+    again does not depend on the machine. `frozen_at` is the number of trials at which time ended the one that this
+    repeats. `progress(done, total)` is called after every part.
     """
-    began = time.monotonic()
     n_trials = search.sampler.n_trials
     size = _PART if rules is None else min(_PART, rules.batch)
     sign = float(search.objective.signed(np.ones((1, search.objective.n_targets)))[0, 0])
@@ -177,7 +177,7 @@ def run_whole(
             search.tell(part.points, told)
         if watch is not None:
             watch.take(at, told)
-            stop = watch.look(time.monotonic() - began)
+            stop = watch.look(0.0 if elapsed_s is None else elapsed_s())
         at += len(part.points)
         if progress is not None:
             progress(at, n_trials)
