@@ -1,12 +1,14 @@
 """How long a verdict takes through a daemon, and what the built-in strategies get on real candles.
 
-PYTHONPATH=tests python -m benchmarks.verdicts [--candles]
+PYTHONPATH=tests python -m benchmarks.verdicts [--behind] [--candles] [--daily]
 
 An edge (drift regimes) and markets without one, 2,000 bars each, searched with a grid of about 1,000 moving-average
 pairs; two workers; the time is that from the request for the verdict to its answer, the search not counted. Approved
-takes all 399 permuted markets and must stay below 10 s; rejected is typically below 2 s. With --candles the table of
-every built-in strategy on the real hourly candles beside the checkout: verdict and reason. The exit code is 1 where
-the approved verdict took longer, or was none.
+takes all permuted markets and must stay below 10 s; rejected is typically below 2 s. With --behind ten searches of
+about 1,000 points, two by tpe and two genetic among them, stand behind the verdict on an edge: it must take at most
+60 s, and the next one, after one search more, 10 s. With --candles the table of every built-in strategy on the real
+hourly candles beside the checkout, with --daily on 16 pairs of six years: verdict and reason. The exit code is 1 where
+a verdict took longer, or an edge that was searched once was not approved.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ LIMIT_S = 10.0
 N_NOISE = 10
 CANDLES = {"BTC/USDT": "BTC_USDT-1h", "ETH/USDT": "ETH_USDT-1h", "SOL/USDT": "SOL_USDT-1h"}
 N_TRIALS = 300
+N_BEHIND = 1000
 QUOTA = {"TUNESMITH_LIMITS__VERDICTS_PER_MARKET": "1000", "TUNESMITH_STATISTICS__MAX_PERMUTATIONS": "1000000"}
 
 
@@ -106,12 +109,35 @@ def times() -> bool:
     return min(approved) < LIMIT_S
 
 
-def candles() -> None:
+def behind() -> bool:
+    """Print how long verdicts take with ten and eleven searches behind them; whether both were quick enough."""
+    edge = regimes(np.random.default_rng(5), N_BARS, drift=0.4, length=60.0)
+    whole, halves = FAMILIES["moving averages"].ranges, {"fast": {"min": 2, "max": 40}, "slow": {"min": 41, "max": 130}}
+    common = {"symbol": "EDGE/USDT", "direction": "both", "max_iterations": N_BEHIND}
+    methods = ["random", "sobol", "latin_hypercube", "random", "tpe", "genetic", "random", "tpe", "genetic"]
+    with tempfile.TemporaryDirectory() as folder, daemon(Path(folder), {"EDGE/USDT": edge}) as (dealer, _):
+        strategy = {"id": "averages", "name": "Averages", "version": "1.0", "code": AVERAGES}
+        dealer.data("strategy.create", strategy)
+        for i, method in enumerate(methods):
+            asked = {"strategy_id": "averages", **common, "method": method, "seed": i}
+            started = dealer.data("optimization.start", {**asked, "param_ranges": halves if i % 2 else whole})
+            dealer.until_done("optimization.status", {"optimization_id": started["optimization_id"]}, 900.0)
+        taken = []
+        for ranges in (whole, halves):
+            last = {**common, "param_ranges": ranges, "method": "grid"}
+            verdict, seconds = verdict_on(dealer, "averages", last)
+            asked = {"verdict_id": verdict["verdict_id"]}
+            counted = dealer.data("verdict.get", asked)["evidence"]["counted"]
+            tries = counted["ticks"] / 21
+            print(f"{counted['n']:,} searches of {counted['n_trials']:,} trials count as {tries:.2f} tries:")
+            print(f"    {verdict['verdict']} in {seconds:.2f} s   {verdict['reason'][:110]}", flush=True)
+            taken.append(seconds)
+    print(f"first {taken[0]:.2f} s (must be at most 60), next {taken[1]:.2f} s (at most 10)")
+    return taken[0] <= 60.0 and taken[1] <= 10.0
+
+
+def candles(bars: dict[str, Bars]) -> None:
     """Print what every built-in strategy gets on real candles."""
-    bars = {
-        symbol: Bars.read(SHARED / "spot" / f"{name}.parquet", symbol=symbol, timeframe="1h")
-        for symbol, name in CANDLES.items()
-    }
     print(f"{'strategy':22s}{'market':10s}{'verdict':12s}{'seconds':>8s}  reason")
     for strategy_id in BUILTIN_IDS:  # a ledger each, as every strategy shall be the first that is asked about
         direction = "both" if builtin(strategy_id).has_short else "long"
@@ -127,11 +153,16 @@ def candles() -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--candles", action="store_true")
+    for flag in ("--behind", "--candles", "--daily"):
+        parser.add_argument(flag, action="store_true")
     given = parser.parse_args()
-    quick = times()
+    quick = behind() if given.behind else times()
     if given.candles:
-        candles()
+        candles({s: Bars.read(SHARED / "spot" / f"{n}.parquet", symbol=s, timeframe="1h") for s, n in CANDLES.items()})
+    if given.daily:
+        files = sorted((SHARED / "spot16" / "spot_1d").glob("*.parquet"))
+        symbols = {path: path.stem.partition("-")[0].replace("_", "/") for path in files}
+        candles({s: Bars.read(path, symbol=s, timeframe="1d") for path, s in symbols.items()})
     return 0 if quick else 1
 
 
