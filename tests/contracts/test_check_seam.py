@@ -1,7 +1,7 @@
 """A check of the decision added from outside the package: asked, computed, judged, hidden, explained, replayed.
 
-Two toys: one in sample, registered before the test of the searches, and one on the hold-out with a permutation test of its
-own, registered before the package in force. No file of the package knows them.
+Two toys: one in sample, registered before the test of the searches, and one on the hold-out with a permutation test of
+its own, registered before the package in force. No file of the package knows them.
 """
 
 from __future__ import annotations
