@@ -155,7 +155,7 @@ async def _refuse_beyond_quota(
 
 
 def _verdicts(looks: Sequence[holdout_table.Look], users: Sequence[str], task_id: str | None) -> set[str | None]:
-    """The verdicts but `task_id` that looked for one of the users. (Those of the first edition looked as they began.)"""
+    """The verdicts but `task_id` that looked for one of the users; those of the first edition did when they began."""
     found = {each.task_id for each in looks if each.kind == "verdict" and each.user in users}
     return found - {task_id}
 
