@@ -178,8 +178,6 @@ def _new(talk: Talk, facts: dict[str, Any]) -> None:
     talk.said.keep(
         "second-verdict", [each["reason"] for each in second["checks"] if each["name"] in ("budget", "unseen_holdout")]
     )
-    third = {"strategy_id": RULE, **which, "approval_criteria": {"min_sharpe": 8.0}}
-    talk.refused("third-verdict", "strategy.approve", third)
     talk.refused("deadline", "optimization.analyze", {**which, "n": 20}, deadline_ms=1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import zmq
 
-from journeys.daemon import DaemonProcess, Dealer
+from journeys.daemon import FEW_DRAWS, DaemonProcess, Dealer
 from journeys.edges import plant
 from tunesmith.storage.market.market_folder import MarketFolder
 
@@ -33,7 +33,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """A running daemon with both markets, shared by all tests that do not disturb it."""
     folder = tmp_path_factory.mktemp("daemon")
     import_markets(folder)
-    running = DaemonProcess(folder)
+    running = DaemonProcess(folder, FEW_DRAWS)
     running.start()
     yield running
     code = running.stop()

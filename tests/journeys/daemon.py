@@ -19,6 +19,8 @@ from forking import Forked
 
 START_TIMEOUT_S = 90.0
 REPLY_TIMEOUT_S = 200.0
+FEW_DRAWS = {"TUNESMITH_STATISTICS__N_PERMUTATIONS": "199", "TUNESMITH_STATISTICS__MAX_PERMUTATIONS": "399"}
+"""Settings under which verdicts take as few shuffled markets as can still approve."""
 
 
 class DaemonProcess:

@@ -16,7 +16,7 @@ import pytest
 import zmq
 
 from journeys.conftest import import_markets
-from journeys.daemon import DaemonProcess, wait_until
+from journeys.daemon import FEW_DRAWS, DaemonProcess, wait_until
 from journeys.edges import plant
 from journeys.test_main_job import CODE, next_event, subscriber
 
@@ -159,7 +159,7 @@ class Walk:
 @pytest.fixture
 def own_daemon(tmp_path: Path) -> Iterator[DaemonProcess]:
     import_markets(tmp_path)
-    made = DaemonProcess(tmp_path)
+    made = DaemonProcess(tmp_path, FEW_DRAWS)
     made.start()
     yield made
     made.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -37,6 +38,8 @@ FREE = ts.Costs(fee_rate=0.0)
 LAX = ApprovalCriteria(
     min_sharpe=-1e9, max_drawdown=1.0, min_return=-1e9, min_trades=0, min_win_rate=0.0, min_profit_factor=0.0
 )
+
+FEW = Thresholds(n_permutations=199, max_permutations=399)
 
 
 def wave(n: int, noise: float = 0.02) -> ts.Bars:
@@ -101,13 +104,13 @@ def test_the_best_point_computes_its_own_numbers_again(study: Study) -> None:
 
 def test_a_study_of_choices_can_be_judged_and_nothing_guards_it(plain: Study) -> None:
     told: list[tuple[int, int]] = []
-    verdict = ts.judge(plain, LAX, progress=lambda done, total: told.append((done, total)))
+    verdict = ts.judge(plain, LAX, thresholds=FEW, progress=lambda done, total: told.append((done, total)))
     assert (verdict.status, verdict.guarded) == ("approved", False)
     assert "nothing guarded this decision" in verdict.reason
     assert {check.segment for check in verdict.checks} == {"data", "in_sample", "holdout", "all"}
-    assert told[-1] == (399, 399)
-    assert verdict.p["search"] == 1 / 400
-    assert verdict.p["combined"] < 0.005
+    assert told[-1] == (199, 199)
+    assert verdict.p["search"] == 1 / 200
+    assert verdict.p["combined"] < 0.0035
 
 
 def test_what_is_refused_in_sample_shows_nothing_of_the_holdout(plain: Study) -> None:
@@ -118,18 +121,17 @@ def test_what_is_refused_in_sample_shows_nothing_of_the_holdout(plain: Study) ->
 
 
 def test_what_fails_on_the_holdout_is_told_without_its_numbers(plain: Study) -> None:
-    refused = ts.judge(plain, LAX, thresholds=Thresholds(n_permutations=19, stop_at=19, min_holdout_trades=10**6))
+    refused = ts.judge(plain, LAX, thresholds=msgspec.structs.replace(FEW, min_holdout_trades=10**6))
     assert refused.status == "rejected"
-    assert "not met: at least 1000000 trades" in refused.reason
-    assert all(check.value is None for check in refused.checks if check.segment in ("holdout", "all"))
-    assert set(refused.p) == {"reality_check", "search"}
+    assert "it did not hold on bars that the search never saw; more is not told" in refused.reason
+    assert [check.value for check in refused.checks if check.segment in ("holdout", "all")] == [None]
+    assert set(refused.p) == {"search"}
 
 
 def test_a_judgement_is_the_same_on_every_number_of_threads(plain: Study) -> None:
-    few = Thresholds(n_permutations=47, n_holdout_permutations=19)
-    verdicts = [ts.judge(plain, LAX, thresholds=few, seed=3, n_threads=n) for n in (1, 3)]
+    verdicts = [ts.judge(plain, LAX, thresholds=FEW, seed=3, n_threads=n) for n in (1, 3)]
     assert verdicts[0] == verdicts[1]
-    assert verdicts[0].p["search"] == 1 / 48
+    assert verdicts[0].p["search"] == 1 / 200
 
 
 def test_a_study_without_an_eligible_trial_has_no_best() -> None:

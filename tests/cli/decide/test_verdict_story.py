@@ -73,7 +73,7 @@ def test_of_a_hold_out_that_failed_no_figure_is_told(tmp_path: Path) -> None:
             assert verdict["verdict"] == "rejected", verdict["reason"]
             told = await story(house, verdict)
             assert "It is one of 2 searches that count on this market, with 13 trials in all" in told
-            assert "FAILED it holds on bars that the search never saw (holdout) figure hidden" in told
+            assert "FAILED it holds on bars that the search never saw (holdout) it did not hold on bars" in told
             assert "more is not told, as each look answers one bit" in told
             assert "What the hold-out showed stays hidden" in told
 

@@ -67,7 +67,7 @@ def test_a_verdict_that_was_killed_in_the_middle_is_the_same_and_the_same_look(
         [(stored,)] = rows(own, "SELECT evidence FROM verdicts")
         evidence = msgspec.json.decode(stored)
         assert evidence["ledger"]["look"] == 1
-        assert evidence["permutations"]["n"] == 399
+        assert (evidence["searches"]["n"], evidence["counted"]["n"]) == (999, 1)
         assert dealer.verdict(request)["verdict_id"] == verdict_id
 
 

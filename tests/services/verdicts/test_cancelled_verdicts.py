@@ -10,7 +10,7 @@ from services.verdict_house import EDGE, LAX, open_court, searched
 from tunesmith.telemetry import REGISTRY
 
 RANGES = {"fast": list(range(2, 50)), "slow": list(range(50, 110))}
-"""So many trials that twenty permuted searches, one chunk, take longer than a cancelled chunk may go on."""
+"""So many trials that 25 draws of them, one chunk, take longer than a cancelled chunk may go on."""
 
 
 def n_deaths() -> float:

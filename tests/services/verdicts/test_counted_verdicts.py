@@ -218,6 +218,25 @@ def test_somebody_else_s_search_that_tried_the_point_before_raises_p_and_not_the
     asyncio.run(main())
 
 
+def test_backtests_and_walk_forwards_count_too_also_of_a_rule_without_parameters(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            code = "enter_long(close < shift(close))\nexit_long(close > shift(close))\n"
+            await house.ask("strategy.create", id="plain", name="Plain", version="1.0", code=code)
+            backtest = await house.ask("backtest.start", symbol=NOISE, strategy_id="plain")
+            await house.ended(backtest["task_id"])
+            windows = {"train_bars": 400, "test_bars": 200, "constraints": ["n_trades >= 1"]}
+            asked = {"symbol": NOISE, "strategy_id": "averages", "param_ranges": {"fast": [3, 4], "slow": [90]}}
+            forward = await house.ask("walkforward.start", **asked, **windows)
+            await house.ended(forward["walkforward_id"])
+            found = await searched(house)
+            told = await judged(house, found)
+            assert list(told["counted"]["added"]) == [backtest["task_id"], forward["walkforward_id"], found]
+            assert all(ticks > 0 for ticks in told["counted"]["added"].values())
+
+    asyncio.run(main())
+
+
 def test_searches_on_another_timeframe_count(tmp_path: Path) -> None:
     async def main() -> None:
         async with open_court(tmp_path) as house:

@@ -154,6 +154,7 @@ def test_verdicts_asked_for_at_once_look_one_after_the_other_and_a_user_three_ti
                 *(decided(house, found, approval_criteria={**LAX, "min_trades": i}) for i in range(3))
             )
             assert sorted([await look_of(house, verdict) for verdict in verdicts]) == [1, 2, 3]
+            assert sum(verdict["approved"] for verdict in verdicts) == 1, "the others are no better than its package"
             assert "planned again" in "".join([await house.log_of(verdict["verdict_id"]) for verdict in verdicts])
             with pytest.raises(Busy, match=f"you have asked for 3 verdicts on the hold-out of {EDGE}"):
                 await decided(house, found, approval_criteria={**LAX, "min_trades": 3})

@@ -134,6 +134,8 @@ def test_looks_of_the_first_edition_count_and_what_is_used_up_is_not_looked_at(t
             span = (0, bench.asked.end_ms)
             await bench.context.database.write(lambda conn: holdout_table.record_look(conn, "local", NOISE, span, *old))
             assert (await bench.read()).number == 2
+            own = await ledger.read(bench.context, await bench.job("vd-old"), bench.asked, ["ann"])
+            assert own.number == 1, "one that goes on after the upgrade has its line already"
             seen = {"symbol": NOISE, "strategy_id": "averages", "use_holdout": True}
             await house.ended((await house.ask("backtest.start", user="bob", **seen))["task_id"])
             with pytest.raises(LookMoved, match="a backtest looked at it"):

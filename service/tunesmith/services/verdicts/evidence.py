@@ -90,12 +90,18 @@ def explanations_of(row: VerdictRow) -> dict[str, CheckExplanation]:
 
 
 def not_asked(row: VerdictRow) -> list[str]:
-    """The checks that a decision on a search did not make any more, as an earlier one had failed."""
+    """The checks that a decision on a search did not make any more, as an earlier one had failed.
+
+    Once an edition-2 decision has looked, one line stands for all that sees the hold-out, and nobody is told which was
+    the last.
+    """
     if row.verdict not in ("rejected", "insufficient_data") or "seed" not in row.evidence:
         return []
     made = {check["name"] for check in row.checks}
     edition = row.evidence.get("edition", 1)
-    return [check.name for check in registered(edition) if check.named_when_skipped and check.name not in made]
+    looked = edition > 1 and any(check["segment"] not in SHOWN_SEGMENTS for check in row.checks)
+    skipped = [each for each in registered(edition) if each.named_when_skipped and each.name not in made]
+    return [check.name for check in skipped if check.shown or not looked]
 
 
 def may_be_shown(row: VerdictRow, path: Path) -> bool:

@@ -64,14 +64,14 @@ async def read(context: Context, job: Job, asked: Asked, users: Sequence[str]) -
     """
     if "look" in job.state:
         return msgspec.convert(job.state["look"], Look)
-    return await next_look(context, asked, users)
+    return await next_look(context, asked, users, job.id)
 
 
-async def next_look(context: Context, asked: Asked, users: Sequence[str]) -> Look:
-    """Which look at the hold-outs a verdict for `users` would be."""
+async def next_look(context: Context, asked: Asked, users: Sequence[str], task_id: str | None = None) -> Look:
+    """Which look at the hold-outs a verdict for `users` would be: the one of `task_id`, or a new one."""
     markets = await _markets_of(context, asked)
     async with context.database.reader() as source:
-        return await _next_look(source, markets, asked, users)
+        return await _next_look(source, markets, asked, users, task_id)
 
 
 async def look(context: Context, job: Job, asked: Asked, users: Sequence[str], planned: int) -> Look:
@@ -86,11 +86,11 @@ async def look(context: Context, job: Job, asked: Asked, users: Sequence[str], p
     markets = await _markets_of(context, asked)
 
     async def write(conn: Connection) -> Look:
-        found = await _next_look(conn, markets, asked, users)
+        found = await _next_look(conn, markets, asked, users, job.id)
         if (found.number, found.boundary_ms) != (planned, asked.boundary_ms) or found.burnt is not None:
             return found
         for market in markets:
-            await _refuse_beyond_quota(context, conn, market, asked.end_ms, job.row.user)
+            await _refuse_beyond_quota(context, conn, market, asked.end_ms, job.row.user, job.id)
             window = market[0]
             span = (window.start_ms, asked.end_ms)
             for user in dict.fromkeys(users):
@@ -120,13 +120,15 @@ async def _markets_of(context: Context, asked: Asked) -> list[Market]:
     return [(window, await lineage_of(context, window.venue, window.symbol)) for window in asked.windows]
 
 
-async def _next_look(source: Source, markets: Sequence[Market], asked: Asked, users: Sequence[str]) -> Look:
+async def _next_look(
+    source: Source, markets: Sequence[Market], asked: Asked, users: Sequence[str], task_id: str | None
+) -> Look:
     known = await holdout_table.boundaries(source, [name for _, lineage in markets for name in lineage])
     boundary_ms = max((asked.boundary_ms, *known.values()))
     numbers, burnt = [], None
     for window, lineage in markets:
         looks = await holdout_table.looks(source, lineage, boundary_ms, asked.end_ms)
-        numbers.append(len({each.task_id for each in looks if each.kind == "verdict" and each.user in users}) + 1)
+        numbers.append(len(_verdicts(looks, users, task_id)) + 1)
         burnt = burnt or _used_up(window, looks)
     return Look(number=max(numbers), burnt=burnt, boundary_ms=boundary_ms)
 
@@ -138,16 +140,24 @@ async def check_quota(context: Context, windows: Sequence[Window], end_ms: int, 
         await _refuse_beyond_quota(context, context.database, market, end_ms, user)
 
 
-async def _refuse_beyond_quota(context: Context, source: Source, market: Market, end_ms: int, user: str) -> None:
+async def _refuse_beyond_quota(
+    context: Context, source: Source, market: Market, end_ms: int, user: str, task_id: str | None = None
+) -> None:
     limit = context.settings.limits.verdicts_per_market
     window, lineage = market
     looks = await holdout_table.looks(source, lineage, window.boundary_ms, end_ms)
-    if sum(look.kind == "verdict" and look.user == user for look in looks) >= limit:
+    if len(_verdicts(looks, [user], task_id)) >= limit:
         raise Busy(
             f"you have asked for {limit} verdicts on the hold-out of {window.symbol}, which is the limit; it begins "
             "anew with bars that nobody has seen",
             retry_after_ms=3_600_000,
         )
+
+
+def _verdicts(looks: Sequence[holdout_table.Look], users: Sequence[str], task_id: str | None) -> set[str | None]:
+    """The verdicts but `task_id` that looked for one of the users; those of the first edition did when they began."""
+    found = {each.task_id for each in looks if each.kind == "verdict" and each.user in users}
+    return found - {task_id}
 
 
 def _used_up(window: Window, looks: Sequence[holdout_table.Look]) -> str | None:

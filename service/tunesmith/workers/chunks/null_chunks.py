@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from tunesmith.compute.decision.nulls.counted_search import CountedSearch, Ground
+from tunesmith.compute.decision.nulls.counted_search import Ground
 from tunesmith.compute.decision.nulls.draw_table import Drawn, draw
+from tunesmith.compute.decision.nulls.lineage import Lineage
 from tunesmith.compute.decision.nulls.symbols_apart import values_by_symbol
 from tunesmith.compute.search.search import Market
 from tunesmith.domain.array_types import Floats
+from tunesmith.workers import worker
 from tunesmith.workers.chunks.null_requests import NullDraws, NullGround, NullsBySymbol, search_of
 from tunesmith.workers.chunks.work_loading import execution_of, load_work, strategy_of
 
-_BOOKS: OrderedDict[str, list[CountedSearch]] = OrderedDict()
+_BOOKS: OrderedDict[str, Lineage] = OrderedDict()
 """The books that this worker used last, by their hash: to list a search's points again costs more than a draw."""
 _N_BOOKS = 2
 
 
 def null_draws(payload: NullDraws) -> Drawn:
-    """What the searches of a book find on the draws of a request."""
-    return draw(_book(payload.ground), _ground(payload.ground), payload.request)
+    """What the searches of a book find on the draws of a request. Raises `Draining` once it is cancelled."""
+    return draw(_book(payload.ground), _ground(payload.ground), payload.request, worker.stop_if_cancelled)
 
 
 def null_symbols(payload: NullsBySymbol) -> dict[str, Floats]:
     """What points are worth on each symbol alone, each on its own draw: symbol → float64[n]."""
-    book = {search.search_id: search for search in _book(payload.ground)}
+    book = _book(payload.ground)
     asked = [(number, book[name], point) for number, name, point in payload.points]
     return values_by_symbol(_ground(payload.ground), asked)
 
@@ -39,9 +41,9 @@ def _ground(ref: NullGround) -> Ground:
     return Ground(markets, ref.aggregate, ref.key, ref.boundary_ms)
 
 
-def _book(ref: NullGround) -> list[CountedSearch]:
+def _book(ref: NullGround) -> Lineage:
     if ref.book_hash not in _BOOKS:
-        _BOOKS[ref.book_hash] = [search_of(search, strategy_of(search.strategy)) for search in ref.book]
+        _BOOKS[ref.book_hash] = Lineage([search_of(search, strategy_of(search.strategy)) for search in ref.book])
         while len(_BOOKS) > _N_BOOKS:
             _BOOKS.popitem(last=False)
     _BOOKS.move_to_end(ref.book_hash)

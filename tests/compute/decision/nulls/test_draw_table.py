@@ -80,6 +80,12 @@ def test_a_point_that_was_not_evaluated_is_no_result() -> None:
     assert len(set(keys_of(np.array([[0.0, 1.0], [1.0, 0.0], [-0.0, 1.0], [1.0, 1.0]])).tolist())) == 3
 
 
+def test_a_rule_without_parameters_has_one_point() -> None:
+    table = PointTable(0, lambda points: Statistics(np.full(len(points), 1.5), np.ones(len(points), np.bool_)))
+    table.make([np.empty((2, 0)), np.empty((1, 0))])
+    assert table.look(np.empty((3, 0))).t.tolist() == [1.5] * 3
+
+
 def test_a_draw_ends_with_the_first_search_that_reaches() -> None:
     on = ground()
     book = [searched("wide", WIDE), tried("point", [[4.0, 9.0]], execution=CHEAP)]

@@ -7,7 +7,7 @@ what a search finds is then looked up. Searches that follow others wait for thes
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -109,14 +109,21 @@ class Finding:
     place: Floats | None = None
 
 
-def draw(book: Sequence[CountedSearch] | Lineage, ground: Ground, request: DrawRequest) -> Drawn:
+def draw(
+    book: Sequence[CountedSearch] | Lineage,
+    ground: Ground,
+    request: DrawRequest,
+    before_each: Callable[[], None] = lambda: None,
+) -> Drawn:
     """Do what a request asks for. The answer depends on the book, the ground and the request alone.
 
-    Whoever does several requests on one book makes its `Lineage` once.
+    Whoever does several requests on one book makes its `Lineage` once. `before_each` is called before every draw; it
+    may raise what ends the work.
     """
     lineage = book if isinstance(book, Lineage) else Lineage(book)
     made = [_Draw(lineage, ground, request, i) for i in range(len(request.draws))]
     for one in made:
+        before_each()
         one.run()
     names = [name for name in lineage.searches if any(name in one.made for one in made)]
     return Drawn(

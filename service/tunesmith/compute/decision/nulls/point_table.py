@@ -33,7 +33,7 @@ class PointTable:
         if not len(first):
             return
         new = points[first]
-        order = np.lexsort(new.T[::-1])
+        order = np.lexsort(new.T[::-1]) if new.shape[1] else np.arange(len(new))  # a rule may have no parameters
         found = self._evaluate(np.ascontiguousarray(new[order]))
         self._keys = np.concatenate([self._keys, keys[first][order]])
         self._points = np.concatenate([self._points, new[order]])

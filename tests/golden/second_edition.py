@@ -1,0 +1,72 @@
+"""What a verdict that is made today says otherwise than the release's did, which decided by the first edition.
+
+The lines of a verdict are compared by their names: those that both editions have are the same, those that only the
+first one had are gone, and those of the second one came in addition. Whatever else differs is named here, with why.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_ONLY_OF_THE_FIRST = frozenset({"budget", "reality_check", "permutations", "combined"})
+_OTHERWISE = {"timing": ("asks", "reason"), "holdout": ("value", "reason")}
+"""Fields that differ in lines that stay: another wording of the same, and a test that takes another number of draws."""
+
+_LINES = '"checks":['
+_NEW_IN_PACKAGES = re.compile(r',"spread":(null|[\d.e+-]+)')
+"""What the text of a package has in addition."""
+
+_WORDS = r"shuffled versions of this market (the same search|one of these searches) found something as good"
+ALLOWED = {
+    r"/evidence/(p/)?(reality_check|permutations): is gone": "tests of the first edition",
+    r"/evidence/holdout_permutations/(n_draws: was 499|stop_at: was 0), is": "the level says how many draws it takes",
+    r"/evidence/thresholds/max_permutations: was 9999, is 399$": "the scenario sets it, as it bounds every test now",
+    r": was 'all 22 checks passed: .*', is 'all 26 checks passed: ": "there are more checks",
+    rf": was 'on <n> of <n> {_WORDS} (.*)', is 'on <n> of <n> {_WORDS} \2'$": "all searches that count were made again",
+    r"^/reject-by-chance-get/.*/ledger/look: was 2, is 1$": "a verdict that fails in sample has not looked",
+    r"^/(steps/)?(one-verdict-too-many|third-verdict): is gone": "it may be asked for again, as it has not looked",
+    r"^/steps/second-verdict: had 2 entries, has 1: ": "draws are no budget any more",
+    r"^/steps/undone-verdict/.*/evidence/(p/(search|holdout|combined)|holdout_permutations/(p|n|seed)): ": (
+        "the draws follow from the database's secret, in numbers that follow from the level"
+    ),
+    r"/n_compared: was \d+, is \d+$": "the evidence has other values",
+}
+"""Differences beside those of lines, as patterns of how they are told, and why they are to be."""
+
+
+def is_allowed(difference: str) -> bool:
+    """Whether a difference is one of those that the second edition makes."""
+    return any(re.search(pattern, difference) for pattern in ALLOWED)
+
+
+def by_name(value: Any, *, recorded: bool) -> Any:
+    """The value with each list of a verdict's lines as an object, by their names; of the recorded one those that stay.
+
+    Lists within a text, as in a signed event, are taken out of it, and what is left of the text stays as it is.
+    """
+    if isinstance(value, dict):
+        return {key: by_name(each, recorded=recorded) for key, each in value.items()}
+    if isinstance(value, list):
+        if value and all(_is_line(each) for each in value):
+            return {f"the line {each['name']}": _compared(each) for each in value if not recorded or _stays(each)}
+        return [by_name(each, recorded=recorded) for each in value]
+    if isinstance(value, str) and value.startswith("{") and _LINES in value:
+        at = value.index(_LINES) + len(_LINES) - 1
+        lines, end = json.JSONDecoder().raw_decode(value, at)
+        text = _NEW_IN_PACKAGES.sub("", value[:at] + value[end:])
+        return {"text": text, "lines": by_name(lines, recorded=recorded)}
+    return value
+
+
+def _is_line(value: Any) -> bool:
+    return isinstance(value, dict) and {"name", "segment", "asks", "passed"} <= value.keys()
+
+
+def _stays(line: dict[str, Any]) -> bool:
+    return line["name"] not in _ONLY_OF_THE_FIRST
+
+
+def _compared(line: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if key not in _OTHERWISE.get(line["name"], ())}
