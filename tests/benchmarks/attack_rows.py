@@ -9,7 +9,8 @@ Each way gets an attacker and answers the verdicts that are asked for one after 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -103,20 +104,18 @@ def renamed(a: Attacker) -> list[Asked]:
 
 
 def texts(a: Attacker) -> list[Asked]:
-    """Six texts by hand, each the best so far with one more filter, kept where better; then the best is searched."""
-    filters = ["rsi(close, 14) < {}", "close > sma(close, {})", "rsi(close, 5) > {}", "close < 2 * sma(close, {})"]
-    values = ((60, 70, 80), (20, 60, 150), (20, 30, 40), (30, 90, 200))
-    before: list[Made] = [a.wide]
-    best, code = a.wide, a.box.code
+    """Texts by hand: the best so far and a filter more, of which three values are tried; kept where it is better."""
+    filters = ("rsi(close, 14) < {}", "close > sma(close, {})", "rsi(close, 5) > {}")
+    values = ((60, 70, 80), (20, 60, 150), (20, 30, 40))
+    made, best, code = [a.wide], a.wide, a.box.code
     for text, tries in zip(filters, values, strict=True):
-        grown = code.replace("enter_long(", f"enter_long({text.format('level')} and ")
-        rule = Strategy.parse(f"level = Int({tries[0]}, {tries[0]}, {tries[-1]})\n{grown}", id="variation")
-        ranges = {**{k: v for k, v in best.params.items() if k != "level"}, "level": list(tries)}
-        made = a.search(f"text {len(before)}", ranges, list(before), rule=rule)
-        before.append(made)
-        if made.statistic > best.statistic:
-            best, code = made, grown.replace("level", str(made.params["level"]))
-    return [] if best is a.wide else [asked(best, [each for each in before if each is not best])]
+        grown = code.replace("enter_long(", f"enter_long({text.format('extra')} and ")
+        rule = Strategy.parse(f"extra = Int({tries[0]}, {tries[0]}, {tries[-1]})\n{grown}", id="variation")
+        kept = {name: value for name, value in best.params.items() if name != "extra"}
+        made.append(a.search(f"text {len(made)}", {**kept, "extra": list(tries)}, list(made), rule=rule))
+        if made[-1].statistic > best.statistic:
+            best, code = made[-1], re.sub(r"\bextra\b", str(made[-1].params["extra"]), grown)
+    return [] if best is a.wide else [_asked_among(made, best)]
 
 
 def renewed(a: Attacker) -> list[Asked]:
@@ -172,13 +171,12 @@ def free_of_costs(a: Attacker) -> list[Asked]:
     return [asked(a.search("with costs", a.box.around(there.params, 1), [there]), [there])]
 
 
-def five_fees(a: Attacker) -> list[Asked]:
-    """The same points at five fees; the best search of all is asked."""
+def three_fees(a: Attacker) -> list[Asked]:
+    """The same points at three fees; the best search of all is asked."""
     made: list[Made] = []
-    for i in range(5):
-        made.append(a.wide_on(f"fee {i}", after=made, fee=0.0008 + 0.0001 * i, max_iterations=100))
-    best = best_of(*made)
-    return [asked(best, [each for each in made if each is not best])]
+    for fee in (0.0008, 0.0009, 0.001):
+        made.append(a.wide_on(f"fee {fee}", after=list(made), fee=fee, max_iterations=100))
+    return [_best_asked(made)]
 
 
 def other_direction(a: Attacker) -> list[Asked]:
@@ -191,26 +189,24 @@ def seeds(a: Attacker) -> list[Asked]:
     """Eight searches of forty points with other seeds; the best of all is asked."""
     made: list[Made] = []
     for i in range(8):
-        made.append(a.wide_on(f"seed {i}", after=made, max_iterations=40, seed=a.seed + i + 1))
-    best = best_of(*made)
-    return [asked(best, [each for each in made if each is not best])]
+        made.append(a.wide_on(f"seed {i}", after=list(made), max_iterations=40, seed=a.seed + i + 1))
+    return [_best_asked(made)]
 
 
 def targets(a: Attacker) -> list[Asked]:
     """The same points for five targets; of their winners the one with the best timing is asked."""
     made: list[Made] = []
     for target in ("total_return", "sharpe", "profit_factor", "calmar", "sortino"):
-        made.append(a.wide_on(f"for {target}", after=made, target=target))
-    best = best_of(*made)
-    return [asked(best, [each for each in made if each is not best])]
+        made.append(a.wide_on(f"for {target}", after=list(made), target=target))
+    return [_best_asked(made)]
 
 
 def start_dates(a: Attacker) -> list[Asked]:
     """The same search from five start dates: five verdicts, one after the other."""
     made: list[Made] = []
     for at in (0, 200, 400, 600, 800):
-        bars = a.bars.slice(at, N_BARS)
-        made.append(a.wide_on(f"from {at}", bars, list(made), holdout_share=(N_BARS * 0.3) / len(bars)))
+        bars, share = a.bars.slice(at, N_BARS), 0.3 * N_BARS / (N_BARS - at)
+        made.append(a.wide_on(f"from {at}", bars, list(made), holdout_share=share, max_iterations=100))
     return [asked(each, made[:i]) for i, each in enumerate(made)]
 
 
@@ -287,6 +283,15 @@ def best_of(*made: Made) -> Made:
     return max(made, key=lambda each: each.statistic)
 
 
+def _best_asked(made: Sequence[Made]) -> Asked:
+    """The verdict on the best of several searches, all of which were made before it was asked for."""
+    return _asked_among(made, best_of(*made))
+
+
+def _asked_among(made: Sequence[Made], best: Made) -> Asked:
+    return Asked(best, tuple(each.counted for each in made))
+
+
 def _on_shorter(a: Attacker, there: Made) -> ParamValues | None:
     """The winner on longer bars as a rule on bars of half their length; None where a condition breaks."""
     params = dict(there.params)
@@ -315,7 +320,7 @@ ROWS: dict[str, Row] = {
     "wide, ten single backtests by hand, the best and one beside": Row("core", by_hand),
     "another text: the winner and a filter": Row("core", filtered),
     "another text: a comment and other names, within a step": Row("core", renamed),
-    "four texts by hand, each the best so far and a filter more": Row("core", texts),
+    "three texts by hand, each the best so far and a filter more": Row("core", texts),
     "wide, 300 bars later its winner and one point beside it": Row("core", renewed),
     "wide, 300 bars later within two steps of its winner": Row("core", renewed_narrow),
     "two keys: the other's winner and one point beside it": Row("core", two_keys),
@@ -327,7 +332,7 @@ ROWS: dict[str, Row] = {
     "wide on a related market (.9), within two steps here": Row("core", related_narrow),
     "wide on longer bars, within a step of its winner here": Row("core", longer_bars),
     "wide without costs, within a step of its winner with": Row("core", free_of_costs),
-    "the same points at five fees, the best of all": Row("core", five_fees),
+    "the same points at three fees, the best of all": Row("core", three_fees),
     "wide in another direction, within a step of its winner": Row("core", other_direction),
     "eight seeds, the best of all": Row("core", seeds),
     "five targets, the winner with the best timing": Row("core", targets),
