@@ -16,10 +16,12 @@ from services.verdicts.test_replay_requests import replayed
 from tunesmith.compute.decision.statistics.levels import with_imports
 from tunesmith.compute.decision.statistics.record_clock import TRY
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Conflict
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.verdicts import counted_answers
 from tunesmith.storage.sqlite import backups, restoring
+from tunesmith.storage.timestamps import iso
 from tunesmith.workers.executor import Chunk
 
 DRAWN = ("counted", "limit", "searches")
@@ -49,6 +51,11 @@ async def best_of(house: House, found: str) -> dict[str, Any]:
 def just(best: dict[str, Any]) -> dict[str, list[Any]]:
     """Ranges that hold a winner within `RANGES` and one neighbour of it there, as a verdict asks for."""
     return {"fast": sorted({best["fast"], 10 if best["fast"] != 10 else 5}), "slow": [best["slow"]]}
+
+
+async def last_verdict(house: House) -> str:
+    """The id of the newest verdict."""
+    return str((await house.ask("verdict.list", limit=1))["verdicts"][0]["verdict_id"])
 
 
 async def forget_nulls(house: House) -> None:
@@ -83,6 +90,25 @@ class Halting:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+
+def test_who_searches_from_many_dates_on_has_made_as_many_tries(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            whole = await searched(house)
+            first = await judged(house, whole)
+            series = house.context.market.find(NOISE)
+            for n_bars in (60, 120):
+                date = iso(series.start_ms + n_bars * timeframe_ms(series.timeframe))[:10]
+                await searched(house, start_date=date)
+            told = await judged(house, whole)
+            assert (told["counted"]["n"], told["counted"]["n_parts"]) == (3, 2), "the two other starts are parts"
+            assert told["counted"]["ticks"] > TRY == first["counted"]["ticks"], (
+                "the same points on other bars are tries"
+            )
+            assert (await replayed(house, verdict_id=(await last_verdict(house))))["equal"]
+
+    asyncio.run(main())
 
 
 def test_who_narrows_down_and_asks_for_the_winner_has_made_all_of_these_tries(tmp_path: Path) -> None:

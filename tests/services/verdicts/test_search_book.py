@@ -188,12 +188,12 @@ def test_a_book_is_made_again_from_evidence_whatever_was_searched_since(tmp_path
             await house.point("point", 7)
             await house.ended("asked", **NARROW)
             book = await house.book("asked")
-            kept, keys = evidence_of(book), null_keys(book)
+            kept, keys = evidence_of(book), null_keys(book.searches)
             await house.trials("unfinished", 4, start=2)
             await house.point("another point", 8)
             await house.ended("later", seed=9)
             assert await book_again(house.context, kept) == book
-            later = null_keys(await house.book("asked"))
+            later = null_keys((await house.book("asked")).searches)
             same = {name: later[task_id] == keys[task_id] for name, task_id in house.names.items() if task_id in keys}
             assert same == {"foreign": True, "unfinished": False, "point": False, "asked": False}
 
@@ -208,7 +208,7 @@ def test_the_null_of_a_search_is_known_by_what_it_is_and_what_it_saw(tmp_path: P
             await house.ended("ann's narrow", **NARROW)
             await house.ended("carl's narrow", "carl", **NARROW)
             asked = (("ann's", "ann"), ("bob's", "bob"), ("ann's narrow", "ann"), ("carl's narrow", "carl"))
-            of = {name: null_keys(await house.book(name, user))[house.names[name]] for name, user in asked}
+            of = {name: null_keys((await house.book(name, user)).searches)[house.names[name]] for name, user in asked}
             assert of["ann's"] == of["bob's"]
             assert of["ann's narrow"] != of["carl's narrow"], "she had seen what hers follows"
 

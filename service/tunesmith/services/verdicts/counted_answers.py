@@ -6,6 +6,7 @@ next verdict. What comes of it depends on neither.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import hmac
@@ -26,11 +27,12 @@ from tunesmith.compute.decision.nulls.null_plan import Counted, SearchTest
 from tunesmith.compute.decision.nulls.null_vectors import Null, Nulls, T
 from tunesmith.compute.decision.nulls.null_vectors import Work as NullPlan
 from tunesmith.compute.decision.statistics.permuted_markets import TIE
+from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.space import encode_points
 from tunesmith.errors import Internal, TunesmithError
-from tunesmith.services.market.market_windows import Assignment, Window, prepared, work_of
+from tunesmith.services.market.market_windows import Assignment, Name, Window, lineage_of, prepared, work_of
 from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
@@ -40,7 +42,7 @@ from tunesmith.storage.tables import counted_table, null_vector_table
 from tunesmith.storage.tables.null_vector_table import NullRow
 from tunesmith.workers.chunks.null_payloads import CountedRef
 from tunesmith.workers.chunks.null_requests import NullDraws, NullGround, NullsBySymbol, search_of
-from tunesmith.workers.chunks.payloads import OtherMarket, WinnerRef
+from tunesmith.workers.chunks.payloads import OtherMarket, StrategyRef, WinnerRef
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,33 +75,39 @@ async def counted_ground(
 ) -> CountedGround:
     """What the searches of `book` are evaluated on. Those on other timeframes get the verdict's markets in these.
 
+    One that was made on another part of the verdict's markets counts twice: its points on the verdict's bars, and on
+    the bars that it was given. Else whoever searches from many dates on could ask where chance was kindest.
+
     Searches that cannot be made again here, as their strategy is not installed any more or the verdict's market has no
     bars of their timeframe, count by their number of trials.
     """
     secret = await counted_table.draw_secret(context.database)
     own = [OtherMarket(symbol=winner.symbol, work=winner.work), *winner.others]
     markets = {windows[0].timeframe: own}
-    for timeframe in dict.fromkeys(search.timeframe for search in book.searches):
+    names = {name for window in windows for name in await lineage_of(context, window.venue, window.symbol)}
+    listed, parts = _with_parts(book.searches, windows[0], names)
+    for timeframe in dict.fromkeys(search.timeframe for search in listed):
         if timeframe not in markets:
-            on = [msgspec.structs.replace(window, timeframe=timeframe) for window in windows]
-            markets[timeframe] = await _markets(context, job, of, on)
-    kept = [search for search in book.searches if markets[search.timeframe] and _is_installed(search)]
-    gone = {search.search_id for search in book.searches} - {search.search_id for search in kept}
+            on = [_part_of(window, parts.get(timeframe, Part(timeframe, window.start_ms, None))) for window in windows]
+            markets[timeframe] = await _markets(context, job, of, on, timeframe)
+    rules = await context.aside.run(lambda: _installed(listed))
+    kept = [search for search in listed if markets[search.timeframe] and search.strategy in rules]
+    gone = {search.search_id for search in listed} - {search.search_id for search in kept}
     if book.asked_id in gone:
         raise Internal("the strategy of the search that is asked about is not there any more")
     refs = [msgspec.structs.replace(each, seen=[name for name in each.seen if name not in gone]) for each in kept]
-    searches = await context.aside.run(lambda: [search_of(ref, parse_ref(ref.strategy)) for ref in refs])
-    rule = next(search.rule for search in searches if search.search_id == book.asked_id)
+    rule = next(rules[search.strategy] for search in kept if search.search_id == book.asked_id)
     asked = AskedBook(
-        searches=searches,
+        searches=await context.aside.run(lambda: [search_of(ref, rules[ref.strategy]) for ref in refs]),
         asked_id=book.asked_id,
         point=encode_points(rule.parameters, winner.params)[0],
         n_opened=book.n_opened,
         n_related=book.n_related,
+        n_parts=sum(search.timeframe in parts for search in kept),
         n_unmade=sum(search.n_made for search in book.counted if search.search_id in gone),
         boundaries=frozenset([windows[0].boundary_ms, *(at for each in book.counted for at in each.boundaries)]),
     )
-    keys = null_keys(book)
+    keys = null_keys(listed)
     payload = NullGround(
         book=refs,
         book_hash=_hash([[each.search_id, keys[each.search_id]] for each in refs]),
@@ -226,26 +234,66 @@ def _best_on(number: int, asked: AskedBook, nulls: Nulls, t: float) -> tuple[int
     return number, name, nulls[name].finds.places[number]
 
 
-async def _markets(context: Context, job: Job, of: Assignment, windows: Sequence[Window]) -> list[OtherMarket]:
-    """The markets in another timeframe; none where one of them has no bars of it."""
+class Part(NamedTuple):
+    """Bars that a search was given: timeframe, and the time from `start_ms` to `end_ms`; None: to the hold-out."""
+
+    timeframe: str
+    start_ms: int
+    end_ms: int | None
+
+
+def _with_parts(
+    book: Sequence[CountedRef], asked: Window, names: set[Name]
+) -> tuple[list[CountedRef], dict[str, Part]]:
+    """The book with each search of other bars of these markets once more, on these; the parts by what they are called.
+
+    A part takes the place of a timeframe, so that draws on it are its own.
+    """
+    whole = asked.start_ms, None if asked.withheld else asked.end_ms
+    parts: dict[str, Part] = {}
+    searches: list[CountedRef] = []
+    for search in book:
+        searches.append(search)
+        if search.foreign:
+            continue
+        spans = {(start, end) for venue, symbol, start, end in search.spans if (venue, symbol) in names}
+        for start_ms, end_ms in sorted(spans - {whole}, key=str):
+            called = f"{search.timeframe} from {start_ms} to {end_ms or 'the hold-out'}"
+            parts[called] = Part(search.timeframe, start_ms, end_ms)
+            name = f"{search.search_id} on {called}"
+            searches.append(msgspec.structs.replace(search, search_id=name, timeframe=called, seen=[]))
+    return searches, parts
+
+
+def _part_of(window: Window, part: Part) -> Window:
+    end_ms = window.boundary_ms if part.end_ms is None else min(part.end_ms, window.boundary_ms)
+    end_ms = min(end_ms, window.end_ms) if part.end_ms is None else end_ms
+    return msgspec.structs.replace(window, timeframe=part.timeframe, start_ms=part.start_ms, end_ms=end_ms)
+
+
+async def _markets(
+    context: Context, job: Job, of: Assignment, windows: Sequence[Window], called: str
+) -> list[OtherMarket]:
+    """The markets in another timeframe or part; none where one of them has no bars of it."""
     found = []
     for i, window in enumerate(windows):
         try:
-            data = await prepared(context, job, window, slot=f"in_sample/{i} {window.timeframe}")
+            data = await prepared(context, job, window, slot=f"in_sample/{i} {called}")
         except TunesmithError as error:
-            job.log(f"searches on {window.timeframe} count by their trials: {error}")
+            job.log(f"searches on {called} count by their trials: {error}")
             return []
         work = work_of(context, msgspec.structs.replace(of, window=window), data)
         found.append(OtherMarket(symbol=window.symbol, work=work))
     return found
 
 
-def _is_installed(search: CountedRef) -> bool:
-    try:
-        parse_ref(search.strategy)
-    except TunesmithError:
-        return False
-    return True
+def _installed(searches: Sequence[CountedRef]) -> dict[StrategyRef, Strategy]:
+    """The strategies of the searches by their references, as far as they are there."""
+    found = {}
+    for ref in dict.fromkeys(search.strategy for search in searches):
+        with contextlib.suppress(TunesmithError):
+            found[ref] = parse_ref(ref)
+    return found
 
 
 def _hash(value: Any) -> str:

@@ -16,6 +16,7 @@ from tunesmith.compute.search.samplers import SAMPLERS
 from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.errors import Internal
+from tunesmith.services.market.market_windows import Window
 from tunesmith.services.tasks.task_kinds import KINDS
 from tunesmith.services.tasks.tried import Tried
 from tunesmith.storage.tables.counted_table import CountedRow
@@ -99,8 +100,13 @@ class Group:
             seen=seen,
             foreign=foreign,
             tasks=[member.task_id for member in self.members],
+            spans=sorted({_span(each) for member in self.members for each in member.tried.windows}, key=_text),
             boundaries=sorted({each.boundary_ms for member in self.members for each in member.tried.windows}),
         )
+
+
+def _span(window: Window) -> tuple[str, str, int, int | None]:
+    return window.venue, window.symbol, window.start_ms, None if window.withheld else window.end_ms
 
 
 def member_of(row: CountedRow) -> Member:

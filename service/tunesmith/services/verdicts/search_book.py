@@ -151,15 +151,15 @@ async def book_again(context: Context, kept: BookEvidence) -> Book:
     )
 
 
-def null_keys(book: Book) -> dict[str, str]:
+def null_keys(searches: Sequence[CountedRef]) -> dict[str, str]:
     """Search id → the hash of all that its null depends on beside the market and the secret: what it is, what it saw.
 
     Who made it and under which id does not matter. To be a part of the `ground` of stored null vectors.
     """
     keys: dict[str, str] = {}
-    for search in book.searches:
+    for search in searches:
         about = msgspec.to_builtins(search)
-        for name in ("search_id", "counted_id", "user", "foreign", "tasks", "boundaries"):
+        for name in ("search_id", "counted_id", "user", "foreign", "tasks", "boundaries", "spans"):
             del about[name]
         about["strategy"] = list(text_identity(search.strategy))
         about["seen"] = [keys[each] for each in search.seen]

@@ -19,6 +19,8 @@ class CountedRef(msgspec.Struct, frozen=True, kw_only=True):
     same book whose results its user could see when it began. `foreign`: it is another user's and only enters p.
     `tasks` are the ids of all tasks that it stands for: pooled backtests, and the same search made again.
     `boundaries` are the instants at which the hold-out began when they were asked for, UTC milliseconds, increasing.
+    `spans` are the bars that they were given, as venue, symbol, start and end in UTC milliseconds; an end of None is
+    where the hold-out began.
     """
 
     search_id: str
@@ -37,3 +39,4 @@ class CountedRef(msgspec.Struct, frozen=True, kw_only=True):
     foreign: bool = False
     tasks: list[str] = []
     boundaries: list[int] = []
+    spans: list[tuple[str, str, int, int | None]] = []
