@@ -300,5 +300,7 @@ def test_a_search_whose_strategy_is_not_installed_any_more_counts_by_its_trials(
             searches = told["searches"]
             plain = (1 + searches["n_reached"]) / (1 + searches["n"])
             assert told["p"]["search"] == with_imports(plain, searches["real"], [4]) > plain
+            await forget_nulls(house)
+            assert (await judged(house, found))["searches"] == searches, "nothing known follows what is gone"
 
     asyncio.run(main())

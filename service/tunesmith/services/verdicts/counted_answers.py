@@ -107,7 +107,7 @@ async def counted_ground(
         n_unmade=sum(search.n_made for search in book.counted if search.search_id in gone),
         boundaries=frozenset([windows[0].boundary_ms, *(at for each in book.counted for at in each.boundaries)]),
     )
-    keys = null_keys(listed)
+    keys = null_keys(refs)  # as they stand: a null may follow no search that is gone
     payload = NullGround(
         book=refs,
         book_hash=_hash([[each.search_id, keys[each.search_id]] for each in refs]),
