@@ -103,7 +103,7 @@ async def counted_ground(
         point=encode_points(rule.parameters, winner.params)[0],
         n_opened=book.n_opened,
         n_related=book.n_related,
-        n_parts=sum(search.timeframe in parts for search in kept),
+        parts=frozenset(search.search_id for search in kept if search.timeframe in parts),
         n_unmade=sum(search.n_made for search in book.counted if search.search_id in gone),
         boundaries=frozenset([windows[0].boundary_ms, *(at for each in book.counted for at in each.boundaries)]),
     )

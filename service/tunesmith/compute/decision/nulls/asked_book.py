@@ -28,7 +28,7 @@ class AskedBook:
     """The searches that count in a verdict, in their order, and what it asks: a `point` float64[p] of one of them.
 
     `n_opened` of them are others' whose results the asker opened, `n_related` were made on related markets alone, and
-    `n_parts` stand for the same searches on other bars that they were given.
+    those named in `parts` stand for the same searches on other bars that they were given.
     `n_unmade` trials count beside them that cannot be made again here. `boundaries` are the instants at which the
     hold-out began whenever one of them was asked for, and now.
     """
@@ -38,7 +38,7 @@ class AskedBook:
     point: Floats
     n_opened: int = 0
     n_related: int = 0
-    n_parts: int = 0
+    parts: frozenset[str] = frozenset()
     n_unmade: int = 0
     boundaries: frozenset[int] = frozenset()
 
@@ -56,14 +56,14 @@ def count_asked(book: AskedBook, known: Nulls) -> Work[tuple[Evidence, Counted]]
     """
     counted = yield from count_searches(book.searches, known)
     answers = yield [DrawRequest((REAL,), series=((book.asked_id, book.point[np.newaxis]),))]
-    n = len(book.own) - book.n_parts
+    n = len(book.own) - len(book.parts)
     evidence = {
         "n": n,
         "n_own": n - book.n_opened - book.n_related,
         "n_opened": book.n_opened,
         "n_related": book.n_related,
-        "n_parts": book.n_parts,
-        "n_trials": sum(search.n_made for search in book.own),
+        "n_parts": len(book.parts),
+        "n_trials": sum(search.n_made for search in book.own if search.search_id not in book.parts),
         "n_unmade": book.n_unmade,
         "ticks": counted.ticks + TRY * _eras_not_counted(book),
         "added": counted.added,
