@@ -209,7 +209,8 @@ def test_without_an_eligible_trial_there_is_nothing_to_recommend(dealer: Dealer)
     found = analysis(dealer, search)
     assert (found["summary"]["n_eligible"], found["summary"]["best"], found["top"]) == (0, None, [])
     assert found["summary"]["n_defined"] > 0
-    assert found["recommendation"] == {"box": None, "narrow": None, "request": None}
+    recommended = found["recommendation"]
+    assert (recommended["box"], recommended["narrow"], recommended["request"]) == (None, None, None)
     assert found["convergence"]["improvements"] == []
     assert len(found["importance"]) == 2
 
