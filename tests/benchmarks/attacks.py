@@ -32,6 +32,7 @@ from benchmarks.attack_rows import ROWS
 from benchmarks.false_approvals import most_allowed, upper_bound
 from benchmarks.marathon import Row, run
 from tunesmith.compute.decision.checks.counted_searches import COUNTED, SEARCHES
+from tunesmith.compute.decision.checks.search_permutations import PERMUTATIONS
 from tunesmith.compute.decision.decision_plan import decide_search, follow
 from tunesmith.compute.decision.inputs import Decision, Ledger, WorkRequest
 from tunesmith.compute.decision.nulls.counted_search import REAL
@@ -39,6 +40,7 @@ from tunesmith.compute.decision.nulls.draw_table import DrawRequest, draw
 from tunesmith.compute.decision.nulls.null_vectors import Null, is_known, with_answer
 from tunesmith.compute.decision.statistics.permuted_markets import TIE
 from tunesmith.compute.decision.statistics.record_clock import N_DRAWS
+from tunesmith.compute.decision.winner import statistic_of
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.thresholds import Thresholds
@@ -54,8 +56,8 @@ Ground = tuple[int, int]
 class Judge:
     """Decides on what is asked about one market; what is known of its searches on shuffled markets is kept."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, limits: Thresholds = LIMITS) -> None:
+        self.seed, self.limits = seed, limits
         self._known: dict[Ground, dict[str, Null]] = {}
 
     def second(self, each: Asked, look: int) -> tuple[float, Decision | None]:
@@ -68,10 +70,12 @@ class Judge:
         p = self._early(each, worker)
         if p is None:
             found = worker.answer(WorkRequest(COUNTED.name))
-            p = worker.answer(WorkRequest(SEARCHES.name, LIMITS.n_permutations, LIMITS.stop_at, found["t"]))["p"]
+            p = worker.answer(WorkRequest(SEARCHES.name, self.limits.n_permutations, self.limits.stop_at, found["t"]))[
+                "p"
+            ]
         decided = None
-        if p <= LIMITS.search:
-            inputs = inputs_of_study(each.made.study, ApprovalCriteria(), LIMITS, Ledger(look))
+        if p <= self.limits.search:
+            inputs = inputs_of_study(each.made.study, ApprovalCriteria(), self.limits, Ledger(look))
             decided = follow(decide_search(inputs), worker.answer)
             p = decided.findings.p.get("search", p)
         self._known.setdefault(_ground(each), {}).update(worker.nulls)
@@ -79,16 +83,23 @@ class Judge:
 
     def first(self, each: Asked, look: int) -> tuple[float, Decision | None]:
         """The same for edition 1, which knows the last search alone; p is 1 where a check before it failed."""
-        limits = LIMITS.of_look(look)
+        limits = self.limits.of_look(look)
         if limits is None:
             return 1.0, None
         worker = self._worker(each)
-        inputs = inputs_of_study(each.made.study, ApprovalCriteria(), LIMITS, Ledger(look), edition=1)
+        inputs = inputs_of_study(each.made.study, ApprovalCriteria(), self.limits, Ledger(look), edition=1)
         decided = follow(decide_search(inputs), worker.answer)
         return float(decided.findings.p.get("search", 1.0)), decided
 
+    def alone(self, each: Asked) -> float:
+        """p of the last search as edition 1 tests it, whatever its other checks say."""
+        worker, limits = self._worker(each), self.limits
+        real = statistic_of(worker.in_sample)
+        request = WorkRequest(PERMUTATIONS.name, limits.n_permutations, limits.stop_at, real)
+        return float(worker.answer(request)["p"])
+
     def _worker(self, each: Asked) -> LocalWorker:
-        worker = worker_of_study(each.made.study, each.asked_book(), LIMITS, seed=self.seed)
+        worker = worker_of_study(each.made.study, each.asked_book(), self.limits, seed=self.seed)
         worker.nulls = self._known.get(_ground(each), {})
         worker.elsewhere = each.elsewhere
         return worker
@@ -108,8 +119,8 @@ class Judge:
                 known = with_answer(known, draw(each.book, worker.ground, DrawRequest(missing, (name,))))
             worker.nulls = known
             hits = np.flatnonzero(known[name].finds.v[: numbers[-1] + 1] >= t - TIE)
-            if len(hits) >= LIMITS.stop_at:
-                return float(LIMITS.stop_at / (hits[LIMITS.stop_at - 1] + 1))
+            if len(hits) >= self.limits.stop_at:
+                return float(self.limits.stop_at / (hits[self.limits.stop_at - 1] + 1))
         return None
 
 
