@@ -207,7 +207,18 @@ def start_dates(a: Attacker) -> list[Asked]:
     for at in (0, 200, 400, 600, 800):
         bars, share = a.bars.slice(at, N_BARS), 0.3 * N_BARS / (N_BARS - at)
         made.append(a.wide_on(f"from {at}", bars, list(made), holdout_share=share, max_iterations=100))
-    return [asked(each, made[:i]) for i, each in enumerate(made)]
+    return [_with_parts(asked(each, made[:i]), made[:i]) for i, each in enumerate(made)]
+
+
+def _with_parts(each: Asked, earlier: Sequence[Made]) -> Asked:
+    """Searches of other bars of this market count once more, on the bars that they were given."""
+    book, elsewhere = list(each.book), {}
+    for made in earlier:
+        called = f"{made.counted.timeframe} {made.counted.search_id}"
+        part = replace(made.counted, search_id=f"{made.counted.search_id}, part", timeframe=called, seen=frozenset())
+        book.insert(len(book) - 1, part)
+        elsewhere[called] = (market_of_study(made.study),)
+    return replace(each, book=tuple(book), elsewhere=elsewhere)
 
 
 def stopped(a: Attacker) -> list[Asked]:
