@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from benchmarks.attack_market import Attacker, asked
+from benchmarks.attack_market import Asked, Attacker, asked
 from benchmarks.attack_rows import ROWS
 from benchmarks.attacks import Judge, chosen
 from benchmarks.schedules import year
 from tunesmith.compute.decision.checks.counted_searches import COUNTED, SEARCHES
 from tunesmith.compute.decision.inputs import WorkRequest
+from tunesmith.compute.decision.nulls.lineage import Lineage
+from tunesmith.compute.decision.nulls.link_plan import link_foreign
+from tunesmith.compute.decision.nulls.null_plan import run_inline
+from tunesmith.compute.decision.nulls.null_vectors import USUAL_CUT
+from tunesmith.compute.decision.statistics.permuted_markets import draw_order, permuted
+from tunesmith.compute.search.search import Market
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.notebook.judging import worker_of_study
 
@@ -75,3 +83,28 @@ def test_years_of_daily_schedules_hardly_ever_approve() -> None:
     assert sum(row[kind]["approved"] is not None for row in rows for kind in row) <= 1
     assert np.mean([row["new"]["tries"] for row in rows]) > 5.0
     assert sum(row[kind]["looks"] for row in rows for kind in row) > 0
+
+
+def test_another_key_that_searched_longer_bars_has_a_say() -> None:
+    """Draws of two timeframes are independent: only the real bars tell that both trade at the same times."""
+    attacker = Attacker(77, 40)
+    (each,) = ROWS["two keys: the other's winner on longer bars"].way(attacker)
+    worker = worker_of_study(each.made.study, each.asked_book(), LIMITS, seed=1)
+    worker.elsewhere = each.elsewhere
+    asked_for = each.asked_book()
+    plan = link_foreign(Lineage(each.book), asked_for.asked_id, asked_for.point, USUAL_CUT)
+    links = run_inline(plan, each.book, worker.ground)
+    assert links["longer"].rho[0] > 0.6
+    assert not links["longer"].whole
+    ground = replace(worker.ground, markets={**worker.ground.markets, **_moved_later(each)})
+    plan = link_foreign(Lineage(each.book), asked_for.asked_id, asked_for.point, USUAL_CUT)
+    assert not run_inline(plan, each.book, ground)
+
+
+def _moved_later(each: Asked) -> dict[str, tuple[Market, ...]]:
+    """The longer bars in another order: what is found there has nothing to do with the short ones."""
+    found = {}
+    for timeframe, markets in each.elsewhere.items():
+        bars = markets[0].bars
+        found[timeframe] = (replace(markets[0], bars=permuted(bars, draw_order(len(bars), 1, 0))),)
+    return found

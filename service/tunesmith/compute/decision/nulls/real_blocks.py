@@ -29,20 +29,24 @@ def real_blocks(
     """
     found = []
     for market, other in zip(markets, beside, strict=True):
-        start, end = _common(market, other)
-        n_blocks = min(_MOST_BLOCKS, min(_n_between(each, start, end) for each in (market, other)) // _LEAST_BARS)
+        n_blocks, start_ms, end_ms = _stretches(market, other)
         if n_blocks > 0:
-            bars = market.bars.slice(0, market.bars.index_at(end))
-            sums = evaluate_blocks(rule, bars, points, execution, n_blocks, start=bars.index_at(start))
+            bars = market.bars.slice(0, market.bars.index_at(end_ms))
+            sums = evaluate_blocks(rule, bars, points, execution, n_blocks, start=bars.index_at(start_ms))
             found.append(np.nan_to_num(sums.timing, nan=0.0))
     return np.concatenate([np.empty((len(points), 0)), *found], axis=1)
 
 
-def _common(market: Market, other: Market) -> tuple[int, int]:
-    """The time, UTC milliseconds, that both markets have bars of."""
+def _stretches(market: Market, other: Market) -> tuple[int, int, int]:
+    """How many stretches both markets have bars of, and the time from where to where, UTC milliseconds.
+
+    They are of equally many bars of the longer timeframe, the last one ends where the bars end. Of the shorter one
+    equally many bars are in each as well, up to gaps.
+    """
     firsts = [int(each.bars.timestamp[min(each.first, len(each.bars) - 1)]) for each in (market, other)]
-    return max(firsts), min(market.bars.end_ms, other.bars.end_ms)
-
-
-def _n_between(market: Market, start_ms: int, end_ms: int) -> int:
-    return max(0, market.bars.index_at(end_ms) - market.bars.index_at(start_ms))
+    start_ms, end_ms = max(firsts), min(market.bars.end_ms, other.bars.end_ms)
+    spans = [each.bars.timestamp[each.bars.index_at(start_ms) : each.bars.index_at(end_ms)] for each in (market, other)]
+    longer = min(spans, key=len)
+    length = max(_LEAST_BARS, -(-len(longer) // _MOST_BLOCKS))
+    n_blocks = len(longer) // length
+    return n_blocks, int(longer[len(longer) - n_blocks * length]) if n_blocks else start_ms, end_ms
