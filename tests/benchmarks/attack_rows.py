@@ -233,7 +233,7 @@ def stopped(a: Attacker) -> list[Asked]:
         found = statistics_of_points(study.strategy, moved, study.execution, study.points, "mean")
         drawn.append(_running(np.where(found.counts, found.t, np.nan)))
     reached = (np.array(drawn) >= own).mean(axis=0)
-    n_made = min((1, 3, 10, 30, 100, 300), key=lambda k: (reached[k - 1], -own[k - 1]))
+    n_made = min((1, 3, 10, 30, 80, 200), key=lambda k: (reached[k - 1], -own[k - 1]))
     if own[n_made - 1] == -np.inf:
         return []
     cut = a.wide_on("cut", max_iterations=n_made)

@@ -5,7 +5,7 @@ PYTHONPATH=tests python -m benchmarks.attacks [--markets N] [--seed N] [--state 
     --rows     core (the default): all ways that need only the daemon, those that take long apart; learning: these;
                outside: ways that need knowledge no daemon can have; all; or a part of a row's name
     --before   the first edition of the decision, which re-runs the last search alone, decides on every K-th market
-               beside the second (default 10; 1: on all, 0: on none)
+               beside the second (default 25; 1: on all, 0: on none)
 
 For each way: how often p of the search was at most .05 and how often it was approved, by the first edition and by the
 second. The statistics decide alone, without criteria of a user. Markets, strategies and directions are drawn as
@@ -215,7 +215,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--markets", type=int, default=60, metavar="N")
     parser.add_argument("--rows", default="core")
-    parser.add_argument("--before", type=int, default=10, metavar="K")
+    parser.add_argument("--before", type=int, default=25, metavar="K")
     parser.add_argument("--state", type=Path)
     parser.add_argument("--seed", type=int)
     given = parser.parse_args()

@@ -103,7 +103,7 @@ def test_another_key_that_searched_longer_bars_has_a_say() -> None:
 
 def _moved_later(each: Asked) -> dict[str, tuple[Market, ...]]:
     """The longer bars in another order: what is found there has nothing to do with the short ones."""
-    found = {}
+    found: dict[str, tuple[Market, ...]] = {}
     for timeframe, markets in each.elsewhere.items():
         bars = markets[0].bars
         found[timeframe] = (replace(markets[0], bars=permuted(bars, draw_order(len(bars), 1, 0))),)
