@@ -1,7 +1,7 @@
 """The ways in which somebody tries to have something approved on a market without an edge.
 
     core        needs only the daemon
-    learning    needs only the daemon too, with searches by methods that learn: they take longer to measure
+    slow        needs only the daemon too, and takes longer to measure: methods that learn, other keys, other dates
     outside     needs knowledge that no daemon can have: what was found on all bars elsewhere
 
 Each way gets an attacker and answers the verdicts that are asked for one after the other.
@@ -335,8 +335,8 @@ ROWS: dict[str, Row] = {
     "wide, 300 bars later its winner and one point beside it": Row("core", renewed),
     "wide, 300 bars later within two steps of its winner": Row("core", renewed_narrow),
     "two keys: the other's winner and one point beside it": Row("core", two_keys),
-    "two keys: within two steps of the other's winner": Row("core", two_keys_narrow),
-    "two keys: the other's winner under another text": Row("core", two_keys_text),
+    "two keys: within two steps of the other's winner": Row("slow", two_keys_narrow),
+    "two keys: the other's winner under another text": Row("slow", two_keys_text),
     "two keys: the other's winner on a related market (.9)": Row("core", two_keys_related),
     "two keys: the other's winner on longer bars": Row("core", two_keys_longer),
     "wide on a related market (.9), its winner here": Row("core", related_market),
@@ -347,11 +347,11 @@ ROWS: dict[str, Row] = {
     "wide in another direction, within a step of its winner": Row("core", other_direction),
     "eight seeds, the best of all": Row("core", seeds),
     "five targets, the winner with the best timing": Row("core", targets),
-    "the same search from five start dates": Row("core", start_dates),
+    "the same search from five start dates": Row("slow", start_dates),
     "cancelled when it looks best": Row("core", stopped),
-    "wide, then genetic everywhere": Row("learning", genetic),
-    "wide, then genetic about its winner": Row("learning", genetic_narrow),
-    "tpe, alone": Row("learning", tpe),
+    "wide, then genetic everywhere": Row("slow", genetic),
+    "wide, then genetic about its winner": Row("slow", genetic_narrow),
+    "tpe, alone": Row("slow", tpe),
     "outside: the best of all bars, hold-out too": Row("outside", all_bars),
     "outside: a text that recognises sixty bars": Row("outside", recognised),
 }

@@ -2,8 +2,8 @@
 
 PYTHONPATH=tests python -m benchmarks.attacks [--markets N] [--seed N] [--state FOLDER] [--rows core] [--before K]
 
-    --rows     core (the default): all ways that need only the daemon, those that take long apart; learning: these;
-               outside: ways that need knowledge no daemon can have; all; or a part of a row's name
+    --rows     core (the default) and slow: ways that need only the daemon; outside: ways that need knowledge no daemon
+               can have; all; or a part of a row's name
     --before   the first edition of the decision, which re-runs the last search alone, decides on every K-th market
                beside the second (default 25; 1: on all, 0: on none)
 
@@ -35,7 +35,7 @@ from tunesmith.compute.decision.checks.counted_searches import COUNTED, SEARCHES
 from tunesmith.compute.decision.checks.search_permutations import PERMUTATIONS
 from tunesmith.compute.decision.decision_plan import decide_search, follow
 from tunesmith.compute.decision.inputs import Decision, Ledger, WorkRequest
-from tunesmith.compute.decision.nulls.counted_search import REAL
+from tunesmith.compute.decision.nulls.counted_search import REAL, CountedSearch
 from tunesmith.compute.decision.nulls.draw_table import DrawRequest, draw
 from tunesmith.compute.decision.nulls.null_vectors import Null, is_known, with_answer
 from tunesmith.compute.decision.statistics.permuted_markets import TIE
@@ -106,10 +106,10 @@ class Judge:
 
     def _early(self, each: Asked, worker: LocalWorker) -> float | None:
         """p where the first search alone settles that it is above the limit; None where it does not."""
-        search = each.book[0]
-        if search.draws_only_p or search.seen:
-            return None
+        search, asked = each.book[0], each.made.counted
         point = worker.in_sample.point[np.newaxis]
+        if search.seen or (search.draws_only_p and not _tried(search, asked, point)):
+            return None
         t = float(draw(each.book, worker.ground, _worth(each, point)).series[0][0, 0])
         known, name = dict(worker.nulls), search.search_id
         for start in range(0, N_DRAWS, _AT_ONCE):
@@ -168,6 +168,12 @@ def _looks_if_looked(decided: Decision | None) -> int:
 def _ground(each: Asked) -> Ground:
     study = each.made.study
     return int(study.bars.timestamp[0]), study.split.boundary_ms
+
+
+def _tried(search: CountedSearch, asked: CountedSearch, point: Floats) -> bool:
+    """Whether another's search has tried the very point: then all that it finds counts."""
+    points = search.points
+    return search.family == asked.family and points is not None and bool((points == point).all(axis=1).any())
 
 
 def _worth(each: Asked, point: Floats) -> DrawRequest:

@@ -8,7 +8,7 @@ PYTHONPATH=tests python -m benchmarks.schedules [--years N] [--engine N] [--seed
 
     same       the same twenty rules on all bars, day after day
     new        twenty other rules every day
-    rolling    the same twenty rules on a range of bars that begins a day later every day: on other bars they count again
+    rolling    the same twenty rules on bars that begin a day later every day: on other bars they count again
 
 Two years of hourly bars are there at first, of which 30 % are held out. Every day a verdict is asked for. It looks at
 the hold-out where the search's p-value allows it; 300 hours after a look the hold-out begins anew where that look
