@@ -56,7 +56,7 @@ ORDER_WITHIN = {
     "search walk_forward",
     "compute/decision": "statistics nulls inputs winner permutation_test segments reported_statistics checks "
     "decision_plan criteria_plan",
-    "compute/decision/nulls": "frame counted_search shuffled_ground point_table lineage lead remade_search "
+    "compute/decision/nulls": "frame counted_search shuffled_ground real_blocks point_table lineage lead remade_search "
     "draw_table null_vectors links link_plan null_plan asked_book symbols_apart",
     "compute/decision/statistics": "permuted_markets record_clock * levels",
     "compute/decision/checks": "check_declaration trial_bootstrap search_permutations counted_searches * "

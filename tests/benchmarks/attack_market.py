@@ -31,7 +31,7 @@ from tunesmith.notebook.judging import market_of_study
 from tunesmith.notebook.study import Study
 
 N_BARS = 2000
-N_WIDE = 300
+N_WIDE = 200
 TARGET = "timing_sharpe"
 """What the attacker maximizes: the statistic that is tested."""
 

@@ -2,10 +2,10 @@
 
 PYTHONPATH=tests python -m benchmarks.attacks [--markets N] [--seed N] [--state FOLDER] [--rows core] [--before K]
 
-    --rows     core (the default): all ways that need only the daemon, those that take long apart; learning: these;
-               outside: ways that need knowledge no daemon can have; all; or a part of a row's name
+    --rows     core (the default) and slow: ways that need only the daemon; outside: ways that need knowledge no daemon
+               can have; all; or a part of a row's name
     --before   the first edition of the decision, which re-runs the last search alone, decides on every K-th market
-               beside the second (default 10; 1: on all, 0: on none)
+               beside the second (default 25; 1: on all, 0: on none)
 
 For each way: how often p of the search was at most .05 and how often it was approved, by the first edition and by the
 second. The statistics decide alone, without criteria of a user. Markets, strategies and directions are drawn as
@@ -32,13 +32,15 @@ from benchmarks.attack_rows import ROWS
 from benchmarks.false_approvals import most_allowed, upper_bound
 from benchmarks.marathon import Row, run
 from tunesmith.compute.decision.checks.counted_searches import COUNTED, SEARCHES
+from tunesmith.compute.decision.checks.search_permutations import PERMUTATIONS
 from tunesmith.compute.decision.decision_plan import decide_search, follow
 from tunesmith.compute.decision.inputs import Decision, Ledger, WorkRequest
-from tunesmith.compute.decision.nulls.counted_search import REAL
+from tunesmith.compute.decision.nulls.counted_search import REAL, CountedSearch
 from tunesmith.compute.decision.nulls.draw_table import DrawRequest, draw
 from tunesmith.compute.decision.nulls.null_vectors import Null, is_known, with_answer
 from tunesmith.compute.decision.statistics.permuted_markets import TIE
 from tunesmith.compute.decision.statistics.record_clock import N_DRAWS
+from tunesmith.compute.decision.winner import statistic_of
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.thresholds import Thresholds
@@ -54,8 +56,8 @@ Ground = tuple[int, int]
 class Judge:
     """Decides on what is asked about one market; what is known of its searches on shuffled markets is kept."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, limits: Thresholds = LIMITS) -> None:
+        self.seed, self.limits = seed, limits
         self._known: dict[Ground, dict[str, Null]] = {}
 
     def second(self, each: Asked, look: int) -> tuple[float, Decision | None]:
@@ -68,10 +70,12 @@ class Judge:
         p = self._early(each, worker)
         if p is None:
             found = worker.answer(WorkRequest(COUNTED.name))
-            p = worker.answer(WorkRequest(SEARCHES.name, LIMITS.n_permutations, LIMITS.stop_at, found["t"]))["p"]
+            p = worker.answer(WorkRequest(SEARCHES.name, self.limits.n_permutations, self.limits.stop_at, found["t"]))[
+                "p"
+            ]
         decided = None
-        if p <= LIMITS.search:
-            inputs = inputs_of_study(each.made.study, ApprovalCriteria(), LIMITS, Ledger(look))
+        if p <= self.limits.search:
+            inputs = inputs_of_study(each.made.study, ApprovalCriteria(), self.limits, Ledger(look))
             decided = follow(decide_search(inputs), worker.answer)
             p = decided.findings.p.get("search", p)
         self._known.setdefault(_ground(each), {}).update(worker.nulls)
@@ -79,26 +83,33 @@ class Judge:
 
     def first(self, each: Asked, look: int) -> tuple[float, Decision | None]:
         """The same for edition 1, which knows the last search alone; p is 1 where a check before it failed."""
-        limits = LIMITS.of_look(look)
+        limits = self.limits.of_look(look)
         if limits is None:
             return 1.0, None
         worker = self._worker(each)
-        inputs = inputs_of_study(each.made.study, ApprovalCriteria(), LIMITS, Ledger(look), edition=1)
+        inputs = inputs_of_study(each.made.study, ApprovalCriteria(), self.limits, Ledger(look), edition=1)
         decided = follow(decide_search(inputs), worker.answer)
         return float(decided.findings.p.get("search", 1.0)), decided
 
+    def alone(self, each: Asked) -> float:
+        """p of the last search as edition 1 tests it, whatever its other checks say."""
+        worker, limits = self._worker(each), self.limits
+        real = statistic_of(worker.in_sample)
+        request = WorkRequest(PERMUTATIONS.name, limits.n_permutations, limits.stop_at, real)
+        return float(worker.answer(request)["p"])
+
     def _worker(self, each: Asked) -> LocalWorker:
-        worker = worker_of_study(each.made.study, each.asked_book(), LIMITS, seed=self.seed)
+        worker = worker_of_study(each.made.study, each.asked_book(), self.limits, seed=self.seed)
         worker.nulls = self._known.get(_ground(each), {})
         worker.elsewhere = each.elsewhere
         return worker
 
     def _early(self, each: Asked, worker: LocalWorker) -> float | None:
         """p where the first search alone settles that it is above the limit; None where it does not."""
-        search = each.book[0]
-        if search.draws_only_p or search.seen:
-            return None
+        search, asked = each.book[0], each.made.counted
         point = worker.in_sample.point[np.newaxis]
+        if search.seen or (search.draws_only_p and not _tried(search, asked, point)):
+            return None
         t = float(draw(each.book, worker.ground, _worth(each, point)).series[0][0, 0])
         known, name = dict(worker.nulls), search.search_id
         for start in range(0, N_DRAWS, _AT_ONCE):
@@ -108,8 +119,8 @@ class Judge:
                 known = with_answer(known, draw(each.book, worker.ground, DrawRequest(missing, (name,))))
             worker.nulls = known
             hits = np.flatnonzero(known[name].finds.v[: numbers[-1] + 1] >= t - TIE)
-            if len(hits) >= LIMITS.stop_at:
-                return float(LIMITS.stop_at / (hits[LIMITS.stop_at - 1] + 1))
+            if len(hits) >= self.limits.stop_at:
+                return float(self.limits.stop_at / (hits[self.limits.stop_at - 1] + 1))
         return None
 
 
@@ -159,6 +170,12 @@ def _ground(each: Asked) -> Ground:
     return int(study.bars.timestamp[0]), study.split.boundary_ms
 
 
+def _tried(search: CountedSearch, asked: CountedSearch, point: Floats) -> bool:
+    """Whether another's search has tried the very point: then all that it finds counts."""
+    points = search.points
+    return search.family == asked.family and points is not None and bool((points == point).all(axis=1).any())
+
+
 def _worth(each: Asked, point: Floats) -> DrawRequest:
     return DrawRequest((REAL,), series=((each.made.counted.search_id, point),))
 
@@ -204,7 +221,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--markets", type=int, default=60, metavar="N")
     parser.add_argument("--rows", default="core")
-    parser.add_argument("--before", type=int, default=10, metavar="K")
+    parser.add_argument("--before", type=int, default=25, metavar="K")
     parser.add_argument("--state", type=Path)
     parser.add_argument("--seed", type=int)
     given = parser.parse_args()

@@ -8,7 +8,7 @@ PYTHONPATH=tests python -m benchmarks.schedules [--years N] [--engine N] [--seed
 
     same       the same twenty rules on all bars, day after day
     new        twenty other rules every day
-    rolling    the same twenty rules on a range of bars that begins a day later every day
+    rolling    the same twenty rules on bars that begin a day later every day: on other bars they count again
 
 Two years of hourly bars are there at first, of which 30 % are held out. Every day a verdict is asked for. It looks at
 the hold-out where the search's p-value allows it; 300 hours after a look the hold-out begins anew where that look
@@ -99,7 +99,7 @@ def _year(kind: str, rng: Rng) -> dict[str, Any]:
     days = np.concatenate([np.zeros((N_RULES, 1)), rng.standard_normal((N_RULES, N_PERIODS)).cumsum(axis=1)], axis=1)
     for day in range(HISTORY, N_PERIODS):
         market.renew(day)
-        market.count(N_RULES if kind == "new" or not market.n_rules else 0)
+        market.count(N_RULES if kind != "same" or not market.n_rules else 0)
         start = day - HISTORY if kind == "rolling" else 0
         if kind == "new":
             t, held_out = float(rng.standard_normal(N_RULES).max()), float(rng.standard_normal())

@@ -16,6 +16,7 @@ from tunesmith.compute.decision.nulls.counted_search import REAL, CountedSearch,
 from tunesmith.compute.decision.nulls.lead import Lead
 from tunesmith.compute.decision.nulls.lineage import Lineage
 from tunesmith.compute.decision.nulls.point_table import PointTable
+from tunesmith.compute.decision.nulls.real_blocks import real_blocks
 from tunesmith.compute.decision.nulls.remade_search import remake
 from tunesmith.compute.decision.nulls.shuffled_ground import Statistics, shuffled_markets, statistics_of_points
 from tunesmith.compute.decision.statistics.permuted_markets import TIE
@@ -71,7 +72,9 @@ class DrawRequest:
 
     `known` is what these and other searches find on the same draws, as far as it is known; `best` are the best trials
     on the real bars that searches follow: value and point. `series`: points whose statistics are wanted on each draw,
-    with the search whose family they are of. With `reaches` a draw is over once any search is known to reach it.
+    with the search whose family they are of. `blocks`: points of which is wanted what they earn in stretches of time on
+    the real bars, with their search and the timeframe whose bars have the same stretches (see `real_blocks`). With
+    `reaches` a draw is over once any search is known to reach it.
     """
 
     draws: tuple[int, ...]
@@ -81,6 +84,7 @@ class DrawRequest:
     links: Mapping[str, Link] = field(default_factory=dict)
     foreign: Mapping[str, ForeignLink] = field(default_factory=dict)
     series: tuple[tuple[str, Floats], ...] = ()
+    blocks: tuple[tuple[str, Floats, str], ...] = ()
     reaches: float | None = None
 
 
@@ -89,8 +93,8 @@ class Drawn:
     """The answer to a request: what was made of it, in the order of its draws.
 
     `foreign` float64[n] is the greatest value that other users' searches give the submitted point, NaN where not made.
-    `series` float64[m, n] for each that was asked, 0 where undefined; on the real bars `tried` has the trials of
-    searches that were made again, float64[m, p].
+    `series` float64[m, n] for each that was asked, 0 where undefined, and `blocks` float64[m, k]; on the real bars
+    `tried` has the trials of searches that were made again, float64[m, p].
     """
 
     draws: tuple[int, ...]
@@ -98,6 +102,7 @@ class Drawn:
     foreign: Floats
     series: tuple[Floats, ...]
     tried: Mapping[str, Floats]
+    blocks: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,14 @@ def draw(
         foreign=np.array([one.foreign for one in made]),
         series=tuple(np.stack([one.series[i] for one in made], axis=1) for i in range(len(request.series)) if made),
         tried={name: points for one in made for name, points in one.tried.items()},
+        blocks=tuple(_blocks_of(lineage, ground, *asked) for asked in request.blocks),
     )
+
+
+def _blocks_of(lineage: Lineage, ground: Ground, name: str, points: Floats, timeframe: str) -> Floats:
+    search = lineage[name]
+    markets, beside = ground.markets[search.timeframe], ground.markets[timeframe]
+    return real_blocks(search.rule, search.family.execution, points, markets, beside)
 
 
 class _Draw:
@@ -258,8 +270,11 @@ class _Draw:
                 greatest = max(greatest, reached)
             elif len(link.rho):
                 mine = self._look(self._lineage[link.asked], [link.mine])
-                theirs = np.nan_to_num(self._look(self._lineage[name], [link.theirs]).t, nan=0.0)
-                value = mine.t + link.rho * np.maximum(0.0, reached - theirs)
+                if self._lineage[name].timeframe == self._lineage[link.asked].timeframe:
+                    theirs = np.nan_to_num(self._look(self._lineage[name], [link.theirs]).t, nan=0.0)
+                    value = mine.t + link.rho * np.maximum(0.0, reached - theirs)
+                else:
+                    value = link.rho * reached + np.sqrt(1.0 - link.rho**2) * mine.t
                 greatest = max(greatest, float(np.max(value, where=mine.counts, initial=NOTHING)))
         return greatest
 

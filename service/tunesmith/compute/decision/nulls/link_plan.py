@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from tunesmith.compute.decision.nulls.draw_table import NOTHING, DrawRequest, Fo
 from tunesmith.compute.decision.nulls.lineage import Lineage
 from tunesmith.compute.decision.nulls.links import (
     LEAST_CORRELATION,
+    LEAST_DEVIATIONS,
     LINKED_WHOLE,
     N_CONFIRMED,
     N_LINKED,
@@ -60,26 +62,49 @@ def link_foreign(lineage: Lineage, asked_id: str, point: Floats, cut: Cut) -> Wo
     user's winner.
     """
     asked = lineage[asked_id]
-    foreign = [
-        name
-        for name, search in lineage.searches.items()
-        if search.draws_only_p and search.timeframe == asked.timeframe and name != asked_id
-    ]
+    foreign = [name for name, search in lineage.searches.items() if search.draws_only_p and name != asked_id]
+    elsewhere = [name for name in foreign if lineage[name].timeframe != asked.timeframe]
+    here = [name for name in foreign if name not in elsewhere]
     if not foreign:
         return {}
     trials = yield from _trials_of(lineage, [asked_id, *foreign])
     chosen = {name: points[rows] for name, (points, rows) in trials.items()}
     mine = np.concatenate([point[np.newaxis], chosen[asked_id]])
-    asked_for = [(asked_id, mine), *((name, chosen[name]) for name in foreign)]
+    asked_for = [(asked_id, mine), *((name, chosen[name]) for name in here)]
     series = yield from _series(asked_for, range(N_LINKED), cut)
     near = correlations(series[0], series[0][:1])[:, 0] >= RELATED
     near[0] = True
     pairs = {}
-    for name, theirs in zip(foreign, series[1:], strict=True):
+    for name, theirs in zip(here, series[1:], strict=True):
         pair = _nearest(mine[near], chosen[name], correlations(series[0][near], theirs))
         if pair is not None:
             pairs[name] = pair
-    return (yield from _confirmed(asked_id, pairs, cut))
+    links = yield from _confirmed(asked_id, pairs, cut)
+    return links | (yield from _linked_elsewhere(lineage, asked_id, mine[near], {n: chosen[n] for n in elsewhere}))
+
+
+def _linked_elsewhere(
+    lineage: Lineage, asked_id: str, mine: Floats, chosen: Mapping[str, Floats]
+) -> Work[dict[str, ForeignLink]]:
+    """The links of points `mine` to trials on other timeframes: they earn at the same times on the real bars.
+
+    The limit is higher where few stretches of time tell it: the largest of many correlations must not reach it by
+    chance.
+    """
+    links = {}
+    for name, theirs in chosen.items():
+        there, here = lineage[name].timeframe, lineage[asked_id].timeframe
+        (answer,) = yield [DrawRequest((REAL,), blocks=((asked_id, mine, there), (name, theirs, here)))]
+        ours, others = answer.blocks
+        if not ours.shape[1] or not len(theirs):
+            continue
+        rho = correlations(ours, others)
+        nearest = np.argmax(rho, axis=1)
+        most = np.minimum(rho[np.arange(len(mine)), nearest], SAME)
+        kept = most >= max(LEAST_CORRELATION, LEAST_DEVIATIONS / math.sqrt(ours.shape[1]))
+        if kept.any():
+            links[name] = ForeignLink(asked_id, False, mine[kept], theirs[nearest[kept]], most[kept])
+    return links
 
 
 def _nearest(mine: Floats, theirs: Floats, rho: Floats) -> tuple[Floats, Floats] | None:

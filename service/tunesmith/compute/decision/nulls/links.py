@@ -21,6 +21,8 @@ N_CONFIRMED = 399
 """Draws on which dependence on another user's search must show as well."""
 LEAST_CORRELATION = 0.35
 """Below it, which is 3.5 standard errors of a correlation of 0 on 99 draws, two trials are taken for unrelated."""
+LEAST_DEVIATIONS = 4.5
+"""So many standard errors of a correlation of 0 must be reached where the largest of thousands is taken."""
 MOST_BETA = 1.5
 LINKED_WHOLE = 2000
 """A search of more points links only its best ones and as many at random."""
