@@ -241,12 +241,9 @@ def stopped(a: Attacker) -> list[Asked]:
 
 
 def two_keys_related(a: Attacker) -> list[Asked]:
-    """One key searches wide on a market that moves like this one (.9), another submits the winner here.
-
-    The daemon's book has no searches of others on other markets.
-    """
+    """One key searches wide on a market that moves like this one (.9), another submits the winner here."""
     there = a.wide_on("wide", a.like(0.9))
-    return [asked(a.search("key, here", a.box.beside(there.params)))]
+    return [asked(a.search("key, here", a.box.beside(there.params)), [foreign(there)])]
 
 
 def two_keys_longer(a: Attacker) -> list[Asked]:

@@ -8,6 +8,7 @@ analyze    a study → what mattered, where the good trials lie
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,17 +179,14 @@ def optimize(
     if not split.n_in_sample:
         raise Invalid(f"{holdout_share:g} of {len(bars)} bars leaves none to search on", path="/holdout_share")
     market = Market(bars.symbol, bars.slice(0, split.in_stop), execution)
-    began = time.monotonic()
-    outcome = run_whole(
-        search,
-        [market],
-        rules=stop,
-        elapsed_s=lambda: time.monotonic() - began,
-        n_threads=n_cores(),
-        progress=progress,
-    )
+    clock = functools.partial(_seconds_since, time.monotonic())
+    outcome = run_whole(search, [market], rules=stop, elapsed_s=clock, n_threads=n_cores(), progress=progress)
     table = Table(columns_of(rule, outcome.found.points), outcome.found.metrics)
     return Study(rule, bars, split, execution, search, outcome, table, stop)
+
+
+def _seconds_since(began: float) -> float:
+    return time.monotonic() - began
 
 
 def analyze(

@@ -154,7 +154,8 @@ def test_searches_on_a_related_market_count(tmp_path: Path, correlation: float, 
             await house.ended("asked", symbol="ONE", **NARROW)
             book = await house.book("asked")
             expected = ["elsewhere", "point elsewhere", "asked"] if counts else ["asked"]
-            assert house.told([search.search_id for search in book.searches]) == expected
+            assert house.told([search.search_id for search in book.counted]) == expected
+            assert house.told([search.search_id for search in book.foreign]) == ["hidden"] * counts
             assert book.n_related == 2 * counts
 
     asyncio.run(main())

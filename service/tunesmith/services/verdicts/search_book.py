@@ -6,7 +6,8 @@ another time tell nothing of a rule's luck on these.
 
     own       made by one of the verdict's users
     opened    made by another, whose results were delivered to one of them
-    foreign   made by another on the same market and visible before the asked search began: they may have been told
+    foreign   made by another on these markets or related ones, and visible before the asked search began: the asker
+              may have been told
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ async def book_of(context: Context, users: Sequence[str], windows: Sequence[Wind
         for place in found:
             if any(place.user == user or openings.opened(user, place.id) for user in users):
                 mine.append(place.id)
-            elif place.id in on_lineage and place.visible_from < asked.id:
+            elif place.visible_from < asked.id:
                 others.append(place.id)
         members, foreign = [await _members(context, source, part) for part in (mine, others)]
     related = {place.id for place in found} - on_lineage.keys()
