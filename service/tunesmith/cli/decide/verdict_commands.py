@@ -134,7 +134,7 @@ def show_checks(checks: list[JsonObject]) -> None:
         (
             check["name"],
             check["segment"].replace("_", " "),
-            f"{check['asks']}, p at most {check['threshold']:.2g}" if check["name"] in _CHANCES else check["asks"],
+            _asked(check),
             "hidden" if check in hidden else _value(check),
             "met" if check["passed"] else "not met",
         )
@@ -145,6 +145,12 @@ def show_checks(checks: list[JsonObject]) -> None:
         typer.echo(
             "\n" + fill_text("What a hold-out shows stays hidden until an approval, so that nobody tunes to it.")
         )
+
+
+def _asked(check: JsonObject) -> str:
+    limit = check["threshold"]
+    is_chance = check["name"] in _CHANCES and limit is not None
+    return f"{check['asks']}, p at most {limit:.2g}" if is_chance else str(check["asks"])
 
 
 def _value(check: JsonObject) -> str:
