@@ -31,7 +31,8 @@ class Route:
 
     def handler(self, context: Context, message_type: str) -> Handler:
         """The handler of `message_type`: idempotent where it changes something; results of others are entered."""
-        return entering_opened(context, message_type, self._made(context, message_type))
+        made = self._made(context, message_type)
+        return entering_opened(context, message_type, made, repeats=bool(self.settled_by))
 
     def _made(self, context: Context, message_type: str) -> Handler:
         if MESSAGES[message_type].changes:

@@ -41,6 +41,9 @@ RESULTS = frozenset({
 MOST_KNOWN = 100_000
 """Pairs of user and task that are known to need no further look; beyond that all are looked up again."""
 
+_MOST_LOOKED = 500
+"""Replies that are remembered as looked through, for each message."""
+
 _NOTHING: tuple[Any, ...] = (None, "", [], {}, ())
 
 
@@ -52,8 +55,12 @@ class _Layout(NamedTuple):
     parts: tuple[str, ...]
 
 
-def entering_opened(context: Context, message_type: str, handle: Handler) -> Handler:
-    """The handler of a message that shows results, around `handle`; `handle` itself where its reply shows none."""
+def entering_opened(context: Context, message_type: str, handle: Handler, *, repeats: bool = False) -> Handler:
+    """The handler of a message that shows results, around `handle`; `handle` itself where its reply shows none.
+
+    With `repeats` the same reply is delivered again and again, as those of ended tasks are: it is looked through once.
+    """
+    looked: dict[tuple[str, int], Reply] = {}
     message = MESSAGES[message_type]
     asked = [name for name in ASKED if name in message.request.__struct_fields__]
     names_of: Callable[[Request, Reply], Iterable[str]]
@@ -65,8 +72,17 @@ def entering_opened(context: Context, message_type: str, handle: Handler) -> Han
         return _entering_used(context, message.request, handle) if message.changes else handle
 
     def deliver(request: Request, reply: Reply, call: Call) -> Reply | Awaitable[Reply]:
+        key = call.user, id(reply)
+        if looked.get(key) is reply:
+            return reply
         fresh = [name for name in names_of(request, reply) if (call.user, name) not in context.opened]
-        return _opened(context, call, fresh, reply) if fresh else reply
+        if fresh:
+            return _opened(context, call, fresh, reply)
+        if repeats:
+            if len(looked) >= _MOST_LOOKED:
+                looked.clear()
+            looked[key] = reply
+        return reply
 
     async def wait(request: Request, making: Awaitable[Reply], call: Call) -> Reply:
         delivered = deliver(request, await making, call)
@@ -74,7 +90,7 @@ def entering_opened(context: Context, message_type: str, handle: Handler) -> Han
 
     def answer(request: Request, call: Call) -> Reply | Awaitable[Reply]:
         reply = handle(request, call)
-        return wait(request, reply, call) if isinstance(reply, Awaitable) else deliver(request, reply, call)
+        return deliver(request, reply, call) if isinstance(reply, Reply) else wait(request, reply, call)
 
     return answer
 
