@@ -24,7 +24,7 @@ MARKET = Bars.read(SAMPLE, symbol="BTC/USDT", timeframe="1h")
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
-    max_examples=15,
+    max_examples=8,
     phases=(Phase.explicit, Phase.generate),  # each rule is compiled: shrinking would take hours
 )
 @given(rule_cases([MARKET], most_bars=400, n_points=2))
