@@ -65,7 +65,7 @@ def told(study: Study, decision: Decision) -> Row:
         "status": decision.status,
         "failed": failed,
         "p": findings.p,
-        "n_draws": findings.evidence.get("permutations", {}).get("n"),
+        "n_draws": findings.evidence.get("searches", {}).get("n"),
         "n_trials": len(study.points),
         "keeps_criteria": kept,
     }
