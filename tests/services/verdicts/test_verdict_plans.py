@@ -35,5 +35,9 @@ def test_a_search_and_a_verdict_say_what_counts_before_they_begin(tmp_path: Path
             limits = house.context.settings.statistics
             assert two["tries_at_most"] == two["n_searches"] == 1, "the same grid again is the same search"
             assert two["level_at_least"] == two["level_at_most"] == level_of(TRY, 1, limits.combined)
+            await searched(house, MARKET, start_date="2018-01-01")
+            three = await house.ask("verdict.plan", optimization_id=first)
+            assert (three["n_searches"], three["tries_at_most"]) == (2, 3), "on other bars it counts once more"
+            assert three["level_at_least"] == level_of(3 * TRY, 1, limits.combined) < three["level_at_most"]
 
     asyncio.run(main())

@@ -8,7 +8,7 @@ from tunesmith.protocol.messages.optimizations import StartOptimization
 
 
 class PlanSearch(StartOptimization, frozen=True, kw_only=True):
-    """`search.plan`: what a search would take and cost, without running or storing anything.
+    """`search.plan`: what a search would take and cost. It is not made, and counts as no try.
 
     Its fields are those of `optimization.start`.
     """
@@ -36,7 +36,7 @@ class SearchPlanReply(Reply, frozen=True, kw_only=True):
 
 
 class PlanVerdict(Request, frozen=True, kw_only=True):
-    """`verdict.plan`: what stands behind a verdict on a search, before it is asked for. Nothing is looked at."""
+    """`verdict.plan`: what stands behind a verdict on a search, before it is asked for. It is no look."""
 
     optimization_id: Id
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tunesmith.compute.decision.nulls.counted_search import REACH
 from tunesmith.compute.decision.statistics.levels import draws_of, level_of
@@ -62,7 +62,7 @@ async def plan_search(context: Context, request: PlanSearch, call: Call) -> Sear
 
 
 async def plan_verdict(context: Context, request: PlanVerdict, call: Call) -> VerdictPlanReply:
-    """What stands behind a verdict on a search. `not_found`; nothing is looked at and nothing written."""
+    """What stands behind a verdict on a search. `not_found`; it counts as no search and no look."""
     row = await load(context, request.optimization_id, OPTIMIZATION, "/data/optimization_id")
     task, limits = request_of(row, OptimizationTask), context.settings.statistics
     windows = [await on_newest_holdout(context, window) for window in (task.window, *task.others)]
@@ -72,10 +72,13 @@ async def plan_verdict(context: Context, request: PlanVerdict, call: Call) -> Ve
     look = await ledger.next_look(context, asked, users)
     book = await book_of(context, users, windows, row.id)
     own = book.counted
-    lowest = level_of(TRY * len(own), look.number, limits.combined)
+    n_parts = {search.search_id: _n_parts(search, windows[0]) for search in own}
+    eras = {at for search in own for at in search.boundaries} | {windows[0].boundary_ms}
+    tries_at_most = len(own) + sum(n_parts.values()) + len(eras) - 1
+    lowest = level_of(TRY * tries_at_most, look.number, limits.combined)
     highest = level_of(TRY, look.number, limits.combined)
     n_draws = draws_of(lowest, limits.n_permutations, limits.max_permutations)
-    per_draw = await context.aside.run(lambda: _seconds_of(context, book.searches, _n_bars(context, windows)))
+    per_draw = await context.aside.run(lambda: _seconds_of(context, book.searches, n_parts, _n_bars(context, windows)))
     worst = per_draw * max(N_DRAWS, n_draws)
     n_own = len(own) - book.n_opened - book.n_related
     told = (
@@ -94,7 +97,7 @@ async def plan_verdict(context: Context, request: PlanVerdict, call: Call) -> Ve
         n_trials=sum(search.n_made for search in own),
         look=look.number,
         burnt=look.burnt,
-        tries_at_most=len(own),
+        tries_at_most=tries_at_most,
         level_at_least=lowest,
         level_at_most=highest,
         n_draws=n_draws,
@@ -109,13 +112,20 @@ def _n_bars(context: Context, windows: Iterable[Window]) -> int:
     return sum(n_bars_of(series, window) for series, window in found)
 
 
-def _seconds_of(context: Context, searches: Sequence[CountedRef], n_bars: int) -> float:
+def _n_parts(search: CountedRef, asked: Window) -> int:
+    """On how many other bars than those of the verdict a search was made: it counts once more on each."""
+    whole = asked.start_ms, None if asked.withheld else asked.end_ms
+    return len({(start_ms, end_ms) for _, _, start_ms, end_ms in search.spans} - {whole})
+
+
+def _seconds_of(context: Context, searches: Sequence[CountedRef], n_parts: Mapping[str, int], n_bars: int) -> float:
     """Seconds of a worker for one draw; points that several searches tried are evaluated once, but counted here."""
     total = 0.0
     for search in searches:
         n = len(search.listed)
         if search.plan is not None:
             n = _n_points(parse_ref(search.strategy), search.plan, search.n_made)
+        n *= 1 + n_parts.get(search.search_id, 0)
         total += n * n_bars * context.speeds.ns(search.strategy, OWN_ENGINE) / 1e9
     return total
 
