@@ -19,7 +19,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Conflict
 from tunesmith.services.strategies import strategy_requests
-from tunesmith.services.verdicts import counted_answers
+from tunesmith.services.verdicts import counted_answers, verdict_tasks
 from tunesmith.storage.sqlite import backups, restoring
 from tunesmith.storage.timestamps import iso
 from tunesmith.workers.executor import Chunk
@@ -107,6 +107,31 @@ def test_who_searches_from_many_dates_on_has_made_as_many_tries(tmp_path: Path) 
                 "the same points on other bars are tries"
             )
             assert (await replayed(house, verdict_id=(await last_verdict(house))))["equal"]
+
+    asyncio.run(main())
+
+
+def test_a_newcomer_is_compared_again_where_another_package_came_into_force_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide, others = verdict_tasks._by_proof, []
+
+    async def main() -> None:
+        async with open_court(tmp_path) as house:
+            slow, quick = await searched(house, EDGE), await searched(house, EDGE, seed=1)
+
+            async def overtaken(*given: Any) -> Any:
+                ruling = await decide(*given)
+                if not others:
+                    others.append("under way")
+                    others.append((await decided(house, quick))["parameter_package"]["package_id"])
+                return ruling
+
+            monkeypatch.setattr(verdict_tasks, "_by_proof", overtaken)
+            told = await decided(house, slow)
+            logs = (await house.ask("task.logs", task_id=told["verdict_id"]))["lines"]
+            assert any("another package came into force" in entry["message"] for entry in logs)
+            assert (await evidence(house, told["verdict_id"]))["standing"]["package_id"] == others[1]
 
     asyncio.run(main())
 

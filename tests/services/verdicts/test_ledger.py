@@ -156,7 +156,7 @@ def test_verdicts_asked_for_at_once_look_one_after_the_other_and_a_user_three_ti
             assert sorted([await look_of(house, verdict) for verdict in verdicts]) == [1, 2, 3]
             assert sum(verdict["approved"] for verdict in verdicts) == 1, "the others are no better than its package"
             assert "planned again" in "".join([await house.log_of(verdict["verdict_id"]) for verdict in verdicts])
-            with pytest.raises(Busy, match=f"you have asked for 3 verdicts on the hold-out of {EDGE}"):
+            with pytest.raises(Busy, match=f"3 of your verdicts have looked at the hold-out of {EDGE}"):
                 await decided(house, found, approval_criteria={**LAX, "min_trades": 3})
             assert await kinds(house) == ["verdict"] * 3
             other = await decided(house, found, user="ann", approval_criteria={**LAX, "min_trades": 3})

@@ -180,7 +180,7 @@ def test_a_quota_of_looks_holds_for_searches_that_go_on_to_a_verdict_and_for_wha
             assert sorted(each["status"] for each in told) == ["completed"] + ["failed"] * 2
             assert {each["error"]["code"] for each in told if each["error"]} == {"busy"}
             assert await n_looks(house) == {A: 2}
-            with pytest.raises(Busy, match="you have asked for 2 verdicts"):
+            with pytest.raises(Busy, match="2 of your verdicts have looked"):
                 await house.ask("optimization.start", **given, approve={})
             other = await house.search(**given, approve={}, user="ann")
             await house.ended(other["verdict_id"])

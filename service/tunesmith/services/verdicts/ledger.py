@@ -134,7 +134,7 @@ async def _next_look(
 
 
 async def check_quota(context: Context, windows: Sequence[Window], end_ms: int, user: str) -> None:
-    """Raise `Busy` for a user who has asked for as many verdicts on one of the hold-outs as one user may."""
+    """Raise `Busy` for a user whose verdicts have looked at one of the hold-outs as often as one user's may."""
     for window in windows:
         market = window, await lineage_of(context, window.venue, window.symbol)
         await _refuse_beyond_quota(context, context.database, market, end_ms, user)
@@ -148,7 +148,7 @@ async def _refuse_beyond_quota(
     looks = await holdout_table.looks(source, lineage, window.boundary_ms, end_ms)
     if len(_verdicts(looks, [user], task_id)) >= limit:
         raise Busy(
-            f"you have asked for {limit} verdicts on the hold-out of {window.symbol}, which is the limit; it begins "
+            f"{limit} of your verdicts have looked at the hold-out of {window.symbol}, which is the limit; it begins "
             "anew with bars that nobody has seen",
             retry_after_ms=3_600_000,
         )

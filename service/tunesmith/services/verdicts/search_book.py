@@ -40,8 +40,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     `searches` stand in the order in which they began, so that each comes after all that it has seen; foreign ones come
     last. `asked_id` names the one that the verdict is asked about. `by_user` has for each user the ids of the searches
     in that user's own book, in the order in which they began to count there; the verdict has one clock for all of them.
-    Of the searches that are not foreign, `n_opened` are others' that a user opened, and `n_related` were made on related
-    markets alone.
+    Of the searches that are not foreign, `n_opened` are others' that a user opened, and `n_related` were made on
+    related markets alone.
     """
 
     searches: list[CountedRef]

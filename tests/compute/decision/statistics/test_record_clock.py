@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +11,6 @@ from tunesmith.compute.decision.statistics.record_clock import (
     TAIL,
     TRY,
     Clock,
-    count_import,
     count_search,
     new_clock,
 )
@@ -76,12 +74,3 @@ def test_the_kth_independent_search_costs_about_a_kth_of_a_try() -> None:
     ks = np.arange(2, 11)
     error = added[:, 1:].std(axis=0) / np.sqrt(n_lives)
     assert (np.abs(added[:, 1:].mean(axis=0) - (1.0 + TAIL / ks)) < 5.0 * error).all()
-
-
-def test_an_import_counts_as_many_records_as_so_many_normal_rules_would_set() -> None:
-    clock = counted([np.linspace(0.0, 4.0, N_DRAWS)])
-    level = np.sort(clock.best)[-TAIL]
-    tail = 1.0 - pytest.importorskip("scipy.stats").norm.cdf(level)
-    assert count_import(clock, 1).ticks - clock.ticks == 1 + int(np.ceil(N_DRAWS * tail))
-    assert count_import(clock, 10**6).ticks - clock.ticks == 1 + TAIL
-    assert count_import(new_clock(), 1).ticks == 1 + TAIL

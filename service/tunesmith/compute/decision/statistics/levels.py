@@ -19,7 +19,6 @@ FIRST_LOOK = 0.7
 WEIGHT = 0.7
 """Weight of the search's p-value beside that of the hold-out (Stouffer's test)."""
 
-STOP_AT = 21
 _PER_DRAW = 0.3
 _LEAST_P = 1e-12
 _NORMAL = NormalDist()

@@ -9,8 +9,6 @@ the count is an integer, the same on every machine.
 
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +19,6 @@ N_DRAWS = 99
 TAIL = 20
 TRY = TAIL + 1
 """Ticks of one independent try."""
-
-_NORMAL = NormalDist()
 
 
 class Clock(NamedTuple):
@@ -58,13 +54,6 @@ def count_search(clock: Clock, null: Floats, era_ms: int, *, adds_nothing: bool 
     if adds_nothing:
         return clock
     return Clock(clock.ticks + 1 + _records(clock.best, top), top, era_ms)
-
-
-def count_import(clock: Clock, n_epochs: int) -> Clock:
-    """Count results from elsewhere that cannot be made again: `n_epochs` independent rules, whose t are normal."""
-    level = float(np.sort(clock.best)[-TAIL])
-    records = N_DRAWS * n_epochs * _NORMAL.cdf(-level) if math.isfinite(level) else float(TAIL)
-    return clock._replace(ticks=clock.ticks + 1 + min(TAIL, math.ceil(records)))
 
 
 def _records(before: Floats, after: Floats) -> int:
