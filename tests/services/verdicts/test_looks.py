@@ -186,7 +186,7 @@ def test_a_user_looks_at_a_holdout_as_often_as_the_settings_say(tmp_path: Path) 
             limit = house.context.settings.limits.verdicts_per_market
             for i in range(1, limit + 1):
                 await bench.look(f"vd-{i}", i)
-            with pytest.raises(Busy, match=f"asked for {limit} verdicts on the hold-out"):
+            with pytest.raises(Busy, match=f"{limit} of your verdicts have looked"):
                 await bench.look("vd-more", limit + 1)
             assert len(await bench.written()) == limit
 
