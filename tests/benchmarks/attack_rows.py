@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.attack_market import N_BARS, Asked, Attacker, Made, asked, backtests, counted, foreign, worth
-from tunesmith.compute.decision.nulls.counted_search import Ground
+from tunesmith.compute.decision.nulls.counted_search import Ground, trials_that_count
 from tunesmith.compute.decision.nulls.shuffled_ground import shuffled_markets, statistics_of_points
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.array_types import Floats
@@ -237,7 +237,8 @@ def stopped(a: Attacker) -> list[Asked]:
     if own[n_made - 1] == -np.inf:
         return []
     cut = a.wide_on("cut", max_iterations=n_made)
-    return [asked(Made(cut.study, counted("cut", study, n_made=n_made)))]
+    n_counted = trials_that_count(study.plan, n_made, by_clock=False)
+    return [asked(Made(cut.study, counted("cut", study, n_made=n_counted)))]
 
 
 def two_keys_related(a: Attacker) -> list[Asked]:

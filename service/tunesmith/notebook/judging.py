@@ -20,7 +20,7 @@ from tunesmith.compute.decision.checks.data_gate import faults_of
 from tunesmith.compute.decision.decision_plan import decide_search, follow, public_checks, public_reason
 from tunesmith.compute.decision.inputs import EDITION, Decision, DecisionInputs, Ledger, WorkInputs, WorkRequest
 from tunesmith.compute.decision.nulls.asked_book import AskedBook, count_asked, test_asked
-from tunesmith.compute.decision.nulls.counted_search import CountedSearch, Ground
+from tunesmith.compute.decision.nulls.counted_search import CountedSearch, Ground, trials_that_count
 from tunesmith.compute.decision.nulls.draw_table import draw
 from tunesmith.compute.decision.nulls.null_plan import Counted
 from tunesmith.compute.decision.nulls.null_vectors import Nulls, T
@@ -196,7 +196,7 @@ def book_of_studies(studies: Sequence[Study]) -> AskedBook:
             plan=study.plan,
             execution=study.execution,
             timeframe=study.bars.timeframe,
-            n_made=len(study.points),
+            n_made=trials_that_count(study.plan, len(study.points), by_clock=study.outcome.stopped_by == "time_budget"),
             seen=frozenset(names[:i]),
         )
         for i, (name, study) in enumerate(zip(names, studies, strict=True))

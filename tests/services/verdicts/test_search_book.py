@@ -11,7 +11,8 @@ from services.book_house import importing, open_book, pair
 from services.verdict_house import EDGE, NOISE
 from tunesmith.errors import NotFound
 from tunesmith.services.verdicts.search_book import book_again, book_of, evidence_of, null_keys
-from tunesmith.storage.tables import counted_table
+from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.tables import counted_table, optimization_table
 
 NARROW = {"param_ranges": {"fast": [9, 10, 11], "slow": [58, 60]}}
 
@@ -43,7 +44,7 @@ def test_a_search_has_seen_what_was_visible_before_it_began(tmp_path: Path) -> N
     asyncio.run(main())
 
 
-def test_trials_count_up_to_the_last_that_was_made_whatever_ended_the_search(tmp_path: Path) -> None:
+def test_all_planned_trials_of_a_search_count_that_was_cancelled_or_goes_on(tmp_path: Path) -> None:
     async def main() -> None:
         async with open_book(tmp_path) as house:
             task_id = await house.begin("cut short")
@@ -51,7 +52,32 @@ def test_trials_count_up_to_the_last_that_was_made_whatever_ended_the_search(tmp
             assert await house.context.tasks.cancel(task_id)
             await house.ended("last", **NARROW)
             book = await house.book("last")
-            assert [search.n_made for search in book.searches] == [4, 6]
+            assert [search.n_made for search in book.searches] == [6, 6]
+            await house.begin("goes on", seed=1)
+            await house.trials("goes on", 1)
+            assert [search.n_made for search in (await house.book("goes on")).searches] == [6, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "n_counted"), [("time_budget", 4), ("target_reached", 6), ("no_improvement", 6)]
+)
+def test_all_planned_trials_count_unless_the_clock_ended_the_search(
+    tmp_path: Path, stopped_by: str, n_counted: int
+) -> None:
+    async def main() -> None:
+        async with open_book(tmp_path) as house:
+            task_id = await house.begin("ended early")
+            await house.trials("ended early", 4)
+
+            async def end(conn: Connection) -> None:
+                best = optimization_table.Best({"fast": 9, "slow": 58}, 1.0, 0)
+                await optimization_table.set_result(conn, task_id, best, None, stopped_by)
+                await conn.execute("UPDATE tasks SET status = 'completed' WHERE id = ?", (task_id,))
+
+            await house.context.database.write(end)
+            await house.ended("last", **NARROW)
+            book = await house.book("last")
+            assert [search.n_made for search in book.searches] == [n_counted, 6]
 
     asyncio.run(main())
 
@@ -196,7 +222,7 @@ def test_a_book_is_made_again_from_evidence_whatever_was_searched_since(tmp_path
             assert await book_again(house.context, kept) == book
             later = null_keys((await house.book("asked")).searches)
             same = {name: later[task_id] == keys[task_id] for name, task_id in house.names.items() if task_id in keys}
-            assert same == {"foreign": True, "unfinished": False, "point": False, "asked": False}
+            assert same == {"foreign": True, "unfinished": True, "point": False, "asked": False}
 
     asyncio.run(main())
 

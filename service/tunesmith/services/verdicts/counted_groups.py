@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tunesmith.compute.decision.nulls.counted_search import trials_that_count
 from tunesmith.compute.search.samplers import SAMPLERS
 from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.search_plan import SearchPlan
@@ -28,7 +29,10 @@ _NO_POINTS = ("target", "n_trials", "bounds", "aggregate")
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """A counted task that has results: who made it, what it tried, how many trials, since when they are visible."""
+    """A counted task that has results: who made it, what it tried, how many trials count, since when they are visible.
+
+    `n_made` as `trials_that_count` has it.
+    """
 
     id: int
     task_id: str
@@ -114,13 +118,14 @@ def member_of(row: CountedRow) -> Member:
     kind = KINDS[row.kind]
     if kind.counts is None:
         raise Internal(f"tasks of the kind {row.kind} count nothing, but {row.task_id} is counted")
+    tried = kind.counts(msgspec.json.decode(row.request, type=kind.request))
     return Member(
         id=row.id,
         task_id=row.task_id,
         user=row.user,
-        n_made=row.n_made,
+        n_made=trials_that_count(tried.plan, row.n_made, by_clock=row.by_clock),
         visible_from=row.visible_from if row.visible_from is not None else row.id,
-        tried=kind.counts(msgspec.json.decode(row.request, type=kind.request)),
+        tried=tried,
     )
 
 

@@ -32,11 +32,16 @@ class CountedMarket(NamedTuple):
 
 
 class CountedRow(Row, frozen=True, kw_only=True):
-    """A counted search, with its task's kind and user; `request` is what the task was asked for, JSON text."""
+    """A counted search, with its task's kind and user; `request` is what the task was asked for, JSON text.
+
+    `by_clock`: its time budget ended it, and nothing that anybody could see of its results.
+    """
 
     table: ClassVar[str] = """(
-        SELECT c.id, c.task_id, c.n_made, c.visible_from, t.user, t.kind, t.request
+        SELECT c.id, c.task_id, c.n_made, c.visible_from, t.user, t.kind, t.request,
+            t.status = 'completed' AND r.stopped_by IS 'time_budget' AS by_clock
         FROM counted_searches AS c JOIN tasks AS t ON t.id = c.task_id
+            LEFT JOIN optimization_results AS r ON r.optimization_id = c.task_id
     )"""
 
     id: int
@@ -46,6 +51,7 @@ class CountedRow(Row, frozen=True, kw_only=True):
     user: str
     kind: str
     request: str
+    by_clock: bool
 
 
 class Place(NamedTuple):

@@ -15,8 +15,8 @@ class CountedRef(msgspec.Struct, frozen=True, kw_only=True):
 
     `search_id` is the id of its task; single backtests of one user, text and execution are one search, `plan` None,
     with the points `listed` and the id of the first of them. `counted_id` is its number in the order in which searches
-    began, the key of `null_vectors`. `n_made` trials were made, whatever ended it. `seen` names the searches of the
-    same book whose results its user could see when it began. `foreign`: it is another user's and only enters p.
+    began, the key of `null_vectors`. `n_made` of its trials count (`trials_that_count`). `seen` names the searches of
+    the same book whose results its user could see when it began. `foreign`: it is another user's and only enters p.
     `tasks` are the ids of all tasks that it stands for: pooled backtests, and the same search made again.
     `boundaries` are the instants at which the hold-out began when they were asked for, UTC milliseconds, increasing.
     `spans` are the bars that they were given, as venue, symbol, start and end in UTC milliseconds; an end of None is

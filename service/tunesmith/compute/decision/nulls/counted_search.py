@@ -52,6 +52,16 @@ class Ground:
     boundary_ms: int
 
 
+def trials_that_count(plan: SearchPlan | None, n_made: int, *, by_clock: bool) -> int:
+    """How many trials of a search count: all that were planned, unless its time budget ended it (`by_clock`).
+
+    Whoever ends a search when it looks best, by hand or by a rule that reads its results (`target`, `patience`), takes
+    the best of every number of trials up to the last. A time budget is no such choice: the trials that were made count.
+    Single backtests have no plan.
+    """
+    return n_made if plan is None or by_clock else max(n_made, plan.n_trials)
+
+
 @dataclass(frozen=True)
 class Family:
     """Searches of one text, execution and timeframe: a point of one is worth the same in all of them."""
@@ -63,7 +73,7 @@ class Family:
 
 @dataclass(frozen=True, eq=False)
 class CountedSearch:
-    """A search of `n_made` trials, whatever ended it.
+    """A search of `n_made` trials, as `trials_that_count` has them.
 
     `listed` float64[n, p] are single backtests that count together; they have no `plan`. `seen` are the searches, of
     any text, whose results its owner could see when it began. With `draws_only_p` it is another user's: it raises the
