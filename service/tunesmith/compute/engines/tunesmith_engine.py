@@ -38,7 +38,7 @@ _SIGNAL_BUDGET = 2**19
 _MIN_BLOCK = 8
 """Points a block, as far as the signals of long series let there be: those do not stay in a core's cache anyway."""
 _BLOCKS = 8
-"""Blocks for each thread, so that none waits long for the last one."""
+"""Blocks for each of several threads, so that none waits long for the last one."""
 
 
 def _differences(strategy: Strategy, costs: Costs, direction: Direction) -> Iterable[Difference]:
@@ -90,7 +90,8 @@ def _evaluate_totals(
     """
     totals = np.empty((len(points), N_TIMED_TOTALS if timed else N_TOTALS))
     n = len(points)
-    shared = max(_MIN_BLOCK, -(-n // (_BLOCKS * n_threads)))
+    # One thread shares with nobody; its blocks need only stay in the cache.
+    shared = max(_MIN_BLOCK, -(-n // (_BLOCKS * n_threads))) if n_threads > 1 else max(n, 1)
     if strategy.kind == "kernel":
         terms = terms_of(execution, start, has_long=strategy.has_long, has_short=strategy.has_short)
         walk = walk_of(strategy)
