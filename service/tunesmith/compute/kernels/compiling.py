@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from tunesmith.compute.kernels.compile_once import compile_once
 from tunesmith.compute.kernels.source_stamps import stamp_of_file
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,6 +76,8 @@ class Kernel:
             numba.config.CACHE_DIR = before
         if self._options.get("cache"):
             _survive_full_disk(dispatcher)
+            name = f"{Path(self._function.__code__.co_filename).stem}.{self._function.__qualname__}"
+            compile_once(dispatcher, Path(dispatcher._cache.cache_path) / f"{name}.lock")
         return dispatcher
 
 
