@@ -201,4 +201,4 @@ def test_the_benchmark_finds_a_bounce_that_no_gate_lets_through(monkeypatch: pyt
     monkeypatch.setattr("benchmarks.untradable.N_DRAWS", 5)
     row = one_market(7, 0)
     assert row["row"].startswith("bounce")
-    assert (row["found"], row["spread"], row["delay"]) == (True, False, False)
+    assert (row["found"], row["spread"], row["delay"], row["approved"]) == (True, False, False, False)
