@@ -1,12 +1,14 @@
 """How long a verdict takes through a daemon, and what the built-in strategies get on real candles.
 
-PYTHONPATH=tests python -m benchmarks.verdicts [--behind] [--candles] [--daily]
+PYTHONPATH=tests python -m benchmarks.verdicts [--behind | --session] [--candles] [--daily]
 
 An edge (drift regimes) and markets without one, 2,000 bars each, searched with a grid of about 1,000 moving-average
 pairs; two workers; the time is that from the request for the verdict to its answer, the search not counted. Approved
 takes all permuted markets and must stay below 10 s; rejected is typically below 2 s. With --behind ten searches of
 about 1,000 points, two by tpe and two genetic among them, stand behind the verdict on an edge: it must take at most
-60 s, and the next one, after one search more, 10 s. With --candles the table of every built-in strategy on the real
+60 s, and the next one, after one search more, 10 s. With --session a session of 436,800 trials on real hourly candles
+stands behind one: what its plan says before it is asked for, how far the verdict came in a minute, and how soon it is
+over when it is cancelled then: within 10 s. With --candles the table of every built-in strategy on the real
 hourly candles beside the checkout, with --daily on 16 pairs of six years: verdict and reason. The exit code is 1 where
 a verdict took longer, or an edge that was searched once was not approved.
 """
@@ -28,6 +30,8 @@ import numpy as np
 import zmq
 
 from benchmarks.made_markets import AVERAGES, FAMILIES, SHARED, regimes, walk
+from benchmarks.mass_session import FILE as SESSION
+from benchmarks.mass_session import session_of
 from journeys.daemon import DaemonProcess, Dealer, children
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.market.bars import Bars
@@ -136,6 +140,30 @@ def behind() -> bool:
     return taken[0] <= 60.0 and taken[1] <= 10.0
 
 
+def session_behind() -> bool:
+    """Print what a verdict with a large session behind it says before it begins; whether it could be cancelled."""
+    request = session_of(SESSION)
+    (symbol,), (strategy_id,) = request["symbols"], request["strategies"]
+    bars = Bars.read(SHARED / "spot" / f"{CANDLES[symbol]}.parquet", symbol=symbol, timeframe="1h")
+    with tempfile.TemporaryDirectory() as folder, daemon(Path(folder), {symbol: bars}) as (dealer, _):
+        asked = {"session_id": dealer.data("session.generate", request)["session_id"]}
+        dealer.data("session.execute", asked)
+        dealer.until_done("session.status", asked, 1800.0)
+        search = dealer.data("session.results", asked)["trials"][0]["optimization_id"]
+        plan = dealer.data("verdict.plan", {"optimization_id": search})
+        print(f"{plan['n_trials']:,} trials behind the verdict. {plan['told']}", flush=True)
+        verdict = dealer.data("strategy.approve", {"strategy_id": strategy_id, "optimization_id": search})
+        time.sleep(60.0)
+        status = dealer.data("verdict.status", {"verdict_id": verdict["verdict_id"]})
+        print(f"after a minute: {status['status']}, progress {status['progress']:.1%}", flush=True)
+        began = time.perf_counter()
+        dealer.data("task.cancel", {"task_id": verdict["verdict_id"]})
+        ended = dealer.until_done("verdict.status", {"verdict_id": verdict["verdict_id"]}, 120.0)
+        seconds = time.perf_counter() - began
+        print(f"{ended['status']} {seconds:.2f} s after it was asked to end (must be at most 10)")
+    return ended["status"] == "cancelled" and seconds <= 10.0
+
+
 def candles(bars: dict[str, Bars]) -> None:
     """Print what every built-in strategy gets on real candles."""
     print(f"{'strategy':22s}{'market':10s}{'verdict':12s}{'seconds':>8s}  reason")
@@ -153,10 +181,10 @@ def candles(bars: dict[str, Bars]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag in ("--behind", "--candles", "--daily"):
+    for flag in ("--behind", "--session", "--candles", "--daily"):
         parser.add_argument(flag, action="store_true")
     given = parser.parse_args()
-    quick = behind() if given.behind else times()
+    quick = behind() if given.behind else session_behind() if given.session else times()
     if given.candles:
         candles({s: Bars.read(SHARED / "spot" / f"{n}.parquet", symbol=s, timeframe="1h") for s, n in CANDLES.items()})
     if given.daily:
