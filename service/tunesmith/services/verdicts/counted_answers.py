@@ -24,9 +24,10 @@ from tunesmith.compute.decision.nulls.asked_book import AskedBook, count_asked, 
 from tunesmith.compute.decision.nulls.counted_search import REAL
 from tunesmith.compute.decision.nulls.draw_table import Drawn, DrawRequest, Finds
 from tunesmith.compute.decision.nulls.null_plan import Counted, SearchTest
-from tunesmith.compute.decision.nulls.null_vectors import Null, Nulls, T
+from tunesmith.compute.decision.nulls.null_vectors import USUAL_CUT, Null, Nulls, T, with_answer
 from tunesmith.compute.decision.nulls.null_vectors import Work as NullPlan
 from tunesmith.compute.decision.statistics.permuted_markets import TIE
+from tunesmith.compute.decision.statistics.record_clock import N_DRAWS
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.records import JsonObject
@@ -130,32 +131,39 @@ class CountedAnswers:
         """The evidence of a work."""
         if request.work == COUNTED.name:
             known = await self._known()
-            evidence, counted = await self._follow(count_asked(self._ground.asked, known), request)
+            evidence, counted = await self._follow(count_asked(self._ground.asked, known), known, request)
             await self._keep(counted.nulls)
             self._counted = counted
             return evidence
         if self._counted is None:
             raise Internal("the searches were to be tested before they were counted")
         plan = test_asked(self._ground.asked, self._counted, request.real, request.n_draws, request.stop_at)
-        evidence, test = await self._follow(plan, request)
+        evidence, test = await self._follow(plan, self._counted.nulls, request)
         await self._keep(test.nulls)
         if request.by_symbol:
             evidence["apart"] = await self._apart(test, request)
         return evidence
 
-    async def _follow(self, plan: NullPlan[T], request: WorkRequest) -> T:
-        """Follow a plan; its own steps are made beside the event loop, its requests by workers."""
+    async def _follow(self, plan: NullPlan[T], known: Nulls, request: WorkRequest) -> T:
+        """Follow a plan; its own steps are made beside the event loop, its requests by workers.
+
+        What takes long is kept as it is made, so that a daemon that is started again goes on where it was.
+        """
         answers: list[Drawn] | None = None
+        total = request.n_draws or N_DRAWS
         while True:
             step = await self._context.aside.run(functools.partial(_step, plan, answers))
             if isinstance(step, _Came):
                 came_to: T = step.to
                 return came_to
-            requests = step
-            answers = await self._draw(requests)
-            last = max((number for each in requests for number in each.draws), default=0)
-            if request.n_draws:
-                self._advance(request, min(last + 1, request.n_draws))
+            requests = [each for each in step if each.searches]
+            answers = await self._draw(step)
+            if not requests:
+                continue
+            self._advance(request, min(max(each.draws[-1] for each in requests) + 1, total), total)
+            if len(requests[0].draws) < USUAL_CUT.draws and len(requests) > 1:
+                known = functools.reduce(with_answer, answers, known)
+                await self._keep(known)
 
     async def _draw(self, requests: Sequence[DrawRequest]) -> list[Drawn]:
         async def one(i: int) -> tuple[int, Drawn]:
@@ -181,9 +189,8 @@ class CountedAnswers:
             apart[symbol] = {"p": min(1.0, (1 + n_reached) / (test.n + 1)), "n_reached": n_reached}
         return apart
 
-    def _advance(self, request: WorkRequest, done: int) -> None:
+    def _advance(self, request: WorkRequest, done: int, total: int) -> None:
         before, share = progress_within(work_named(request.work), self._edition)
-        total = request.n_draws
         self._job.advance(done + round(before / share * total), round(total / share))
 
     async def _known(self) -> Nulls:
@@ -196,8 +203,9 @@ class CountedAnswers:
     async def _keep(self, nulls: Nulls) -> None:
         rows = []
         for search in self._ground.payload.book:
-            counted_id, ground = self._ground_of(search)
-            rows.append(_row_of(counted_id, ground, nulls[search.search_id]))
+            if search.search_id in nulls:
+                counted_id, ground = self._ground_of(search)
+                rows.append(_row_of(counted_id, ground, nulls[search.search_id]))
         await self._context.database.write(lambda conn: null_vector_table.put(conn, rows))
 
     def _ground_of(self, search: CountedRef) -> tuple[int, str]:

@@ -23,8 +23,8 @@ from compute.decision.nulls.slow_nulls import SlowNulls
 from tunesmith.compute.decision.nulls.counted_search import REAL, CountedSearch, Ground
 from tunesmith.compute.decision.nulls.draw_table import draw
 from tunesmith.compute.decision.nulls.links import N_CONFIRMED
-from tunesmith.compute.decision.nulls.null_plan import Counted, count_searches, search_p_value
-from tunesmith.compute.decision.nulls.null_vectors import Cut
+from tunesmith.compute.decision.nulls.null_plan import Counted, count_searches, cut_for, search_p_value
+from tunesmith.compute.decision.nulls.null_vectors import USUAL_CUT, Cut
 from tunesmith.compute.decision.statistics.record_clock import TRY
 
 WIDE_VALUES = [[2.0, 4.0, 6.0, 8.0], [5.0, 9.0, 13.0, 17.0]]
@@ -100,6 +100,13 @@ def test_the_p_value_counts_the_draws_on_which_any_search_reaches_the_winner(on:
         if hits.sum() >= 5:
             at = int(np.flatnonzero(hits)[4]) + 1
             assert (early.p, early.n, early.n_reached) == (5 / at, at, 5)
+
+
+def test_a_request_of_a_large_book_takes_few_draws_so_that_it_is_soon_told_how_far_it_is() -> None:
+    large = {"fast": {"min": 2, "max": 60}, "slow": {"min": 61, "max": 200}}
+    assert cut_for(several_texts()) == USUAL_CUT
+    assert cut_for([searched("all", large)] * 4).draws == 7
+    assert cut_for([searched("all", large)] * 60).draws == 1
 
 
 def test_nothing_depends_on_how_the_work_is_cut_or_on_what_is_known(on: Ground, made: Counted) -> None:

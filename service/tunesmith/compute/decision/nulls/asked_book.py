@@ -14,7 +14,7 @@ import numpy as np
 
 from tunesmith.compute.decision.nulls.counted_search import REAL, CountedSearch
 from tunesmith.compute.decision.nulls.draw_table import DrawRequest
-from tunesmith.compute.decision.nulls.null_plan import Counted, SearchTest, count_searches, search_p_value
+from tunesmith.compute.decision.nulls.null_plan import Counted, SearchTest, count_searches, cut_for, search_p_value
 from tunesmith.compute.decision.nulls.null_vectors import Nulls, Work
 from tunesmith.compute.decision.statistics.levels import with_imports
 from tunesmith.compute.decision.statistics.record_clock import TRY
@@ -54,7 +54,7 @@ def count_asked(book: AskedBook, known: Nulls) -> Work[tuple[Evidence, Counted]]
     The evidence: `n` searches of which so many are own, opened and related, their trials, `ticks` of the record clock,
     what each added to it, and `t`, the point's statistic.
     """
-    counted = yield from count_searches(book.searches, known)
+    counted = yield from count_searches(book.searches, known, cut_for(book.searches))
     answers = yield [DrawRequest((REAL,), series=((book.asked_id, book.point[np.newaxis]),))]
     n = len(book.own) - len(book.parts)
     evidence = {

@@ -33,6 +33,9 @@ from tunesmith.compute.decision.statistics.permuted_markets import TIE, Sequenti
 from tunesmith.compute.decision.statistics.record_clock import N_DRAWS, count_search, new_clock
 from tunesmith.domain.array_types import Floats
 
+_MOST_POINTS = 250_000
+"""Points that one request evaluates, about: some seconds on bars of a year of hours."""
+
 
 @dataclass(frozen=True, eq=False)
 class Counted:
@@ -75,7 +78,8 @@ def count_searches(book: Sequence[CountedSearch], known: Nulls, cut: Cut = USUAL
     nulls = yield from _made(nulls, requests)
     nulls = yield from link_searches(lineage, nulls, cut)
     missing = [number for number in range(N_DRAWS) if not all(is_known(nulls[name], number) for name in own)]
-    nulls = yield from _made(nulls, [_request(nulls, draws, own) for draws in cut.parts(missing)])
+    for block in cut.blocks(missing):
+        nulls = yield from _made(nulls, [_request(nulls, draws, own) for draws in cut.parts(block)])
     clock, added = new_clock(), {}
     for name in own:
         before = clock.ticks
@@ -83,6 +87,12 @@ def count_searches(book: Sequence[CountedSearch], known: Nulls, cut: Cut = USUAL
         clock = count_search(clock, nulls[name].finds.v, lineage[name].era_ms, adds_nothing=adds_nothing)
         added[name] = clock.ticks - before
     return Counted(nulls, clock.ticks, added, cut)
+
+
+def cut_for(searches: Sequence[CountedSearch]) -> Cut:
+    """The usual cut, or one of fewer draws a request where these take so many points that they would take minutes."""
+    price = sum(search.price for search in searches)
+    return USUAL_CUT._replace(draws=max(1, min(USUAL_CUT.draws, int(_MOST_POINTS / max(price, 1.0)))))
 
 
 def search_p_value(

@@ -29,6 +29,11 @@ class Cut(NamedTuple):
         numbers = list(draws)
         return [tuple(numbers[at : at + self.draws]) for at in range(0, len(numbers), self.draws)]
 
+    def blocks(self, draws: Sequence[int]) -> list[Sequence[int]]:
+        """The draws, as many at once as there may be."""
+        size = self.draws * self.requests
+        return [draws[at : at + size] for at in range(0, len(draws), size)]
+
 
 USUAL_CUT = Cut()
 
