@@ -237,7 +237,7 @@ def stopped(a: Attacker) -> list[Asked]:
     if own[n_made - 1] == -np.inf:
         return []
     cut = a.wide_on("cut", max_iterations=n_made)
-    n_counted = trials_that_count(study.plan, n_made, by_clock=False)
+    n_counted = trials_that_count(study.search.sampler.n_trials, n_made, by_clock=False)
     return [asked(Made(cut.study, counted("cut", study, n_made=n_counted)))]
 
 

@@ -196,7 +196,9 @@ def book_of_studies(studies: Sequence[Study]) -> AskedBook:
             plan=study.plan,
             execution=study.execution,
             timeframe=study.bars.timeframe,
-            n_made=trials_that_count(study.plan, len(study.points), by_clock=study.outcome.stopped_by == "time_budget"),
+            n_made=trials_that_count(
+                study.search.sampler.n_trials, len(study.points), by_clock=study.outcome.stopped_by == "time_budget"
+            ),
             seen=frozenset(names[:i]),
         )
         for i, (name, study) in enumerate(zip(names, studies, strict=True))

@@ -119,11 +119,12 @@ def member_of(row: CountedRow) -> Member:
     if kind.counts is None:
         raise Internal(f"tasks of the kind {row.kind} count nothing, but {row.task_id} is counted")
     tried = kind.counts(msgspec.json.decode(row.request, type=kind.request))
+    n_planned = 0 if tried.plan is None else tried.plan.n_trials
     return Member(
         id=row.id,
         task_id=row.task_id,
         user=row.user,
-        n_made=trials_that_count(tried.plan, row.n_made, by_clock=row.by_clock),
+        n_made=trials_that_count(n_planned, row.n_made, by_clock=row.by_clock),
         visible_from=row.visible_from if row.visible_from is not None else row.id,
         tried=tried,
     )

@@ -52,14 +52,13 @@ class Ground:
     boundary_ms: int
 
 
-def trials_that_count(plan: SearchPlan | None, n_made: int, *, by_clock: bool) -> int:
+def trials_that_count(n_planned: int, n_made: int, *, by_clock: bool) -> int:
     """How many trials of a search count: all that were planned, unless its time budget ended it (`by_clock`).
 
     Whoever ends a search when it looks best, by hand or by a rule that reads its results (`target`, `patience`), takes
     the best of every number of trials up to the last. A time budget is no such choice: the trials that were made count.
-    Single backtests have no plan.
     """
-    return n_made if plan is None or by_clock else max(n_made, plan.n_trials)
+    return n_made if by_clock else max(n_made, n_planned)
 
 
 @dataclass(frozen=True)
