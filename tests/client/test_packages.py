@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
+from client.daemon import SYMBOL, TESTED, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, Client, streams
 from tunesmith.client.following import Numbered
 from tunesmith.client.package_shelf import PackageFilter
@@ -55,12 +55,12 @@ def ids(packages: list[dict[str, Any]]) -> list[str]:
 
 
 async def all_of(client: AsyncClient, **more: Any) -> list[str]:
-    return ids([p async for p in client.packages(SYMBOL, timeout_s=QUIET_S, **more)])
+    return ids([p async for p in client.packages(SYMBOL, timeout_s=QUIET_S, **{"grades": TESTED, **more})])
 
 
 def test_a_bot_gets_what_is_in_force_and_then_what_comes(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        packages = client.packages(SYMBOL, "1h", "grid")
+        packages = client.packages(SYMBOL, "1h", "grid", grades=TESTED)
         assert await anext(packages) == package(A)
         await asyncio.to_thread(approve, daemon, B, future_field=1)
         assert await anext(packages) == package(B, future_field=1)
@@ -72,7 +72,7 @@ def test_a_bot_gets_what_is_in_force_and_then_what_comes(daemon: FakeDaemon) -> 
 def test_several_bots_of_one_client_follow_side_by_side(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         found = await asyncio.gather(
-            all_of(client), all_of(client, timeframe="1d"), all_of(client, grades=("criteria", "proven"))
+            all_of(client), all_of(client, timeframe="1d"), all_of(client, grades=("criteria",))
         )
         assert found == [[A, B], [B], [A, B, C]]
 
@@ -100,7 +100,7 @@ def test_several_bots_of_one_client_follow_side_by_side(daemon: FakeDaemon) -> N
 def test_packages_that_a_bot_must_not_take_are_refused(daemon: FakeDaemon, refused: dict[str, Any]) -> None:
     async def test(client: AsyncClient) -> None:
         assert await all_of(client) == []
-        packages = client.packages(SYMBOL)
+        packages = client.packages(SYMBOL, grades=TESTED)
         await asyncio.to_thread(daemon.append, TOPIC, "package.approved", {**package(A), **refused})
         await asyncio.to_thread(approve, daemon, B)
         assert (await anext(packages))["package_id"] == B
@@ -112,7 +112,7 @@ def test_packages_that_a_bot_must_not_take_are_refused(daemon: FakeDaemon, refus
 def test_grades_are_the_callers_choice(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         assert await all_of(client) == []
-        assert await all_of(client, grades=("proven", "criteria")) == [A]
+        assert await all_of(client, grades=("criteria",)) == [A]
 
     approve(daemon, A, grade="criteria")
     run(daemon, test)
@@ -121,7 +121,7 @@ def test_grades_are_the_callers_choice(daemon: FakeDaemon) -> None:
 def test_what_is_revoked_or_superseded_is_not_handed_out(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         assert await all_of(client) == []
-        packages = client.packages(SYMBOL, timeout_s=QUIET_S)
+        packages = client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         assert [p async for p in packages] == []
 
         def happen() -> None:
@@ -141,7 +141,7 @@ def test_what_is_revoked_or_superseded_is_not_handed_out(daemon: FakeDaemon) -> 
 
 def test_what_was_revoked_unheard_while_it_waited_is_not_handed_out(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        packages = client.packages(SYMBOL, timeout_s=QUIET_S)
+        packages = client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         assert (await anext(packages))["package_id"] == A
 
         def happen() -> None:
@@ -161,7 +161,7 @@ def test_what_was_revoked_unheard_while_it_waited_is_not_handed_out(daemon: Fake
 
 def test_of_missed_events_in_many_pages_none_is_believed_before_the_last(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        packages = client.packages(SYMBOL, timeout_s=5)
+        packages = client.packages(SYMBOL, timeout_s=5, grades=TESTED)
         assert (await anext(packages))["package_id"] == A
 
         def miss() -> None:
@@ -180,7 +180,7 @@ def test_of_missed_events_in_many_pages_none_is_believed_before_the_last(daemon:
 
 def test_one_that_expires_while_it_waits_is_not_handed_out(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        packages = client.packages(SYMBOL, timeout_s=QUIET_S)
+        packages = client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         soon = datetime.now(UTC) + timedelta(seconds=0.3)
         topics = [f"pkg/BTC/USDT/{i}h/grid/" for i in (1, 2)]
         await asyncio.to_thread(approve, daemon, A, topic=topics[0])
@@ -194,7 +194,7 @@ def test_one_that_expires_while_it_waits_is_not_handed_out(daemon: FakeDaemon) -
 
 def test_events_tell_of_everything_that_happens_to_packages(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).kind == "approved"
 
         def happen() -> None:
@@ -223,7 +223,7 @@ def test_events_tell_of_everything_that_happens_to_packages(daemon: FakeDaemon) 
 
 def test_repeats_are_passed_on_once(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL, timeout_s=QUIET_S)
+        events = client.package_events(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         assert (await anext(events)).seq == 1
 
         def happen() -> None:
@@ -239,7 +239,7 @@ def test_repeats_are_passed_on_once(daemon: FakeDaemon) -> None:
 
 def test_lost_events_are_recovered_also_the_last_one(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL, timeout_s=5)
+        events = client.package_events(SYMBOL, timeout_s=5, grades=TESTED)
         assert (await anext(events)).seq == 1
 
         def lose_some() -> None:
@@ -258,7 +258,7 @@ def test_lost_events_are_recovered_also_the_last_one(daemon: FakeDaemon) -> None
 
 def test_a_restart_loses_nothing(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).seq == 1
         await asyncio.to_thread(daemon.stop)
         approve(daemon, B)
@@ -274,7 +274,7 @@ def test_a_restart_loses_nothing(daemon: FakeDaemon) -> None:
 
 def test_another_database_is_followed_from_its_beginning(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).package_id == A
         await asyncio.to_thread(daemon.stop)
         daemon.replace_database()
@@ -291,7 +291,7 @@ def test_another_database_is_followed_from_its_beginning(daemon: FakeDaemon) -> 
 
 def test_a_bot_may_be_there_before_the_daemon(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        waiting = asyncio.create_task(anext(client.packages(SYMBOL)))
+        waiting = asyncio.create_task(anext(client.packages(SYMBOL, grades=TESTED)))
         await asyncio.sleep(0)
         await asyncio.to_thread(daemon.start)
         assert (await waiting)["package_id"] == A
@@ -305,7 +305,7 @@ def test_a_subscription_that_falls_silent_is_made_anew(daemon: FakeDaemon, monke
     monkeypatch.setattr(streams, "SILENCE_S", 0.3)
 
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).seq == 1
         stream = events._stream
         before = stream._wire
@@ -321,7 +321,7 @@ def test_a_subscription_that_falls_silent_is_made_anew(daemon: FakeDaemon, monke
 
 def test_a_cancelled_step_loses_nothing(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         got: list[int] = []
         publishing = asyncio.create_task(
             asyncio.to_thread(lambda: [approve(daemon, A, lost=i % 3 == 1) for i in range(60)])
@@ -341,7 +341,7 @@ def test_a_cancelled_step_loses_nothing(daemon: FakeDaemon) -> None:
 def test_what_cannot_be_asked_is_raised(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         with pytest.raises(Forbidden):
-            await anext(client.packages(SYMBOL))
+            await anext(client.packages(SYMBOL, grades=TESTED))
 
     async def refuse(request: Any, call: Any) -> Any:
         raise Forbidden("not for you")
@@ -353,7 +353,7 @@ def test_what_cannot_be_asked_is_raised(daemon: FakeDaemon) -> None:
 def test_a_malformed_answer_is_raised(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         with pytest.raises(BadJson, match=r"events\.snapshot"):
-            await anext(client.packages(SYMBOL))
+            await anext(client.packages(SYMBOL, grades=TESTED))
 
     async def ramble(request: Any, call: Any) -> Any:
         return Pong(version="1", protocol=1, time="t", uptime_s=0.0)
@@ -364,7 +364,7 @@ def test_a_malformed_answer_is_raised(daemon: FakeDaemon) -> None:
 
 def test_malformed_frames_are_ignored(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).seq == 1
         send = daemon._events_door._send
         for frames in (
@@ -383,12 +383,12 @@ def test_malformed_frames_are_ignored(daemon: FakeDaemon) -> None:
 
 def test_an_iterator_that_is_left_stops_listening(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        async for found in client.packages(SYMBOL):
+        async for found in client.packages(SYMBOL, grades=TESTED):
             assert found["package_id"] == A
             break
         gc.collect()
         assert [stream.closed for stream in client._streams] == [True]
-        async with client.packages(SYMBOL) as packages:
+        async with client.packages(SYMBOL, grades=TESTED) as packages:
             await anext(packages)
         with pytest.raises(StopAsyncIteration):
             await anext(packages)
@@ -400,12 +400,12 @@ def test_an_iterator_that_is_left_stops_listening(daemon: FakeDaemon) -> None:
 def test_the_blocking_client_follows_too(daemon: FakeDaemon) -> None:
     approve(daemon, A)
     with Client(daemon.requests, daemon.events) as client:
-        assert ids(list(client.packages(SYMBOL, timeout_s=QUIET_S))) == [A]
-        with client.package_events(SYMBOL) as events:
+        assert ids(list(client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED))) == [A]
+        with client.package_events(SYMBOL, grades=TESTED) as events:
             assert next(events).package_id == A
             revoke(daemon, A)
             assert next(events).kind == "revoked"
-        for found in client.packages("ETH/USDT", timeout_s=0.1):
+        for found in client.packages("ETH/USDT", timeout_s=0.1, grades=TESTED):
             raise AssertionError(found)
 
 
@@ -432,8 +432,8 @@ def test_a_longer_symbol_under_the_same_prefix_is_refused() -> None:
         prev=0,
     )
     told = Numbered("pkg/BTC/USDT/1h/1d/grid/", event)
-    assert PackageFilter("BTC/USDT", None, None, ("proven",)).read(told) is None
-    found = PackageFilter("BTC/USDT/1h", None, None, ("proven",)).read(told)
+    assert PackageFilter("BTC/USDT", None, None, TESTED).read(told) is None
+    found = PackageFilter("BTC/USDT/1h", None, None, TESTED).read(told)
     assert found is not None
     assert msgspec.to_builtins(found)["package"] == data
 
@@ -444,7 +444,7 @@ def test_a_late_bot_does_not_wait_for_a_heartbeat() -> None:
 
         async def test(client: AsyncClient) -> None:
             began = time.monotonic()
-            assert (await anext(client.packages(SYMBOL)))["package_id"] == A
+            assert (await anext(client.packages(SYMBOL, grades=TESTED)))["package_id"] == A
             assert time.monotonic() - began < 2
 
         run(daemon, test)

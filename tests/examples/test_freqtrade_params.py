@@ -74,7 +74,7 @@ def test_what_is_no_strategy_is_refused(text: str | None, tmp_path: Path, capsys
     file = tmp_path / "wrong.py"
     if text is not None:
         file.write_text(text)
-    assert main([str(file), "--symbol", "A/B", "--timeframe", "1h", "--strategy", "x"]) == 1
+    assert main([str(file), "--symbol", "A/B", "--timeframe", "1h", "--strategy", "x", "--grade", "tested"]) == 1
     assert capsys.readouterr().err.startswith("freqtrade_params: ")
 
 
@@ -108,6 +108,7 @@ def test_a_package_that_is_revoked_when_nobody_can_be_asked_what_stands_is_out(
         offered = package(strategy_id="ma_cross_v1.0", params=PARAMS)
         daemon.append(topic, "package.approved", offered)
         options = ["--symbol", "BTC/USDT", "--timeframe", "1h", "--strategy", "ma_cross_v1.0", "--count", "2"]
+        options += ["--grade", "tested"]
         doors = ["--requests", daemon.requests, "--events", daemon.events]
         following = threading.Thread(target=main, args=[[str(strategy), *options, *doors]])
         following.start()

@@ -25,7 +25,9 @@ LONG = ("--method", "random", "--iterations", "900000", "-r", "signal_threshold=
 @pytest.fixture(scope="module")
 def search(folder: Path) -> dict[str, Any]:
     """A finished search of the planted market that went on to an approval: --watch --approve --json."""
-    found: dict[str, Any] = read("optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
+    found: dict[str, Any] = read(
+        "optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--accept-old-data", "--data-dir", folder
+    )
     return found
 
 
@@ -86,15 +88,15 @@ def test_a_backtest_shows_its_report(folder: Path) -> None:
 
 
 def test_a_verdict_that_is_no_approval_has_an_exit_code_of_its_own(search: dict[str, Any], folder: Path) -> None:
-    refused = run("approve", search["optimization_id"], "--min-sharpe", "50", "--data-dir", folder)
+    refused = run("approve", search["optimization_id"], "--min-sharpe", "50", "--accept-old-data", "--data-dir", folder)
     assert refused.returncode == 4
     assert "rejected" in refused.stdout
     assert "not met" in refused.stdout
     [verdict_id] = re.findall(r"\((vd-\w+)\)", refused.stdout)
     assert run("status", verdict_id, "--data-dir", folder).returncode == 4
-    approved = run("approve", search["optimization_id"], "--data-dir", folder)
+    approved = run("approve", search["optimization_id"], "--accept-old-data", "--data-dir", folder)
     assert (approved.returncode, "verdict  approved" in approved.stdout) == (0, True)
-    assert "grade    proven" in approved.stdout
+    assert "grade    tested" in approved.stdout
     assert "p at most 0.05" in said(approved)
     assert "hidden" not in approved.stdout
 
@@ -102,7 +104,9 @@ def test_a_verdict_that_is_no_approval_has_an_exit_code_of_its_own(search: dict[
 def test_a_search_that_is_no_better_than_the_package_in_force_is_refused_without_the_holdouts_numbers(
     search: dict[str, Any], folder: Path
 ) -> None:
-    again = run("optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
+    again = run(
+        "optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--accept-old-data", "--data-dir", folder
+    )
     assert again.returncode == 4
     assert "each look answers one bit" in said(again)
     holdout = [line.split() for line in again.stdout.splitlines() if " holdout  " in line]
@@ -112,8 +116,8 @@ def test_a_search_that_is_no_better_than_the_package_in_force_is_refused_without
 
 def test_packages_are_listed_shown_by_their_first_characters_heard_and_revoked(folder: Path) -> None:
     symbol = plant(folder)
-    made = read("optimize", symbol, RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
-    assert made["verdict"]["grade"] == "proven"
+    made = read("optimize", symbol, RULE, *EDGE, "--watch", "--approve", "--accept-old-data", "--data-dir", folder)
+    assert made["verdict"]["grade"] == "tested"
     package_id = made["verdict"]["parameter_package"]["package_id"]
     listed = run("packages", "list", "--symbol", symbol, "--in-force", "--data-dir", folder)
     assert package_id[:12] in listed.stdout
