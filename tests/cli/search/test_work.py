@@ -19,15 +19,14 @@ from journeys.edges import plant
 
 RULE = "ma_cross_v1.0"
 EDGE = ("-r", "fast_period=2:20", "-r", "slow_period=10:60:5", "-r", "signal_threshold=0.0", "--method", "grid")
+APPROVED = ("--watch", "--approve", "--accept-old-data")
 LONG = ("--method", "random", "--iterations", "900000", "-r", "signal_threshold=0:0.1")
 
 
 @pytest.fixture(scope="module")
 def search(folder: Path) -> dict[str, Any]:
     """A finished search of the planted market that went on to an approval: --watch --approve --json."""
-    found: dict[str, Any] = read(
-        "optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--accept-old-data", "--data-dir", folder
-    )
+    found: dict[str, Any] = read("optimize", "PLANTED/USDT", RULE, *EDGE, *APPROVED, "--data-dir", folder)
     return found
 
 
@@ -104,9 +103,7 @@ def test_a_verdict_that_is_no_approval_has_an_exit_code_of_its_own(search: dict[
 def test_a_search_that_is_no_better_than_the_package_in_force_is_refused_without_the_holdouts_numbers(
     search: dict[str, Any], folder: Path
 ) -> None:
-    again = run(
-        "optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--accept-old-data", "--data-dir", folder
-    )
+    again = run("optimize", "PLANTED/USDT", RULE, *EDGE, *APPROVED, "--data-dir", folder)
     assert again.returncode == 4
     assert "each look answers one bit" in said(again)
     holdout = [line.split() for line in again.stdout.splitlines() if " holdout  " in line]
@@ -116,7 +113,7 @@ def test_a_search_that_is_no_better_than_the_package_in_force_is_refused_without
 
 def test_packages_are_listed_shown_by_their_first_characters_heard_and_revoked(folder: Path) -> None:
     symbol = plant(folder)
-    made = read("optimize", symbol, RULE, *EDGE, "--watch", "--approve", "--accept-old-data", "--data-dir", folder)
+    made = read("optimize", symbol, RULE, *EDGE, *APPROVED, "--data-dir", folder)
     assert made["verdict"]["grade"] == "tested"
     package_id = made["verdict"]["parameter_package"]["package_id"]
     listed = run("packages", "list", "--symbol", symbol, "--in-force", "--data-dir", folder)
