@@ -1,8 +1,9 @@
 """What a verdict that is made today says otherwise than the release's did, which decided by the first edition.
 
-What passes a verdict is called tested, and what the release called proven is superseded by such a package, which is
-compared with nothing. The lines of a verdict are compared by their names: those that both editions have are the same, those that only the
-first one had are gone, and those of the second one came in addition. Whatever else differs is named here, with why.
+What passes a verdict is called tested. What the release called proven is superseded by such a package, which is
+compared with nothing. The lines of a verdict are compared by their names: those that both editions have are the same,
+those that only the first one had are gone, and those of the second one came in addition. Whatever else differs is named
+here, with why.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.protocol.messages.packages import Package
+from tunesmith.protocol.topics import package_topic
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import (
@@ -190,7 +191,8 @@ async def add_package(conn: Connection, package_id: str, **more: Any) -> package
     }
     package = Package(**values)
     await add_report(conn, f"r-{package_id}")
-    appended = await outbox.append(conn, "pkg/BTC/USDT/1h/x/", "package.approved", package.symbol, package)
+    topic = package_topic(package.symbol, package.timeframe, package.strategy_id)
+    appended = await outbox.append(conn, topic, "package.approved", package.symbol, package)
     return await package_table.create(conn, package, seq=appended.seq, backtest_id=f"r-{package_id}")
 
 
