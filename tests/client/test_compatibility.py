@@ -82,7 +82,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
 
 
 def of_the_release() -> dict[str, Told]:
-    """Events of the release's daemon as they are on record; one package, which was valid for minutes, is made to last."""
+    """Events of the release's daemon as they are on record; a package that was valid for minutes is made to last."""
     going_on, events = recordings.read("going_on")["steps"], recordings.read("events")
     approved: dict[str, list[Numbered]] = {}
     for record in going_on["events-replay"]["events"]:
