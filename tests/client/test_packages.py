@@ -14,7 +14,7 @@ from client.daemon import SYMBOL, TESTED, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, Client, streams
 from tunesmith.client.following import Numbered
 from tunesmith.client.package_shelf import PackageFilter
-from tunesmith.errors import BadJson, Forbidden
+from tunesmith.errors import BadJson, Forbidden, Invalid
 from tunesmith.protocol.envelope import Event
 from tunesmith.protocol.messages.server import Pong
 
@@ -111,11 +111,28 @@ def test_packages_that_a_bot_must_not_take_are_refused(daemon: FakeDaemon, refus
 
 def test_grades_are_the_callers_choice(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        assert await all_of(client) == []
-        assert await all_of(client, grades=("criteria",)) == [A]
+        assert await all_of(client) == [B]
+        assert await all_of(client, grades=("criteria",)) == [A, B]
+        assert await all_of(client, grades="proven") == []
 
     approve(daemon, A, grade="criteria")
+    approve(daemon, B, topic="pkg/BTC/USDT/1d/grid/", timeframe="1d", grade="proven")  # as older daemons call tested
     run(daemon, test)
+
+
+def test_a_bot_that_chooses_no_grade_is_told_the_choices_before_it_opens_a_socket() -> None:
+    async def main() -> None:
+        async with AsyncClient("tcp://127.0.0.1:1", "tcp://127.0.0.1:1") as client:
+            for follow in (client.packages, client.package_events):
+                with pytest.raises(Invalid, match=r"'criteria': .* 'tested': .* 'proven': "):
+                    follow(SYMBOL)
+            with pytest.raises(Invalid, match="there is no grade 'best'"):
+                await client.packages_in_force(SYMBOL, "1h", "grid", grades=["best"])
+            assert client._context is None
+
+    asyncio.run(main())
+    with Client("tcp://127.0.0.1:1", "tcp://127.0.0.1:1") as blocking, pytest.raises(Invalid, match="name the lowest"):
+        blocking.packages(SYMBOL)
 
 
 def test_what_is_revoked_or_superseded_is_not_handed_out(daemon: FakeDaemon) -> None:
@@ -198,7 +215,7 @@ def test_events_tell_of_everything_that_happens_to_packages(daemon: FakeDaemon) 
         assert (await anext(events)).kind == "approved"
 
         def happen() -> None:
-            revoke(daemon, A)
+            daemon.append(TOPIC, "package.revoked", {"package_id": A, "reason": "why not", "suspended": True})
             approve(daemon, B)
             approve(daemon, C, grade="criteria", supersedes=B)
             daemon.append(TOPIC, "package.expired", {"package_id": C})
@@ -215,6 +232,7 @@ def test_events_tell_of_everything_that_happens_to_packages(daemon: FakeDaemon) 
             ("approved", A),
         ]
         assert got[0].reason == "why not"
+        assert [e.suspended for e in got] == [True, False, False, False, False]
         assert [e.seq for e in got] == [2, 3, 4, 5, 7]
 
     approve(daemon, A)

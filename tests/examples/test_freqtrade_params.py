@@ -78,6 +78,16 @@ def test_what_is_no_strategy_is_refused(text: str | None, tmp_path: Path, capsys
     assert capsys.readouterr().err.startswith("freqtrade_params: ")
 
 
+def test_the_grade_must_be_named_and_what_each_means_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = [str(EXAMPLE), "--symbol", "A/B", "--timeframe", "1h", "--strategy", "x"]
+    with pytest.raises(SystemExit):
+        main(wanted)
+    assert "the following arguments are required: --grade" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "'criteria': the figures of one backtest keep their bounds" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.fixture
 def strategy(tmp_path: Path) -> Path:
     return shutil.copy(EXAMPLE, tmp_path / "freqtrade_ma_cross.py")

@@ -119,10 +119,18 @@ def test_packages_are_listed_shown_by_their_first_characters_heard_and_revoked(f
     listed = run("packages", "list", "--symbol", symbol, "--in-force", "--data-dir", folder)
     assert package_id[:12] in listed.stdout
     shown = run("packages", "show", package_id[:12], "--data-dir", folder)
-    assert package_id in shown.stdout
-    assert "in force" in shown.stdout
+    for words in (
+        package_id,
+        "in force",
+        "held out from",
+        "long ago and accepted",
+        "no funding",
+        "1 search counted as",
+    ):
+        assert words in said(shown), shown.stdout
     heard = run("listen", symbol, "--count", "1", "--timeout", "20", "--data-dir", folder)
     assert (heard.returncode, package_id[:12] in heard.stdout) == (0, True)
+    assert "for the grades criteria, tested, proven" in said(heard)
     revoked = run("packages", "revoke", package_id[:12], "--reason", "a trial", "--data-dir", folder)
     assert (revoked.returncode, "is revoked" in revoked.stdout) == (0, True)
     assert run("packages", "revoke", package_id, "--data-dir", folder).returncode == 1

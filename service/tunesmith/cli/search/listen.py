@@ -58,7 +58,8 @@ def listen(
     _warn_of_a_name_unknown(line, symbol)
     heard, grades = 0, accepted_grades(GRADES if grade is None else [grade.value])
     if not line.as_json:
-        typer.echo(f"Listening at {line.events} for the grades {', '.join(grades)}; Ctrl-C ends it.", err=True)
+        said = f"Listening at {line.events} for the grades {', '.join(grades)}; Ctrl-C ends it."
+        typer.echo("\n".join(fit(said)), err=True)
     stream = line.client.package_events(symbol, timeframe, strategy, grades=grades, timeout_s=timeout, refusals=True)
     for event in stream:
         _show(event, line.as_json)
