@@ -368,6 +368,19 @@ def test_what_cannot_be_asked_is_raised(daemon: FakeDaemon) -> None:
     run(daemon, test)
 
 
+def test_a_grade_that_a_newer_daemon_gives_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(type: str, data: Any) -> dict[str, Any]:
+        return {"package": package(A, grade="golden"), "state": "in_force", "verdict_id": None, "seq": 1}
+
+    async def main() -> None:
+        async with AsyncClient("tcp://127.0.0.1:1", "tcp://127.0.0.1:1") as client:
+            monkeypatch.setattr(client, "request", answer)
+            with pytest.raises(BadJson, match="cannot be read by this version: Invalid enum value 'golden'"):
+                await client.latest_package(SYMBOL)
+
+    asyncio.run(main())
+
+
 def test_a_malformed_answer_is_raised(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         with pytest.raises(BadJson, match=r"events\.snapshot"):

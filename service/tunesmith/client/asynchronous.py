@@ -19,7 +19,7 @@ from tunesmith.client.package_shelf import PackageFilter
 from tunesmith.client.sockets import Context, DaemonAddress, key_in
 from tunesmith.client.streams import EventStream, PackageEvents, Packages
 from tunesmith.client.trust import Trust, Trusted, trust_in
-from tunesmith.errors import DeadlineExceeded, Forbidden, TunesmithError
+from tunesmith.errors import BadJson, DeadlineExceeded, Forbidden, TunesmithError
 from tunesmith.protocol.grades import GRADES, accepted_grades
 from tunesmith.protocol.messages.backtests import BacktestStarted
 from tunesmith.protocol.messages.events import TaskDone
@@ -317,4 +317,8 @@ def new_id() -> str:
 
 
 def _typed(kind: type[T], data: Any) -> T:
-    return msgspec.convert(data, kind)
+    """The reply's data. Raises `BadJson` for what this version cannot read, such as a grade of a newer daemon."""
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise BadJson(f"the daemon's answer cannot be read by this version: {error}") from None
