@@ -12,7 +12,7 @@ import zmq
 
 from journeys.conftest import SAMPLE
 from journeys.daemon import DaemonProcess, Dealer, wait_until
-from journeys.edges import EDGE, RULE, kept, searched, tested
+from journeys.edges import EDGE, RULE, judged, kept, searched
 from tunesmith.cli.demo.demo_command import REAL
 from tunesmith.domain.market.bars import Bars
 from tunesmith.protocol.canonical import canonical_hash
@@ -116,7 +116,7 @@ def test_a_dealer_walks_the_whole_way(
 
 
 def test_a_package_is_named_by_its_content(dealer: Dealer, symbol: str) -> None:
-    package = tested(dealer, symbol)["parameter_package"]
+    package = judged(dealer, symbol)["parameter_package"]
     rest = {name: value for name, value in package.items() if name != "package_id"}
     assert package["package_id"] == canonical_hash(rest)
     assert dealer.data("package.get", {"package_id": package["package_id"]})["package"] == package

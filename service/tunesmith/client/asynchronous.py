@@ -173,6 +173,7 @@ class AsyncClient:
     ) -> PackageReply:
         """The newest package in force, of any grade; raises `NotFound` when there is none.
 
+        Its `grade_today` is its grade as grades are called today: what an older daemon calls proven is tested.
         With `trusted` keys it is the package that was signed, and `Forbidden` is raised where none was.
         """
         data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id}

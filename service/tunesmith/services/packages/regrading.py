@@ -26,8 +26,8 @@ async def regrade_older(database: Database) -> int:
     The new ones are in force then, so that there is nothing to do at the next start.
     """
     n_regraded = 0
-    while n := await database.write(_regrade):
-        n_regraded += n
+    while await package_table.called_proven_before(database, 1):
+        n_regraded += await database.write(_regrade)
     if n_regraded:
         logger.info("packages that an older version called proven are called tested", n=n_regraded)
     return n_regraded

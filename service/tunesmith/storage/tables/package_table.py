@@ -145,11 +145,11 @@ async def suspend(conn: Connection, package_id: str, user: str, reason: str) -> 
     return await get(conn, package_id) if changed else None
 
 
-async def called_proven_before(conn: Connection, limit: int = 100) -> list[PackageRow]:
+async def called_proven_before(source: Source, limit: int = 100) -> list[PackageRow]:
     """Packages in force that an older version called proven, in the order of their events."""
     tail = f"""WHERE {_STANDING} AND valid_until > {SQL_NOW} AND grade = 'proven'
                AND json_type(doc, '$.promotes') IS NULL ORDER BY seq LIMIT ?"""
-    return await select(conn, PackageRow, tail, (limit,))
+    return await select(source, PackageRow, tail, (limit,))
 
 
 async def signed_by_others(conn: Connection, keyid: str, limit: int = 100) -> list[PackageRow]:
