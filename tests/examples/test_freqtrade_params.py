@@ -85,7 +85,7 @@ def test_the_grade_must_be_named_and_what_each_means_is_said(capsys: pytest.Capt
     assert "the following arguments are required: --grade" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "'criteria': the figures of one backtest keep their bounds" in " ".join(capsys.readouterr().out.split())
+    assert "criteria: the figures of one backtest keep their bounds" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ class AsyncClient:
         """
         data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id}
         reply = _typed(PackageReply, await self.request("package.latest", data))
-        wanted = PackageFilter(symbol, timeframe, strategy_id, GRADES)
+        wanted = PackageFilter(symbol, timeframe, strategy_id, tuple(GRADES))
         return reply if self._trust is None else await self._signed(reply, wanted, self._trust)
 
     async def packages_in_force(

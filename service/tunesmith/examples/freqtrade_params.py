@@ -32,7 +32,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunesmith.client import GRADES, Client, told_grades
+from tunesmith.client import GRADES, Client
 from tunesmith.errors import TunesmithError
 
 IN_FORCE = "package_in_force"
@@ -105,7 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--symbol", required=True)
     parser.add_argument("--timeframe", required=True)
     parser.add_argument("--strategy", required=True, help="the strategy's id in the daemon")
-    lowest = f"the lowest grade to trade on. {told_grades()}"
+    lowest = "; ".join(f"{grade}: {meaning}" for grade, meaning in GRADES.items())
+    lowest = f"the lowest grade to trade on, those after it are taken too. {lowest}"
     parser.add_argument("--grade", action="append", required=True, choices=GRADES, help=lowest)
     parser.add_argument("--requests", default="tcp://127.0.0.1:5555")
     parser.add_argument("--events", default="tcp://127.0.0.1:5556")

@@ -12,14 +12,12 @@ from tunesmith.errors import Invalid
 
 Grade = Literal["criteria", "tested", "proven"]
 
-MEANINGS: dict[Grade, str] = {
+GRADES: dict[Grade, str] = {
     "criteria": "the figures of one backtest keep their bounds, which is no evidence of skill",
     "tested": "a search passed every test of its verdict on bars of the past, its hold-out among them",
     "proven": "tested, and held since on bars that closed after the package was registered",
 }
 """What each grade says, from the one that says least to the one that says most."""
-
-GRADES: tuple[Grade, ...] = tuple(MEANINGS)
 
 
 def accepted_grades(asked: Collection[str]) -> tuple[Grade, ...]:
@@ -31,11 +29,8 @@ def accepted_grades(asked: Collection[str]) -> tuple[Grade, ...]:
     unknown = sorted(map(str, named - set(GRADES)))
     if not named or unknown:
         wrong = f"there is no grade {', '.join(map(repr, unknown))}: " if unknown else ""
-        raise Invalid(f"{wrong}name the lowest grade to trade on, such as grades=('tested',). {told_grades()}")
-    return GRADES[min(GRADES.index(cast(Grade, name)) for name in named) :]
-
-
-def told_grades() -> str:
-    """What each grade means, in a sentence each."""
-    meanings = [f"{grade!r}: {meaning}." for grade, meaning in MEANINGS.items()]
-    return f"Each takes those after it too. {' '.join(meanings)}"
+        choices = " ".join(f"{grade!r}: {meaning}." for grade, meaning in GRADES.items())
+        wanted = "name the lowest grade to trade on, such as grades=('tested',); those after it are taken too"
+        raise Invalid(f"{wrong}{wanted}. {choices}")
+    ordered = tuple(GRADES)
+    return ordered[min(ordered.index(cast(Grade, name)) for name in named) :]
