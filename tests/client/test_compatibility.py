@@ -12,11 +12,12 @@ import pytest
 
 from golden import recordings
 from golden.release_client import Wanted
-from storage.opened import add_package
+from storage.opened import MA, add_package
 from tunesmith.client.following import Numbered
 from tunesmith.client.package_shelf import PackageFilter, PackageShelf
 from tunesmith.protocol.envelope import Event
 from tunesmith.protocol.grades import accepted_grades
+from tunesmith.protocol.topics import package_topic
 from tunesmith.services.packages import package_requests, regrading
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
@@ -113,7 +114,8 @@ async def of_today(folder: Path) -> dict[str, Told]:
     async def issue(conn: Connection) -> None:
         for name, timeframe in PLACES.items():
             until = LONG_AGO if name == "new: expired" else "2999-01-01T00:00:00.000Z"
-            await add_package(conn, ids[name], timeframe=timeframe, grade=grades[name], valid_until=until)
+            topic = package_topic("BTC/USDT", timeframe, MA.id)
+            await add_package(conn, ids[name], topic=topic, timeframe=timeframe, grade=grades[name], valid_until=until)
 
     async def happen(conn: Connection) -> None:
         await regrading.promote(conn, ids["new: proven, was tested"], "held for a year")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tunesmith.protocol.messages.packages import Package
-from tunesmith.protocol.topics import package_topic
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import (
@@ -164,8 +163,10 @@ async def add_verdict(conn: Connection, verdict_id: str, **more: Any) -> verdict
     return row
 
 
-async def add_package(conn: Connection, package_id: str, **more: Any) -> package_table.PackageRow:
-    """A package with its report and event; `more` are fields of the package."""
+async def add_package(
+    conn: Connection, package_id: str, *, topic: str = "pkg/BTC/USDT/1h/x/", **more: Any
+) -> package_table.PackageRow:
+    """A package with its report and event, which is on another topic than its own; `more` are fields of the package."""
     values: dict[str, Any] = {
         "package_id": package_id,
         "grade": "criteria",
@@ -191,7 +192,6 @@ async def add_package(conn: Connection, package_id: str, **more: Any) -> package
     }
     package = Package(**values)
     await add_report(conn, f"r-{package_id}")
-    topic = package_topic(package.symbol, package.timeframe, package.strategy_id)
     appended = await outbox.append(conn, topic, "package.approved", package.symbol, package)
     return await package_table.create(conn, package, seq=appended.seq, backtest_id=f"r-{package_id}")
 

@@ -115,7 +115,7 @@ def test_what_was_in_force_unsigned_is_signed_at_the_start_and_the_same_however_
     assert house.is_signed(frame, signature)
     assert last_value(house, TOPIC[:-1]) == [topic, frame, signature]
     for message in ("events.replay", "events.snapshot"):
-        *_, record = ask(house, message, {"topics": [TOPIC]})["data"]["events"]
+        [record] = ask(house, message, {"topics": [TOPIC]})["data"]["events"]
         assert json.loads(record["text"]) == record["event"]
         assert (record["text"].encode(), base64.b64decode(record["signature"])) == (frame, signature)
     [unsigned, *_] = ask(house, "events.replay", {"topics": ["pkg/"]})["data"]["events"]

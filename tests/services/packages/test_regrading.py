@@ -21,6 +21,7 @@ from tunesmith.storage.tables.outbox import EventRow
 from tunesmith.storage.tables.package_table import PackageRow
 
 A, B, C, D, E = (letter * 64 for letter in "abcde")
+TOPIC = f"pkg/BTC/USDT/1h/{MA.id}/"
 LONG_AGO = "2024-03-01T00:00:00.000Z"
 ITS_OWN = {"package_id", "grade", "valid_from", "created_at", "supersedes", "grade_reason", "registered_at", "promotes"}
 """Fields that differ between a package and the one that takes its place with another grade."""
@@ -43,7 +44,7 @@ def kept(doc: dict[str, Any]) -> dict[str, Any]:
 @over_database
 async def test_what_an_older_version_called_proven_is_superseded_once_with_the_reason(database: Database) -> None:
     async def issue(conn: Any) -> None:
-        await add_package(conn, A, grade="proven", created_at="2025-01-01T00:00:00.000Z")
+        await add_package(conn, A, topic=TOPIC, grade="proven", created_at="2025-01-01T00:00:00.000Z")
         await add_package(conn, B, timeframe="4h", grade="criteria")
         await add_package(conn, C, timeframe="5m", grade="proven", valid_until=LONG_AGO)
         await add_package(conn, D, timeframe="1d", grade="proven")
@@ -77,7 +78,7 @@ def test_the_key_of_today_signs_what_is_called_otherwise_and_no_signed_event_is_
     @over_database
     async def scene(database: Database) -> None:
         database.signing_key = keys.current
-        await database.write(lambda conn: add_package(conn, A, grade="proven"))
+        await database.write(lambda conn: add_package(conn, A, topic=TOPIC, grade="proven"))
         [before] = await events(database)
         keyid = keys.new().keyid
         assert await regrade_older(database) == 1
