@@ -80,6 +80,11 @@ def test_the_releases_data_directory_opens_and_goes_on(tmp_path: Path) -> None:
     print("\n".join(["in addition:", *compared.additions]))
     others = [each for each in compared.differences if not each.startswith(tuple(OF_A_NEWER_PROGRAM))]
     others = [each for each in others if not any(re.search(pattern, each) for pattern in REGRADED)]
+    was, now = (
+        each["steps"]["package-latest"]["reply"]["data"]["package"] for each in (recordings.read("going_on"), found)
+    )
+    assert (was["grade"], now["grade"], now["supersedes"]) == ("proven", "tested", was["package_id"])
+    assert now["grade_reason"].startswith("an older version called this grade 'proven'")
     assert [each for each in others if not is_allowed(each)] == []
 
 
