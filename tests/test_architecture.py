@@ -63,7 +63,7 @@ ORDER_WITHIN = {
     "check_registry",
     "domain": "array_types records closed_trades metrics parameters names trading declared thresholds approval market "
     "space criteria search",
-    "protocol": "private_files canonical signatures envelope messages topics task_types catalog key_files codec "
+    "protocol": "private_files canonical signatures grades envelope messages topics task_types catalog key_files codec "
     "message_schema",
     "storage": "timestamps faults atomic_files file_lock cache market sources secrets sqlite tables",
     "workers": "frames executor fair_queue worker fork_server processes inline local_pool lanes chunks "

@@ -14,7 +14,7 @@ import tunesmith
 PUBLIC = {
     "tunesmith": "AsyncClient Bars Client Costs Strategy TunesmithError __version__ analyze backtest evaluate judge "
     "optimize strategy",
-    "tunesmith.client": "AsyncClient Client PackageEvent",
+    "tunesmith.client": "AsyncClient Client GRADES PackageEvent",
     "tunesmith.compute.stepping": "Account Bar Orders Sizing Stepped enter_long enter_short hold leave",
     "tunesmith.domain.parameters": "Parameter",
 }

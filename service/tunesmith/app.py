@@ -32,6 +32,7 @@ from tunesmith.routes import handlers
 from tunesmith.services.daemon.daemon_health import condition
 from tunesmith.services.daemon.housekeeping import keep_house, set_gauges
 from tunesmith.services.packages.publisher import Publisher
+from tunesmith.services.packages.regrading import regrade_older
 from tunesmith.services.requests.audit_log import Refusals
 from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
@@ -125,6 +126,7 @@ class Daemon:
         pool = start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         database.signing_key = signing_keys.current
         await strategy_requests.seed(database)
+        await regrade_older(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(wires.term)
         if gate is not None:

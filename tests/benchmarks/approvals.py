@@ -53,7 +53,7 @@ async def _plant(conn: Connection, n: int) -> dict[str, str]:
 
 def _package(symbol: str, period: int, supersedes: str | None) -> Package:
     fields: dict[str, Any] = {
-        "grade": "proven",
+        "grade": "tested",
         "venue": "local",
         "symbol": symbol,
         "timeframe": "1h",

@@ -83,7 +83,7 @@ class Market:
     async def follow(self) -> None:
         """Hear of every package with the client library."""
         async with AsyncClient(self._doors["requests"], self._doors["events"], deadline_s=PATIENCE_S) as me:
-            async for event in me.package_events(self.symbol):
+            async for event in me.package_events(self.symbol, grades=("criteria",)):
                 self.heard.append(event.package_id)
 
     async def listen(self, context: zmq.asyncio.Context) -> None:

@@ -133,7 +133,7 @@ class Soak:
 
     async def follow(self, symbol: str) -> None:
         async with self.client(f"bot-{symbol[:4]}") as client:
-            async for event in client.package_events(symbol):
+            async for event in client.package_events(symbol, grades=("criteria",)):
                 self.heard[symbol].append(event.package_id)
 
     async def disturb(self, every_s: float) -> None:

@@ -50,7 +50,9 @@ SEARCH = {
     "method": "grid",
     "approve": {},
 }
-N_BARS, SEED, DAY_MS, BEGIN_MS = 2000, 20240611, 86_400_000, 1_546_300_800_000
+N_BARS, SEED, DAY_MS = 2000, 20240611, 86_400_000
+BEGIN_MS = (int(time.time()) // 86_400 - N_BARS) * DAY_MS
+"""The bars end today: old ones are not approved without a word that an older daemon, which is traced too, refuses."""
 SIGMA, DRIFT, MEAN_LENGTH, N_STEPS = 0.02, 0.35, 40, 8
 SETTLE_S, IDLE_S = 1.5, 3.0
 TIMEOUT_MS = 300_000

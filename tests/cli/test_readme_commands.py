@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -77,7 +77,8 @@ def test_every_command_of_the_readme_runs(served: Path, tmp_path: Path) -> None:
     candles.mkdir(parents=True)
     shutil.copy(SAMPLE, candles / "ETH_USDT-1h.parquet")
     planted = tmp_path / "planted.csv"  # an edge that is there, so that the README's approval and package come about
-    planted.write_text(planted_market(n_bars=2000, seed=SEED, bar=timedelta(hours=1)))
+    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2000)
+    planted.write_text(planted_market(n_bars=2000, seed=SEED, start=begin, bar=timedelta(hours=1)))
     replaced = {"BTC_USDT-1h.feather": str(planted), "user_data/data/binance": str(candles)}
     ran = []
     for words in shell_commands():

@@ -34,6 +34,8 @@ from tunesmith.transport.zmq.zap import ZapHandler
 T = TypeVar("T")
 SYMBOL = "BTC/USDT"
 TOPIC = "pkg/BTC/USDT/1h/grid/"
+TESTED = ("tested",)
+"""The grades that bots of these tests take where these do not matter: that of `package` and better."""
 
 
 class FakeDaemon:
@@ -247,7 +249,7 @@ def busy() -> Busy:
 def package(package_id: str = "a" * 64, **fields: Any) -> dict[str, Any]:
     return {
         "package_id": package_id,
-        "grade": "proven",
+        "grade": "tested",
         "venue": "demo",
         "symbol": SYMBOL,
         "timeframe": "1h",

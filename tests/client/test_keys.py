@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
+from client.daemon import SYMBOL, TESTED, TOPIC, FakeDaemon, package
 from client.relay import Relay
 from journeys.daemon import wait_until
 from tunesmith.client import AsyncClient, Client, sockets
@@ -65,7 +65,7 @@ def astray(folder: Path) -> Path:
 def test_with_its_key_it_asks_and_hears_under_the_keys_name(guarded: FakeDaemon, store: KeyStore) -> None:
     with connect(guarded, store.issued("bot")) as client:
         assert client.ping().protocol == 1
-        assert next(client.packages(SYMBOL))["package_id"] == "a" * 64
+        assert next(client.packages(SYMBOL, grades=TESTED))["package_id"] == "a" * 64
         assert client._client._name == "bot"
 
 
@@ -84,7 +84,7 @@ def test_without_a_key_it_is_told_to_get_one(guarded: FakeDaemon) -> None:
         with pytest.raises(Unauthorized, match=r"asks for a key.*tunesmith keys new"):
             client.ping()
         with pytest.raises(Unauthorized, match="asks for a key"):
-            next(client.packages(SYMBOL, timeout_s=PATIENCE_S))
+            next(client.packages(SYMBOL, timeout_s=PATIENCE_S, grades=TESTED))
 
 
 def test_with_a_key_where_none_is_asked_it_is_told(plain: FakeDaemon, store: KeyStore) -> None:
@@ -104,7 +104,7 @@ def test_an_unknown_key_is_told_so_every_time(guarded: FakeDaemon, store: KeySto
             with pytest.raises(Unauthorized, match=r"'stranger'.*revoked, or is none of the keys"):
                 client.ping()
         with pytest.raises(Unauthorized, match="'stranger'"):
-            next(client.package_events(SYMBOL, timeout_s=PATIENCE_S))
+            next(client.package_events(SYMBOL, timeout_s=PATIENCE_S, grades=TESTED))
 
 
 def test_another_daemons_key_is_told_what_may_be_wrong(guarded: FakeDaemon, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_another_daemons_key_is_told_what_may_be_wrong(guarded: FakeDaemon, tmp_
             with pytest.raises(Unauthorized, match=r"breaks off .* 'astray'.*of another daemon.*tunesmith keys new"):
                 client.ping()
         with pytest.raises(Unauthorized, match="of another daemon"):
-            next(client.packages(SYMBOL, timeout_s=PATIENCE_S))
+            next(client.packages(SYMBOL, timeout_s=PATIENCE_S, grades=TESTED))
     with (
         connect(guarded, file, deadline_s=0.05) as client,
         pytest.raises(DeadlineExceeded, match=r"breaks off the handshake: is the key 'astray' of another daemon"),
@@ -173,7 +173,7 @@ def test_a_key_revoked_on_the_way_ends_requests_and_streams_with_the_reason(
 
     async def main() -> None:
         async with AsyncClient(guarded.requests, guarded.events, key=copy, deadline_s=PATIENCE_S) as client:
-            stream = client.packages(SYMBOL)
+            stream = client.packages(SYMBOL, grades=TESTED)
             assert (await anext(stream))["package_id"] == "a" * 64
             waiting = asyncio.create_task(anext(stream))
             await asyncio.sleep(0)

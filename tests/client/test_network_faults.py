@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
+from client.daemon import SYMBOL, TESTED, TOPIC, FakeDaemon, package
 from client.relay import Relay
 from tunesmith.client import AsyncClient, sockets, streams
 
@@ -77,7 +77,7 @@ def play(line: Line, scene: Callable[[AsyncClient], Awaitable[None]]) -> None:
     """The scene beside a bot that follows packages."""
 
     async def follow(client: AsyncClient) -> None:
-        async for event in client.package_events(SYMBOL):
+        async for event in client.package_events(SYMBOL, grades=TESTED):
             line.heard.append(event.package_id)
 
     async def main() -> None:

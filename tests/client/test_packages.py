@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
+from client.daemon import SYMBOL, TESTED, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, Client, streams
 from tunesmith.client.following import Numbered
 from tunesmith.client.package_shelf import PackageFilter
-from tunesmith.errors import BadJson, Forbidden
+from tunesmith.errors import BadJson, Forbidden, Invalid
 from tunesmith.protocol.envelope import Event
 from tunesmith.protocol.messages.server import Pong
 
@@ -55,12 +55,12 @@ def ids(packages: list[dict[str, Any]]) -> list[str]:
 
 
 async def all_of(client: AsyncClient, **more: Any) -> list[str]:
-    return ids([p async for p in client.packages(SYMBOL, timeout_s=QUIET_S, **more)])
+    return ids([p async for p in client.packages(SYMBOL, timeout_s=QUIET_S, **{"grades": TESTED, **more})])
 
 
 def test_a_bot_gets_what_is_in_force_and_then_what_comes(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        packages = client.packages(SYMBOL, "1h", "grid")
+        packages = client.packages(SYMBOL, "1h", "grid", grades=TESTED)
         assert await anext(packages) == package(A)
         await asyncio.to_thread(approve, daemon, B, future_field=1)
         assert await anext(packages) == package(B, future_field=1)
@@ -72,7 +72,7 @@ def test_a_bot_gets_what_is_in_force_and_then_what_comes(daemon: FakeDaemon) -> 
 def test_several_bots_of_one_client_follow_side_by_side(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         found = await asyncio.gather(
-            all_of(client), all_of(client, timeframe="1d"), all_of(client, grades=("criteria", "proven"))
+            all_of(client), all_of(client, timeframe="1d"), all_of(client, grades=("criteria",))
         )
         assert found == [[A, B], [B], [A, B, C]]
 
@@ -100,7 +100,7 @@ def test_several_bots_of_one_client_follow_side_by_side(daemon: FakeDaemon) -> N
 def test_packages_that_a_bot_must_not_take_are_refused(daemon: FakeDaemon, refused: dict[str, Any]) -> None:
     async def test(client: AsyncClient) -> None:
         assert await all_of(client) == []
-        packages = client.packages(SYMBOL)
+        packages = client.packages(SYMBOL, grades=TESTED)
         await asyncio.to_thread(daemon.append, TOPIC, "package.approved", {**package(A), **refused})
         await asyncio.to_thread(approve, daemon, B)
         assert (await anext(packages))["package_id"] == B
@@ -111,17 +111,34 @@ def test_packages_that_a_bot_must_not_take_are_refused(daemon: FakeDaemon, refus
 
 def test_grades_are_the_callers_choice(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        assert await all_of(client) == []
-        assert await all_of(client, grades=("proven", "criteria")) == [A]
+        assert await all_of(client) == [B]
+        assert await all_of(client, grades=("criteria",)) == [A, B]
+        assert await all_of(client, grades="proven") == []
 
     approve(daemon, A, grade="criteria")
+    approve(daemon, B, topic="pkg/BTC/USDT/1d/grid/", timeframe="1d", grade="proven")  # as older daemons call tested
     run(daemon, test)
+
+
+def test_a_bot_that_chooses_no_grade_is_told_the_choices_before_it_opens_a_socket() -> None:
+    async def main() -> None:
+        async with AsyncClient("tcp://127.0.0.1:1", "tcp://127.0.0.1:1") as client:
+            for follow in (client.packages, client.package_events):
+                with pytest.raises(Invalid, match=r"'criteria': .* 'tested': .* 'proven': "):
+                    follow(SYMBOL)
+            with pytest.raises(Invalid, match="there is no grade 'best'"):
+                await client.packages_in_force(SYMBOL, "1h", "grid", grades=["best"])
+            assert client._context is None
+
+    asyncio.run(main())
+    with Client("tcp://127.0.0.1:1", "tcp://127.0.0.1:1") as blocking, pytest.raises(Invalid, match="name the lowest"):
+        blocking.packages(SYMBOL)
 
 
 def test_what_is_revoked_or_superseded_is_not_handed_out(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         assert await all_of(client) == []
-        packages = client.packages(SYMBOL, timeout_s=QUIET_S)
+        packages = client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         assert [p async for p in packages] == []
 
         def happen() -> None:
@@ -141,7 +158,7 @@ def test_what_is_revoked_or_superseded_is_not_handed_out(daemon: FakeDaemon) -> 
 
 def test_what_was_revoked_unheard_while_it_waited_is_not_handed_out(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        packages = client.packages(SYMBOL, timeout_s=QUIET_S)
+        packages = client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         assert (await anext(packages))["package_id"] == A
 
         def happen() -> None:
@@ -161,7 +178,7 @@ def test_what_was_revoked_unheard_while_it_waited_is_not_handed_out(daemon: Fake
 
 def test_of_missed_events_in_many_pages_none_is_believed_before_the_last(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        packages = client.packages(SYMBOL, timeout_s=5)
+        packages = client.packages(SYMBOL, timeout_s=5, grades=TESTED)
         assert (await anext(packages))["package_id"] == A
 
         def miss() -> None:
@@ -180,7 +197,7 @@ def test_of_missed_events_in_many_pages_none_is_believed_before_the_last(daemon:
 
 def test_one_that_expires_while_it_waits_is_not_handed_out(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        packages = client.packages(SYMBOL, timeout_s=QUIET_S)
+        packages = client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         soon = datetime.now(UTC) + timedelta(seconds=0.3)
         topics = [f"pkg/BTC/USDT/{i}h/grid/" for i in (1, 2)]
         await asyncio.to_thread(approve, daemon, A, topic=topics[0])
@@ -194,11 +211,11 @@ def test_one_that_expires_while_it_waits_is_not_handed_out(daemon: FakeDaemon) -
 
 def test_events_tell_of_everything_that_happens_to_packages(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).kind == "approved"
 
         def happen() -> None:
-            revoke(daemon, A)
+            daemon.append(TOPIC, "package.revoked", {"package_id": A, "reason": "why not", "suspended": True})
             approve(daemon, B)
             approve(daemon, C, grade="criteria", supersedes=B)
             daemon.append(TOPIC, "package.expired", {"package_id": C})
@@ -215,6 +232,7 @@ def test_events_tell_of_everything_that_happens_to_packages(daemon: FakeDaemon) 
             ("approved", A),
         ]
         assert got[0].reason == "why not"
+        assert [e.suspended for e in got] == [True, False, False, False, False]
         assert [e.seq for e in got] == [2, 3, 4, 5, 7]
 
     approve(daemon, A)
@@ -223,7 +241,7 @@ def test_events_tell_of_everything_that_happens_to_packages(daemon: FakeDaemon) 
 
 def test_repeats_are_passed_on_once(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL, timeout_s=QUIET_S)
+        events = client.package_events(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         assert (await anext(events)).seq == 1
 
         def happen() -> None:
@@ -239,7 +257,7 @@ def test_repeats_are_passed_on_once(daemon: FakeDaemon) -> None:
 
 def test_lost_events_are_recovered_also_the_last_one(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL, timeout_s=5)
+        events = client.package_events(SYMBOL, timeout_s=5, grades=TESTED)
         assert (await anext(events)).seq == 1
 
         def lose_some() -> None:
@@ -258,7 +276,7 @@ def test_lost_events_are_recovered_also_the_last_one(daemon: FakeDaemon) -> None
 
 def test_a_restart_loses_nothing(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).seq == 1
         await asyncio.to_thread(daemon.stop)
         approve(daemon, B)
@@ -274,7 +292,7 @@ def test_a_restart_loses_nothing(daemon: FakeDaemon) -> None:
 
 def test_another_database_is_followed_from_its_beginning(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).package_id == A
         await asyncio.to_thread(daemon.stop)
         daemon.replace_database()
@@ -291,7 +309,7 @@ def test_another_database_is_followed_from_its_beginning(daemon: FakeDaemon) -> 
 
 def test_a_bot_may_be_there_before_the_daemon(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        waiting = asyncio.create_task(anext(client.packages(SYMBOL)))
+        waiting = asyncio.create_task(anext(client.packages(SYMBOL, grades=TESTED)))
         await asyncio.sleep(0)
         await asyncio.to_thread(daemon.start)
         assert (await waiting)["package_id"] == A
@@ -305,7 +323,7 @@ def test_a_subscription_that_falls_silent_is_made_anew(daemon: FakeDaemon, monke
     monkeypatch.setattr(streams, "SILENCE_S", 0.3)
 
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).seq == 1
         stream = events._stream
         before = stream._wire
@@ -321,7 +339,7 @@ def test_a_subscription_that_falls_silent_is_made_anew(daemon: FakeDaemon, monke
 
 def test_a_cancelled_step_loses_nothing(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         got: list[int] = []
         publishing = asyncio.create_task(
             asyncio.to_thread(lambda: [approve(daemon, A, lost=i % 3 == 1) for i in range(60)])
@@ -341,7 +359,7 @@ def test_a_cancelled_step_loses_nothing(daemon: FakeDaemon) -> None:
 def test_what_cannot_be_asked_is_raised(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         with pytest.raises(Forbidden):
-            await anext(client.packages(SYMBOL))
+            await anext(client.packages(SYMBOL, grades=TESTED))
 
     async def refuse(request: Any, call: Any) -> Any:
         raise Forbidden("not for you")
@@ -350,10 +368,23 @@ def test_what_cannot_be_asked_is_raised(daemon: FakeDaemon) -> None:
     run(daemon, test)
 
 
+def test_a_grade_that_a_newer_daemon_gives_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(type: str, data: Any) -> dict[str, Any]:
+        return {"package": package(A, grade="golden"), "state": "in_force", "verdict_id": None, "seq": 1}
+
+    async def main() -> None:
+        async with AsyncClient("tcp://127.0.0.1:1", "tcp://127.0.0.1:1") as client:
+            monkeypatch.setattr(client, "request", answer)
+            with pytest.raises(BadJson, match="cannot be read by this version: Invalid enum value 'golden'"):
+                await client.latest_package(SYMBOL)
+
+    asyncio.run(main())
+
+
 def test_a_malformed_answer_is_raised(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
         with pytest.raises(BadJson, match=r"events\.snapshot"):
-            await anext(client.packages(SYMBOL))
+            await anext(client.packages(SYMBOL, grades=TESTED))
 
     async def ramble(request: Any, call: Any) -> Any:
         return Pong(version="1", protocol=1, time="t", uptime_s=0.0)
@@ -364,7 +395,7 @@ def test_a_malformed_answer_is_raised(daemon: FakeDaemon) -> None:
 
 def test_malformed_frames_are_ignored(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        events = client.package_events(SYMBOL)
+        events = client.package_events(SYMBOL, grades=TESTED)
         assert (await anext(events)).seq == 1
         send = daemon._events_door._send
         for frames in (
@@ -383,12 +414,12 @@ def test_malformed_frames_are_ignored(daemon: FakeDaemon) -> None:
 
 def test_an_iterator_that_is_left_stops_listening(daemon: FakeDaemon) -> None:
     async def test(client: AsyncClient) -> None:
-        async for found in client.packages(SYMBOL):
+        async for found in client.packages(SYMBOL, grades=TESTED):
             assert found["package_id"] == A
             break
         gc.collect()
         assert [stream.closed for stream in client._streams] == [True]
-        async with client.packages(SYMBOL) as packages:
+        async with client.packages(SYMBOL, grades=TESTED) as packages:
             await anext(packages)
         with pytest.raises(StopAsyncIteration):
             await anext(packages)
@@ -400,12 +431,12 @@ def test_an_iterator_that_is_left_stops_listening(daemon: FakeDaemon) -> None:
 def test_the_blocking_client_follows_too(daemon: FakeDaemon) -> None:
     approve(daemon, A)
     with Client(daemon.requests, daemon.events) as client:
-        assert ids(list(client.packages(SYMBOL, timeout_s=QUIET_S))) == [A]
-        with client.package_events(SYMBOL) as events:
+        assert ids(list(client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED))) == [A]
+        with client.package_events(SYMBOL, grades=TESTED) as events:
             assert next(events).package_id == A
             revoke(daemon, A)
             assert next(events).kind == "revoked"
-        for found in client.packages("ETH/USDT", timeout_s=0.1):
+        for found in client.packages("ETH/USDT", timeout_s=0.1, grades=TESTED):
             raise AssertionError(found)
 
 
@@ -432,8 +463,8 @@ def test_a_longer_symbol_under_the_same_prefix_is_refused() -> None:
         prev=0,
     )
     told = Numbered("pkg/BTC/USDT/1h/1d/grid/", event)
-    assert PackageFilter("BTC/USDT", None, None, ("proven",)).read(told) is None
-    found = PackageFilter("BTC/USDT/1h", None, None, ("proven",)).read(told)
+    assert PackageFilter("BTC/USDT", None, None, TESTED).read(told) is None
+    found = PackageFilter("BTC/USDT/1h", None, None, TESTED).read(told)
     assert found is not None
     assert msgspec.to_builtins(found)["package"] == data
 
@@ -444,7 +475,7 @@ def test_a_late_bot_does_not_wait_for_a_heartbeat() -> None:
 
         async def test(client: AsyncClient) -> None:
             began = time.monotonic()
-            assert (await anext(client.packages(SYMBOL)))["package_id"] == A
+            assert (await anext(client.packages(SYMBOL, grades=TESTED)))["package_id"] == A
             assert time.monotonic() - began < 2
 
         run(daemon, test)

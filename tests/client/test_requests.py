@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from client.daemon import FakeDaemon, busy
+from client.daemon import TESTED, FakeDaemon, busy
 from tunesmith.client import AsyncClient, Client
 from tunesmith.errors import (
     Conflict,
@@ -265,7 +265,7 @@ def test_closing_the_blocking_client_ends_threads_that_wait(daemon: FakeDaemon) 
         ended.append("ask")
 
     def follow() -> None:
-        assert list(client.packages("BTC/USDT")) == []
+        assert list(client.packages("BTC/USDT", grades=TESTED)) == []
         ended.append("follow")
 
     threads = [threading.Thread(target=ask), threading.Thread(target=follow)]

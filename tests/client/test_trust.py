@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from client.daemon import SYMBOL, TOPIC, FakeDaemon, package
+from client.daemon import SYMBOL, TESTED, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, PackageEvent, streams
 from tunesmith.client.streams import PackageEvents
 from tunesmith.errors import Invalid
@@ -69,7 +69,9 @@ def approve(daemon: FakeDaemon, package_id: str = A, **fields: Any) -> int:
 
 async def heard(client: AsyncClient) -> list[tuple[str, str, str | None]]:
     """(kind, first letter of the package's id, reason) of all that comes until it is quiet."""
-    return [told(event) async for event in client.package_events(SYMBOL, timeout_s=QUIET_S, refusals=True)]
+    return [
+        told(event) async for event in client.package_events(SYMBOL, timeout_s=QUIET_S, refusals=True, grades=TESTED)
+    ]
 
 
 async def send_until_refused(
@@ -112,7 +114,7 @@ def test_what_no_trusted_key_signed_is_refused_however_it_comes(daemon: FakeDaem
     altered = f"it was tampered with: the signature of the key {good} does not match"
 
     async def test(client: AsyncClient) -> None:
-        stream = client.package_events(SYMBOL, timeout_s=QUIET_S, refusals=True)
+        stream = client.package_events(SYMBOL, timeout_s=QUIET_S, refusals=True, grades=TESTED)
         assert told(await anext(stream)) == ("approved", "a", None)
         await asyncio.to_thread(happen)
         assert sorted([told(event) async for event in stream]) == [
@@ -121,7 +123,7 @@ def test_what_no_trusted_key_signed_is_refused_however_it_comes(daemon: FakeDaem
             ("refused", "c", unknown),
             ("refused", "d", altered),
         ]
-        found = client.packages(SYMBOL, timeout_s=QUIET_S)
+        found = client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)
         assert [p["package_id"][0] async for p in found] == ["e"]
 
     run(daemon, ring, test)
@@ -147,7 +149,7 @@ def test_one_changed_bit_on_the_way_is_refused_and_the_true_one_found(
     daemon.key = ring.keys.current()
 
     async def test(client: AsyncClient) -> None:
-        stream = client.package_events(SYMBOL, refusals=True)
+        stream = client.package_events(SYMBOL, refusals=True, grades=TESTED)
         daemon.append(TOPIC, "package.approved", package(A), lost=True)
         frame = msgspec.json.encode(daemon.log[0][1])
         came = await send_until_refused(daemon, stream, TOPIC, *change(frame, daemon.signatures[1]))
@@ -175,7 +177,7 @@ def test_a_signed_package_on_another_topic_is_not_taken(daemon: FakeDaemon, ring
             ("refused", "d", "it expired at 2024-01-02T00:00:00Z"),
         ]
         frame = msgspec.json.encode(daemon.log[1][1])  # what was meant for one market is sent again for another
-        stream = client.package_events("ETH/USDT", refusals=True)
+        stream = client.package_events("ETH/USDT", refusals=True, grades=TESTED)
         [came] = await send_until_refused(daemon, stream, "pkg/ETH/USDT/1d/grid/", frame, daemon.signatures[2])
         assert told(came) == ("refused", "b", "it is for ETH/USDT 1h grid")
 
@@ -188,7 +190,7 @@ def test_only_a_signed_revocation_stops_a_bot_and_nothing_old_brings_it_back(dae
     approve(daemon, A)
 
     async def test(client: AsyncClient) -> None:
-        stream = client.package_events(SYMBOL, timeout_s=QUIET_S, refusals=True)
+        stream = client.package_events(SYMBOL, timeout_s=QUIET_S, refusals=True, grades=TESTED)
         assert told(await anext(stream)) == ("approved", "a", None)
 
         def happen() -> None:
@@ -207,7 +209,7 @@ def test_only_a_signed_revocation_stops_a_bot_and_nothing_old_brings_it_back(dae
             ("approved", "b", None),
             ("revoked", "b", "why not"),
         ]
-        assert [p async for p in client.packages(SYMBOL, timeout_s=QUIET_S)] == []
+        assert [p async for p in client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)] == []
 
     run(daemon, ring, test)
 
@@ -218,7 +220,7 @@ def test_a_forged_event_with_a_high_number_hides_nothing(daemon: FakeDaemon, rin
     approve(daemon, A)
 
     async def test(client: AsyncClient) -> None:
-        stream = client.packages(SYMBOL)
+        stream = client.packages(SYMBOL, grades=TESTED)
         assert (await anext(stream))["package_id"] == A
         forged = {**daemon.log[0][1], "seq": 1_000, "prev": 1, "keyid": daemon.key.keyid if daemon.key else None}
         await asyncio.to_thread(daemon.send, TOPIC, msgspec.json.encode(forged), bytes(64))
@@ -235,7 +237,7 @@ def test_keys_are_rotated_under_a_bot_that_runs(daemon: FakeDaemon, ring: Ring) 
     approve(daemon, A)
 
     async def test(client: AsyncClient) -> None:
-        stream = client.package_events(SYMBOL, refusals=True)
+        stream = client.package_events(SYMBOL, refusals=True, grades=TESTED)
         assert told(await anext(stream)) == ("approved", "a", None)
         new = ring.new()
         ring.trust(old, new)
@@ -262,7 +264,7 @@ def test_what_was_refused_is_taken_as_soon_as_its_key_is_trusted(daemon: FakeDae
     approve(daemon, A)
 
     async def test(client: AsyncClient) -> None:
-        stream = client.package_events(SYMBOL, refusals=True)
+        stream = client.package_events(SYMBOL, refusals=True, grades=TESTED)
         assert (await anext(stream)).kind == "refused"
         ring.trust(*(file.keyid for file in ring.keys.listing()))
         assert told(await anext(stream)) == ("approved", "a", None)
@@ -277,7 +279,7 @@ def test_without_trusted_keys_signatures_are_no_hindrance(daemon: FakeDaemon, ri
 
     async def main() -> None:
         async with AsyncClient(daemon.requests, daemon.events) as client:
-            assert (await anext(client.packages(SYMBOL)))["package_id"] == A
+            assert (await anext(client.packages(SYMBOL, grades=TESTED)))["package_id"] == A
 
     asyncio.run(main())
 

@@ -74,8 +74,18 @@ def test_what_is_no_strategy_is_refused(text: str | None, tmp_path: Path, capsys
     file = tmp_path / "wrong.py"
     if text is not None:
         file.write_text(text)
-    assert main([str(file), "--symbol", "A/B", "--timeframe", "1h", "--strategy", "x"]) == 1
+    assert main([str(file), "--symbol", "A/B", "--timeframe", "1h", "--strategy", "x", "--grade", "tested"]) == 1
     assert capsys.readouterr().err.startswith("freqtrade_params: ")
+
+
+def test_the_grade_must_be_named_and_what_each_means_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = [str(EXAMPLE), "--symbol", "A/B", "--timeframe", "1h", "--strategy", "x"]
+    with pytest.raises(SystemExit):
+        main(wanted)
+    assert "the following arguments are required: --grade" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "criteria: the figures of one backtest keep their bounds" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.fixture
@@ -108,6 +118,7 @@ def test_a_package_that_is_revoked_when_nobody_can_be_asked_what_stands_is_out(
         offered = package(strategy_id="ma_cross_v1.0", params=PARAMS)
         daemon.append(topic, "package.approved", offered)
         options = ["--symbol", "BTC/USDT", "--timeframe", "1h", "--strategy", "ma_cross_v1.0", "--count", "2"]
+        options += ["--grade", "tested"]
         doors = ["--requests", daemon.requests, "--events", daemon.events]
         following = threading.Thread(target=main, args=[[str(strategy), *options, *doors]])
         following.start()

@@ -321,8 +321,8 @@ def verdict(talk: Talk, name: str, **asked: Any) -> Any:
 
 def verdicts(talk: Talk) -> None:
     """Verdicts of every kind, and replays of them."""
-    proven = verdict(talk, "approve", optimization_id=_id(talk, "grid"))
-    assert proven["grade"] == "proven", proven["reason"]
+    tested = verdict(talk, "approve", optimization_id=_id(talk, "grid"))
+    assert tested["grade"] == "tested", tested["reason"]
     noisy = search(talk, "noise", symbol=NOISE, method="grid")
     rejected = verdict(talk, "reject", optimization_id=noisy)
     assert rejected["verdict"] == "rejected", rejected
@@ -360,7 +360,7 @@ def packages(talk: Talk) -> None:
     """Packages: what bots read, answer, and what operators take back."""
     found = talk.say("package-list", "package.list", {})["packages"]
     of_gold = [each["package"]["package_id"] for each in found if each["package"]["symbol"] == GOLD]
-    assert len(of_gold) == 2, "a proven one, and one by criteria"
+    assert len(of_gold) == 2, "a tested one, and one by criteria"
     for each in of_gold:
         talk.say(f"package-get-{of_gold.index(each)}", "package.get", {"package_id": each})
     talk.say("package-ack", "package.ack", {"package_id": of_gold[0]}, client="bot-7")

@@ -1,7 +1,9 @@
 """What a verdict that is made today says otherwise than the release's did, which decided by the first edition.
 
-The lines of a verdict are compared by their names: those that both editions have are the same, those that only the
-first one had are gone, and those of the second one came in addition. Whatever else differs is named here, with why.
+What passes a verdict is called tested. What the release called proven is superseded by such a package, which is
+compared with nothing. The lines of a verdict are compared by their names: those that both editions have are the same,
+those that only the first one had are gone, and those of the second one came in addition. Whatever else differs is named
+here, with why.
 """
 
 from __future__ import annotations
@@ -15,15 +17,22 @@ _OTHERWISE = {"timing": ("asks", "reason"), "holdout": ("value", "reason")}
 """Fields that differ in lines that stay: another wording of the same, and a test that takes another number of draws."""
 
 _LINES = '"checks":['
-_NEW_IN_PACKAGES = re.compile(r',"spread":(null|[\d.e+-]+)')
+_NEW_IN_PACKAGES = re.compile(
+    r',"(spread|data_end|holdout_from|registered_at|accepted_old_data|budget|funding)":'
+    r'(null|true|false|[\d.e+-]+|"[^"]*"|{[^{}]*})'
+)
 """What the text of a package has in addition."""
+_TESTED, _PROVEN = '"grade":"tested"', '"grade":"proven"'
+"""How a text calls what passes a verdict, and how the release called it."""
 
 _WORDS = r"shuffled versions of this market (the same search|one of these searches) found something as good"
 ALLOWED = {
     r"/evidence/(p/)?(reality_check|permutations): is gone": "tests of the first edition",
     r"/evidence/holdout_permutations/(n_draws: was 499|stop_at: was 0), is": "the level says how many draws it takes",
     r"/evidence/thresholds/max_permutations: was 9999, is 399$": "the scenario sets it, as it bounds every test now",
-    r": was 'all 22 checks passed: .*', is 'all 26 checks passed: ": "there are more checks",
+    r": was 'all 22 checks passed: .*', is 'all 2[67] checks passed: ": "there are more checks",
+    r": was 'all 15 checks passed, (.*)', is 'all 16 checks passed, \1'$": "it is asked how old the candles are",
+    r"/grade: was 'proven', is 'tested'$": "what passes a verdict is called tested",
     rf": was 'on <n> of <n> {_WORDS} (.*)', is 'on <n> of <n> {_WORDS} \2'$": "all searches that count were made again",
     r"^/reject-by-chance-get/.*/ledger/look: was 2, is 1$": "a verdict that fails in sample has not looked",
     r"^/(steps/)?(one-verdict-too-many|third-verdict): is gone": "it may be asked for again, as it has not looked",
@@ -49,6 +58,7 @@ def by_name(value: Any, *, recorded: bool) -> Any:
     if isinstance(value, dict):
         return {key: by_name(each, recorded=recorded) for key, each in value.items()}
     if isinstance(value, list):
+        value = value if recorded else [each for each in value if not is_regraded(each)]
         if value and all(_is_line(each) for each in value):
             return {f"the line {each['name']}": _compared(each) for each in value if not recorded or _stays(each)}
         return [by_name(each, recorded=recorded) for each in value]
@@ -56,8 +66,14 @@ def by_name(value: Any, *, recorded: bool) -> Any:
         at = value.index(_LINES) + len(_LINES) - 1
         lines, end = json.JSONDecoder().raw_decode(value, at)
         text = _NEW_IN_PACKAGES.sub("", value[:at] + value[end:])
+        text = text if recorded else text.replace(_TESTED, _PROVEN)
         return {"text": text, "lines": by_name(lines, recorded=recorded)}
     return value
+
+
+def is_regraded(value: Any) -> bool:
+    """Whether an entry of a listing is a package that was made as the release called its grade otherwise."""
+    return isinstance(value, dict) and "grade_reason" in (value.get("package") or {})
 
 
 def _is_line(value: Any) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import zmq
 
 from forking import Forked
+from old_candles import accepting
 
 START_TIMEOUT_S = 90.0
 REPLY_TIMEOUT_S = 200.0
@@ -130,7 +131,8 @@ class Dealer:
 
     def send(self, message_type: str, data: dict[str, Any], **more: Any) -> None:
         """Send a request without waiting for its `reply`."""
-        request = {"v": 1, "type": message_type, "id": f"t{os.getpid()}-{next(self._ids)}", "data": data}
+        asked = accepting(message_type, data)
+        request = {"v": 1, "type": message_type, "id": f"t{os.getpid()}-{next(self._ids)}", "data": asked}
         request |= {"deadline_ms": 180_000, **more}
         self.socket.send_multipart([json.dumps(request).encode()])
 

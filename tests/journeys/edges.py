@@ -45,11 +45,11 @@ def searched(dealer: Dealer, symbol: str, **asked: Any) -> dict[str, Any]:
     return found
 
 
-def proven(dealer: Dealer, symbol: str) -> dict[str, Any]:
-    """The verdict on a search of the planted market: a package of the grade "proven"."""
+def judged(dealer: Dealer, symbol: str) -> dict[str, Any]:
+    """The verdict on a search of the planted market: a package of the grade "tested"."""
     asked = {"strategy_id": RULE, "optimization_id": searched(dealer, symbol)["optimization_id"]}
     verdict: dict[str, Any] = dealer.verdict(asked)
-    assert (verdict["approved"], verdict["grade"]) == (True, "proven"), verdict["reason"]
+    assert (verdict["approved"], verdict["grade"]) == (True, "tested"), verdict["reason"]
     return verdict
 
 

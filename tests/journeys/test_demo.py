@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 
-def test_the_demo_ends_by_itself_with_a_proven_package_and_a_rejection() -> None:
+def test_the_demo_ends_by_itself_with_a_tested_package_and_a_rejection() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from tunesmith.cli import main; main()", "demo"],
         capture_output=True,
@@ -24,5 +24,5 @@ def test_the_demo_ends_by_itself_with_a_proven_package_and_a_rejection() -> None
     assert "shuffled versions of this market" in " ".join(" ".join(lines).split()), "the reason, in figures"
     [package] = [line for line in lines if line.startswith("  package ")]
     assert "PLANTED/USDT" in package
-    assert any(line.strip().startswith("grade proven, valid until") for line in lines)
+    assert any(line.strip().startswith("grade tested, valid until") for line in lines)
     assert [line.split()[:3] for line in lines if line.startswith("  nothing ")] == [["nothing", "for", "BTC/USDT:"]]

@@ -12,7 +12,7 @@ import zmq
 
 from journeys.conftest import SAMPLE
 from journeys.daemon import DaemonProcess, Dealer, wait_until
-from journeys.edges import EDGE, RULE, kept, proven, searched
+from journeys.edges import EDGE, RULE, judged, kept, searched
 from tunesmith.cli.demo.demo_command import REAL
 from tunesmith.domain.market.bars import Bars
 from tunesmith.protocol.canonical import canonical_hash
@@ -101,7 +101,7 @@ def test_a_dealer_walks_the_whole_way(
         verdict = dealer.verdict({"strategy_id": "mine_v1", "optimization_id": search["optimization_id"]})
         assert verdict["approved"], verdict["reason"]
         package = verdict["parameter_package"]
-        assert (package["grade"], package["params"]) == ("proven", found["best_params"])
+        assert (package["grade"], package["params"]) == ("tested", found["best_params"])
 
         topic, event = next_event(events)
         assert topic == f"pkg/{symbol}/1d/mine_v1/"
@@ -116,7 +116,7 @@ def test_a_dealer_walks_the_whole_way(
 
 
 def test_a_package_is_named_by_its_content(dealer: Dealer, symbol: str) -> None:
-    package = proven(dealer, symbol)["parameter_package"]
+    package = judged(dealer, symbol)["parameter_package"]
     rest = {name: value for name, value in package.items() if name != "package_id"}
     assert package["package_id"] == canonical_hash(rest)
     assert dealer.data("package.get", {"package_id": package["package_id"]})["package"] == package

@@ -54,10 +54,13 @@ async def open_court(folder: Path, n_workers: int = 1, quota: int = 1000, **limi
         yield house
 
 
-def grow(folder: Path, symbol: str, seed: int, edge: float, bars: tuple[int, int] = (0, N_BARS)) -> None:
+def grow(
+    folder: Path, symbol: str, seed: int, edge: float, bars: tuple[int, int] = (0, N_BARS), begin_ms: int = _BEGIN_MS
+) -> None:
     """Store daily bars start to stop of a market whose drift is ±`edge` daily deviations, for 40 bars on average."""
     start, stop = bars
-    MarketFolder(folder / "market").import_rows(_rows(seed, edge, stop)[start:], symbol=symbol, timeframe="1d")
+    rows = [(at + begin_ms - _BEGIN_MS, *prices) for at, *prices in _rows(seed, edge, stop)[start:]]
+    MarketFolder(folder / "market").import_rows(rows, symbol=symbol, timeframe="1d")
 
 
 async def searched(house: House, symbol: str | None, **data: Any) -> str:

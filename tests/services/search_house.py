@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 
+from old_candles import accepting
 from services.recorder import Recorder
 from tunesmith.config import Settings
 from tunesmith.protocol.catalog import MESSAGES, Call
@@ -47,7 +48,7 @@ class House:
 
     async def ask(self, message_type: str, user: str = "local", role: Any = "operator", **data: Any) -> dict[str, Any]:
         """The reply's data; raises the `TunesmithError` of a refusal."""
-        request = msgspec.convert(data, MESSAGES[message_type].request)
+        request = msgspec.convert(accepting(message_type, data), MESSAGES[message_type].request)
         deadline = asyncio.get_running_loop().time() + 30.0
         call = Call(message_type, f"r{next(self._ids)}", user, role, "requests", deadline)
         reply = self._handlers[message_type](request, call)

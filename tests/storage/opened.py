@@ -163,8 +163,10 @@ async def add_verdict(conn: Connection, verdict_id: str, **more: Any) -> verdict
     return row
 
 
-async def add_package(conn: Connection, package_id: str, **more: Any) -> package_table.PackageRow:
-    """A package with its report and event; `more` are fields of the package."""
+async def add_package(
+    conn: Connection, package_id: str, *, topic: str = "pkg/BTC/USDT/1h/x/", **more: Any
+) -> package_table.PackageRow:
+    """A package with its report and event, which is on another topic than its own; `more` are fields of the package."""
     values: dict[str, Any] = {
         "package_id": package_id,
         "grade": "criteria",
@@ -190,7 +192,7 @@ async def add_package(conn: Connection, package_id: str, **more: Any) -> package
     }
     package = Package(**values)
     await add_report(conn, f"r-{package_id}")
-    appended = await outbox.append(conn, "pkg/BTC/USDT/1h/x/", "package.approved", package.symbol, package)
+    appended = await outbox.append(conn, topic, "package.approved", package.symbol, package)
     return await package_table.create(conn, package, seq=appended.seq, backtest_id=f"r-{package_id}")
 
 

@@ -19,7 +19,8 @@ from tunesmith.client.package_shelf import PackageFilter
 from tunesmith.client.sockets import Context, DaemonAddress, key_in
 from tunesmith.client.streams import EventStream, PackageEvents, Packages
 from tunesmith.client.trust import Trust, Trusted, trust_in
-from tunesmith.errors import DeadlineExceeded, Forbidden, TunesmithError
+from tunesmith.errors import BadJson, DeadlineExceeded, Forbidden, TunesmithError
+from tunesmith.protocol.grades import GRADES, accepted_grades
 from tunesmith.protocol.messages.backtests import BacktestStarted
 from tunesmith.protocol.messages.events import TaskDone
 from tunesmith.protocol.messages.optimizations import OptimizationStarted
@@ -144,12 +145,17 @@ class AsyncClient:
         optimization_id: str | None = None,
         backtest_id: str | None = None,
         criteria: Mapping[str, Any] | None = None,
+        accept_old_data: bool = False,
         deadline_s: float = 60.0,
         id: str | None = None,
     ) -> VerdictReply:
-        """Ask for a verdict on a search or a backtest and wait for it; it may still be running at the deadline."""
+        """Ask for a verdict on a search or a backtest and wait for it; it may still be running at the deadline.
+
+        Candles that ended long ago are not approved without `accept_old_data`.
+        """
         deadline = asyncio.get_running_loop().time() + deadline_s
-        asked = {"optimization_id": optimization_id, "backtest_id": backtest_id, "approval_criteria": criteria}
+        asked: dict[str, Any] = {"optimization_id": optimization_id, "backtest_id": backtest_id}
+        asked |= {"approval_criteria": criteria, "accept_old_data": accept_old_data or None}
         data = {"strategy_id": strategy_id} | {name: value for name, value in asked.items() if value is not None}
         first_s = min(deadline_s, self._deadline_s)
         verdict = _typed(VerdictReply, await self.request("strategy.approve", data, id=id, deadline_s=first_s))
@@ -167,26 +173,28 @@ class AsyncClient:
     ) -> PackageReply:
         """The newest package in force, of any grade; raises `NotFound` when there is none.
 
+        Its `grade_today` is its grade as grades are called today: what an older daemon calls proven is tested.
         With `trusted` keys it is the package that was signed, and `Forbidden` is raised where none was.
         """
         data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id}
         reply = _typed(PackageReply, await self.request("package.latest", data))
-        wanted = PackageFilter(symbol, timeframe, strategy_id, (reply.package.grade,))
+        wanted = PackageFilter(symbol, timeframe, strategy_id, tuple(GRADES))
         return reply if self._trust is None else await self._signed(reply, wanted, self._trust)
 
     async def packages_in_force(
-        self, symbol: str, timeframe: str, strategy_id: str, *, grades: Collection[str] = ("proven",)
+        self, symbol: str, timeframe: str, strategy_id: str, *, grades: Collection[str] = ()
     ) -> list[dict[str, Any]]:
         """The packages that are in force now, at most one of each venue, the newest first.
 
+        `grades` are chosen as for `packages`.
         With `trusted` keys those that none of them signed are left out.
         """
-        wanted = PackageFilter(symbol, timeframe, strategy_id, tuple(grades))
+        wanted = PackageFilter(symbol, timeframe, strategy_id, accepted_grades(grades))
         data = {"symbol": symbol, "timeframe": timeframe, "strategy_id": strategy_id, "in_force": True}
         replies = _typed(PackageList, await self.request("package.list", data)).packages
         found = []
         for reply in replies:
-            if reply.package.grade not in grades:
+            if reply.package.grade_today not in wanted.grades:
                 continue
             try:
                 signed = reply if self._trust is None else await self._signed(reply, wanted, self._trust)
@@ -214,17 +222,20 @@ class AsyncClient:
         timeframe: str | None = None,
         strategy_id: str | None = None,
         *,
-        grades: Collection[str] = ("proven",),
+        grades: Collection[str] = (),
         timeout_s: float | None = None,
     ) -> Packages:
         """Follow packages: those in force now, then each new one, as dictionaries (`Package` lists the members).
 
-        Refused are those that are revoked, expired, superseded, on a wrong topic, or of a grade that is not in
-        `grades`, and with `trusted` keys those that none of them signed. Ends when nothing came for `timeout_s`
-        seconds. What waits to be taken is held back while events are known to be missing, or nothing is heard of the
-        daemon: it may have been revoked.
+        `grades` must be given, such as ("tested",): the lowest of those named and all above it are taken, in the order
+        criteria, tested, proven. Raises `Invalid`, which says what each means, where none is named.
+
+        Refused are those that are revoked, expired, superseded, on a wrong topic, or of a lower grade, and with
+        `trusted` keys those that none of them signed. What an older daemon called proven is tested. Ends when nothing
+        came for `timeout_s` seconds. What waits to be taken is held back while events are known to be missing, or
+        nothing is heard of the daemon: it may have been revoked.
         """
-        wanted = PackageFilter(symbol, timeframe, strategy_id, tuple(grades))
+        wanted = PackageFilter(symbol, timeframe, strategy_id, accepted_grades(grades))
         return Packages(self._stream([wanted.prefix], self._trust), wanted, timeout_s)
 
     def package_events(
@@ -233,13 +244,14 @@ class AsyncClient:
         timeframe: str | None = None,
         strategy_id: str | None = None,
         *,
-        grades: Collection[str] = ("proven",),
+        grades: Collection[str] = (),
         timeout_s: float | None = None,
         refusals: bool = False,
     ) -> PackageEvents:
         """Follow everything that happens to packages, also what takes them out of force. Bots that hold positions
-        by a package should follow this. With `refusals` also what was refused comes, and why."""
-        wanted = PackageFilter(symbol, timeframe, strategy_id, tuple(grades), refusals)
+        by a package should follow this. `grades` are chosen as for `packages`. With `refusals` also what was refused
+        comes, and why."""
+        wanted = PackageFilter(symbol, timeframe, strategy_id, accepted_grades(grades), refusals)
         return PackageEvents(self._stream([wanted.prefix], self._trust), wanted, timeout_s)
 
     async def close(self) -> None:
@@ -306,4 +318,8 @@ def new_id() -> str:
 
 
 def _typed(kind: type[T], data: Any) -> T:
-    return msgspec.convert(data, kind)
+    """The reply's data. Raises `BadJson` for what this version cannot read, such as a grade of a newer daemon."""
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise BadJson(f"the daemon's answer cannot be read by this version: {error}") from None

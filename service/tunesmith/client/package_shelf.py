@@ -24,7 +24,8 @@ class PackageEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     `approved` brings the `package` as it came; `revoked` and `expired` take it out of force, and so does `superseded`,
     where its successor is of a grade that was not asked for. `refused`, which comes to those alone who ask for it,
-    is an event that is not heeded, for the `reason` that it names; nothing that it says need be true.
+    is an event that is not heeded, for the `reason` that it names; nothing that it says need be true. What is revoked
+    and `suspended` may come into force again, as a new package.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class PackageEvent(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     package: dict[str, Any] | None = None
     reason: str | None = None
+    suspended: bool = False
 
 
 class PackageFilter(msgspec.Struct, frozen=True):
@@ -72,7 +74,9 @@ class PackageFilter(msgspec.Struct, frozen=True):
             return self._refused(told, data, refusal)
         if told.event.type in ("package.revoked", "package.expired") and isinstance(data.get("package_id"), str):
             kind: Literal["revoked", "expired"] = "revoked" if told.event.type == "package.revoked" else "expired"
-            return _event(kind, told, data["package_id"], reason=str(data.get("reason") or kind))
+            event = _event(kind, told, data["package_id"], reason=str(data.get("reason") or kind))
+            suspended = kind == "revoked" and data.get("suspended") is True
+            return msgspec.structs.replace(event, suspended=suspended)
         return None
 
     def _refused(self, told: Numbered, data: dict[str, Any], reason: str) -> PackageEvent | None:
@@ -92,8 +96,9 @@ class PackageFilter(msgspec.Struct, frozen=True):
         found = (package.symbol, package.timeframe, package.strategy_id)
         if any(wish not in (None, is_) for wish, is_ in zip(wishes, found, strict=True)):
             return f"{' '.join(found)} was not asked for"
-        if package.grade not in self.grades:
-            return f"its grade is {package.grade!r}"
+        if package.grade_today not in self.grades:
+            older = "" if package.grade == package.grade_today else f", which an older version called {package.grade!r}"
+            return f"its grade is {package.grade_today!r}{older}"
         if is_expired(data):
             return f"it expired at {package.valid_until}"
         return None

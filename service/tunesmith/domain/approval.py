@@ -24,6 +24,37 @@ class ApprovalCriteria(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     min_profit_factor: Annotated[float, msgspec.Meta(ge=0.0, le=1e9)] | None = None
 
 
+class VerdictWish(ApprovalCriteria, frozen=True, kw_only=True):
+    """The verdict that a search is to go on to: its bounds, and whether candles may be old (`strategy.approve`)."""
+
+    accept_old_data: bool = False
+
+
+class DataAge(msgspec.Struct, frozen=True, kw_only=True):
+    """How old the candles of a verdict were when it was asked for, and whether who asked `accepted` old ones.
+
+    `end_ms` is where they end, `boundary_ms` where their hold-out begins. All times are UTC milliseconds.
+    """
+
+    asked_ms: int
+    end_ms: int
+    boundary_ms: int
+    accepted: bool
+
+    @property
+    def age_ms(self) -> int:
+        return self.asked_ms - self.end_ms
+
+    @property
+    def most_ms(self) -> float:
+        """The age from which on candles are old: a tenth of the hold-out's length."""
+        return (self.end_ms - self.boundary_ms) / 10
+
+    @property
+    def is_old(self) -> bool:
+        return self.age_ms > self.most_ms
+
+
 class CheckExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """What a person is told of a check: its question in words, what it costs, and what could help where it fails."""
 

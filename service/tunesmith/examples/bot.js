@@ -1,5 +1,6 @@
 // A bot in Node, with the package `zeromq` (version 6): node bot.js [REQUESTS [EVENTS [SYMBOL [TRUSTED]]]].
-// It misses nothing and repeats nothing. TRUSTED is a file of public keys (`tunesmith keys signing list --trusted`):
+// It misses nothing and repeats nothing, and prints packages of every grade: one that trades looks at `grade` first.
+// TRUSTED is a file of public keys (`tunesmith keys signing list --trusted`):
 // the bot then heeds nothing that none of them has signed. TUNESMITH_KEY names the key file, for a daemon that asks.
 "use strict";
 const { readFileSync } = require("fs");

@@ -1,5 +1,7 @@
 """A bot in plain pyzmq: python bot_plain.py [REQUESTS [EVENTS [SYMBOL [TRUSTED]]]]. It misses nothing, repeats nothing.
 
+It prints packages of every grade; one that trades looks at `grade` first: criteria, tested or proven.
+
 TRUSTED is a file of public keys (`tunesmith keys signing list --trusted`), which needs the package cryptography: the
 bot then heeds nothing that none of them has signed. TUNESMITH_KEY names the key file, where the daemon asks for one.
 """

@@ -1,6 +1,7 @@
 """Hands approved parameters to a freqtrade strategy, through the parameter file that freqtrade reads beside it.
 
-python -m tunesmith.examples.freqtrade_params STRATEGY_FILE --symbol BTC/USDT --timeframe 1h --strategy ma_cross_v1.0
+python -m tunesmith.examples.freqtrade_params STRATEGY_FILE --symbol BTC/USDT --timeframe 1h \
+    --strategy ma_cross_v1.0 --grade tested
 
 writes STRATEGY_FILE's name with .json, atomically, for every package that comes into force; the sections that are not
 the package's (roi, stoploss, trailing, max_open_trades, …) stay as they are in the file. Where the strategy has the
@@ -31,7 +32,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunesmith.client import Client
+from tunesmith.client import GRADES, Client
 from tunesmith.errors import TunesmithError
 
 IN_FORCE = "package_in_force"
@@ -104,7 +105,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--symbol", required=True)
     parser.add_argument("--timeframe", required=True)
     parser.add_argument("--strategy", required=True, help="the strategy's id in the daemon")
-    parser.add_argument("--grade", action="append", choices=("proven", "criteria"), help="default: proven alone")
+    lowest = "; ".join(f"{grade}: {meaning}" for grade, meaning in GRADES.items())
+    lowest = f"the lowest grade to trade on, those after it are taken too. {lowest}"
+    parser.add_argument("--grade", action="append", required=True, choices=GRADES, help=lowest)
     parser.add_argument("--requests", default="tcp://127.0.0.1:5555")
     parser.add_argument("--events", default="tcp://127.0.0.1:5556")
     parser.add_argument("--trusted", help="file of the public keys, one of which must have signed a package")
@@ -117,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"freqtrade_params: {error}", file=sys.stderr)  # noqa: T201
         return 1
     wanted = (options.symbol, options.timeframe, options.strategy)
-    grades = tuple(options.grade or ("proven",))
+    grades = tuple(options.grade)
     keeper, n_changes = Keeper(target, options.run), 0
     with Client(options.requests, options.events, name="freqtrade", trusted=options.trusted) as client:
         for event in client.package_events(*wanted, grades=grades):

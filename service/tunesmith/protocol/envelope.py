@@ -14,7 +14,6 @@ Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=256)]
 Offset = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
-Grade = Literal["proven", "criteria"]
 Role = Literal["bot", "operator"]
 
 

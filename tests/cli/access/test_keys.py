@@ -67,7 +67,7 @@ def test_a_bots_key_is_let_in_at_once_does_its_work_and_no_more(daemon: DaemonPr
             client.request("strategy.delete", {"id": "ma_cross_v1.0"})
         listed = {key["name"]: key for key in read("keys", "list", "--data-dir", daemon.folder)["keys"]}
         assert (listed["grid-bot"]["role"], listed["grid-bot"]["revoked"]) == ("bot", None)
-        stream = client.packages("BTC/USDT", timeout_s=30)
+        stream = client.packages("BTC/USDT", grades=("tested",), timeout_s=30)
         revoked = run("keys", "revoke", "grid-bot", "--data-dir", daemon.folder)
         assert revoked.returncode == 0, revoked.stderr
         with pytest.raises(Unauthorized, match="revoked"):

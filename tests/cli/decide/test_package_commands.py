@@ -17,7 +17,7 @@ def test_bots_are_shown_and_a_package_is_gone_back_from(folder: Path) -> None:
     packages = []
     for fee in ("0.001", "0.0009"):
         backtest = read("backtest", symbol, "ma_cross_v1.0", *PARAMS, "--fee", fee, *where)
-        verdict = read("approve", backtest["task_id"], *where)
+        verdict = read("approve", backtest["task_id"], "--accept-old-data", *where)
         assert verdict["approved"], verdict["reason"]
         packages.append(verdict["parameter_package"]["package_id"])
     doors = running_doors(folder)

@@ -125,7 +125,8 @@ def test_a_newcomer_comes_from_nothing_to_a_verdict(tmp_path: Path) -> None:
         assert "All 20 points are tried" in shown
         assert "20 of 20, grid" in shown
         assert "1 to 8 of 20 trials, by sharpe" in shown
-        assert "min_sharpe" in new.answer("1", "verdict", "What next?")
+        assert "the candles ended" in new.answer("1", "verdict", "Accept that the candles are old?")
+        assert "min_sharpe" in new.answer("2", "verdict", "What next?")
         new.answer("2", "What would you like to do?")
         assert "Stop it with: kill" in new.end("q")
         [task] = [task for task in read("status", "--data-dir", tmp_path)["tasks"] if task["kind"] == "optimization"]

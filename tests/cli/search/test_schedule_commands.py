@@ -20,8 +20,10 @@ def test_a_schedule_is_added_shown_listed_replaced_and_deleted(folder: Path) -> 
         assert words in shown, shown
     [stored] = read("schedules", "list", *where)["schedules"]
     assert stored == read("schedules", "show", "weekly", *where)
-    assert stored["search"]["approve"]["min_sharpe"] == 0.8
-    again = read("schedules", "add", "weekly", *SEARCH, "--every", "12h", *where)
+    assert (stored["search"]["approve"]["min_sharpe"], stored["search"]["approve"]["accept_old_data"]) == (0.8, False)
+    again = read("schedules", "add", "weekly", *SEARCH, "--every", "12h", "--accept-old-data", *where)
+    assert again["search"]["approve"]["accept_old_data"]
+    assert "old candles are accepted" in said(run("schedules", "show", "weekly", *where))
     assert (again["every"], again["cron"]) == ("12h", None)
     listed = run("schedules", "list", *where).stdout
     assert "every 12h" in listed

@@ -19,13 +19,14 @@ from journeys.edges import plant
 
 RULE = "ma_cross_v1.0"
 EDGE = ("-r", "fast_period=2:20", "-r", "slow_period=10:60:5", "-r", "signal_threshold=0.0", "--method", "grid")
+APPROVED = ("--watch", "--approve", "--accept-old-data")
 LONG = ("--method", "random", "--iterations", "900000", "-r", "signal_threshold=0:0.1")
 
 
 @pytest.fixture(scope="module")
 def search(folder: Path) -> dict[str, Any]:
     """A finished search of the planted market that went on to an approval: --watch --approve --json."""
-    found: dict[str, Any] = read("optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
+    found: dict[str, Any] = read("optimize", "PLANTED/USDT", RULE, *EDGE, *APPROVED, "--data-dir", folder)
     return found
 
 
@@ -86,15 +87,15 @@ def test_a_backtest_shows_its_report(folder: Path) -> None:
 
 
 def test_a_verdict_that_is_no_approval_has_an_exit_code_of_its_own(search: dict[str, Any], folder: Path) -> None:
-    refused = run("approve", search["optimization_id"], "--min-sharpe", "50", "--data-dir", folder)
+    refused = run("approve", search["optimization_id"], "--min-sharpe", "50", "--accept-old-data", "--data-dir", folder)
     assert refused.returncode == 4
     assert "rejected" in refused.stdout
     assert "not met" in refused.stdout
     [verdict_id] = re.findall(r"\((vd-\w+)\)", refused.stdout)
     assert run("status", verdict_id, "--data-dir", folder).returncode == 4
-    approved = run("approve", search["optimization_id"], "--data-dir", folder)
+    approved = run("approve", search["optimization_id"], "--accept-old-data", "--data-dir", folder)
     assert (approved.returncode, "verdict  approved" in approved.stdout) == (0, True)
-    assert "grade    proven" in approved.stdout
+    assert "grade    tested" in approved.stdout
     assert "p at most 0.05" in said(approved)
     assert "hidden" not in approved.stdout
 
@@ -102,7 +103,7 @@ def test_a_verdict_that_is_no_approval_has_an_exit_code_of_its_own(search: dict[
 def test_a_search_that_is_no_better_than_the_package_in_force_is_refused_without_the_holdouts_numbers(
     search: dict[str, Any], folder: Path
 ) -> None:
-    again = run("optimize", "PLANTED/USDT", RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
+    again = run("optimize", "PLANTED/USDT", RULE, *EDGE, *APPROVED, "--data-dir", folder)
     assert again.returncode == 4
     assert "each look answers one bit" in said(again)
     holdout = [line.split() for line in again.stdout.splitlines() if " holdout  " in line]
@@ -112,16 +113,24 @@ def test_a_search_that_is_no_better_than_the_package_in_force_is_refused_without
 
 def test_packages_are_listed_shown_by_their_first_characters_heard_and_revoked(folder: Path) -> None:
     symbol = plant(folder)
-    made = read("optimize", symbol, RULE, *EDGE, "--watch", "--approve", "--data-dir", folder)
-    assert made["verdict"]["grade"] == "proven"
+    made = read("optimize", symbol, RULE, *EDGE, *APPROVED, "--data-dir", folder)
+    assert made["verdict"]["grade"] == "tested"
     package_id = made["verdict"]["parameter_package"]["package_id"]
     listed = run("packages", "list", "--symbol", symbol, "--in-force", "--data-dir", folder)
     assert package_id[:12] in listed.stdout
     shown = run("packages", "show", package_id[:12], "--data-dir", folder)
-    assert package_id in shown.stdout
-    assert "in force" in shown.stdout
+    for words in (
+        package_id,
+        "in force",
+        "held out from",
+        "long ago and accepted",
+        "no funding",
+        "1 search counted as",
+    ):
+        assert words in said(shown), shown.stdout
     heard = run("listen", symbol, "--count", "1", "--timeout", "20", "--data-dir", folder)
     assert (heard.returncode, package_id[:12] in heard.stdout) == (0, True)
+    assert "for the grades criteria, tested, proven" in said(heard)
     revoked = run("packages", "revoke", package_id[:12], "--reason", "a trial", "--data-dir", folder)
     assert (revoked.returncode, "is revoked" in revoked.stdout) == (0, True)
     assert run("packages", "revoke", package_id, "--data-dir", folder).returncode == 1

@@ -274,7 +274,7 @@ def test_a_look_that_fails_shows_one_bit_whichever_check_it_was() -> None:
 
 def test_the_registry_has_every_check_in_order_with_its_question_and_explanations() -> None:
     assert [check.name for check in registered()] == [
-        *("data", "fill", "criteria", "timing", "costs", "neighbours", "spread", "delay"),
+        *("data", "recent_candles", "fill", "criteria", "timing", "costs", "neighbours", "spread", "delay"),
         *("searches", "holdout", "error_budget", "apart", "incumbent", "replay"),
     ]
     assert [check.name for check in registered(1)] == [

@@ -49,6 +49,7 @@ def test_a_verdict_that_was_killed_in_the_middle_is_the_same_and_the_same_look(
     with Dealer(context, own.doors["requests"]) as dealer:
         found = searched(dealer)
         request = {"strategy_id": "averages", "optimization_id": found, "approval_criteria": LAX}
+        request["accept_old_data"] = True
         asked = {"v": 1, "type": "strategy.approve", "id": "kill", "deadline_ms": 60_000, "data": request}
         dealer.socket.send(json.dumps(asked).encode())
 

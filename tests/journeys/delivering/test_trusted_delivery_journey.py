@@ -27,7 +27,7 @@ from tunesmith.storage.sqlite.database import Database
 SYMBOL, TIMEFRAME, RULE = "BTC/USDT", "1h", MA.id
 TOPIC = f"pkg/{SYMBOL}/{TIMEFRAME}/{RULE}/"
 PACKAGE_ID = "ab" * 32
-BOTH = ("proven", "criteria")
+EVERY = ("criteria",)
 AWAY = {"symbol": "AWAY/USDT", "strategy_id": RULE, "timeframe": "1h"}
 """A backtest of what is not stored: the upstream is asked, in vain."""
 SECRETS = {
@@ -103,7 +103,7 @@ def taken(house: House, trusted: list[str]) -> dict[str, Any]:
 
     async def follow() -> dict[str, Any]:
         async with asyncio.timeout(30), house.client(trusted) as client:
-            return await anext(client.packages(SYMBOL, TIMEFRAME, RULE, grades=BOTH))
+            return await anext(client.packages(SYMBOL, TIMEFRAME, RULE, grades=EVERY))
 
     return asyncio.run(follow())
 
@@ -130,12 +130,12 @@ def test_a_bot_takes_what_a_trusted_key_signed_and_nothing_else(house: House, tm
         async with house.client(house.trusted()) as client:
             latest = await client.latest_package(SYMBOL)
             assert latest.package.package_id == PACKAGE_ID
-            assert await client.packages_in_force(SYMBOL, TIMEFRAME, RULE, grades=BOTH) == [house.package]
-            assert await client.packages_in_force(SYMBOL, TIMEFRAME, RULE) == []
+            assert await client.packages_in_force(SYMBOL, TIMEFRAME, RULE, grades=EVERY) == [house.package]
+            assert await client.packages_in_force(SYMBOL, TIMEFRAME, RULE, grades=("tested",)) == []
         async with house.client([stranger]) as client:
             with pytest.raises(Forbidden, match="unknown key"):
                 await client.latest_package(SYMBOL)
-            assert await client.packages_in_force(SYMBOL, TIMEFRAME, RULE, grades=BOTH) == []
+            assert await client.packages_in_force(SYMBOL, TIMEFRAME, RULE, grades=EVERY) == []
 
     asyncio.run(compare())
     file = tmp_path / "trusted.keys"

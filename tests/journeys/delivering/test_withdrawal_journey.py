@@ -74,7 +74,7 @@ class Trader:
         """The packages that the client library hands to a bot that starts now."""
         doors = self.daemon.doors
         async with AsyncClient(doors["requests"], doors["events"]) as client:
-            found = client.packages(SYMBOL, grades=("proven", "criteria"), timeout_s=QUIET_S)
+            found = client.packages(SYMBOL, grades=("criteria",), timeout_s=QUIET_S)
             return [package["package_id"] async for package in found]
 
 

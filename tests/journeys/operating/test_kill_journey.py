@@ -105,7 +105,7 @@ def test_an_approval_survives_the_kill_and_reaches_the_bot_once(
     own_daemon.start()
     dealer = connect(own_daemon)
     verdict = dealer.until_done("verdict.status", {"verdict_id": acknowledged["verdict_id"]})
-    assert (verdict["approved"], verdict["grade"]) == (True, "proven"), verdict
+    assert (verdict["approved"], verdict["grade"]) == (True, "tested"), verdict
     repeated = dealer.verdict(request, id="approve-1")
     assert repeated["verdict_id"] == acknowledged["verdict_id"]
     assert repeated["parameter_package"] == verdict["parameter_package"]

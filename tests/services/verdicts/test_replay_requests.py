@@ -54,10 +54,10 @@ def test_a_package_is_replayed_by_its_verdict_and_so_is_one_by_criteria(tmp_path
     async def main() -> None:
         grow(tmp_path, "M/USDT", 7, 0.8)
         async with open_court(tmp_path) as house:
-            proven = await decided(house, optimization_id=await searched(house, "M/USDT"))
-            assert proven["grade"] == "proven", proven["reason"]
-            found = await replayed(house, package_id=proven["parameter_package"]["package_id"])
-            assert (found["equal"], found["verdict_id"]) == (True, proven["verdict_id"])
+            tested = await decided(house, optimization_id=await searched(house, "M/USDT"))
+            assert tested["grade"] == "tested", tested["reason"]
+            found = await replayed(house, package_id=tested["parameter_package"]["package_id"])
+            assert (found["equal"], found["verdict_id"]) == (True, tested["verdict_id"])
             backtest = await house.ask("backtest.start", symbol="M/USDT", strategy_id="ma_cross_v1.0")
             await house.ended(backtest["task_id"])
             kept = await decided(house, backtest_id=backtest["task_id"])

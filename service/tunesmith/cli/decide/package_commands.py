@@ -76,7 +76,7 @@ def show(line: Line, id: PackageId) -> None:
         {
             "package": package["package_id"],
             "state": state + (f": {found['revoked_reason']}" if found["revoked_reason"] else ""),
-            "grade": package["grade"],
+            "grade": package["grade"] + (f": {package['grade_reason']}" if "grade_reason" in package else ""),
             "for": f"{package['symbol']} {package['timeframe']} ({package['venue']})",
             "together with": ", ".join(package.get("decided_with", ())) or None,
             "strategy": f"{package['strategy_id']} {package['strategy_version']}",
@@ -85,7 +85,10 @@ def show(line: Line, id: PackageId) -> None:
             "valid": f"{moment(package['valid_from'])} to {moment(package['valid_until'])} UTC",
             "trading": f"{package['direction']}, fills at {package['fill'].replace('_', ' ')}, "
             + params(package["costs"])
-            + (f", spread {number(package['spread'])}" if "spread" in package else ""),
+            + (f", spread {number(package['spread'])}" if "spread" in package else "")
+            + (", no funding charged" if package.get("funding", "unknown") is None else ""),
+            "candles": _candles(package),
+            "budget": _budget(package.get("budget")),
             "supersedes": package["supersedes"] and package["supersedes"][:_SHORT_ID],
             "verdict": found["verdict_id"],
             "bots": _bots(found["acks"]) or None,
@@ -134,6 +137,23 @@ def revoke(
             f"{package['package_id'][:_SHORT_ID]} for {package['symbol']} {package['timeframe']} is revoked; "
             "bots that listen were told."
         )
+
+
+def _candles(package: dict[str, Any]) -> str | None:
+    """Up to when the verdict's candles go and which of them were held out; None where the package does not say."""
+    if "data_end" not in package:
+        return None
+    told = f"held out from {moment(package['holdout_from'])}, end at {moment(package['data_end'])} UTC"
+    return told + (", which was long ago and accepted" if package["accepted_old_data"] else "")
+
+
+def _budget(budget: dict[str, Any] | None) -> str | None:
+    """What the verdict counted against the market; None where the package does not say, or no search is behind it."""
+    if budget is None:
+        return None
+    searches = "1 search" if budget["searches"] == 1 else f"{budget['searches']:,} searches"
+    tries = f"{searches} counted as {budget['tries']:.1f} independent tries"
+    return f"{tries}, look {budget['look']} at the hold-out, p at most {budget['level']:.2g}"
 
 
 def _bots(acks: list[dict[str, Any]]) -> str:

@@ -32,6 +32,13 @@ _METRICS = {
 }
 """As which metric a check's value is written."""
 _ASK_S = 5.0
+OLD_CANDLES = "recent_candles"
+"""The check that fails where candles ended long ago and nobody accepted it."""
+
+AcceptOldData = Annotated[
+    bool, typer.Option("--accept-old-data", help="Approve candles that ended long ago too; the package says so.")
+]
+
 _SHORT_ID = 12
 
 
@@ -60,6 +67,7 @@ def approve(
     *,
     task: Annotated[str, typer.Argument(help="A completed search or backtest, as opt-… or bt-….", metavar="ID")],
     criteria: Criteria,
+    accept_old_data: AcceptOldData = False,
     apply: Annotated[
         Literal["new_trades", "when_flat", "immediately"], typer.Option(help="When bots take the package up.")
     ] = "new_trades",
@@ -70,13 +78,17 @@ def approve(
 ) -> None:
     """Ask for the verdict on a search or a backtest. It looks once at the hold-out, and the look is written down.
 
+    Candles that ended more than a tenth of the hold-out's length ago are refused before the look, unless
+    --accept-old-data is given.
+
     An approval publishes a parameter package. The exit code is 4 when the verdict is not an approval. Criteria that
     are not named are those of the daemon's settings.
     """
     if plan:
         line.show(line.ask("verdict.plan", {"optimization_id": task}), show_told)
         return
-    verdict = ask_verdict(line, task, criteria.given(), apply, label)
+    wish: JsonObject = {"approval_criteria": criteria.given() or None, "apply": apply, "label": label}
+    verdict = ask_verdict(line, task, wish | {"accept_old_data": accept_old_data or None})
     line.show(verdict, show_verdict)
     end_with(verdict)
 
@@ -88,12 +100,9 @@ def show_told(planned: JsonObject) -> None:
         typer.echo(fill_text(f"There can be no verdict by now: {planned['burnt']}."))
 
 
-def ask_verdict(
-    line: Line, task_id: str, criteria: dict[str, float], apply: str = "new_trades", label: str | None = None
-) -> JsonObject:
-    """The verdict on a search or a backtest, once it is there."""
-    data = _subject(line, task_id) | {"approval_criteria": criteria or None, "apply": apply, "label": label}
-    verdict: JsonObject = line.ask("strategy.approve", data, deadline_s=_ASK_S)
+def ask_verdict(line: Line, task_id: str, wish: JsonObject) -> JsonObject:
+    """The verdict on a search or a backtest, once it is there; `wish` are further fields of `strategy.approve`."""
+    verdict: JsonObject = line.ask("strategy.approve", _subject(line, task_id) | wish, deadline_s=_ASK_S)
     return verdict if verdict["status"] in ENDED else follow(line, verdict["verdict_id"])
 
 

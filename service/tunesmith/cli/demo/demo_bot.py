@@ -13,7 +13,7 @@ from tunesmith.client import AsyncClient
 
 
 async def listen(requests: str, events: str, symbols: list[str]) -> None:
-    """Follow every symbol and print what arrives; the client takes the grade "proven" alone."""
+    """Follow every symbol and print what arrives: packages of the grade tested, or better."""
     async with AsyncClient(requests, events, key="") as client:
         await client.request("ping", {})
         print("listening", flush=True)
@@ -23,7 +23,7 @@ async def listen(requests: str, events: str, symbols: list[str]) -> None:
 
 
 async def _follow(client: AsyncClient, symbol: str) -> None:
-    async for package in client.packages(symbol):
+    async for package in client.packages(symbol, grades=("tested",)):
         print(json.dumps(package), flush=True)
 
 

@@ -96,7 +96,7 @@ def run_demo(keep: Path | None) -> int:
         doors = stack.enter_context(daemon(folder))
         _say(console, "Daemon", f"ready in {time.monotonic() - began:.1f} s, requests at {doors['requests']}")
         bot = stack.enter_context(_bot(doors, folder))
-        _say(console, "Bot", "a process of its own, listens for proven packages of both markets")
+        _say(console, "Bot", "a process of its own, takes packages of both markets, graded tested or better")
         client = stack.enter_context(Client(doors["requests"], doors["events"], key=""))
         verdicts = {m.symbol: _tune(client, m, console, first=m is REAL) for m in (REAL, PLANTED)}
         received = _received(bot, [v["parameter_package"] for v in verdicts.values() if v["approved"]])
@@ -197,7 +197,7 @@ def _tune(client: Client, market: Market, console: Console, *, first: bool) -> J
     began = time.monotonic()
     verdict = client.request(
         "strategy.approve",
-        {"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"]},
+        {"strategy_id": "ma_cross_v1.0", "optimization_id": search["optimization_id"], "accept_old_data": True},
     )
     if verdict["status"] in ("pending", "running"):
         verdict = _wait(client, "verdict.status", {"verdict_id": verdict["verdict_id"]})
@@ -240,8 +240,9 @@ def _conclude(received: list[JsonObject], verdicts: dict[str, JsonObject], conso
         if not verdict["approved"]:
             _say(console, "  nothing", f"for {symbol}: {verdict['verdict'].replace('_', ' ')}")
     console.print(
-        '\nThe grade "proven" says: the same search hardly ever finds something as good\n'
+        '\nThe grade "tested" says: the same search hardly ever finds something as good\n'
         "where the market is shuffled; what it found holds on bars that it never saw; and\n"
         "vectorbt computes the same numbers from the orders. Each further verdict on a\n"
-        "market is stricter, so that asking again does not help chance."
+        "market is stricter, so that asking again does not help chance. These candles\n"
+        "ended long ago; the demo says accept_old_data, without which they are refused."
     )

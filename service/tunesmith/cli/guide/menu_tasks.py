@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from tunesmith.cli.daemon_connection import Line
-from tunesmith.cli.decide.verdict_commands import ask_verdict, show_verdict
+from tunesmith.cli.decide.verdict_commands import OLD_CANDLES, ask_verdict, show_verdict
 from tunesmith.cli.guide.prompting import Back, choose, say
 from tunesmith.cli.search.result_tables import show_trials
 from tunesmith.cli.search.session_tables import show_ranking, show_session
@@ -74,9 +74,7 @@ def _act(line: Line, task_id: str, found: JsonObject) -> bool:
             line.ask(*_going_on(kind.name, named, action))
             follow(line, task_id)
         elif action == _JUDGE:
-            best = (found.get("best") or {}).get("optimization_id")
-            typer.echo("")
-            show_verdict(ask_verdict(line, best or task_id, {}))
+            _judge(line, (found.get("best") or {}).get("optimization_id") or task_id)
             return choose("What next?", ["see the trials again", "back to the beginning"]) == 0
         elif action == _DELETE and choose("Delete it with its trials?", ["keep it", "delete it"]) == 1:
             n = line.ask("session.clean", named)["n_trials"]
@@ -87,6 +85,17 @@ def _act(line: Line, task_id: str, found: JsonObject) -> bool:
     except TunesmithError as error:
         say(error.message)
     return True
+
+
+def _judge(line: Line, task_id: str) -> None:
+    """Ask for the verdict and show it; where it is refused for old candles alone, ask whether they are accepted."""
+    typer.echo("")
+    verdict = ask_verdict(line, task_id, {})
+    show_verdict(verdict)
+    if any(check["name"] == OLD_CANDLES and not check["passed"] for check in verdict["checks"]):
+        accepted = choose("Accept that the candles are old? The package will say so.", ["no", "yes, ask again"]) == 1
+        if accepted:
+            show_verdict(ask_verdict(line, task_id, {"accept_old_data": True}))
 
 
 _WATCH, _STOP, _GO_ON, _RUN = "watch it", "stop it; what is done is kept", "go on with it", "run it"

@@ -16,17 +16,15 @@ from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import moment, params, show_facts
 from tunesmith.client import PackageEvent
+from tunesmith.protocol.grades import GRADES, accepted_grades
 
 app = new_app()
 
 _SHORT_ID = 12
 
 
-class Grade(Enum):
-    """A package's grade."""
-
-    PROVEN = "proven"
-    CRITERIA = "criteria"
+GradeName = Enum("GradeName", {grade.upper(): grade for grade in GRADES})  # type: ignore[misc]
+"""A package's grade, as an option takes it."""
 
 
 @app.command()
@@ -37,8 +35,10 @@ def listen(
     timeframe: Annotated[str | None, typer.Option(help="Of this timeframe alone.", metavar="T")] = None,
     strategy: Annotated[str | None, typer.Option(help="Of this strategy alone.", metavar="STRATEGY")] = None,
     grade: Annotated[
-        list[Grade] | None,
-        typer.Option("--grade", help="proven or criteria; repeat it.  [default: both]", metavar="GRADE"),
+        GradeName | None,
+        typer.Option(
+            help="The lowest grade shown: criteria, tested or proven.  [default: every grade]", metavar="GRADE"
+        ),
     ] = None,
     trusted: Annotated[
         Path | None, typer.Option(help="Public keys, one of which must have signed what is heeded.", metavar="FILE")
@@ -48,17 +48,18 @@ def listen(
 ) -> None:
     """Print what happens to a market's packages: those in force at once, then each change, until Ctrl-C.
 
-    What a bot would refuse is shown with the reason, and not counted. With --json one object a line. The exit code is
-    1 when --timeout ends it before --count events came.
+    Every grade is shown, from criteria on, unless --grade names the lowest; a bot has to say which it takes. What a
+    bot would refuse is shown with the reason, and not counted. With --json one object a line. The exit code is 1 when
+    --timeout ends it before --count events came.
     """
     line.trusted = trusted
     if strategy is not None and timeframe is None:
         raise typer.BadParameter("--strategy needs --timeframe")
     _warn_of_a_name_unknown(line, symbol)
+    heard, grades = 0, accepted_grades(GRADES if grade is None else [grade.value])
     if not line.as_json:
-        typer.echo(f"Listening at {line.events}; Ctrl-C ends it.", err=True)
-    heard = 0
-    grades = tuple(choice.value for choice in grade or Grade)
+        said = f"Listening at {line.events} for the grades {', '.join(grades)}; Ctrl-C ends it."
+        typer.echo("\n".join(fit(said)), err=True)
     stream = line.client.package_events(symbol, timeframe, strategy, grades=grades, timeout_s=timeout, refusals=True)
     for event in stream:
         _show(event, line.as_json)
@@ -96,5 +97,6 @@ def _show(event: PackageEvent, as_json: bool) -> None:
         what = f"{event.package_id[:_SHORT_ID]} on {event.topic}, at {moment(event.time)}: {event.reason}"
         show_facts({"refused": what})
     else:
-        typer.echo(f"{event.kind}: {event.package_id[:_SHORT_ID]}, {event.reason}, at {moment(event.time)}")
+        what = "suspended" if event.suspended else event.kind
+        typer.echo(f"{what}: {event.package_id[:_SHORT_ID]}, {event.reason}, at {moment(event.time)}")
     sys.stdout.flush()

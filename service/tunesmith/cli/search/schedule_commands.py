@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.daemon_connection import Label, Line, talks
-from tunesmith.cli.decide.verdict_commands import Criteria
+from tunesmith.cli.decide.verdict_commands import AcceptOldData, Criteria
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.range_text import parse_ranges
 from tunesmith.cli.search.market_options import (
@@ -88,6 +88,7 @@ def add(
     direction: Direction = None,
     fill: Fill = None,
     criteria: Criteria,
+    accept_old_data: AcceptOldData = False,
     label: Label = None,
 ) -> None:
     """Make a search again and again on the newest bars, each on to a verdict; a schedule of that name is replaced.
@@ -100,8 +101,8 @@ def add(
     search = MarketOptions(timeframe, venue, start, None, fee, slippage, direction, fill).fields()
     search |= symbols_of(symbol) | {"strategy_id": strategy, "param_ranges": parse_ranges(ranges or ())}
     search |= {"optimization_target": parse_targets(target or ()), "method": method, "max_iterations": iterations}
-    search |= {"seed": seed, "constraints": constraint, "aggregate": aggregate, "approve": criteria.given()}
-    search["label"] = label
+    search |= {"seed": seed, "constraints": constraint, "aggregate": aggregate, "label": label}
+    search["approve"] = criteria.given() | ({"accept_old_data": True} if accept_old_data else {})
     search = {field: value for field, value in search.items() if value is not None}
     schedule = line.ask("schedule.create", {"schedule_id": name, "search": search, "every": every, "cron": cron})
     line.show(schedule, _show)
@@ -131,6 +132,7 @@ def _show(schedule: JsonObject) -> None:
     search = schedule["search"]
     last = schedule["last_task_id"]
     criteria = {key: value for key, value in (search.get("approve") or {}).items() if value is not None}
+    accepts_old = criteria.pop("accept_old_data", False)
     show_facts(
         {
             "schedule": schedule["schedule_id"],
@@ -140,6 +142,7 @@ def _show(schedule: JsonObject) -> None:
             "ranges": _ranges(search["param_ranges"]),
             "target": search["optimization_target"],
             "criteria": params(criteria) if criteria else "those of the settings",
+            "old candles": "are accepted" if accepts_old else None,
             "last run": f"{moment(schedule['last_at'])} UTC" if schedule["last_at"] else "none yet",
             "its search": last,
             "its error": schedule["last_error"],

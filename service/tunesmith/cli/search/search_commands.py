@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 import typer
 
 from tunesmith.cli.daemon_connection import Label, Line, talks
-from tunesmith.cli.decide.verdict_commands import Criteria, show_told
+from tunesmith.cli.decide.verdict_commands import AcceptOldData, Criteria, show_told
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.range_text import parse_ranges
 from tunesmith.cli.search.market_options import MarketOptions
@@ -88,15 +88,16 @@ def optimize(
     ] = False,
     approve: Annotated[bool, typer.Option("--approve", help="Go on to a verdict, with the criteria below.")] = False,
     criteria: Criteria,
+    accept_old_data: AcceptOldData = False,
 ) -> None:
     """Search a strategy's parameters on the in-sample part of a market, or of several.
 
     Without --range the ranges that the strategy declares; with some, the other parameters keep their defaults. The
     search is a task of the daemon: it goes on when this command ends.
     """
-    asked = criteria.given()
+    asked: JsonObject = criteria.given() | ({"accept_old_data": True} if accept_old_data else {})
     if asked and not approve:
-        raise typer.BadParameter("approval criteria need --approve")
+        raise typer.BadParameter("approval criteria and --accept-old-data need --approve")
     data = market.fields()
     data |= symbols_of(symbol) | {"strategy_id": strategy, "param_ranges": parse_ranges(ranges or ())}
     data |= {"optimization_target": parse_targets(target or ()), "method": method, "max_iterations": iterations}

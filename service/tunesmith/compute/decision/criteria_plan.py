@@ -1,6 +1,6 @@
 """The plan of a decision by criteria: whether a lone backtest may be published, which no search stands behind.
 
-1. data gate: are there enough bars on both sides of the boundary?    else insufficient_data
+1. data gate: enough bars on both sides, that did not end long ago?   else insufficient_data
 2. criteria in sample: each bound on each metric                      else rejected
 3. hold-out, once: the same bounds (trades in proportion to length)   else rejected
 4. replay: vectorbt, given the orders, confirms every number          else rejected
@@ -18,6 +18,7 @@ from typing import Literal, cast
 
 import msgspec
 
+from tunesmith.compute.decision.checks.candle_age import judge_age
 from tunesmith.compute.decision.checks.check_declaration import SHOWN_SEGMENTS
 from tunesmith.compute.decision.checks.user_bounds import judge_bounds
 from tunesmith.compute.decision.checks.vectorbt_agreement import judge_differences
@@ -83,7 +84,7 @@ def _data_gate(lengths: SegmentLengths) -> list[Check]:
                 reason=reason if enough else reason + "; import more bars or ask for a longer range",
             )
         )
-    return made
+    return made if lengths.age is None else [*made, judge_age(lengths.age)]
 
 
 def _shortened(criteria: ApprovalCriteria, lengths: SegmentLengths) -> ApprovalCriteria:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tunesmith.compute.search.split import Split
-from tunesmith.domain.approval import ApprovalCriteria, Check, VerdictStatus
+from tunesmith.domain.approval import ApprovalCriteria, Check, DataAge, VerdictStatus
 from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import Fill
@@ -37,7 +37,8 @@ class DecisionInputs:
     Bars are those after warm-up; `years` is the length of both parts together, as a decision looks at both. Of a search
     over several markets, `symbols`, the shortest says how many bars there are. `incumbent` is the package in force for
     the same market, timeframe and strategy. `faults` are irregularities of the bars that nobody explained, in words.
-    `fill` is where the search filled its orders, `edition` that of the decision's rules.
+    `fill` is where the search filled its orders, `edition` that of the decision's rules. `age` says how old the candles
+    were when the decision was asked for; None where nobody said.
     """
 
     criteria: ApprovalCriteria
@@ -51,6 +52,7 @@ class DecisionInputs:
     symbols: Sequence[str] = ()
     fill: Fill = "next_open"
     edition: int = EDITION
+    age: DataAge | None = None
 
     @cached_property
     def limits(self) -> Thresholds:
@@ -131,8 +133,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class SegmentLengths:
-    """How many bars lie on each side of the hold-out's boundary, warm-up bars not counted, and how many each needs."""
+    """How many bars lie on each side of the hold-out's boundary, warm-up bars not counted, and how many each needs.
+
+    `age` says how old they were when the decision was asked for; None where nobody said.
+    """
 
     n_in_sample: int
     n_holdout: int
     min_bars: int
+    age: DataAge | None = None

@@ -9,10 +9,11 @@ from tunesmith.protocol.messages.packages import Package
 
 
 class PackageWithdrawn(Reply, frozen=True, kw_only=True):
-    """A package that is no longer in force, and why."""
+    """A package that is no longer in force, and why. `suspended`: it may come into force again, as a new package."""
 
     package_id: str
     reason: str = ""
+    suspended: bool = False
 
 
 class TaskDone(Reply, frozen=True, kw_only=True):

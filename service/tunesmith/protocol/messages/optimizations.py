@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.approval import ApprovalCriteria, VerdictWish
 from tunesmith.domain.metrics import Aggregation
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
@@ -36,7 +36,8 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True):
     Empty `param_ranges` mean the ranges that the strategy declares; `conditions` between parameters come on top of its
     own. `grid` means all points; one larger than the budget in the settings is refused with its size. Every other
     method makes at most `max_iterations` trials. `auto` takes the grid where that is cheap, else what learns; the reply
-    says which and why. `warm_start` names an earlier search whose best points are tried first.
+    says which and why. `warm_start` names an earlier search whose best points are tried first. With `approve` it goes
+    on to a verdict with these criteria, on old candles only with `accept_old_data` (see `strategy.approve`).
     """
 
     symbol: Symbol | None = None
@@ -56,7 +57,7 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True):
     warm_start: Id | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = 5
     parallel: WorkerCount | None = None
-    approve: ApprovalCriteria | None = None
+    approve: VerdictWish | None = None
     label: GivenLabel = msgspec.UNSET
 
 

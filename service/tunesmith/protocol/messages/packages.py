@@ -7,11 +7,25 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tunesmith.domain.names import Id, Symbol, Timeframe, Venue
-from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request
+from tunesmith.domain.records import JsonObject
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request
+from tunesmith.protocol.grades import Grade
 from tunesmith.protocol.messages.verdicts import Apply
 
 PackageId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?![\s\S])", description="sha256 in hexadecimal")]
 Outcome = Literal["applied", "refused"]
+
+
+class MarketBudget(Reply, frozen=True, kw_only=True):
+    """What a verdict counted against its market: so many searches, which amount to so many independent tries.
+
+    It was look number `look` at the hold-out; the search and the hold-out together had to reach a p of `level`.
+    """
+
+    searches: int
+    tries: float
+    look: int
+    level: float
 
 
 class Package(Reply, frozen=True, kw_only=True):
@@ -20,6 +34,17 @@ class Package(Reply, frozen=True, kw_only=True):
     `decided_with` are the other symbols that its verdict was about: the same parameters were decided on for all of them
     together. `spread` is the market's whole spread as a fraction of the price, half of which the decision added to the
     fee of each order in sample: 0 where the bars show none. A package that was not decided with one has no such field.
+
+    Its verdict was made on candles up to `data_end`, of which nobody searched those from `holdout_from` on;
+    `registered_at` is when rule, parameters and costs were fixed. `accepted_old_data`: the candles had ended more than
+    a tenth of the hold-out's length before the verdict was asked for, and who asked accepted that; its time is counted
+    from its approval then, else from the end of the candles. `budget` is null where no search stands behind it.
+    `funding` is null: holding a position was charged nothing, as no funding rates are known. An older daemon's packages
+    say none of these.
+
+    `grade_reason` says why a package has another grade than its verdict gave; `promotes` names the package that it was
+    made of when it came to be proven. A package that is called proven and names none was made by an older daemon, which
+    knew no `tested` and meant that.
     """
 
     package_id: str
@@ -44,6 +69,19 @@ class Package(Reply, frozen=True, kw_only=True):
     created_at: str
     decided_with: list[str] = []
     spread: float | msgspec.UnsetType = msgspec.UNSET
+    data_end: str | msgspec.UnsetType = msgspec.UNSET
+    holdout_from: str | msgspec.UnsetType = msgspec.UNSET
+    registered_at: str | msgspec.UnsetType = msgspec.UNSET
+    accepted_old_data: bool | msgspec.UnsetType = msgspec.UNSET
+    budget: MarketBudget | msgspec.UnsetType | None = msgspec.UNSET
+    funding: JsonObject | msgspec.UnsetType | None = msgspec.UNSET
+    grade_reason: str | msgspec.UnsetType = msgspec.UNSET
+    promotes: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def grade_today(self) -> Grade:
+        """Its grade as grades are called today: what an older daemon called proven is tested."""
+        return "tested" if self.grade == "proven" and self.promotes is msgspec.UNSET else self.grade
 
 
 class LatestPackage(Request, frozen=True, kw_only=True):
@@ -107,7 +145,10 @@ class PackageAck(Reply, frozen=True, kw_only=True):
 
 
 class PackageReply(Reply, frozen=True, kw_only=True):
-    """A package and where it stands: in_force, superseded, revoked or expired; and what each bot last said of it."""
+    """A package, where it stands, and what each bot last said of it.
+
+    `state` is in_force, superseded, revoked, suspended (revoked, and may come back as a new package) or expired.
+    """
 
     package: Package
     state: str

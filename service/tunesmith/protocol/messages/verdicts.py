@@ -9,19 +9,25 @@ import msgspec
 from tunesmith.domain.approval import ApprovalCriteria, Check, CheckExplanation, VerdictStatus
 from tunesmith.domain.names import GivenLabel, Id, Symbol
 from tunesmith.domain.records import JsonObject
-from tunesmith.protocol.envelope import Grade, Limit, Offset, Reply, Request, TaskStatus
+from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
+from tunesmith.protocol.grades import Grade
 
 Apply = Literal["new_trades", "when_flat", "immediately"]
 
 
 class ApproveStrategy(Request, frozen=True, kw_only=True):
-    """`strategy.approve`: decide on one optimization, or on one backtest (a report's or its task's id)."""
+    """`strategy.approve`: decide on one optimization, or on one backtest (a report's or its task's id).
+
+    Candles that ended more than a tenth of the hold-out's length ago are not approved, unless the request says
+    `accept_old_data`; the package says so too, then.
+    """
 
     strategy_id: Id
     optimization_id: Id | None = None
     backtest_id: Id | None = None
     approval_criteria: ApprovalCriteria | None = None
     apply: Apply = "new_trades"
+    accept_old_data: bool = False
     label: GivenLabel = msgspec.UNSET
 
 

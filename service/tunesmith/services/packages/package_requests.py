@@ -11,17 +11,18 @@ import msgspec
 import structlog
 
 from tunesmith import telemetry
-from tunesmith.domain.approval import Check
+from tunesmith.domain.approval import Check, DataAge
 from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.protocol.canonical import canonical_hash
 from tunesmith.protocol.catalog import Call
-from tunesmith.protocol.envelope import Grade
+from tunesmith.protocol.grades import Grade
 from tunesmith.protocol.messages.packages import (
     AcknowledgePackage,
     GetPackage,
     LatestPackage,
     ListPackages,
+    MarketBudget,
     Package,
     PackageAck,
     PackageList,
@@ -43,12 +44,19 @@ from tunesmith.workers.chunks.payloads import Prepared
 
 logger = structlog.get_logger(__name__)
 
+OLDER_GRADE = (
+    "an older version called this grade 'proven'; what passes a verdict is 'tested', and 'proven' is what also held on "
+    "bars that closed after it was registered"
+)
+"""Why a package says `tested` of which an older version said `proven`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Approved:
     """An approval on its way to the package of one market, with the metrics of that market by segment.
 
-    `together`: every symbol that the verdict decided on. `spread` is that of the market, where it was estimated.
+    `together`: every symbol that the verdict decided on. `spread` is that of the market, where it was estimated. `age`
+    says how old the candles were, where the verdict asked that.
     """
 
     assignment: Assignment
@@ -58,16 +66,20 @@ class Approved:
     metrics: Mapping[str, Mapping[str, float | None]]
     together: Sequence[str] = ()
     spread: float | None = None
+    budget: MarketBudget | None = None
+    age: DataAge | None = None
 
 
 async def compose(conn: Connection, approved: Approved, params: dict[str, Any], apply: Apply) -> Package:
     """The package that an approval makes.
 
-    It is valid for as long as the hold-out that it passed, and supersedes the one in force for the same market,
-    timeframe and strategy. One of several that a verdict decided on together has the metrics of its own symbol.
+    It is valid for as long as the hold-out that it passed, from the end of its candles on, or from now where they had
+    ended long ago. It supersedes the one in force for the same market, timeframe and strategy. One of several that a
+    verdict decided on together has the metrics of its own symbol.
     """
     window, strategy = approved.assignment.window, approved.assignment.strategy
-    created_ms = int(time.time() * 1000)
+    created_ms, end_ms, age = int(time.time() * 1000), approved.data.end_ms, approved.age
+    counted_from_ms = created_ms if age is None or age.is_old else min(created_ms, end_ms)
     incumbent = await package_table.standing(conn, window.venue, window.symbol, window.timeframe, strategy.id)
     fields: dict[str, Any] = {
         "grade": approved.grade,
@@ -85,11 +97,17 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
         "fill": window.fill,
         "direction": window.direction,
         "valid_from": iso(created_ms),
-        "valid_until": iso(created_ms + approved.data.end_ms - window.boundary_ms),
+        "valid_until": iso(counted_from_ms + end_ms - window.boundary_ms),
         "supersedes": incumbent.id if incumbent else None,
         "apply": apply,
         "created_at": iso(created_ms),
         "decided_with": [symbol for symbol in approved.together if symbol != window.symbol],
+        "data_end": iso(end_ms),
+        "holdout_from": iso(window.boundary_ms),
+        "registered_at": iso(created_ms),
+        "accepted_old_data": age is not None and age.is_old,
+        "budget": msgspec.to_builtins(approved.budget),
+        "funding": None,
     }
     if approved.spread is not None:
         fields["spread"] = approved.spread
@@ -101,6 +119,25 @@ async def publish(conn: Connection, package: Package, *, verdict_id: str | None,
     topic = package_topic(package.symbol, package.timeframe, package.strategy_id)
     event = await outbox.append(conn, topic, "package.approved", package.symbol, msgspec.to_builtins(package))
     return await package_table.create(conn, package, seq=event.seq, backtest_id=report_id, verdict_id=verdict_id)
+
+
+async def issue_again(
+    conn: Connection, issued: PackageRow, supersedes: str, changes: Mapping[str, str] | None = None
+) -> PackageRow:
+    """Publish what a package says once more, as a new one from now on, in the place of the package `supersedes`.
+
+    `changes` are fields that it has otherwise; it is valid as long as it was. What an older version called proven is
+    tested from then on, and says so.
+    """
+    created = now()
+    kept = {name: value for name, value in issued.doc.items() if name != "package_id"}
+    fields = {"decided_with": [], "registered_at": kept["created_at"], **kept}
+    fields |= {"valid_from": created, "created_at": created, "supersedes": supersedes, **(changes or {})}
+    package = Package(package_id="", **fields)
+    if package.grade != package.grade_today:
+        fields |= {"grade": package.grade_today, "grade_reason": OLDER_GRADE}
+    package = Package(package_id=canonical_hash(fields), **fields)
+    return await publish(conn, package, verdict_id=issued.verdict_id, report_id=issued.backtest_id)
 
 
 async def latest(context: Context, request: LatestPackage, call: Call) -> PackageReply:
@@ -158,13 +195,7 @@ def roll_back(context: Context, request: RollbackPackage, call: Call) -> Change:
 
     async def apply(conn: Connection) -> PackageReply:
         row = await _load_from(conn, request.package_id)
-        before = await _before(conn, row)
-        created = now()
-        kept = {name: value for name, value in before.doc.items() if name != "package_id"}
-        of_now = {"valid_from": created, "created_at": created, "supersedes": row.id}
-        fields = {"decided_with": [], **kept, **of_now}
-        package = Package(package_id=canonical_hash(fields), **fields)
-        made = await publish(conn, package, verdict_id=before.verdict_id, report_id=before.backtest_id)
+        made = await issue_again(conn, await _before(conn, row), row.id)
         return _of_row(made, [])
 
     def after() -> None:
@@ -193,6 +224,7 @@ async def announce_withdrawn(
 ) -> None:
     """Append an event for each package that went out of force, with its reason, in the transaction that took it out.
 
+    That of a suspended one says so; clients that do not know the word see a revocation.
     A late bot hears the last event of a topic alone. Where another package stands on the topic (the successor of one
     that was superseded, or another venue's), its approval is appended once more, so that it is what such a bot hears.
     """
@@ -200,7 +232,8 @@ async def announce_withdrawn(
     for row, reason in why:
         topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
         topics[topic] = row
-        await outbox.append(conn, topic, event_type, row.symbol, {"package_id": row.id, "reason": reason})
+        suspended = {"suspended": True} if row.suspended else {}
+        await outbox.append(conn, topic, event_type, row.symbol, {"package_id": row.id, "reason": reason, **suspended})
     for topic, row in topics.items():
         left = await package_table.latest(conn, row.symbol, timeframe=row.timeframe, strategy_id=row.strategy_id)
         if left is not None:
@@ -217,7 +250,7 @@ async def _before(conn: Connection, row: PackageRow) -> PackageRow:
     if before is None:
         raise Conflict("there was no package before it; revoke it instead", path=path)
     if before.revoked_at is not None:
-        raise Conflict(f"the package before it is revoked: {before.revoked_reason}", path=path)
+        raise Conflict(f"the package before it is {before.state()}: {before.revoked_reason}", path=path)
     if before.expired_at is not None or before.valid_until <= now():
         raise Conflict(f"the package before it was valid until {before.valid_until}", path=path)
     return before

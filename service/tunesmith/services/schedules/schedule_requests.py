@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from croniter import CroniterError, croniter
 
-from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.approval import VerdictWish
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
 from tunesmith.errors import Invalid, NotFound, TunesmithError
@@ -150,7 +150,7 @@ def _row(request: CreateSchedule, user: str) -> ScheduleRow:
         raise Invalid("give either every or cron", path="/data/every")
     search = request.search
     if search.approve is None:
-        search = msgspec.structs.replace(search, approve=ApprovalCriteria())
+        search = msgspec.structs.replace(search, approve=VerdictWish())
     return ScheduleRow(
         id=request.schedule_id,
         user=user,

@@ -17,7 +17,7 @@ from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import problem_of, region_of
 from tunesmith.compute.search.samplers import choose_method, make_sampler
 from tunesmith.config import Settings
-from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.approval import ApprovalCriteria, VerdictWish
 from tunesmith.domain.criteria import trial_bounds
 from tunesmith.domain.metrics import METRICS, search_metrics
 from tunesmith.domain.records import build
@@ -47,7 +47,7 @@ class OptimizationTask(Assignment, frozen=True, kw_only=True):
     others: list[Window] = []
     stop: StopRules | None = None
     parallel: int | None = None
-    approve: ApprovalCriteria | None = None
+    approve: VerdictWish | None = None
 
 
 class NewSearch(msgspec.Struct, frozen=True, kw_only=True):

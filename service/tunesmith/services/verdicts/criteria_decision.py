@@ -10,12 +10,12 @@ import msgspec
 from tunesmith import __version__
 from tunesmith.compute.decision.criteria_plan import decide_by_criteria, public_checks
 from tunesmith.compute.decision.inputs import EDITION, Decision, SegmentLengths
-from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.approval import ApprovalCriteria, DataAge
 from tunesmith.services.market.market_windows import Assignment, prepared, work_of
 from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
-from tunesmith.services.verdicts.evidence import Ruling
+from tunesmith.services.verdicts.evidence import Ruling, age_evidence
 from tunesmith.workers.chunks.payloads import OnePoint, Prepared
 
 Look = Callable[[Prepared], Awaitable[None]]
@@ -30,6 +30,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int
     min_bars: int
     edition: int = EDITION
+    age: DataAge | None = None
 
 
 async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: Bounds, look: Look) -> Ruling:
@@ -55,6 +56,7 @@ async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: B
     }
     if bounds.edition > 1:
         evidence["edition"] = bounds.edition
+    evidence |= age_evidence(bounds.age)
     return Ruling(
         grade="criteria",
         status=decision.status,
@@ -68,7 +70,7 @@ async def rule_by_criteria(context: Context, job: Job, of: Assignment, bounds: B
 
 
 async def _drive(job: Job, point: OnePoint, bounds: Bounds, data: Prepared, look: Look) -> Decision:
-    lengths = SegmentLengths(data.n_in_sample, data.n_holdout, bounds.min_bars)
+    lengths = SegmentLengths(data.n_in_sample, data.n_holdout, bounds.min_bars, bounds.age)
     plan = decide_by_criteria(bounds.criteria, lengths, bounds.edition)
     try:
         work = next(plan)

@@ -10,9 +10,11 @@ import msgspec
 
 from tunesmith.compute.decision.checks.check_declaration import SHOWN_SEGMENTS
 from tunesmith.compute.decision.checks.check_registry import check_of_line, registered, shown_before_approval
-from tunesmith.domain.approval import Check, CheckExplanation, VerdictStatus
+from tunesmith.compute.decision.statistics.record_clock import TRY
+from tunesmith.domain.approval import Check, CheckExplanation, DataAge, VerdictStatus
 from tunesmith.domain.records import JsonObject
-from tunesmith.protocol.envelope import Grade
+from tunesmith.protocol.grades import Grade
+from tunesmith.protocol.messages.packages import MarketBudget
 from tunesmith.storage.tables.verdict_table import VerdictRow
 from tunesmith.workers.chunks.payloads import Prepared
 
@@ -20,7 +22,7 @@ Path = tuple[str | int, ...]
 
 _RECORD = {
     *("version", "engine", "edition", "secret", "seed", "thresholds", "ledger", "standing", "criteria", "status"),
-    *("in_sample_hash", "data_hash", "code_hash", "until_ms", "boundary_ms", "min_bars", "others"),
+    *("in_sample_hash", "data_hash", "code_hash", "until_ms", "boundary_ms", "min_bars", "others", "age"),
 }
 """What a verdict was made from, which may be shown; what its checks found, the registry says."""
 
@@ -29,7 +31,7 @@ _PROGRAM = {"version", "engine"}
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a verdict came to, by statistics (proven) or by criteria alone.
+    """What a verdict came to, by statistics (tested) or by criteria alone.
 
     `checks` are all that were made, `shown` the same as a client may see them; `reason` may be shown. Of several
     markets `data` is the first's, `others` those of the rest, `by_symbol` the metrics of each by segment, and `kept`
@@ -58,6 +60,15 @@ class Ruling:
         estimates = self.evidence.get("spread", {}).get("estimates", {})
         return {symbol: float(each["used"]) for symbol, each in estimates.items()}
 
+    @property
+    def budget(self) -> MarketBudget | None:
+        """What was counted against the market; None where no search stands behind the decision."""
+        if not {"counted", "limit"} <= self.evidence.keys():
+            return None
+        counted, limit = self.evidence["counted"], self.evidence["limit"]
+        tries = limit["ticks"] / TRY
+        return MarketBudget(searches=counted["n"], tries=tries, look=limit["look"], level=limit["level"])
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -65,6 +76,18 @@ class Comparison:
 
     n: int
     differences: list[tuple[Path, Any, Any]]
+
+
+def age_evidence(age: DataAge | None) -> JsonObject:
+    """What is kept of the candles' age beside where they and their hold-out begin and end; nothing where none asked."""
+    return {} if age is None else {"age": {"asked_ms": age.asked_ms, "accepted": age.accepted}}
+
+
+def age_of(evidence: JsonObject) -> DataAge | None:
+    """How old the candles of a stored verdict were when it was asked for; None where it did not ask."""
+    if "age" not in evidence:
+        return None
+    return DataAge(end_ms=evidence["until_ms"], boundary_ms=evidence["boundary_ms"], **evidence["age"])
 
 
 def public_evidence(row: VerdictRow) -> JsonObject:

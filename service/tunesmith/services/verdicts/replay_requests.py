@@ -36,7 +36,7 @@ from tunesmith.services.tasks.task_kinds import (
 from tunesmith.services.verdicts import search_decision
 from tunesmith.services.verdicts.counted_answers import CountedGround, counted_ground
 from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
-from tunesmith.services.verdicts.evidence import Comparison, Path, Ruling, as_stored, compare, may_be_shown
+from tunesmith.services.verdicts.evidence import Comparison, Path, Ruling, age_of, as_stored, compare, may_be_shown
 from tunesmith.services.verdicts.search_book import BookEvidence, book_again
 from tunesmith.services.verdicts.verdict_tasks import VerdictTask, evidence_of
 from tunesmith.storage.sqlite.connections import Connection, Source
@@ -115,6 +115,7 @@ async def _prove(context: Context, job: Job, task: VerdictTask, row: VerdictRow)
         until_ms=evidence["until_ms"],
         seed=evidence["seed"],
         edition=evidence.get("edition", 1),
+        age=age_of(evidence),
     )
     ground = await search_decision.prepare(context, job, request)
     now = [
@@ -152,6 +153,7 @@ async def _hold(context: Context, job: Job, task: VerdictTask, row: VerdictRow) 
         until_ms=until_ms,
         min_bars=row.evidence["min_bars"],
         edition=row.evidence.get("edition", 1),
+        age=age_of(row.evidence),
     )
     return await rule_by_criteria(context, job, task, bounds, look)
 

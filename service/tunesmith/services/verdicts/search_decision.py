@@ -29,7 +29,7 @@ from tunesmith.compute.decision.inputs import (
     WorkRequest,
 )
 from tunesmith.compute.decision.permutation_test import DrawnStatistics, PermutationTest
-from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.approval import ApprovalCriteria, DataAge
 from tunesmith.domain.market.timeframes import YEAR_MS
 from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.records import JsonObject
@@ -45,7 +45,7 @@ from tunesmith.services.searches.search_driver import Ended
 from tunesmith.services.searches.search_tasks import OptimizationTask
 from tunesmith.services.tasks.task_kinds import load, request_of
 from tunesmith.services.verdicts.counted_answers import CountedAnswers, CountedGround
-from tunesmith.services.verdicts.evidence import Ruling
+from tunesmith.services.verdicts.evidence import Ruling, age_evidence
 from tunesmith.services.verdicts.search_book import evidence_of
 from tunesmith.storage.timestamps import milliseconds
 from tunesmith.workers.chunks.payloads import (
@@ -88,6 +88,7 @@ class Request:
     until_ms: int
     seed: int
     edition: int = EDITION
+    age: DataAge | None = None
 
     @property
     def boundary_ms(self) -> int:
@@ -164,6 +165,7 @@ async def prepare(context: Context, job: Job, request: Request) -> PreparedDecis
         symbols=[window.symbol for window in request.windows],
         fill=request.windows[0].fill,
         edition=request.edition,
+        age=request.age,
     )
     return PreparedDecision(request, winner, in_sample, whole, inputs)
 
@@ -326,7 +328,7 @@ def ruling_of(decided: Decided) -> Ruling:
         for symbol, metrics in decision.findings.evidence.get(name, {}).items():
             by_symbol.setdefault(symbol, {})[segment] = metrics
     return Ruling(
-        grade="proven",
+        grade="tested",
         status=decision.status,
         reason=public_reason(decision),
         checks=decision.checks,
@@ -361,6 +363,7 @@ def _evidence_of(decided: Decided) -> JsonObject:
     }
     if request.edition > 1:
         evidence["edition"] = request.edition
+    evidence |= age_evidence(request.age)
     if decided.counted is not None:
         evidence["book"] = msgspec.to_builtins(evidence_of(decided.counted.book))
         evidence["secret"] = decided.counted.secret_hash

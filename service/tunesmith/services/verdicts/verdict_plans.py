@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from tunesmith.compute.decision.checks.candle_age import judge_age
 from tunesmith.compute.decision.nulls.counted_search import REACH
 from tunesmith.compute.decision.statistics.levels import draws_of, level_of
 from tunesmith.compute.decision.statistics.record_clock import N_DRAWS, TRY
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.problem import region_of
 from tunesmith.compute.search.samplers import SAMPLERS
+from tunesmith.domain.approval import DataAge
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.protocol.catalog import Call
@@ -22,6 +24,7 @@ from tunesmith.services.strategies.strategy_requests import parse_ref
 from tunesmith.services.tasks.task_kinds import load, request_of
 from tunesmith.services.verdicts import ledger
 from tunesmith.services.verdicts.search_book import book_of, n_counted
+from tunesmith.storage.timestamps import milliseconds, now
 from tunesmith.workers.chunks.null_payloads import CountedRef
 
 _AGAIN = 20
@@ -88,6 +91,10 @@ async def plan_verdict(context: Context, request: PlanVerdict, call: Call) -> Ve
         f"all. The test takes {per_draw * N_DRAWS:,.1f} s of a worker if it is refused soon, {worst:,.1f} "
         "at worst."
     )
+    begin_ms = max(each.boundary_ms for each in windows)
+    age = DataAge(asked_ms=milliseconds(now()), end_ms=asked.end_ms, boundary_ms=begin_ms, accepted=False)
+    if age.is_old:
+        told += f" Without accept_old_data it would be refused: {judge_age(age).reason}."
     return VerdictPlanReply(
         n_searches=len(own),
         n_own=n_own,

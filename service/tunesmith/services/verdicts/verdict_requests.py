@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from tunesmith.domain.approval import Check
+from tunesmith.domain.approval import ApprovalCriteria, Check, VerdictWish
+from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, Invalid, NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import Reply
@@ -58,7 +59,9 @@ async def approve(context: Context, request: ApproveStrategy, call: Call) -> Cha
         params=report.params,
         report_id=report.id,
         optimization_id=request.optimization_id,
-        criteria=request.approval_criteria,
+        wish=build(
+            VerdictWish, request.approval_criteria or ApprovalCriteria(), accept_old_data=request.accept_old_data
+        ),
         apply=request.apply,
     )
     same = await shared(context.database, task)
@@ -121,7 +124,7 @@ async def _follow(context: Context, finished: Finished) -> NewTask:
         params=finished.params,
         report_id=finished.report_id,
         optimization_id=finished.task_id,
-        criteria=search.approve,
+        wish=search.approve or VerdictWish(),
     )
     return KIND.new(task)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from tunesmith import telemetry
 from tunesmith.compute.decision.inputs import Ledger
-from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.approval import ApprovalCriteria, DataAge, VerdictWish
 from tunesmith.domain.criteria import merge
 from tunesmith.domain.records import build
 from tunesmith.domain.thresholds import Thresholds
@@ -35,19 +35,22 @@ from tunesmith.services.tasks.task_kinds import load
 from tunesmith.services.verdicts import ledger, search_decision
 from tunesmith.services.verdicts.counted_answers import CountedGround, counted_ground
 from tunesmith.services.verdicts.criteria_decision import Bounds, rule_by_criteria
-from tunesmith.services.verdicts.evidence import Ruling
+from tunesmith.services.verdicts.evidence import Ruling, age_of
 from tunesmith.services.verdicts.search_book import BookEvidence, book_again, book_of
 from tunesmith.services.verdicts.search_book import evidence_of as book_evidence
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import holdout_table, package_table, task_table, verdict_table
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.storage.tables.verdict_table import VerdictRow
-from tunesmith.storage.timestamps import now
+from tunesmith.storage.timestamps import milliseconds, now
 from tunesmith.workers.chunks.payloads import Prepared
 
 
 class VerdictTask(Assignment, frozen=True, kw_only=True):
-    """The stored request of a verdict. `until_ms`: where the data ended when it was asked for."""
+    """The stored request of a verdict. `until_ms`: where the data ended when it was asked for.
+
+    One of an older version does not say whether it accepts old data, and is not asked how old its data is.
+    """
 
     params: dict[str, bool | int | float | str]
     criteria: ApprovalCriteria
@@ -57,6 +60,7 @@ class VerdictTask(Assignment, frozen=True, kw_only=True):
     optimization_id: str | None
     thresholds: Thresholds | None = None
     others: list[Window] = []
+    accept_old_data: bool | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def windows(self) -> list[Window]:
@@ -69,7 +73,20 @@ class VerdictTask(Assignment, frozen=True, kw_only=True):
         asked = msgspec.to_builtins(self)
         if not self.others:
             del asked["others"]
+        if not self.accept_old_data:
+            asked.pop("accept_old_data", None)
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+
+    def age(self, asked_at: str) -> DataAge | None:
+        """How old the data was at the time (of a table) at which the verdict was asked for."""
+        if self.accept_old_data is msgspec.UNSET:
+            return None
+        return DataAge(
+            asked_ms=milliseconds(asked_at),
+            end_ms=self.until_ms,
+            boundary_ms=self.window.boundary_ms,
+            accepted=self.accept_old_data,
+        )
 
     def on_holdout(self, boundary_ms: int) -> VerdictTask:
         """The task with hold-outs that begin at `boundary_ms`."""
@@ -84,10 +101,10 @@ async def make_task(
     params: Mapping[str, Any],
     report_id: str,
     optimization_id: str | None,
-    criteria: ApprovalCriteria | None,
+    wish: VerdictWish,
     apply: Apply = "new_trades",
 ) -> VerdictTask:
-    """The task of a verdict on one set of parameters, with the settings' criteria where the request is silent.
+    """The task of a verdict on one set of parameters, with the settings' criteria where the wish is silent.
 
     Our engine evaluates, whichever has searched: vectorbt confirms the orders in any case. The hold-outs of several
     symbols begin where the latest of them does, and end where the first of the markets ends: what one of them tells of
@@ -102,13 +119,14 @@ async def make_task(
         strategy=assignment.strategy,
         window=window,
         params=dict(params),
-        criteria=merge(criteria, default_criteria(context.settings)),
+        criteria=merge(wish, default_criteria(context.settings)),
         apply=apply,
         until_ms=min(each.end_ms for each in series),
         report_id=report_id,
         optimization_id=optimization_id,
         thresholds=context.settings.statistics if optimization_id is not None else None,
         others=others,
+        accept_old_data=wish.accept_old_data,
     )
     return task.on_holdout(max(each.boundary_ms for each in newest))
 
@@ -135,7 +153,7 @@ class StandingMoved(Exception):
 async def run(context: Context, job: Job) -> None:
     """Drive a verdict; verdict, package and event are stored in one step.
 
-    A search is proven or refused by statistics; a lone backtest can keep the criteria, which uses the hold-out up.
+    A search is tested by statistics; a lone backtest can keep the criteria, which uses the hold-out up.
     """
     task = job.decode(VerdictTask)
     while True:
@@ -158,10 +176,17 @@ async def _store(job: Job, task: VerdictTask, ruling: Ruling) -> None:
             if not ruling.approved or (ruling.kept is not None and window.symbol not in ruling.kept):
                 continue
             of_now = msgspec.structs.replace(window, boundary_ms=ruling.evidence["boundary_ms"])
-            of = Assignment(strategy=task.strategy, window=of_now)
-            own = ruling.by_symbol.get(window.symbol, ruling.metrics)
-            spread = ruling.spreads.get(window.symbol)
-            approved = Approved(of, data, ruling.grade, ruling.checks, own, together, spread)
+            approved = Approved(
+                assignment=Assignment(strategy=task.strategy, window=of_now),
+                data=data,
+                grade=ruling.grade,
+                checks=ruling.checks,
+                metrics=ruling.by_symbol.get(window.symbol, ruling.metrics),
+                together=together,
+                spread=ruling.spreads.get(window.symbol),
+                budget=ruling.budget,
+                age=age_of(ruling.evidence),
+            )
             made[window.symbol] = await compose(conn, approved, task.params, task.apply)
         await verdict_table.create(conn, _row(job, task, ruling, made))
         for package in made.values():
@@ -201,6 +226,7 @@ async def _by_criteria(context: Context, job: Job, task: VerdictTask) -> Ruling:
         criteria=task.criteria,
         until_ms=task.until_ms,
         min_bars=context.settings.decision.min_bars,
+        age=task.age(job.row.created_at),
     )
     return await rule_by_criteria(context, job, task, bounds, look)
 
@@ -218,6 +244,7 @@ async def _by_proof(context: Context, job: Job, task: VerdictTask) -> Ruling:
             thresholds=limits,
             until_ms=task.until_ms,
             seed=search_decision.seed_of(job.id),
+            age=task.age(job.row.created_at),
         )
         ground = await search_decision.prepare(context, job, request)
         asked = ledger.Asked(windows=task.windows, end_ms=task.until_ms)
@@ -267,7 +294,8 @@ async def _incumbent(context: Context, task: VerdictTask, window: Window) -> sea
     )
     if row is None:
         return None
-    return search_decision.Incumbent(package_id=row.id, params=row.doc["params"], approved_at=row.created_at)
+    approved_at = row.doc.get("registered_at", row.created_at)
+    return search_decision.Incumbent(package_id=row.id, params=row.doc["params"], approved_at=approved_at)
 
 
 def evidence_of(task: VerdictTask, ruling: Ruling) -> dict[str, Any]:

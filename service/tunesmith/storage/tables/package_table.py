@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from tunesmith.domain.records import build
-from tunesmith.protocol.envelope import Grade
+from tunesmith.protocol.grades import Grade
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, json_text, number, page, select, select_one
 from tunesmith.storage.timestamps import SQL_NOW, now
 
-State = Literal["in_force", "superseded", "revoked", "expired"]
+State = Literal["in_force", "superseded", "revoked", "suspended", "expired"]
 
 _STANDING = "superseded_by IS NULL AND revoked_at IS NULL AND expired_at IS NULL"
 _KEY = "venue = ? AND symbol = ? AND timeframe = ? AND strategy_id = ?"
@@ -42,13 +42,14 @@ class PackageRow(Row, frozen=True, kw_only=True):
     revoked_at: str | None = None
     revoked_by: str | None = None
     revoked_reason: str | None = None
+    suspended: bool = False
     expired_at: str | None = None
     doc: dict[str, Any]
 
     def state(self, time: str | None = None) -> State:
         """Where it stands at `time` (ISO text; default: now)."""
         if self.revoked_at is not None:
-            return "revoked"
+            return "suspended" if self.suspended else "revoked"
         if self.superseded_by is not None:
             return "superseded"
         if self.expired_at is not None or self.valid_until <= (time or now()):
@@ -129,11 +130,26 @@ async def listing(
 
 
 async def revoke(conn: Connection, package_id: str, user: str, reason: str) -> PackageRow | None:
-    """Revokes a package, whatever else became of it; None when it is not there or was revoked before."""
-    sql = """UPDATE parameter_packages SET revoked_at = ?, revoked_by = ?, revoked_reason = ?
-             WHERE id = ? AND revoked_at IS NULL"""
+    """Revokes a package, whatever else became of it; None when it is not there or was revoked for good before."""
+    sql = """UPDATE parameter_packages SET revoked_at = ?, revoked_by = ?, revoked_reason = ?, suspended = FALSE
+             WHERE id = ? AND (revoked_at IS NULL OR suspended)"""
     changed = await conn.execute(sql, (now(), user, reason, package_id))
     return await get(conn, package_id) if changed else None
+
+
+async def suspend(conn: Connection, package_id: str, user: str, reason: str) -> PackageRow | None:
+    """Takes a package that stands out of force for a while; None when it does not stand."""
+    sql = f"""UPDATE parameter_packages SET revoked_at = ?, revoked_by = ?, revoked_reason = ?, suspended = TRUE
+              WHERE id = ? AND {_STANDING}"""  # noqa: S608 - constants
+    changed = await conn.execute(sql, (now(), user, reason, package_id))
+    return await get(conn, package_id) if changed else None
+
+
+async def called_proven_before(source: Source, limit: int = 100) -> list[PackageRow]:
+    """Packages in force that an older version called proven, in the order of their events."""
+    tail = f"""WHERE {_STANDING} AND valid_until > {SQL_NOW} AND grade = 'proven'
+               AND json_type(doc, '$.promotes') IS NULL ORDER BY seq LIMIT ?"""
+    return await select(source, PackageRow, tail, (limit,))
 
 
 async def signed_by_others(conn: Connection, keyid: str, limit: int = 100) -> list[PackageRow]:

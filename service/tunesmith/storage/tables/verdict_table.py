@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from tunesmith.domain.approval import VerdictStatus
-from tunesmith.protocol.envelope import Grade
+from tunesmith.protocol.grades import Grade
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, page, select_one
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tunesmith.compute.decision.checks import (
     better_than_holding,
+    candle_age,
     combined_p_value,
     counted_searches,
     data_gate,
@@ -145,6 +146,7 @@ def _works() -> Iterator[Work]:
 
 for _check in (
     data_gate.CHECK,
+    candle_age.CHECK,
     fill_price.CHECK,
     user_bounds.CHECK,
     better_than_holding.CHECK,

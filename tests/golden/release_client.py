@@ -1,0 +1,163 @@
+"""The release's client, as far as it says what a bot is told of an event: `Wanted`, copied from its sources.
+
+From release 0.1: client/packages.py, and the message `Package` of domain/messages/packages.py; only the imports are
+today's. It stays as it is: bots that run the release follow these rules.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from tunesmith.client.following import Numbered
+from tunesmith.protocol.envelope import Reply
+from tunesmith.protocol.topics import package_topic
+
+log = logging.getLogger("tunesmith.client")
+
+Grade = Literal["proven", "criteria"]
+Apply = Literal["new_trades", "when_flat", "immediately"]
+
+
+class Package(Reply, frozen=True, kw_only=True):
+    """A parameter package. `package_id` is the sha256 of the canonical JSON (RFC 8785) of all other fields.
+
+    `decided_with` are the other symbols that its verdict was about: the same parameters were decided on for all of them
+    together.
+    """
+
+    package_id: str
+    grade: Grade
+    venue: str
+    symbol: str
+    timeframe: str
+    strategy_id: str
+    strategy_version: str
+    code_hash: str
+    params: dict[str, Any]
+    metrics: dict[str, dict[str, float | None]]
+    checks: list[dict[str, Any]]
+    data_hash: str
+    costs: dict[str, float]
+    fill: str
+    direction: str
+    valid_from: str
+    valid_until: str
+    supersedes: str | None
+    apply: Apply
+    created_at: str
+    decided_with: list[str] = []
+
+
+Kind = Literal["approved", "revoked", "expired", "superseded", "refused"]
+
+
+class PackageEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a package.
+
+    `approved` brings the `package` as it came; `revoked` and `expired` take it out of force, and so does `superseded`,
+    where its successor is of a grade that was not asked for. `refused`, which comes to those alone who ask for it,
+    is an event that is not heeded, for the `reason` that it names; nothing that it says need be true.
+    """
+
+    kind: Kind
+    package_id: str
+    topic: str
+    seq: int
+    time: str
+    package: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which packages a bot asked for; None means any. `refusals`: and what was refused, with the reason."""
+
+    symbol: str
+    timeframe: str | None
+    strategy_id: str | None
+    grades: Collection[str]
+    refusals: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """The longest topic prefix that all of them share."""
+        prefix = f"pkg/{self.symbol}/"
+        if self.timeframe is not None:
+            prefix += f"{self.timeframe}/"
+            if self.strategy_id is not None:
+                prefix += f"{self.strategy_id}/"
+        return prefix
+
+    def read(self, told: Numbered) -> PackageEvent | None:
+        """The event as far as it concerns these packages; what is refused is logged with the reason."""
+        data = told.event.data if isinstance(told.event.data, dict) else {}
+        if told.refusal is not None:
+            level = logging.INFO if self.refusals else logging.WARNING  # who asks for refusals need not be warned
+            log.log(level, "event refused: %s (%s on %s, seq %d)", told.refusal, told.event.type, told.topic, told.seq)
+            return self._refused(told, data, told.refusal)
+        if told.event.type == "package.approved":
+            refusal = self.refusal(data, told.topic)
+            if refusal is None:
+                return _event("approved", told, data["package_id"], package=data)
+            log.info("package refused: %s (%s, seq %d)", refusal, told.topic, told.seq)
+            if isinstance(data.get("supersedes"), str):
+                return _event("superseded", told, data["supersedes"], reason=refusal)
+            return self._refused(told, data, refusal)
+        if told.event.type in ("package.revoked", "package.expired") and isinstance(data.get("package_id"), str):
+            kind: Literal["revoked", "expired"] = "revoked" if told.event.type == "package.revoked" else "expired"
+            return _event(kind, told, data["package_id"], reason=str(data.get("reason") or kind))
+        return None
+
+    def _refused(self, told: Numbered, data: dict[str, Any], reason: str) -> PackageEvent | None:
+        package_id = data.get("package_id")
+        reason = reason if told.event.type == "package.approved" else f"{told.event.type}: {reason}"
+        return _event("refused", told, str(package_id)[:64], reason=reason) if self.refusals else None
+
+    def refusal(self, data: dict[str, Any], topic: str) -> str | None:
+        """Why a package of `topic` is not to be taken; None for one that is what was asked for."""
+        try:
+            package = msgspec.convert(data, Package)
+        except msgspec.ValidationError as error:
+            return f"it is malformed: {error}"
+        if package_topic(package.symbol, package.timeframe, package.strategy_id) != topic:
+            return f"it is for {package.symbol} {package.timeframe} {package.strategy_id}"
+        wishes = (self.symbol, self.timeframe, self.strategy_id)
+        found = (package.symbol, package.timeframe, package.strategy_id)
+        if any(wish not in (None, is_) for wish, is_ in zip(wishes, found, strict=True)):
+            return f"{' '.join(found)} was not asked for"
+        if package.grade not in self.grades:
+            return f"its grade is {package.grade!r}"
+        if is_expired(data):
+            return f"it expired at {package.valid_until}"
+        return None
+
+
+def is_expired(package: dict[str, Any]) -> bool:
+    """Whether `valid_until` has passed; a time that cannot be read has."""
+    try:
+        until = datetime.fromisoformat(package["valid_until"])
+    except ValueError:
+        return True
+    return (until if until.tzinfo else until.replace(tzinfo=UTC)) <= datetime.now(UTC)
+
+
+def _event(
+    kind: Kind,
+    told: Numbered,
+    package_id: str,
+    package: dict[str, Any] | None = None,
+    reason: str | None = None,
+) -> PackageEvent:
+    return PackageEvent(
+        kind=kind,
+        package_id=package_id,
+        topic=told.topic,
+        seq=told.seq,
+        time=told.event.time,
+        package=package,
+        reason=reason,
+    )
