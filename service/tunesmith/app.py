@@ -50,6 +50,7 @@ from tunesmith.storage.sources import SOURCES
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.sqlite.opening import BackupPolicy
 from tunesmith.transport.access.access_control import open_access_control
+from tunesmith.transport.access.authority import Authority
 from tunesmith.transport.access.bind_rules import check_upstream
 from tunesmith.transport.http import Health, HttpSidecar, Probes
 from tunesmith.transport.router import Router
@@ -164,6 +165,7 @@ class Daemon:
             tasks=running,
             started=asyncio.get_running_loop().time(),
             doors={},
+            role_of=Authority(gate, self._tokens).role_of,
         )
         install_drivers(context)
         return context

@@ -1,4 +1,4 @@
-"""The queue of an executor: by priority, which waiting improves; within it users take turns, and within a user tasks."""
+"""The queue of an executor: by priority, which waiting improves; within one users take turns, then their tasks."""
 
 from __future__ import annotations
 

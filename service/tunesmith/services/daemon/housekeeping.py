@@ -17,6 +17,7 @@ from tunesmith.services.packages.package_requests import announce_withdrawn
 from tunesmith.services.packages.reissuing import Reissuing
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.schedules.schedule_requests import run_due
+from tunesmith.services.schedules.suspension import suspend_revoked
 from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import null_vector_table, package_table, reply_table, task_table
@@ -42,7 +43,7 @@ async def keep_house(context: Context) -> None:
         _repeat(context, _INTERVAL_S, watch_clock, run_due),
         _repeat(context, _INTERVAL_S, back_up_when_due),
         _repeat(context, _INTERVAL_S, Reissuing().reissue_packages),
-        _repeat(context, _INTERVAL_S, KeyActs().enter_key_acts),
+        _repeat(context, _INTERVAL_S, KeyActs().enter_key_acts, suspend_revoked),
         _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies, forget_null_vectors),
     )
 

@@ -224,10 +224,10 @@ class Tasks:
         self.jobs[row.id] = Job(row, self)
         self._running[row.id] = asyncio.create_task(self._drive(self.jobs[row.id]), name=row.id)
 
-    async def cancel(self, task_id: str) -> bool:
-        """Cancel a task that is not finished; whether there was one to cancel."""
+    async def cancel(self, task_id: str, error: JsonObject | None = None) -> bool:
+        """Cancel a task that is not finished, where it was not its user by the `error`; whether there was one."""
         row = await task_table.get(self.database, task_id)
-        cancelled = row is not None and await self.finish(row, "cancelled")
+        cancelled = row is not None and await self.finish(row, "cancelled", error=error)
         if cancelled and task_id in self._running:
             self._running[task_id].cancel()
         return cancelled
