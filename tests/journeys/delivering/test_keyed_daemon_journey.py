@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, wait_until
 from tunesmith.cli.commands import ROWS
 from tunesmith.cli.lazy_commands import commands, load
@@ -40,6 +41,7 @@ class House:
         self.bot = self.store.add("grid-bot", "bot")
         self.token = TokenFile(folder / "keys" / "tokens.json").new("grid-bot", "bot")
         asyncio.run(self._tell())
+        import_markets(folder)
         often = {"TUNESMITH_BACKUPS__EVERY_H": "0.02"}
         self.daemon = DaemonProcess(
             folder, {"TUNESMITH_WORKERS__COUNT": "1", "TUNESMITH_SECURITY__CURVE": "on", **often}
@@ -57,6 +59,19 @@ class House:
         finally:
             await database.close()
 
+    def keys(self, name: str, *arguments: str) -> None:
+        """Run a command below `tunesmith keys` on the daemon's files."""
+        load(BY_NAME["keys", name]).main([*arguments, "--data-dir", str(self.folder)], standalone_mode=False)
+
+    def by_token(self, message: str, data: dict[str, Any]) -> dict[str, Any]:
+        """The reply's data, asked over HTTP with the bot's token; raises what refuses it."""
+        url = f"http://{self.daemon.doors['http']}/api/messages/{message}"
+        reply = httpx.post(url, json=data, headers={"Authorization": f"Bearer {self.token}"}, timeout=90)
+        if reply.is_error:
+            raise from_problem(reply.json())
+        found: dict[str, Any] = reply.json()
+        return found
+
     def ask(self, message: str, data: dict[str, Any], key: Path | None = None) -> dict[str, Any]:
         """The reply's data, asked by the operator of this machine or by another key."""
         with Client(self.daemon.doors["requests"], key=key or self.store.issued("cli"), deadline_s=90) as client:
@@ -69,12 +84,7 @@ class House:
 
     def heard_by_token(self, message: str, topics: list[str]) -> list[str]:
         """The same over HTTP."""
-        url = f"http://{self.daemon.doors['http']}/api/messages/{message}"
-        headers = {"Authorization": f"Bearer {self.token}"}
-        reply = httpx.post(url, json={"topics": topics}, headers=headers, timeout=90)
-        if reply.is_error:
-            raise from_problem(reply.json())
-        return [event["topic"] for event in reply.json()["events"]]
+        return [event["topic"] for event in self.by_token(message, {"topics": topics})["events"]]
 
 
 @pytest.fixture(scope="module")
@@ -111,15 +121,11 @@ def test_an_operator_reads_everything_and_that_a_bot_was_refused(house: House) -
 
 
 def test_the_audit_log_says_who_made_and_who_revoked_keys_and_tokens(house: House) -> None:
-    def keys(name: str, *arguments: str) -> None:
-        command = load(BY_NAME["keys", name])
-        command.main([*arguments, "--data-dir", str(house.folder)], standalone_mode=False)
-
     def entries() -> list[tuple[str, str, str, str]]:
         found = house.ask("audit.list", {"limit": 100})["entries"]
         return [(e["user"], e["type"], e["target"], e["detail"]) for e in found if e["door"] == "files"][::-1]
 
-    me = key_log.account()
+    me, keys = key_log.account(), house.keys
     keys("new", "night-bot")
     keys("token", "desk", "--role", "operator")
     keys("token", "desk", "--revoke")
@@ -140,3 +146,55 @@ def test_the_first_backup_comes_soon_and_holds_what_there_is(house: House) -> No
     folder = house.folder / "backups"
     wait_until(lambda: len(backups.listing(folder)) >= 1, 60, lambda: house.daemon.log()[-2000:])
     assert backups.examine(backups.listing(folder)[0].path).head == len(TOPICS)
+
+
+SEARCH = {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0"}
+
+
+@pytest.mark.parametrize("door", ["key", "token"])
+def test_a_bot_uses_up_no_hold_out_and_overtakes_nobody(house: House, door: str) -> None:
+    def ask(message: str, data: dict[str, Any]) -> dict[str, Any]:
+        return house.ask(message, data, house.bot) if door == "key" else house.by_token(message, data)
+
+    for message, data, field in (
+        ("backtest.start", {**SEARCH, "use_holdout": True}, "use_holdout"),
+        ("optimization.start", {**SEARCH, "priority": 0}, "priority"),
+        ("optimization.start", {**SEARCH, "approve": {}}, "approve"),
+    ):
+        with pytest.raises(Forbidden, match="needs the role operator; grid-bot is a bot") as refused:
+            ask(message, data)
+        assert refused.value.path == f"/data/{field}"
+    assert ask("backtest.start", SEARCH)["status"] == "pending"
+    asked = {"user": "grid-bot", "type": "backtest.start", "outcome": "forbidden"}
+
+    def doors() -> set[str]:
+        return {entry["door"] for entry in house.ask("audit.list", asked)["entries"]}
+
+    wait_until(lambda: {"key": "requests", "token": "http"}[door] in doors(), 90.0, lambda: str(doors()))
+
+
+def test_a_revocation_ends_what_the_key_had_going_on_and_says_what(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house.keys("new", "desk", "--role", "operator")
+    desk = house.store.issued("desk")
+    endless = {**SEARCH, "max_iterations": 100_000, "method": "random", "approve": {}}
+    house.ask("schedule.create", {"schedule_id": "daily", "search": SEARCH, "every": "1d"}, desk)
+    search = house.ask("optimization.start", endless, desk)["optimization_id"]
+    capsys.readouterr()
+    house.keys("revoke", "desk")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "The daemon stops within a second desk's schedules daily, which an operator may create anew." in told
+    assert f"The daemon stops within a second desk's tasks {search}, which publish nothing." in told
+
+    def entries() -> dict[str, str]:
+        found = house.ask("audit.list", {"user": "desk"})["entries"]
+        return {entry["type"]: entry["target"] for entry in found if entry["door"] == "files"}
+
+    stopped = {"schedule.suspend": "daily", "task.cancel": search}
+    wait_until(lambda: entries() == stopped, 90.0, lambda: str(entries()))
+    [schedule] = house.ask("schedule.list", {})["schedules"]
+    assert schedule["suspended"] == "the key or token of desk was revoked"
+    status = house.ask("optimization.status", {"optimization_id": search})
+    assert (status["status"], status["error"]["detail"]) == ("cancelled", "the key or token of desk was revoked")
+    assert house.ask("package.list", {})["total"] == 0
