@@ -133,15 +133,17 @@ class PackageShelf:
 
     @property
     def n_waiting(self) -> int:
-        """How many wait to be taken."""
-        return len(self._waiting)
+        """How many wait to be taken and have not expired by now."""
+        return sum(not is_expired(package) for package in self._waiting.values())
 
     def take(self) -> dict[str, Any] | None:
-        """The package that waits longest and has not expired by now; None when there is none."""
-        while self._waiting:
-            place = next(iter(self._waiting))
-            package = self._waiting.pop(place)
+        """The package that waits longest and has not expired by now; None when there is none.
+
+        One that has expired waits until the daemon withdraws it: a clock that was set wrong may be set right.
+        """
+        for place, package in self._waiting.items():
             if not is_expired(package):
+                del self._waiting[place]
                 self._taken[place] = package["package_id"]
                 return package
         return None

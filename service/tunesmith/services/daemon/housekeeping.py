@@ -65,12 +65,17 @@ async def _repeat(context: Context, interval_s: float, *steps: Step) -> None:
 
 
 async def expire_packages(context: Context) -> int:
-    """Take packages whose time is over out of force and announce it; how many there were."""
-    if not await package_table.n_due(context.database):
+    """Take packages whose time is over out of force and announce it; how many there were.
+
+    It is for good, so a clock that was set must have stayed so for a while before a package expires by it.
+    """
+    steady_s = context.noticed.steady.now_s(context.settings.server.clock_grace_s)
+    over = iso(int(min(time.time(), steady_s) * 1000))
+    if not await package_table.n_due(context.database, over):
         return 0
 
     async def write(conn: Connection) -> int:
-        due = await package_table.expire_due(conn)
+        due = await package_table.expire_due(conn, over)
         why = [(row, f"it was valid until {row.valid_until}") for row in due]
         await announce_withdrawn(conn, "package.expired", why)
         return len(due)
