@@ -55,7 +55,7 @@ from tunesmith.transport.access.bind_rules import check_upstream
 from tunesmith.transport.http import Health, HttpSidecar, Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.zmq.endpoints import BindPolicy
-from tunesmith.transport.zmq.event_socket import EventSocket
+from tunesmith.transport.zmq.event_socket import EventSocket, Origin
 from tunesmith.transport.zmq.request_sockets import InboxSocket, RequestSocket
 from tunesmith.transport.zmq.zap import ZapHandler
 from tunesmith.workers.daemon_pools import start_pools
@@ -71,6 +71,10 @@ _DESCRIPTORS = 65_536
 
 DOORS_FILE = "doors.json"
 """In the data directory while the daemon runs: its process id and the addresses in force."""
+
+
+class WrongKeys(Invalid):
+    """Signing keys that cannot be read: the daemon does not publish unsigned what it may have to sign."""
 
 
 class Daemon:
@@ -115,7 +119,10 @@ class Daemon:
         gate = open_access_control(settings)
         signing_keys = SigningKeys(settings.keys_dir / "signing")
         self._tokens = TokenFile(settings.keys_dir / "tokens.json", always=gate is not None)
-        signing_keys.load()  # what is wrong with secrets is said before anything is begun
+        try:
+            signing_keys.open()  # what is wrong with secrets is said before anything is begun
+        except Invalid as error:
+            raise WrongKeys(error.message) from error
         self._tokens.listing()
         cache = open_cache(settings.cache.redis_url, settings.cache.max_mb * 2**20)
         stack.push_async_callback(cache.close)
@@ -138,7 +145,7 @@ class Daemon:
             settings.server.events,
             settings.events,
             settings.limits,
-            origin=(settings.server.instance, database.epoch),
+            origin=Origin(settings.server.instance, database.epoch, signing_keys.current),
             head=lambda: database.head,
             entry=self._entry,
         )
@@ -302,6 +309,8 @@ def main(arguments: list[str] | None = None) -> int:
             asyncio.run(serve(settings))
     except TunesmithError as error:
         logger.error("could not start", code=error.code, reason=error.message)
+        if isinstance(error, WrongKeys):
+            return USAGE
         return UNFIT if isinstance(error, Damaged | WrongVersion) else FAILED
     return 0
 
