@@ -117,12 +117,8 @@ class Daemon:
         settings = self.settings
         check_upstream(settings.sources.upstream, SOURCES, insecure=settings.sources.insecure_upstream)
         gate = open_access_control(settings)
-        signing_keys = SigningKeys(settings.keys_dir / "signing")
+        signing_keys = _open_signing_keys(settings)  # what is wrong with secrets is said before anything is begun
         self._tokens = TokenFile(settings.keys_dir / "tokens.json", always=gate is not None)
-        try:
-            signing_keys.open()  # what is wrong with secrets is said before anything is begun
-        except Invalid as error:
-            raise WrongKeys(error.message) from error
         self._tokens.listing()
         cache = open_cache(settings.cache.redis_url, settings.cache.max_mb * 2**20)
         stack.push_async_callback(cache.close)
@@ -235,6 +231,15 @@ async def refresh(context: Context, look: Callable[[], Awaitable[Health]]) -> No
 async def _open_database(settings: Settings) -> Database:
     keeping = BackupPolicy(settings.backups_dir, settings.backups.keep)
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
+
+
+def _open_signing_keys(settings: Settings) -> SigningKeys:
+    keys = SigningKeys(settings.keys_dir / "signing")
+    try:
+        keys.open()
+    except Invalid as error:
+        raise WrongKeys(error.message) from error
+    return keys
 
 
 def _remove(file: Path) -> None:
