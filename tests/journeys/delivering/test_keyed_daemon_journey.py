@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,25 +11,34 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.real_daemon import command
 from journeys.conftest import import_markets
 from journeys.daemon import DaemonProcess, wait_until
 from tunesmith.cli.commands import ROWS
 from tunesmith.cli.lazy_commands import commands, load
 from tunesmith.client import Client
-from tunesmith.errors import Forbidden, from_problem
+from tunesmith.errors import Forbidden, Invalid, from_problem
+from tunesmith.plain_text import find_control
 from tunesmith.protocol.topics import done_topic, package_topic, reply_topic
 from tunesmith.storage.secrets import key_log
 from tunesmith.storage.secrets.tokens import TokenFile
 from tunesmith.storage.sqlite import backups
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.storage.tables import outbox
+from tunesmith.storage.tables import audit_table, outbox
+from tunesmith.storage.tables.audit_table import NewEntry
 from tunesmith.transport.access.client_keys import KeyStore
 
 BY_NAME = dict(commands(ROWS))
 PACKAGE, DONE = package_topic("KEY/USDT", "1h", "s"), done_topic("t")
 MINE, ANOTHERS, NAMESAKES = (reply_topic(name, "r1") for name in ("grid-bot", "other-bot", "grid-bot2"))
 TOPICS = [PACKAGE, DONE, MINE, ANOTHERS, NAMESAKES]
+
+OLD = NewEntry(
+    time="2026-01-01T00:00:00.000Z", user="old-bot", role="bot", door="requests", client="", type="package.ack",
+    request_id="r", target="\x1b[2J\x07\n\u202e", outcome="ok", detail="\x9b2J",
+)  # fmt: skip
+"""Of a time when control characters were not refused."""
 
 
 class House:
@@ -52,6 +62,7 @@ class House:
         async def write(conn: Connection) -> None:
             for topic in TOPICS:
                 await outbox.append(conn, topic, "told", None, {})
+            await audit_table.append(conn, OLD)
 
         database = await Database.open(self.folder / "tunesmith.db")
         try:
@@ -146,6 +157,22 @@ def test_the_first_backup_comes_soon_and_holds_what_there_is(house: House) -> No
     folder = house.folder / "backups"
     wait_until(lambda: len(backups.listing(folder)) >= 1, 60, lambda: house.daemon.log()[-2000:])
     assert backups.examine(backups.listing(folder)[0].path).head == len(TOPICS)
+
+
+def test_what_a_bot_writes_moves_no_cursor(house: House) -> None:
+    said = {"package_id": "a" * 64, "reason": "fine\x1b]0;root\x07"}
+    for ask in (lambda: house.ask("package.ack", said, house.bot), lambda: house.by_token("package.ack", said)):
+        with pytest.raises(Invalid, match=r"must not hold the character \\x1b") as refused:
+            ask()
+        assert refused.value.path == "/data/reason"
+    asked = ["audit", "--user", "old-bot", "--key", str(house.store.issued("cli"))]
+    code, table = command(house.daemon.doors, *asked)
+    assert (code, find_control(table, multiline=True)) == (0, None)
+    assert "\\x1b[2J\\x07" in table
+    code, document = command(house.daemon.doors, *asked, "--json")
+    assert (code, find_control(document, multiline=True)) == (0, None)
+    [entry] = json.loads(document)["entries"]
+    assert (entry["target"], entry["detail"]) == (OLD.target, OLD.detail), "what is stored, for programs"
 
 
 SEARCH = {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0"}

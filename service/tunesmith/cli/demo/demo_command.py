@@ -25,6 +25,7 @@ from tunesmith.cli.tables import params
 from tunesmith.client import Client
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal
+from tunesmith.plain_text import escape_all
 from tunesmith.storage.market.market_folder import MarketFolder
 
 app = new_app()
@@ -212,7 +213,7 @@ def _tune(client: Client, market: Market, console: Console, *, first: bool) -> J
 def _wait(client: Client, message_type: str, data: JsonObject) -> JsonObject:
     deadline = time.monotonic() + _TASK_TIMEOUT_S
     while time.monotonic() < deadline:
-        reply = client.request(message_type, data)
+        reply: JsonObject = escape_all(client.request(message_type, data))
         if reply["status"] not in ("pending", "running"):
             if reply["status"] == "failed":
                 raise Internal(f"{message_type}: {reply['error']['detail']}")

@@ -23,6 +23,7 @@ from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import DeadlineExceeded, Draining, Internal, TunesmithError
+from tunesmith.plain_text import escape
 from tunesmith.protocol.topics import done_topic
 from tunesmith.storage.faults import DiskRefused
 from tunesmith.storage.sqlite.connections import Connection
@@ -269,7 +270,7 @@ class Tasks:
 
     def log(self, task_id: str, level: str, message: str) -> None:
         """Append a line to a task's log; lines are written in batches."""
-        self._lines.append((task_id, level, message))
+        self._lines.append((task_id, level, escape(message, multiline=True)))
         self._flush_later()
 
     def hear(self, task_id: str, kind: str, payload: Any) -> None:
