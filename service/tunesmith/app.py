@@ -44,6 +44,7 @@ from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.cache import open_cache
 from tunesmith.storage.faults import Damaged, WrongVersion
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.private_tree import close_to_others
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.secrets.tokens import TokenFile
 from tunesmith.storage.sources import SOURCES
@@ -229,6 +230,9 @@ async def refresh(context: Context, look: Callable[[], Awaitable[Health]]) -> No
 
 
 async def _open_database(settings: Settings) -> Database:
+    n_closed = await asyncio.to_thread(close_to_others, settings.data_dir)
+    if n_closed:
+        logger.warning("files that others could read are the daemon's alone now", n=n_closed)
     keeping = BackupPolicy(settings.backups_dir, settings.backups.keep)
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
 

@@ -26,6 +26,7 @@ from tunesmith.client import Client
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal
 from tunesmith.plain_text import escape_all
+from tunesmith.storage.atomic_files import make_folder
 from tunesmith.storage.market.market_folder import MarketFolder
 
 app = new_app()
@@ -90,7 +91,7 @@ def run_demo(keep: Path | None) -> int:
     console = Console(width=80, highlight=False)
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tunesmith-demo-")))
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         console.print("[bold]Tunesmith demo[/bold]: a daemon, a bot and two markets, on this machine only\n")
         _import_markets(folder, console)
         began = time.monotonic()
