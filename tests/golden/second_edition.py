@@ -18,6 +18,10 @@ _LINES = '"checks":['
 _NEW_IN_PACKAGES = re.compile(r',"spread":(null|[\d.e+-]+)')
 """What the text of a package has in addition."""
 
+_ENTERED_NOW = ("backtest.start", "optimization.start")
+"""Types whose requests the audit log has in addition, where an operator used what bots may not: `use_holdout`, a better
+priority, `approve`. The numbers and the count of all entries are larger by them."""
+
 _WORDS = r"shuffled versions of this market (the same search|one of these searches) found something as good"
 ALLOWED = {
     r"/evidence/(p/)?(reality_check|permutations): is gone": "tests of the first edition",
@@ -47,6 +51,8 @@ def by_name(value: Any, *, recorded: bool) -> Any:
     Lists within a text, as in a signed event, are taken out of it, and what is left of the text stays as it is.
     """
     if isinstance(value, dict):
+        if _is_audit(value):
+            return {"entries": [_entered(each) for each in value["entries"] if each["type"] not in _ENTERED_NOW]}
         return {key: by_name(each, recorded=recorded) for key, each in value.items()}
     if isinstance(value, list):
         if value and all(_is_line(each) for each in value):
@@ -58,6 +64,15 @@ def by_name(value: Any, *, recorded: bool) -> Any:
         text = _NEW_IN_PACKAGES.sub("", value[:at] + value[end:])
         return {"text": text, "lines": by_name(lines, recorded=recorded)}
     return value
+
+
+def _is_audit(value: dict[str, Any]) -> bool:
+    entries = value.get("entries")
+    return isinstance(entries, list) and all(isinstance(e, dict) and {"door", "outcome"} <= e.keys() for e in entries)
+
+
+def _entered(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: each for key, each in entry.items() if key != "id"}
 
 
 def _is_line(value: Any) -> bool:
