@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import random
 import subprocess
 import sys
@@ -54,7 +55,6 @@ WIDE = {"strategy_id": "ma_cross_v1.0", "param_ranges": {"fast_period": {"min": 
         "slow_period": {"min": 91, "max": 400}}, "method": "grid"}  # fmt: skip
 HOSTILE = "\x1b[2J\x07\u202e'; DROP TABLE tasks; --"
 GRANTED_TO_NOBODY = ("use_holdout", "priority", "approve", "strategy.approve", "package.revoke", "data.import")
-_ids = itertools.count()
 
 
 class Requests:
@@ -78,7 +78,7 @@ class Requests:
         one: tuple[str, str, dict[str, Any]] = pick([
             ("long search", "optimization.start", {**market, **WIDE}),
             ("foreign search", "optimization.start", {**market, **SEARCH}),
-            ("learning", "optimization.start", {**market, **WIDE, "method": "gp", "max_iterations": 100_000}),
+            ("learning", "optimization.start", {**market, **WIDE, "method": "tpe", "max_iterations": 100_000}),
             ("session", "session.generate", {"symbols": self._symbols, "strategies": ["macd"], "size": 50_000}),
             ("walk-forward", "walkforward.start", {**market, **WIDE, "train_bars": 300, "test_bars": 30}),
             ("backtest", "backtest.start", {**market, "strategy_id": "averages"}),
@@ -130,10 +130,12 @@ def attack(requests: str, events: str, key_file: str, made: Requests) -> None:
             socket.connect(address)
             poller.register(socket, zmq.POLLIN)
         hearing.subscribe("")
-        for number in itertools.count():
+        numbers = itertools.count()
+        while True:
             while len(flying) < N_FLYING:
+                number = next(numbers)
                 name, message_type, data = made.next()
-                id = f"evil-{number}-{next(_ids)}"
+                id = f"evil-{os.getpid()}-{number}"
                 flying[id] = name
                 sockets[number % 4].send(body(message_type, data, id))
             ready = dict(poller.poll(1_000))

@@ -35,6 +35,7 @@ ALLOWED = {
     r"^/steps/undone-verdict/.*/evidence/(p/(search|holdout|combined)|holdout_permutations/(p|n|seed)): ": (
         "the draws follow from the database's secret, in numbers that follow from the level"
     ),
+    r"^/audit-list/.*/detail: was '<vd \d+>', is \"<vd \d+>; .*, looser than the settings' ": "it says so since",
     r"/n_compared: was \d+, is \d+$": "the evidence has other values",
 }
 """Differences beside those of lines, as patterns of how they are told, and why they are to be."""
