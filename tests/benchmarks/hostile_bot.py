@@ -48,7 +48,7 @@ MUST_RATIO = 5.0
 
 N_BARS, DAY_MS = 1_700, 86_400_000
 N_FLYING = 64
-STATUS_S, PAUSE_S = 6.0, 0.02
+STATUS_S, PAUSE_S = 5.0, 0.02
 SEARCH = {"strategy_id": "averages", "param_ranges": {"fast": [5, 10, 20], "slow": [40, 60]}, "method": "grid",
           "direction": "both"}  # fmt: skip
 WIDE = {"strategy_id": "ma_cross_v1.0", "param_ranges": {"fast_period": {"min": 2, "max": 90},
@@ -227,15 +227,11 @@ def symbols_of(n: int) -> list[str]:
     return [f"HOSTILE{number}/USDT" for number in range(n)]
 
 
-def attacked_turn(
-    court: Court, symbol: str, symbols: list[str], status_s: float, seed: int
-) -> tuple[Turn, Counter[str]]:
-    """A turn beside the attacker, and what the attacker was answered."""
+def attacked_turn(court: Court, symbol: str, more: list[str], status_s: float) -> tuple[Turn, Counter[str]]:
+    """A turn beside the attacker, who has `more` arguments, and what the attacker was answered."""
     doors = court.daemon.doors
-    command = [sys.executable, __file__, "--attack", doors["requests"], doors["events"], str(court.evil), *symbols]
-    process = subprocess.Popen(
-        [*command, "--seed", str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, __file__, "--attack", doors["requests"], doors["events"], str(court.evil), *more]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         time.sleep(2.0)
         turn = court.turn(symbol, status_s)

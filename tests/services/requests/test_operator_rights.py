@@ -89,3 +89,27 @@ def test_a_search_on_its_way_to_a_verdict_publishes_nothing_once_its_user_is_rev
             assert (await house.ask("package.list"))["total"] == 0
 
     asyncio.run(scene())
+
+
+def test_what_a_bot_waits_for_comes_before_nobody_elses_work(tmp_path: Path) -> None:
+    seen: dict[str, set[int]] = {"operator": set(), "bot": set()}
+
+    async def scene() -> None:
+        async with open_court(tmp_path) as house:
+            search = await searched(house, EDGE)
+            run = house.context.executor.run
+
+            async def recording(chunk: Any, **how: Any) -> Any:
+                seen[how["user"]].add(how["priority"])
+                return await run(chunk, **how)
+
+            house.context.executor.run = recording  # type: ignore[method-assign]
+            plan: dict[str, Any] = {"symbols": [EDGE], "strategies": ["averages"], "size": 10}
+            for who in ("operator", "bot"):
+                asked: dict[str, Any] = {"user": who, "role": who}
+                await house.ask("optimization.analyze", **asked, optimization_id=search)
+                await house.ask("session.plan", **asked, **plan)
+                await house.ask("optimization.export", **asked, optimization_id=search)
+            assert seen == {"operator": {0}, "bot": {5}}
+
+    asyncio.run(scene())
