@@ -175,7 +175,7 @@ class Court:
             bars = regimes(rng, N_BARS, drift=0.4, length=60.0) if number % 2 == 0 else walk(rng, N_BARS)
             rows = [(end - (N_BARS - i) * DAY_MS, *row[1:]) for i, row in enumerate(rows_of(bars))]
             market.import_rows(rows, symbol=symbol, timeframe="1d", venue="local")
-        curve = {"TUNESMITH_SECURITY__CURVE": "on", "TUNESMITH_WORKERS__COUNT": "1"}
+        curve = {"TUNESMITH_SECURITY__CURVE": "on", "TUNESMITH_WORKERS__COUNT": "2"}
         self.daemon = DaemonProcess(folder, {**curve, **FEW_DRAWS})
         self.daemon.start()
         self.operator = Client(self.daemon.doors["requests"], key=self.store.issued("cli"), deadline_s=600)
