@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -46,6 +48,19 @@ def test_a_secret_that_others_may_read_is_said_before_anything_is_begun(tmp_path
     file.chmod(0o640)
     with pytest.raises(Invalid, match=f"{file.name} holds a secret.*mode 0640.*chmod 600"):
         asyncio.run(Daemon(config.Settings(server=config.Server(data_dir=str(tmp_path)))).start())
+    assert [path.name for path in tmp_path.iterdir()] == ["keys"]
+
+
+def test_a_daemon_that_cannot_read_its_signing_keys_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir(mode=0o700)
+    (tmp_path / "keys" / "signing").write_text("no folder")
+    doors = [f"--{door}={ANY_PORT}" for door in ("requests", "events", "inbox")]
+    done = subprocess.run(
+        [sys.executable, "-m", "tunesmith.app", "--data-dir", str(tmp_path), *doors, "--http="],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, "wrong settings, as the README says"
+    assert "cannot read the signing keys in" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["keys"]
 
 

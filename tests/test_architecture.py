@@ -19,19 +19,31 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "masking": set(),
-    "errors": {"masking"},
+    "plain_text": set(),
+    "errors": {"masking", "plain_text"},
     "config": {"errors", "domain"},
-    "telemetry": {"errors", "config", "masking"},
+    "telemetry": {"errors", "config", "masking", "plain_text"},
     "domain": {"errors"},
-    "protocol": {"errors", "domain"},
+    "protocol": {"errors", "domain", "plain_text"},
     "compute": {"errors", "domain"},
     "notebook": {"errors", "domain", "compute"},
     "storage": {"errors", "domain", "protocol"},
     "workers": {"errors", "config", "telemetry", "domain", "protocol", "compute", "storage"},
-    "services": {"errors", "masking", "config", "telemetry", "domain", "protocol", "compute", "storage", "workers"},
+    "services": {
+        "errors",
+        "masking",
+        "plain_text",
+        "config",
+        "telemetry",
+        "domain",
+        "protocol",
+        "compute",
+        "storage",
+        "workers",
+    },
     "transport": {"errors", "config", "telemetry", "domain", "protocol"},
-    "client": {"errors", "protocol"},
-    "cli": {"errors", "config", "masking", "domain", "protocol", "storage", "transport", "client"},
+    "client": {"errors", "protocol", "plain_text"},
+    "cli": {"errors", "config", "masking", "plain_text", "domain", "protocol", "storage", "transport", "client"},
     "examples": {"errors", "client"},
     "routes": {"errors", "protocol", "services", "transport"},
     "app": {
@@ -65,7 +77,7 @@ ORDER_WITHIN = {
     "space criteria search",
     "protocol": "private_files canonical signatures grades envelope messages topics task_types catalog key_files codec "
     "message_schema",
-    "storage": "timestamps faults atomic_files file_lock cache market sources secrets sqlite tables",
+    "storage": "timestamps faults atomic_files private_tree file_lock cache market sources secrets sqlite tables",
     "workers": "frames executor fair_queue worker fork_server processes inline local_pool lanes chunks "
     "daemon_pools checkup",
     "workers/chunks": "payloads null_payloads null_requests analysis_payloads chunk_kind chunk_table work_loading "

@@ -45,17 +45,19 @@ from tunesmith.storage.atomic_files import write_content
 from tunesmith.storage.cache import open_cache
 from tunesmith.storage.faults import Damaged, WrongVersion
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.private_tree import close_to_others
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 from tunesmith.storage.secrets.tokens import TokenFile
 from tunesmith.storage.sources import SOURCES
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.sqlite.opening import BackupPolicy
 from tunesmith.transport.access.access_control import open_access_control
+from tunesmith.transport.access.authority import Authority
 from tunesmith.transport.access.bind_rules import check_upstream
 from tunesmith.transport.http import Health, HttpSidecar, Probes
 from tunesmith.transport.router import Router
 from tunesmith.transport.zmq.endpoints import BindPolicy
-from tunesmith.transport.zmq.event_socket import EventSocket
+from tunesmith.transport.zmq.event_socket import EventSocket, Origin
 from tunesmith.transport.zmq.request_sockets import InboxSocket, RequestSocket
 from tunesmith.transport.zmq.zap import ZapHandler
 from tunesmith.workers.daemon_pools import start_pools
@@ -71,6 +73,10 @@ _DESCRIPTORS = 65_536
 
 DOORS_FILE = "doors.json"
 """In the data directory while the daemon runs: its process id and the addresses in force."""
+
+
+class WrongKeys(Invalid):
+    """Signing keys that cannot be read: the daemon does not publish unsigned what it may have to sign."""
 
 
 class Daemon:
@@ -113,9 +119,8 @@ class Daemon:
         settings = self.settings
         check_upstream(settings.sources.upstream, SOURCES, insecure=settings.sources.insecure_upstream)
         gate = open_access_control(settings)
-        signing_keys = SigningKeys(settings.keys_dir / "signing")
+        signing_keys = _open_signing_keys(settings)  # what is wrong with secrets is said before anything is begun
         self._tokens = TokenFile(settings.keys_dir / "tokens.json", always=gate is not None)
-        signing_keys.load()  # what is wrong with secrets is said before anything is begun
         self._tokens.listing()
         cache = open_cache(settings.cache.redis_url, settings.cache.max_mb * 2**20)
         stack.push_async_callback(cache.close)
@@ -139,7 +144,7 @@ class Daemon:
             settings.server.events,
             settings.events,
             settings.limits,
-            origin=(settings.server.instance, database.epoch),
+            origin=Origin(settings.server.instance, database.epoch, signing_keys.current),
             head=lambda: database.head,
             entry=self._entry,
         )
@@ -166,6 +171,7 @@ class Daemon:
             tasks=running,
             started=asyncio.get_running_loop().time(),
             doors={},
+            role_of=Authority(gate, self._tokens).role_of,
         )
         install_drivers(context)
         return context
@@ -226,8 +232,20 @@ async def refresh(context: Context, look: Callable[[], Awaitable[Health]]) -> No
 
 
 async def _open_database(settings: Settings) -> Database:
+    n_closed = await asyncio.to_thread(close_to_others, settings.data_dir)
+    if n_closed:
+        logger.warning("files that others could read are the daemon's alone now", n=n_closed)
     keeping = BackupPolicy(settings.backups_dir, settings.backups.keep)
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
+
+
+def _open_signing_keys(settings: Settings) -> SigningKeys:
+    keys = SigningKeys(settings.keys_dir / "signing")
+    try:
+        keys.open()
+    except Invalid as error:
+        raise WrongKeys(error.message) from error
+    return keys
 
 
 def _remove(file: Path) -> None:
@@ -302,6 +320,8 @@ def main(arguments: list[str] | None = None) -> int:
             asyncio.run(serve(settings))
     except TunesmithError as error:
         logger.error("could not start", code=error.code, reason=error.message)
+        if isinstance(error, WrongKeys):
+            return USAGE
         return UNFIT if isinstance(error, Damaged | WrongVersion) else FAILED
     return 0
 

@@ -44,6 +44,7 @@ class Server(_Section, frozen=True, kw_only=True):
     insecure_bind: bool = False
     instance: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "default"
     drain_timeout_s: Positive = 10.0
+    clock_grace_s: Annotated[float, msgspec.Meta(ge=0.0)] = 600.0
 
 
 class Limits(_Section, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple
 
 from tunesmith.masking import mask
+from tunesmith.plain_text import escape
 
 
 class FieldError(NamedTuple):
@@ -50,10 +51,10 @@ class TunesmithError(Exception):
         errors: tuple[FieldError, ...] = (),
         retry_after_ms: int | None = None,
     ) -> None:
-        message = mask(message)
+        message = escape(mask(message), multiline=True)
         super().__init__(message)
         self.message = message
-        self.errors = tuple(FieldError(e.path, mask(e.message)) for e in errors)
+        self.errors = tuple(FieldError(e.path, escape(mask(e.message), multiline=True)) for e in errors)
         if path is not None and not errors:
             self.errors = (FieldError(path, message),)
         self.path = self.errors[0].path if self.errors else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import sys
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -27,6 +28,7 @@ from structlog.typing import Processor
 
 from tunesmith.config import Log
 from tunesmith.masking import mask
+from tunesmith.plain_text import escape
 
 _CHATTY = ("numba", "aiosqlite")
 """Libraries that at debug write every step of a compilation or a query, a hundred thousand lines for one strategy."""
@@ -161,7 +163,7 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     rendering: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        [_escape_texts, structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=_write_traceback)]
         if human
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     )
@@ -177,6 +179,17 @@ def configure_logging(settings: Log, stream: TextIO | None = None) -> None:
     root.setLevel(settings.level.upper())
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+
+
+def _escape_texts(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What others wrote must not move the cursor, or begin a line of its own; JSON escapes it by itself."""
+    return {key: escape(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _write_traceback(stream: TextIO, error: Any) -> None:
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, error)
+    stream.write(escape(text.getvalue(), multiline=True))
 
 
 def _mask_line(logger: Any, name: str, line: Any) -> str:

@@ -18,7 +18,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import TaskStatus
 from tunesmith.protocol.messages.backtests import BacktestStarted, StartBacktest
 from tunesmith.protocol.messages.optimizations import OptimizationStarted, StartOptimization
-from tunesmith.protocol.messages.packages import AcknowledgePackage, PackageAck
+from tunesmith.protocol.messages.packages import AcknowledgePackage, LatestPackage, Package, PackageAck, PackageReply
 from tunesmith.protocol.messages.server import EventRecord, EventsReplay, EventsReply, EventsSnapshot, Ping, Pong
 from tunesmith.protocol.messages.tasks import TaskLogs, TaskLogsReply
 from tunesmith.protocol.messages.verdicts import ApproveStrategy, VerdictById, VerdictReply
@@ -27,7 +27,7 @@ from tunesmith.transport.access.access_control import AccessControl
 from tunesmith.transport.access.client_keys import KeyStore
 from tunesmith.transport.router import Router
 from tunesmith.transport.zmq.endpoints import BindPolicy
-from tunesmith.transport.zmq.event_socket import EventSocket
+from tunesmith.transport.zmq.event_socket import EventSocket, Origin
 from tunesmith.transport.zmq.request_sockets import RequestSocket
 from tunesmith.transport.zmq.zap import ZapHandler
 
@@ -150,6 +150,12 @@ class FakeDaemon:
             runs=request.outcome == "applied",
         )
 
+    async def latest(self, request: LatestPackage, call: Call) -> PackageReply:
+        """The package that the newest approval brought, as if it were in force."""
+        [*_, event] = [event for _, event in self.log if event["type"] == "package.approved"]
+        about = msgspec.convert(event["data"], Package)
+        return PackageReply(package=about, state="in_force", seq=event["seq"], verdict_id=None)
+
     async def approve(self, request: ApproveStrategy, call: Call) -> VerdictReply:
         return VerdictReply(verdict_id="vd-1", status="running", progress=0.5)
 
@@ -205,6 +211,7 @@ class FakeDaemon:
             "optimization.start": self.optimize,
             "strategy.approve": self.approve,
             "verdict.get": self.verdict,
+            "package.latest": self.latest,
             "package.ack": self.acknowledge,
             "task.logs": self.logs,
             "events.snapshot": self.snapshot,
@@ -222,7 +229,7 @@ class FakeDaemon:
             self.events,
             self.settings,
             limits,
-            origin=("fake", self.epoch),
+            origin=Origin("fake", self.epoch, lambda: self.key),
             head=lambda: len(self.log),
             entry=entry,
         )

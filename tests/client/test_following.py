@@ -283,3 +283,46 @@ def test_whatever_is_lost_late_or_repeated_each_event_comes_once_and_in_order(pa
         assert seen == whole[len(whole) - len(seen) :]
         assert [seq for seq in whole if (seq or 0) > begun[0]] == [seq for seq in seen if seq > begun[0]]
         assert seen[-1:] == whole[-1:]
+
+
+class Heard:
+    """What signed heartbeats say."""
+
+    def __init__(self, epoch: str | None = None, head: int = 0, over: frozenset[str] = frozenset()) -> None:
+        self.epoch, self.head, self.over = epoch, head, over
+
+    def is_over(self, epoch: str) -> bool:
+        return epoch in self.over
+
+
+def test_where_epochs_are_vouched_for_nothing_of_another_is_taken_and_nothing_older_comes_back() -> None:
+    topic, true, false = TOPICS[0], Log("e1"), Log("e1")
+    heartbeats = Heard("e1", 1)
+    follower = Follower(["pkg/A/"], vouched=heartbeats)
+    for log in (true, false):
+        log.append(topic)
+    question = follower.question()
+    assert follower.learn(question, Log("e0").answer(question)) == [], "no heartbeat names that epoch"
+    assert [told.seq for told in follower.learn(question, true.answer(question))] == [1]
+    assert [told.seq for told in follower.hear(*true.append(topic))] == [2]
+    heartbeats.head = 2
+
+    follower.begin_anew()
+    assert follower.learn(follower.question(), false.answer(follower.question())) == [], "2 was seen on that topic"
+    assert [told.seq for told in follower.learn(follower.question(), true.answer(follower.question()))] == [2]
+
+    follower.begin_anew()
+    lie = msgspec.structs.replace(true.answer(follower.question()), head=10**9)
+    assert [told.seq for told in follower.learn(follower.question(), lie)] == [2], "the newest may come again"
+    true.append(topic)
+    follower.hear(*true.beat())
+    assert follower.unsure, "what a reply claims beyond the heartbeats hides nothing"
+
+    heartbeats.epoch, heartbeats.over = "e2", frozenset(["e1"])
+    follower.hear(*Log("e2").beat())
+    restored = Log("e2")
+    restored.rows = [*true.rows, (topic, event("e2", 4, 3))]
+    told = follower.learn(follower.question(), restored.answer(follower.question()))
+    assert [(each.event.epoch, each.seq) for each in told] == [("e2", 4)]
+    assert follower.hear(topic, event("e1", 9, 4)) == [], "an epoch that is over stays so"
+    assert not follower.behind

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from client.daemon import TOPIC, package
+from tunesmith.client import package_shelf
 from tunesmith.client.package_shelf import PackageEvent, PackageShelf
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -84,3 +85,14 @@ def test_one_that_was_replaced_before_it_was_taken_leaves_the_bot_with_what_it_h
 
 def test_what_expired_while_it_waited_is_not_handed_out() -> None:
     assert after(approved(A, valid_until=SOON), approved(B, "south")) == [B]
+
+
+def test_one_that_expired_by_a_wrong_clock_is_handed_out_once_the_clock_is_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shelf = PackageShelf()
+    shelf.put([approved(A)])
+    with monkeypatch.context() as wrong:
+        wrong.setattr(package_shelf, "is_expired", lambda package: True)
+        assert (shelf.n_waiting, taken(shelf)) == (0, [])
+    assert (shelf.n_waiting, taken(shelf)) == (1, [A])

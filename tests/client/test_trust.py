@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ import pytest
 
 from client.daemon import SYMBOL, TESTED, TOPIC, FakeDaemon, package
 from tunesmith.client import AsyncClient, PackageEvent, streams
+from tunesmith.client.asynchronous import DEADLINE_S
+from tunesmith.client.heartbeats import CLOCKS_APART_S, SignedHeartbeats
 from tunesmith.client.streams import PackageEvents
-from tunesmith.errors import Invalid
+from tunesmith.client.trust import Trust
+from tunesmith.errors import Forbidden, Invalid
+from tunesmith.protocol.codec import decode_event
+from tunesmith.protocol.envelope import Event
 from tunesmith.storage.secrets.signing_keys import SigningKeys
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -55,9 +61,12 @@ def ring(tmp_path: Path) -> Ring:
     return Ring(tmp_path)
 
 
-def run(daemon: FakeDaemon, ring: Ring, test: Callable[[AsyncClient], Awaitable[None]]) -> None:
+def run(
+    daemon: FakeDaemon, ring: Ring, test: Callable[[AsyncClient], Awaitable[None]], deadline_s: float = DEADLINE_S
+) -> None:
     async def main() -> None:
-        async with asyncio.timeout(90), AsyncClient(daemon.requests, daemon.events, trusted=ring.file) as client:
+        made = AsyncClient(daemon.requests, daemon.events, trusted=ring.file, deadline_s=deadline_s)
+        async with asyncio.timeout(90), made as client:
             await test(client)
 
     asyncio.run(main())
@@ -301,3 +310,102 @@ def test_wrong_trust_is_no_trust(ring: Ring, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Invalid, match="absent"):
         AsyncClient()
     AsyncClient(trusted=[file.key.line for file in ring.keys.listing()])
+
+
+@pytest.fixture
+def fake(daemon: FakeDaemon) -> FakeDaemon:
+    """Who has no key, but all that the daemon ever signed; not started."""
+    made = FakeDaemon()
+    made.requests, made.events = daemon.requests, daemon.events
+    return made
+
+
+def test_who_has_no_key_cannot_bring_back_what_was_revoked(
+    daemon: FakeDaemon, fake: FakeDaemon, ring: Ring, caplog: pytest.LogCaptureFixture
+) -> None:
+    ring.trust(ring.new())
+    daemon.key = ring.keys.current()
+    approve(daemon, A)
+    fake.log, fake.signatures = daemon.log[:], daemon.signatures
+
+    def take_over() -> None:
+        daemon.append(TOPIC, "package.revoked", {"package_id": A, "reason": "it loses"})
+        daemon.stop()
+        fake.start()
+
+    async def test(client: AsyncClient) -> None:
+        """Somebody who was there all the time, by every way to a package."""
+        stream = client.package_events(SYMBOL)
+        assert told(await anext(stream)) == ("approved", "a", None)
+        await asyncio.to_thread(take_over)
+        for epoch in ("epoch-2", "epoch-1"):  # to make the client begin anew, and then have its own again
+            fake.epoch = epoch
+            await asyncio.to_thread(fake.stop)
+            await asyncio.to_thread(fake.start)
+            await asyncio.to_thread(fake.publish, 1)
+            assert await heard(client) == []
+        assert [p async for p in client.packages(SYMBOL, timeout_s=QUIET_S)] == []
+        with pytest.raises(Forbidden, match=r"no heartbeat at .* is signed by a trusted key and of now"):
+            await client.latest_package(SYMBOL)
+
+    async def newcomer(client: AsyncClient) -> None:
+        assert await heard(client) == []
+
+    try:
+        run(daemon, ring, test, deadline_s=QUIET_S)
+        run(daemon, ring, newcomer)
+    finally:
+        fake.stop()
+    assert "heartbeat refused: it is not signed" in caplog.text
+
+
+def beat(key: Any, epoch: str = "e1", head: int = 1, ago_s: float = 0.0, **changed: Any) -> tuple[Event, bytes, bytes]:
+    """A signed heartbeat as it comes: read, its bytes, their signature."""
+    time = datetime.fromtimestamp(datetime.now(UTC).timestamp() - ago_s, UTC).isoformat()
+    event = {
+        "specversion": "1.0", "v": 1, "id": "1", "source": "s", "type": "heartbeat", "time": time, "epoch": epoch,
+        "keyid": key.keyid, "data": {"epoch": epoch, "head": head, "package_head": head}, **changed,
+    }  # fmt: skip
+    frame = msgspec.json.encode(event)
+    return decode_event(frame), frame, key.sign(frame)
+
+
+def test_a_heartbeat_vouches_once_and_for_now(ring: Ring) -> None:
+    ring.trust(ring.new())
+    key = ring.keys.current()
+    pulse = SignedHeartbeats(Trust(file=ring.file))
+
+    def refusal(event: Event, frame: bytes, signature: bytes | None) -> str | None:
+        found = pulse.refusal(event, frame, signature)
+        if found is None:
+            pulse.believe(event)
+        return found
+
+    first = beat(key, ago_s=60.0, head=7)
+    assert refusal(*first[:2], None) == NOT_SIGNED
+    assert "tampered" in str(refusal(*first[:2], bytes(64)))
+    assert refusal(*first) is None
+    assert (pulse.epoch, pulse.head) == ("e1", 7)
+    assert refusal(*first) == "one as new as it came before"
+    assert refusal(*beat(key, ago_s=30.0, head=9)) is None
+    assert refusal(*beat(key, ago_s=40.0)) == "one as new as it came before"
+    assert "this machine's clock says otherwise" in str(SignedHeartbeats(Trust(file=ring.file)).refusal(
+        *beat(key, ago_s=CLOCKS_APART_S + 10.0)
+    ))  # fmt: skip
+    assert refusal(*beat(key, type="package.approved")) == "it is no heartbeat"
+    assert refusal(*beat(key, epoch="e2", ago_s=20.0)) is None
+    assert (pulse.epoch, pulse.head) == ("e2", 1)
+    assert refusal(*beat(key, epoch="e1")) == "its epoch e1 is over"
+
+
+def test_clients_without_trusted_keys_hear_signed_heartbeats_as_others(daemon: FakeDaemon, ring: Ring) -> None:
+    ring.new()
+    daemon.key = ring.keys.current()
+
+    async def main() -> None:
+        async with AsyncClient(daemon.requests, daemon.events) as client:
+            stream = client.packages(SYMBOL)
+            daemon.append(TOPIC, "package.approved", package(A), lost=True)  # only the heartbeat tells of it
+            assert (await anext(stream))["package_id"] == A
+
+    asyncio.run(main())

@@ -25,6 +25,10 @@ _NEW_IN_PACKAGES = re.compile(
 _TESTED, _PROVEN = '"grade":"tested"', '"grade":"proven"'
 """How a text calls what passes a verdict, and how the release called it."""
 
+_ENTERED_NOW = ("backtest.start", "optimization.start")
+"""Types whose requests the audit log has in addition, where an operator used what bots may not: `use_holdout`, a better
+priority, `approve`. The numbers and the count of all entries are larger by them."""
+
 _WORDS = r"shuffled versions of this market (the same search|one of these searches) found something as good"
 ALLOWED = {
     r"/evidence/(p/)?(reality_check|permutations): is gone": "tests of the first edition",
@@ -40,6 +44,7 @@ ALLOWED = {
     r"^/steps/undone-verdict/.*/evidence/(p/(search|holdout|combined)|holdout_permutations/(p|n|seed)): ": (
         "the draws follow from the database's secret, in numbers that follow from the level"
     ),
+    r"^/audit-list/.*/detail: was '<vd \d+>', is \"<vd \d+>; .*, looser than the settings' ": "it says so since",
     r"/n_compared: was \d+, is \d+$": "the evidence has other values",
 }
 """Differences beside those of lines, as patterns of how they are told, and why they are to be."""
@@ -56,6 +61,8 @@ def by_name(value: Any, *, recorded: bool) -> Any:
     Lists within a text, as in a signed event, are taken out of it, and what is left of the text stays as it is.
     """
     if isinstance(value, dict):
+        if _is_audit(value):
+            return {"entries": [_entered(each) for each in value["entries"] if each["type"] not in _ENTERED_NOW]}
         return {key: by_name(each, recorded=recorded) for key, each in value.items()}
     if isinstance(value, list):
         value = value if recorded else [each for each in value if not is_regraded(each)]
@@ -74,6 +81,15 @@ def by_name(value: Any, *, recorded: bool) -> Any:
 def is_regraded(value: Any) -> bool:
     """Whether an entry of a listing is a package that was made as the release called its grade otherwise."""
     return isinstance(value, dict) and "grade_reason" in (value.get("package") or {})
+
+
+def _is_audit(value: dict[str, Any]) -> bool:
+    entries = value.get("entries")
+    return isinstance(entries, list) and all(isinstance(e, dict) and {"door", "outcome"} <= e.keys() for e in entries)
+
+
+def _entered(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: each for key, each in entry.items() if key != "id"}
 
 
 def _is_line(value: Any) -> bool:

@@ -29,7 +29,7 @@ from tunesmith.transport.http import Health, HttpSidecar, Probes
 from tunesmith.transport.http.bearer import Tokens
 from tunesmith.transport.router import Router
 from tunesmith.transport.zmq.endpoints import BindPolicy
-from tunesmith.transport.zmq.event_socket import EventSocket
+from tunesmith.transport.zmq.event_socket import EventSocket, Origin
 from tunesmith.transport.zmq.request_sockets import InboxSocket, RequestSocket
 from tunesmith.transport.zmq.zap import ZapHandler
 
@@ -186,7 +186,7 @@ class Room:
             "tcp://127.0.0.1:0",
             self.settings,
             self.limits,
-            origin=("test", "epoch-1"),
+            origin=Origin("test", "epoch-1"),
             head=lambda: self.head,
             entry=entry,
         )

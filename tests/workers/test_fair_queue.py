@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.workers.fair_queue import FairQueue, Place
+from tunesmith.workers.fair_queue import AGING_S, FairQueue, Place
 
 PLACES = st.builds(Place, st.integers(0, 2), st.sampled_from("ab"), st.sampled_from(["t1", "t2", None]))
 
@@ -61,3 +61,19 @@ def test_first_comes_before_all_of_its_priority() -> None:
 def test_an_empty_queue_gives_nothing() -> None:
     with pytest.raises(KeyError):
         FairQueue[int]().take()
+
+
+def test_a_priority_that_waits_comes_before_a_better_one_that_is_served_all_the_time() -> None:
+    seconds = 0.0
+    queue: FairQueue[str] = FairQueue(lambda: seconds)
+    queue.put("patient", Place(9, "b", "t2"))
+    served = []
+    while "patient" not in served:
+        queue.put(f"urgent {seconds}", Place(0, "a", "t1"))
+        served.append(queue.take())
+        seconds += 1.0
+    assert seconds - 1.0 == 9 * AGING_S + 1.0, "it is served as soon as its wait counts for more than nine priorities"
+    queue.put("later", Place(9, "b", "t2"))
+    queue.put("urgent", Place(0, "a", "t1"))
+    assert [queue.take() for _ in range(2)] == [f"urgent {seconds - 1.0}", "urgent"], "its wait begins anew"
+    assert queue.take() == "later"

@@ -22,6 +22,7 @@ from tunesmith.client.sockets import ENVIRONMENT
 from tunesmith.config import Explained, Settings, explain
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Busy, DeadlineExceeded, Draining, Invalid, NotFound, TunesmithError
+from tunesmith.plain_text import escape_all, escape_json
 from tunesmith.transport.access.bind_rules import is_loopback
 from tunesmith.transport.access.client_keys import COMMAND_LINE, KeyStore
 
@@ -130,10 +131,11 @@ class Line:
         return self._client
 
     def ask(self, message_type: str, data: JsonObject | None = None, deadline_s: float | None = None) -> Any:
-        """The reply's data; a refusal says what to do next."""
+        """The reply's data, its texts escaped unless it is to be JSON; a refusal says what to do next."""
         given = {name: value for name, value in (data or {}).items() if value is not None}
         try:
-            return self.client.request(message_type, given, deadline_s=deadline_s)
+            reply = self.client.request(message_type, given, deadline_s=deadline_s)
+            return reply if self.as_json else escape_all(reply)
         except DeadlineExceeded as error:
             if self._client is None:
                 raise
@@ -153,7 +155,7 @@ class Line:
 
     def print_json(self, value: Any) -> None:
         """One JSON document on standard output."""
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        typer.echo(escape_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 class OptionGroup:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tunesmith.cli import fit
 from tunesmith.domain.metrics import METRICS
+from tunesmith.plain_text import escape
 
 _PERCENT = {name for name, metric in METRICS.items() if "fraction" in metric.unit}
 _COUNTS = {"n_trades", "longest_drawdown", "bars", "in_sample_bars", "holdout_bars", "replay"}
@@ -32,7 +33,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, right: 
         longest = max(map(len, name.split()), default=0)
         table.add_column(name, justify="right" if name in right else "left", overflow="fold", min_width=longest)
     for row in rows:
-        table.add_row(*(Text("-" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("-" if cell is None else escape(str(cell))) for cell in row))
     make_console().print(table)
 
 
@@ -42,7 +43,9 @@ def show_facts(facts: Mapping[str, Any]) -> None:
     width = max((len(label) + 2 for label, value in facts.items() if value is not None), default=_LABEL_WIDTH)
     for label, value in facts.items():
         if value is not None:
-            for i, line in enumerate(Text(str(value)).wrap(console, max(20, console.width - width))):
+            for i, line in enumerate(
+                Text(escape(str(value), multiline=True)).wrap(console, max(20, console.width - width))
+            ):
                 console.print(f"{label if i == 0 else '':<{width}}", line, sep="", markup=False)
 
 
@@ -55,13 +58,13 @@ def show_text(text: str) -> None:
 
 def remark(text: str) -> None:
     """Print what is not the command's result, on standard error, its lines broken to the terminal's width."""
-    print("\n".join(fit(text)), file=sys.stderr)
+    print("\n".join(fit(escape(text, multiline=True))), file=sys.stderr)
 
 
 def fill_text(text: str, start: str = "", indent: str = "") -> str:
     """A paragraph filled to the width: `start` before its first line, `indent` before the others."""
     return textwrap.fill(
-        text,
+        escape(text, multiline=True),
         make_console().width,
         initial_indent=start,
         subsequent_indent=indent,

@@ -290,14 +290,30 @@ class AsyncClient:
         topic = package_topic(about.symbol, about.timeframe, about.strategy_id)
         asked = EventsReplay(topics=[topic], after=max(0, reply.seq - 1), limit=PAGE)
         records = _typed(EventsReply, await self.request("events.replay", asked)).events
+        found: Package | None = None
         refusal: str | None = "its approval is not among the events"
         for told in map(trust.read, records):
             data = told.event.data if isinstance(told.event.data, dict) else {}
-            if told.event.type == "package.approved" and data.get("package_id") == about.package_id:
+            if data.get("package_id") != about.package_id:
+                continue
+            if told.event.type == "package.approved":
                 refusal = told.refusal or wanted.refusal(data, topic)
-                if refusal is None:
-                    return msgspec.structs.replace(reply, package=_typed(Package, data))
-        raise Forbidden(f"the package {about.package_id[:64]} is refused: {refusal}")
+                found = _typed(Package, data) if refusal is None else found
+            elif told.refusal is None:
+                found, refusal = None, str(data.get("reason") or told.event.type)
+        if found is not None and not await self._is_vouched(topic, trust):
+            found, refusal = None, f"no heartbeat at {self._events.address} is signed by a trusted key and of now"
+        if found is None:
+            raise Forbidden(f"the package {about.package_id[:64]} is refused: {refusal}")
+        return msgspec.structs.replace(reply, package=found)
+
+    async def _is_vouched(self, topic: str, trust: Trust) -> bool:
+        """Whether who holds a trusted key is there now: an approval says nothing of that, and may be revoked since."""
+        stream = self._stream([topic], trust)
+        try:
+            return await stream.settled(self._deadline_s)
+        finally:
+            self._drop(stream)
 
     def _stream(self, prefixes: list[str], trust: Trust | None = None) -> EventStream:
         async def ask(type: str, data: Any, deadline_s: float) -> Any:

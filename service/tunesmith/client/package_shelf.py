@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from tunesmith.client.following import Numbered
+from tunesmith.plain_text import escape
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.protocol.topics import package_topic
 
@@ -62,13 +63,13 @@ class PackageFilter(msgspec.Struct, frozen=True):
         data = told.event.data if isinstance(told.event.data, dict) else {}
         if told.refusal is not None:
             level = logging.INFO if self.refusals else logging.WARNING  # who asks for refusals need not be warned
-            log.log(level, "event refused: %s (%s on %s, seq %d)", told.refusal, told.event.type, told.topic, told.seq)
+            log.log(level, "event refused: %s (%s on %s, seq %d)", told.refusal, *_where(told), told.seq)
             return self._refused(told, data, told.refusal)
         if told.event.type == "package.approved":
             refusal = self.refusal(data, told.topic)
             if refusal is None:
                 return _event("approved", told, data["package_id"], package=data)
-            log.info("package refused: %s (%s, seq %d)", refusal, told.topic, told.seq)
+            log.info("package refused: %s (%s, seq %d)", refusal, escape(told.topic), told.seq)
             if isinstance(data.get("supersedes"), str):
                 return _event("superseded", told, data["supersedes"], reason=refusal)
             return self._refused(told, data, refusal)
@@ -102,6 +103,11 @@ class PackageFilter(msgspec.Struct, frozen=True):
         if is_expired(data):
             return f"it expired at {package.valid_until}"
         return None
+
+
+def _where(told: Numbered) -> tuple[str, str]:
+    """Type and topic of an event as they can be logged."""
+    return escape(told.event.type), escape(told.topic)
 
 
 _Place = tuple[str, str]
@@ -138,15 +144,17 @@ class PackageShelf:
 
     @property
     def n_waiting(self) -> int:
-        """How many wait to be taken."""
-        return len(self._waiting)
+        """How many wait to be taken and have not expired by now."""
+        return sum(not is_expired(package) for package in self._waiting.values())
 
     def take(self) -> dict[str, Any] | None:
-        """The package that waits longest and has not expired by now; None when there is none."""
-        while self._waiting:
-            place = next(iter(self._waiting))
-            package = self._waiting.pop(place)
+        """The package that waits longest and has not expired by now; None when there is none.
+
+        One that has expired waits until the daemon withdraws it: a clock that was set wrong may be set right.
+        """
+        for place, package in self._waiting.items():
             if not is_expired(package):
+                del self._waiting[place]
                 self._taken[place] = package["package_id"]
                 return package
         return None
@@ -179,5 +187,5 @@ def _event(
         seq=told.seq,
         time=told.event.time,
         package=package,
-        reason=reason,
+        reason=None if reason is None else escape(reason),
     )

@@ -14,6 +14,7 @@ import msgspec
 import zmq
 
 from tunesmith.client.following import Follower, MissedEventsRequest, Numbered, read_plainly
+from tunesmith.client.heartbeats import SignedHeartbeats
 from tunesmith.client.package_shelf import PackageEvent, PackageFilter, PackageShelf
 from tunesmith.client.sockets import ClientSocket, Context, DaemonAddress
 from tunesmith.client.trust import Trust
@@ -47,7 +48,8 @@ class EventStream:
     """The durable events below some prefixes, each once, in order, none missing. Belongs to one loop.
 
     With `trust` every event says whether it may be believed. One that came over the wire and may not be changes
-    nothing of what is known to be missing: whoever can send it must not be able to hide others by it.
+    nothing of what is known to be missing: whoever can send it must not be able to hide others by it. And those that
+    may be are passed on only while signed heartbeats vouch for their epoch: what was signed once can be sent again.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class EventStream:
         self._ask = ask
         self._trust = trust
         self._generation = trust.generation if trust else 0
-        self._follower = Follower(prefixes, trust.read if trust else read_plainly)
+        self._pulse = SignedHeartbeats(trust) if trust else None
+        self._follower = Follower(prefixes, trust.read if trust else read_plainly, self._pulse)
+        self._beat_refusal: str | None = None
         self._arrived: deque[Numbered] = deque()
         self._refused: deque[tuple[str, int, str]] = deque(maxlen=REFUSALS_KEPT)
         self._beat: Event | None = None
@@ -67,7 +71,8 @@ class EventStream:
         self._ask_at = 0.0
         self._inquiry: asyncio.Task[None] | None = None
         self._refusal: TunesmithError | None = None
-        self._heard_at = self._beat_at = asyncio.get_running_loop().time()
+        self._heard_at = self._opened_at = asyncio.get_running_loop().time()
+        self._beat_at: float | None = None
         self._beat_s = 0.0
         self._shut = False
         self._wire: ClientSocket | None = self._open()
@@ -79,7 +84,7 @@ class EventStream:
 
     async def next(self, timeout_s: float | None = None) -> list[Numbered]:
         """All that can be passed on by now, at least one event; empty after `timeout_s` seconds or when closed."""
-        await self._until(lambda: bool(self._ready), timeout_s)
+        await self._until(self._has_news, timeout_s)
         return self.arrived()
 
     async def settled(self, timeout_s: float | None = None) -> bool:
@@ -107,15 +112,31 @@ class EventStream:
         return False
 
     def _is_current(self) -> bool:
-        fresh = asyncio.get_running_loop().time() < self._beat_at + self._patience_s
-        return fresh and not (self._follower.behind or self._follower.unsure)
+        return self.vouched and self._is_fresh() and not (self._follower.behind or self._follower.unsure)
+
+    @property
+    def vouched(self) -> bool:
+        """Whether a signed heartbeat of a moment ago names the epoch of what is passed on; always without `trust`."""
+        return self._pulse is None or (
+            self._beat_at is not None and self._is_fresh() and self._follower.epoch == self._pulse.epoch
+        )
+
+    def _is_fresh(self) -> bool:
+        since = self._opened_at if self._beat_at is None else self._beat_at
+        return asyncio.get_running_loop().time() < since + self._patience_s
+
+    def _has_news(self) -> bool:
+        return bool(self._ready) and (self.vouched or any(told.refusal is not None for told in self._ready))
 
     def arrived(self) -> list[Numbered]:
         """What can be passed on at once, without asking or waiting."""
         if self._wire is not None:
             self._take_in()
         ready, self._ready = self._ready, []
-        return ready
+        if self.vouched:
+            return ready
+        self._ready = [told for told in ready if told.refusal is None]
+        return [told for told in ready if told.refusal is not None]
 
     def close(self) -> None:
         """Stop listening; who waits in `next` gets an empty list."""
@@ -146,14 +167,27 @@ class EventStream:
         except (TunesmithError, UnicodeDecodeError, IndexError):
             log.warning("an event that cannot be read was dropped")
             return
-        refusal = None
-        if self._trust is not None and event.seq is not None:
-            refusal = self._trust.refusal(frames[1], frames[2] if len(frames) >= SIGNED_FRAMES else None, event.keyid)
+        signature = frames[2] if len(frames) >= SIGNED_FRAMES else None
         if topic == HEARTBEAT:
-            self._beat, self._beat_s, self._beat_at = event, min(now - self._beat_at, MAX_BEAT_S), now
+            self._hear_heartbeat(event, frames[1], signature)
         else:
+            signed = self._trust is not None and event.seq is not None
+            refusal = self._trust.refusal(frames[1], signature, event.keyid) if self._trust and signed else None
             self._arrived.append(Numbered(topic, event, refusal))
         self._news.set()
+
+    def _hear_heartbeat(self, event: Event, frame: bytes, signature: bytes | None) -> None:
+        if self._pulse is not None:
+            refusal = self._pulse.refusal(event, frame, signature)
+            if refusal is not None:
+                if refusal != self._beat_refusal:
+                    log.warning("heartbeat refused: %s", refusal)
+                self._beat_refusal = refusal
+                return
+            self._pulse.believe(event)
+            self._beat_refusal = None
+        before = self._opened_at if self._beat_at is None else self._beat_at
+        self._beat, self._beat_s, self._beat_at = event, min(self._heard_at - before, MAX_BEAT_S), self._heard_at
 
     def _take_in(self) -> None:
         self._news.clear()
@@ -163,9 +197,11 @@ class EventStream:
                 self._ready += self._follower.hear(told.topic, told.event)
             else:
                 self._refuse(told)
+        self._believe_anew()
         if self._beat is not None:
-            self._believe_anew()
             beat, self._beat = self._beat, None
+            if self._pulse is not None and self._follower.epoch not in (None, self._pulse.epoch):
+                self._ready = [told for told in self._ready if told.refusal is not None]
             was_unsure = self._follower.unsure
             self._follower.hear(HEARTBEAT, beat)
             if self._follower.unsure and not was_unsure:

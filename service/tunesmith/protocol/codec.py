@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tunesmith.errors import BadJson, FieldError, Invalid, TunesmithError, UnknownType, UnsupportedVersion
+from tunesmith.plain_text import find_control
 from tunesmith.protocol.catalog import MESSAGES, MessageType
 from tunesmith.protocol.envelope import VERSION, Envelope, Event, ReplyEnvelope, Request
 
@@ -22,6 +23,8 @@ ERROR_REPLY = "error.reply"
 DATA = "/data"
 SEARCH_LIMIT = 262_144
 """Bytes up to which a refused entry of an object is looked for; in what is larger the path ends at the object."""
+_MULTILINE = ("code", "optimization_target", "constraints", "conditions")
+"""Fields of requests that a program reads, so that they may have newlines and tabs."""
 _PATH_LIMIT = 512
 _MESSAGE_LIMIT = 300
 
@@ -95,8 +98,15 @@ def message_type(name: str, known: Iterable[str] = MESSAGES) -> MessageType:
 
 
 def decode_data(request: type[Request], data: bytes | msgspec.Raw, root: str = DATA) -> Any:
-    """`data` as a request; raises `Invalid` with a JSON Pointer below `root`, or `BadJson`."""
-    return decode_at(request, bytes(data), root)
+    """`data` as a request; raises `Invalid` with a JSON Pointer below `root`, or `BadJson`.
+
+    Text with control characters is refused, for whoever is shown it later; rules and expressions may have newlines.
+    """
+    body = bytes(data)
+    value = decode_at(request, body, root)
+    if not body.isascii() or b"\\" in body or b"\x7f" in body:
+        _refuse_control(msgspec.to_builtins(value), root)
+    return value
 
 
 def decode_at(kind: type[_T], body: bytes, root: str) -> _T:
@@ -241,6 +251,22 @@ def _refuse_version(body: bytes) -> None:
         return
     if type(version) is int and version != VERSION:
         raise _unsupported(version)
+
+
+def _refuse_control(value: Any, path: str, multiline: bool = False) -> None:
+    """Raise `Invalid` at the first text below `path` with a control character, a key or a value."""
+    if isinstance(value, str):
+        found = find_control(value, multiline=multiline)
+        if found is not None:
+            detail = f"text must not hold the character {found}, which terminals and logs obey"
+            raise Invalid(f"{_cut(path, _PATH_LIMIT)}: {detail}", path=_cut(path, _PATH_LIMIT))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            _refuse_control(key, path)
+            _refuse_control(each, path + pointer(key), multiline or key in _MULTILINE)
+    elif isinstance(value, list):
+        for i, each in enumerate(value):
+            _refuse_control(each, path + pointer(i), multiline)
 
 
 def _unsupported(version: int) -> UnsupportedVersion:

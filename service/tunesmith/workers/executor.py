@@ -67,10 +67,10 @@ class Executor(Protocol):
     ) -> Any:
         """The chunk's result.
 
-        Priority 0 comes first; within a priority users take turns, and within a user tasks. The limits hold for the
-        chunk's time at work, not in the queue; the memory is what the worker takes above its start, with the processes
-        that the chunk started. Cancelling the call takes the chunk out of the queue; one at work is asked to stop, and
-        stopped where the executor can.
+        Priority 0 comes first, and waiting improves a priority; within one users take turns, and within a user tasks.
+        The limits hold for the chunk's time at work, not in the queue; the memory is what the worker takes above its
+        start, with the processes that the chunk started. Cancelling the call takes the chunk out of the queue; one at
+        work is asked to stop, and stopped where the executor can.
 
         Raises what the chunk function raised, if that is a `TunesmithError`, else the errors named above.
         """

@@ -1,12 +1,17 @@
-"""The queue of an executor: by priority; within a priority users take turns, and within a user tasks."""
+"""The queue of an executor: by priority, which waiting improves; within one users take turns, then their tasks."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+AGING_S = 5.0
+"""Seconds of waiting that count as one priority: 9 is served at least once in 45 s beside a stream of 0."""
 
 
 class Place(NamedTuple):
@@ -21,11 +26,15 @@ class FairQueue(Generic[T]):
     """Items by place. Each operation is O(1), but for the choice among the few priorities in use.
 
     The user who was served goes to the end of the users of that priority, the task to the end of the user's tasks: a
-    task of 200 chunks does not keep another's single one waiting, nor a user of 200 tasks another user.
+    task of 200 chunks does not keep another's single one waiting, nor a user of 200 tasks another user. A priority from
+    which nothing was taken for a while counts as a better one, by one for each `AGING_S`, so that nobody starves.
+    `clock` says the seconds, which nobody sets.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._levels: dict[int, OrderedDict[str, OrderedDict[str | None, OrderedDict[T, None]]]] = {}
+        self._clock = clock
+        self._waits_since: dict[int, float] = {}  # priority → when it was last served, or came to be
         self.n = 0  # how many are queued
 
     def __len__(self) -> int:
@@ -33,7 +42,9 @@ class FairQueue(Generic[T]):
 
     def put(self, item: T, place: Place, *, first: bool = False) -> None:
         """Queue a hashable item behind its task's others, or before all of its priority."""
-        users = self._levels.setdefault(place.priority, OrderedDict())
+        if place.priority not in self._levels:
+            self._levels[place.priority], self._waits_since[place.priority] = OrderedDict(), self._clock()
+        users = self._levels[place.priority]
         tasks = users.setdefault(place.user, OrderedDict())
         items = tasks.setdefault(place.task, OrderedDict())
         items[item] = None
@@ -47,7 +58,7 @@ class FairQueue(Generic[T]):
         """Remove and return the item that comes next; `KeyError` when there is none."""
         if not self._levels:
             raise KeyError("nothing is queued")
-        priority = min(self._levels)
+        priority = self._next_priority()
         users = self._levels[priority]
         user, tasks = next(iter(users.items()))
         task, items = next(iter(tasks.items()))
@@ -71,8 +82,15 @@ class FairQueue(Generic[T]):
         if not tasks:
             del users[place.user]
         if not users:
-            del self._levels[place.priority]
+            del self._levels[place.priority], self._waits_since[place.priority]
         return True
+
+    def _next_priority(self) -> int:
+        """The priority that is served next: the least, once what each has waited is taken off."""
+        now = self._clock()
+        chosen = min(self._levels, key=lambda level: (level - (now - self._waits_since[level]) / AGING_S, level))
+        self._waits_since[chosen] = now
+        return chosen
 
 
 class FairSlots:

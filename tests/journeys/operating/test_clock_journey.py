@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ DAILY = {
     "search": {"symbol": "BTC/USDT", "strategy_id": "ma_cross_v1.0", "param_ranges": {"fast_period": [5, 9]}},
 }
 DAY = timedelta(days=1)
+GRACE_S = 6.0
 
 
 class Clock:
@@ -68,7 +70,8 @@ def own_daemon(clock: Clock, tmp_path: Path) -> Iterator[DaemonProcess]:
         conn.execute("DELETE FROM schedules")
         conn.execute("UPDATE parameter_packages SET valid_until = ?", (until,))
         conn.commit()
-    made = DaemonProcess(folder, {"TUNESMITH_WORKERS__COUNT": "1", **clock.environ})
+    short = {"TUNESMITH_WORKERS__COUNT": "1", "TUNESMITH_SERVER__CLOCK_GRACE_S": str(GRACE_S)}
+    made = DaemonProcess(folder, {**short, **clock.environ})
     made.start()
     yield made
     made.kill()
@@ -90,6 +93,14 @@ class Watcher:
             self.events.recv_multipart()
         assert self.dealer.data("ping", {}, deadline_ms=180_000)["version"]
 
+    def move_clock_for(self, by: timedelta, seconds: float) -> None:
+        """Set the clock, and set it right after so many seconds; meanwhile the daemon has looked what expires."""
+        before = self.n_jumps()
+        self.clock.move(by)
+        time.sleep(seconds)
+        self.clock.move(timedelta())
+        wait_until(lambda: self.n_jumps() == before + 2, 90.0, self.daemon.log)
+
     def n_jumps(self) -> int:
         return self.daemon.log().count("the clock jumped")
 
@@ -110,6 +121,11 @@ class Watcher:
         tasks = self.dealer.data("task.list", {"kind": "optimization", "limit": 50})["tasks"]
         return sum(task["task_id"] != "opt_unfinished" for task in tasks)
 
+    def expired(self) -> list[str]:
+        """The packages that were announced as expired."""
+        told = self.dealer.data("events.replay", {"topics": ["pkg/"], "after": 0})["events"]
+        return [one["event"]["data"]["package_id"] for one in told if one["event"]["type"] == "package.expired"]
+
     def package_state(self) -> str:
         return str(self.dealer.data("package.get", {"package_id": PACKAGE_ID})["state"])
 
@@ -122,6 +138,8 @@ def test_setting_the_clock_loses_nothing_and_runs_nothing_twice(
         events.subscribe("hb/")
         events.connect(own_daemon.doors["events"])
         watcher = Watcher(own_daemon, clock, dealer, events)
+        watcher.move_clock_for(7 * DAY, 2.5)
+        assert watcher.package_state() == "in_force"
         created = dealer.data("schedule.create", DAILY, id="create")
 
         watcher.move_clock(-DAY)
@@ -130,7 +148,8 @@ def test_setting_the_clock_loses_nothing_and_runs_nothing_twice(
 
         watcher.move_clock(7 * DAY)
         wait_until(lambda: watcher.n_runs() == 1, 90.0, own_daemon.log)
-        wait_until(lambda: watcher.package_state() == "expired", 90.0, own_daemon.log)
+        assert watcher.package_state() == "expired", "by this clock"
+        wait_until(lambda: watcher.expired() == [PACKAGE_ID], 90.0, own_daemon.log)
         watcher.until_planned()
 
         watcher.move_clock(timedelta())
@@ -141,6 +160,5 @@ def test_setting_the_clock_loses_nothing_and_runs_nothing_twice(
         assert dealer.data("schedule.create", DAILY, id="create") == created
         told = dealer.data("events.replay", {"topics": ["pkg/", "task/"], "after": 0})["events"]
         assert [one["event"]["seq"] for one in told] == list(range(1, len(told) + 1))
-        expired = [one["event"]["data"]["package_id"] for one in told if one["event"]["type"] == "package.expired"]
-        assert expired == [PACKAGE_ID]
+        assert watcher.expired() == [PACKAGE_ID]
         assert "Traceback" not in json.dumps([line for line in own_daemon.log().splitlines() if "opt_unf" not in line])

@@ -28,6 +28,7 @@ from tunesmith.services.daemon.housekeeping import (
     keep_house,
     remove_snapshots,
 )
+from tunesmith.services.runtime import incidents
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.incidents import Noticed
 from tunesmith.storage.market.snapshots import SnapshotFolder
@@ -88,6 +89,71 @@ def test_nothing_follows_the_expiry_of_the_only_package(tmp_path: Path) -> None:
         await context.database.write(lambda conn: add_package(conn, B, valid_until=LONG_AGO))
         assert await expire_packages(context) == 1
         assert await told(context) == [("package.expired", B)]
+
+    with_context(tmp_path, scene)
+
+
+class Clocks:
+    """The wall clock and the one that nobody sets, as a test moves them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall_s, self.elapsed_s = 1_750_000_000.0, 1_000.0
+        monkeypatch.setattr(time, "time", lambda: self.wall_s)
+        monkeypatch.setattr(incidents, "elapsed_s", lambda: self.elapsed_s)
+
+    def go_on(self, seconds: float) -> None:
+        self.wall_s += seconds
+        self.elapsed_s += seconds
+
+
+def test_a_clock_that_is_set_forward_for_a_while_expires_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = Clocks(monkeypatch)
+    until = iso(int((clocks.wall_s + DAY_S) * 1000))
+
+    async def seconds(context: Context, n: int) -> int:
+        """How many packages expire in so many seconds."""
+        n_expired = 0
+        for _ in range(n):
+            clocks.go_on(1.0)
+            n_expired += await expire_packages(context)
+        return n_expired
+
+    async def scene(context: Context) -> None:
+        await context.database.write(lambda conn: add_package(conn, A, valid_until=until))
+        for set_s, back_after_s in ((2 * DAY_S, 3), (2 * DAY_S, 599), (365 * DAY_S, 1)):
+            clocks.wall_s += set_s
+            assert await seconds(context, back_after_s) == 0
+            clocks.wall_s -= set_s
+            assert await seconds(context, 5) == 0
+        clocks.wall_s += 2 * DAY_S
+        assert await seconds(context, 599) == 0
+        clocks.wall_s += 60  # set again: the wait begins anew
+        assert await seconds(context, 599) == 0
+        assert await seconds(context, 3) == 1
+        assert await told(context) == [("package.expired", A)]
+
+    with_context(tmp_path, scene)
+
+
+def test_a_package_expires_at_its_time_while_the_clock_is_brought_nearer_slowly_or_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = Clocks(monkeypatch)
+
+    async def scene(context: Context) -> None:
+        until = iso(int((clocks.wall_s + 4_000) * 1000))
+        await context.database.write(lambda conn: add_package(conn, A, valid_until=until))
+        for _ in range(4_000):
+            clocks.go_on(1.0)
+            clocks.wall_s -= 0.0005
+            assert await expire_packages(context) == 0
+        clocks.go_on(3.0)
+        clocks.wall_s -= 3_600.0
+        assert await expire_packages(context) == 0, "by the wall clock there is an hour left"
+        clocks.go_on(3_600.0)
+        assert await expire_packages(context) == 1
 
     with_context(tmp_path, scene)
 

@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from storage.opened import MA, add_package
+from tunesmith.config import Settings
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.protocol.canonical import canonical_hash
 from tunesmith.protocol.catalog import MESSAGES, Call
 from tunesmith.services.packages import package_requests
-from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.context import Context, everybody_operates
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import outbox
 
@@ -24,12 +25,14 @@ A, B, C, D = "a" * 64, "b" * 64, "c" * 64, "d" * 64
 TOPIC = f"pkg/BTC/USDT/1h/{MA.id}/"
 LONG_AGO = "2024-03-01T00:00:00.000Z"
 
+PARTS: Any = {"settings": Settings(), "role_of": everybody_operates}
+
 
 class Shop:
     """The use cases about packages over a real database."""
 
     def __init__(self, database: Database) -> None:
-        self.context = cast(Context, SimpleNamespace(database=database))
+        self.context = cast(Context, SimpleNamespace(database=database, **PARTS))
 
     async def add(self, package_id: str, **more: Any) -> None:
         await self.context.database.write(lambda conn: add_package(conn, package_id, **more))

@@ -11,6 +11,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from tunesmith.config import Settings
 from tunesmith.errors import Busy, Forbidden, Internal, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.audit import AuditEntry, ListAudit
@@ -20,8 +21,10 @@ from tunesmith.protocol.messages.strategies import DeleteStrategy, StrategyDelet
 from tunesmith.services.requests import audit_log
 from tunesmith.services.requests.audit_log import Refusals
 from tunesmith.services.requests.idempotency import Change, once
-from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.context import Context, everybody_operates
 from tunesmith.storage.sqlite.database import Database
+
+PARTS: Any = {"settings": Settings(), "role_of": everybody_operates}
 
 
 class House:
@@ -29,7 +32,7 @@ class House:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.context = cast(Context, SimpleNamespace(database=database))
+        self.context = cast(Context, SimpleNamespace(database=database, **PARTS))
 
     async def entries(self, **wanted: Any) -> list[AuditEntry]:
         """Oldest first."""

@@ -11,11 +11,12 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from tunesmith.config import Settings
 from tunesmith.errors import Busy, Conflict, NotFound, TunesmithError
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.strategies import DeleteStrategy, StrategyDeleted
 from tunesmith.services.requests.idempotency import Change, fingerprint, once
-from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.context import Context, everybody_operates
 from tunesmith.storage.sqlite.database import Database
 
 REQUEST = DeleteStrategy(id="s1")
@@ -23,6 +24,9 @@ REQUEST = DeleteStrategy(id="s1")
 
 def call(request_id: str = "r1", user: str = "local", client: str | None = None) -> Call:
     return Call("strategy.delete", request_id, user, "operator", "requests", 0.0, client)
+
+
+PARTS: Any = {"settings": Settings(), "role_of": everybody_operates}
 
 
 class Counter:
@@ -51,7 +55,7 @@ def with_database(path: Path, scene: Callable[[Context], Awaitable[None]]) -> No
     async def main() -> None:
         database = await Database.open(path / "t.db")
         try:
-            await scene(cast(Context, SimpleNamespace(database=database)))
+            await scene(cast(Context, SimpleNamespace(database=database, **PARTS)))
         finally:
             await database.close()
 

@@ -113,3 +113,18 @@ def test_the_last_one_made_signs_though_the_clock_was_set_back(
 def test_the_benchmark_of_signatures_runs(capsys: pytest.CaptureFixture[str]) -> None:
     signatures.main(["--events", "200"])
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["append,", "append,", "sign", "check"]
+
+
+def test_a_folder_that_cannot_be_read_or_is_gone_never_means_unsigned(keys: SigningKeys, folder: Path) -> None:
+    file = keys.new()
+    keys.open()
+    aside = folder.rename(folder.with_name("aside"))
+    signs(keys, file)
+    folder.write_text("no folder")
+    signs(keys, file)
+    for refuse in (SigningKeys(folder).open, SigningKeys(folder).listing):
+        with pytest.raises(Invalid, match=f"cannot read the signing keys in {folder}.*nothing is published unsigned"):
+            refuse()
+    folder.unlink()
+    aside.rename(folder)
+    signs(keys, file)

@@ -307,3 +307,23 @@ def test_a_taken_port_and_an_open_one_are_refused(room: Room) -> None:
         room.call(door, room.http.endpoint)
     with pytest.raises(Invalid, match="insecure_bind"):
         room.call(door, "0.0.0.0:0")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_length_that_is_said_twice_is_refused_and_nothing_is_read_behind_it(
+    room: Room, method: str, order: int
+) -> None:
+    hidden = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    lengths = [b"Transfer-Encoding: chunked", b"Content-Length: %d" % (5 + len(hidden))]
+    head = [f"{method} /api/backtest/start HTTP/1.1".encode(), b"Host: localhost", b"Content-Type: application/json"]
+    request = b"\r\n".join([*head, lengths[order], lengths[1 - order], b"", b""]) + b"0\r\n\r\n" + hidden
+    with socket.create_connection(room.http.endpoint.split(":"), timeout=10) as talker:
+        talker.sendall(request)
+        answer = b""
+        while piece := talker.recv(65_536):  # until the daemon closes
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1, "what was hidden behind it is no request"
+    assert b"the body's length is said twice" in answer
+    assert room.handlers.seen == []

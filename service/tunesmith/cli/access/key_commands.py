@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from tunesmith.cli.access.key_log_entries import write_down
+from tunesmith.cli.access.revoked_work import tell_stopped
 from tunesmith.cli.daemon_connection import AsJson, Config, DataDir, running_doors, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import moment, remark, show_table
@@ -87,11 +88,16 @@ def list_keys(config: Config = None, data_dir: DataDir = None, as_json: AsJson =
 
 @app.command()
 def revoke(name: Name, config: Config = None, data_dir: DataDir = None) -> None:
-    """Shut a key out: its requests are refused and its events stop within a second, on open connections too."""
-    store = KeyStore(settings_in_force(config, data_dir).settings.keys_dir)
+    """Shut a key out: its requests are refused and its events stop within a second, on open connections too.
+
+    Its schedules are suspended and its tasks cancelled; what they are is told.
+    """
+    settings = settings_in_force(config, data_dir).settings
+    store = KeyStore(settings.keys_dir)
     client = store.revoke(name)
     write_down(store.folder, "keys.revoke", name, client.role)
     remark(f"The {client.role} {name} is shut out.")
+    tell_stopped(settings, name)
 
 
 def _make_server(settings: Settings, store: KeyStore) -> bool:

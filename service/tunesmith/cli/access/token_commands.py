@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.access.key_log_entries import write_down
+from tunesmith.cli.access.revoked_work import tell_stopped
 from tunesmith.cli.daemon_connection import AsJson, Config, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import moment, remark, show_table
@@ -41,12 +42,14 @@ def token(
 
     As soon as there is one, writing over HTTP needs one. A running daemon notices by itself.
     """
-    folder = settings_in_force(config, data_dir).settings.keys_dir
+    settings = settings_in_force(config, data_dir).settings
+    folder = settings.keys_dir
     tokens = TokenFile(folder / FILE)
     if revoke:
         held = tokens.revoke(name)
         write_down(folder, "token.revoke", name, held.role)
         remark(f"The token of the {held.role} {name} lets nobody in any more.")
+        tell_stopped(settings, name)
         return
     secret = tokens.new(name, role.value)
     write_down(folder, "token.new", name, role.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from tunesmith.cli.daemon_connection import running_doors
 from tunesmith.errors import Internal
+from tunesmith.protocol.private_files import PRIVATE
+from tunesmith.storage.atomic_files import make_folder
 
 _START_TIMEOUT_S = 30.0
 _POLL_S = 0.1
@@ -24,10 +27,10 @@ def can_serve() -> bool:
 
 def start_daemon(data_dir: Path, options: Sequence[str]) -> int:
     """Start a daemon that outlives this command; its process id once its doors are open. Raises `Internal`."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(data_dir)
     log = data_dir / _LOG
     command = [sys.executable, "-m", "tunesmith.app", f"--data-dir={data_dir}", *options]
-    with log.open("w") as file:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "w") as file:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -26,6 +26,7 @@ from tunesmith.cli.daemon.installation_checks import (
     check_database,
     check_market,
     check_ports,
+    check_privacy,
     check_python,
     check_readiness,
     check_redis,
@@ -92,6 +93,7 @@ def _checks(config: Path | None, data_dir: Path | None, *, quick: bool) -> Itera
     folder = settings.data_dir
     doors = running_doors(folder)
     yield check_data_dir(folder)
+    yield check_privacy(folder)
     yield check_database(folder / "tunesmith.db", doors, settings.backups_dir)
     yield check_backups(settings)
     yield check_daemon(doors, settings)

@@ -25,6 +25,7 @@ from tunesmith.config import Settings
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal, Invalid, TunesmithError, Unauthorized
 from tunesmith.storage.market.series import read_manifest
+from tunesmith.storage.private_tree import open_to_others
 from tunesmith.storage.sqlite.backups import listing
 from tunesmith.storage.sqlite.migrating import APPLICATION_ID, migrations
 from tunesmith.storage.timestamps import milliseconds
@@ -71,6 +72,18 @@ def check_data_dir(folder: Path) -> Check:
     if free < _LOW_FREE:
         return Check("data directory", "note", f"{says}, which is little")
     return Check("data directory", "ok", says)
+
+
+def check_privacy(folder: Path) -> Check:
+    """Whether what the daemon keeps is its owner's alone."""
+    found = [folder] if folder.exists() and folder.stat().st_mode & 0o077 else []
+    found += open_to_others(folder)
+    if not found:
+        return Check("privacy", "ok", f"nobody else may read what is in {folder}")
+    told = ", ".join(str(path) for path in found[:3]) + (" and others" if len(found) > 3 else "")
+    return Check(
+        "privacy", "note", f"{len(found)} files or folders are open to others: {told}", f"chmod -R go= {folder}"
+    )
 
 
 def check_database(file: Path, doors: JsonObject, kept: Path | None = None) -> Check:

@@ -25,6 +25,8 @@ from tunesmith.cli.tables import params
 from tunesmith.client import Client
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal
+from tunesmith.plain_text import escape_all
+from tunesmith.storage.atomic_files import make_folder
 from tunesmith.storage.market.market_folder import MarketFolder
 
 app = new_app()
@@ -89,7 +91,7 @@ def run_demo(keep: Path | None) -> int:
     console = Console(width=80, highlight=False)
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tunesmith-demo-")))
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         console.print("[bold]Tunesmith demo[/bold]: a daemon, a bot and two markets, on this machine only\n")
         _import_markets(folder, console)
         began = time.monotonic()
@@ -212,7 +214,7 @@ def _tune(client: Client, market: Market, console: Console, *, first: bool) -> J
 def _wait(client: Client, message_type: str, data: JsonObject) -> JsonObject:
     deadline = time.monotonic() + _TASK_TIMEOUT_S
     while time.monotonic() < deadline:
-        reply = client.request(message_type, data)
+        reply: JsonObject = escape_all(client.request(message_type, data))
         if reply["status"] not in ("pending", "running"):
             if reply["status"] == "failed":
                 raise Internal(f"{message_type}: {reply['error']['detail']}")

@@ -16,6 +16,7 @@ from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import moment, params, show_facts
 from tunesmith.client import PackageEvent
+from tunesmith.plain_text import escape, escape_all, escape_json
 from tunesmith.protocol.grades import GRADES, accepted_grades
 
 app = new_app()
@@ -82,9 +83,9 @@ def _warn_of_a_name_unknown(line: Line, symbol: str) -> None:
 
 def _show(event: PackageEvent, as_json: bool) -> None:
     if as_json:
-        typer.echo(msgspec.json.encode(event).decode())
+        typer.echo(escape_json(msgspec.json.encode(event).decode()))
     elif event.package is not None:
-        package = event.package
+        package = escape_all(event.package)
         show_facts(
             {
                 f"{event.kind}": f"{package['package_id'][:_SHORT_ID]} for {package['symbol']} {package['timeframe']}, "
@@ -94,7 +95,7 @@ def _show(event: PackageEvent, as_json: bool) -> None:
             }
         )
     elif event.kind == "refused":
-        what = f"{event.package_id[:_SHORT_ID]} on {event.topic}, at {moment(event.time)}: {event.reason}"
+        what = f"{event.package_id[:_SHORT_ID]} on {escape(event.topic)}, at {moment(event.time)}: {event.reason}"
         show_facts({"refused": what})
     else:
         what = "suspended" if event.suspended else event.kind

@@ -47,7 +47,7 @@ def list_(line: Line) -> None:
             schedule["schedule_id"],
             f"{_symbols(schedule)}, {schedule['search']['strategy_id']}",
             _when(schedule),
-            moment(schedule["next_at"]),
+            "suspended" if schedule.get("suspended") else moment(schedule["next_at"]),
             "failed" if schedule["last_error"] else schedule["last_task_id"],
         )
         for schedule in found["schedules"]
@@ -137,7 +137,8 @@ def _show(schedule: JsonObject) -> None:
         {
             "schedule": schedule["schedule_id"],
             "when": _when(schedule),
-            "next run": f"{moment(schedule['next_at'])} UTC",
+            "next run": "none" if schedule.get("suspended") else f"{moment(schedule['next_at'])} UTC",
+            "suspended": schedule.get("suspended"),
             "search": f"{_symbols(schedule)} {search.get('timeframe') or ''}".rstrip() + f", {search['strategy_id']}",
             "ranges": _ranges(search["param_ranges"]),
             "target": search["optimization_target"],

@@ -70,8 +70,9 @@ def logs(
             after = entry["n"]
             if line.as_json:
                 typer.echo(json.dumps(entry))
-            else:
-                typer.echo(f"{entry['time'][11:23]} {entry['level']:<7} {entry['message']}")
+            else:  # further lines of one are set in, so that none looks like another
+                message = entry["message"].replace("\n", "\n    ")
+                typer.echo(f"{entry['time'][11:23]} {entry['level']:<7} {message}")
         if len(page["lines"]) == _PAGE:
             continue
         if not follow_on or page["status"] in ENDED:

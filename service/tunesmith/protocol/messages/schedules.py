@@ -39,7 +39,10 @@ class ListSchedules(Request, frozen=True, kw_only=True):
 
 
 class ScheduleReply(Reply, frozen=True, kw_only=True):
-    """`last_error` says why the last run made no search."""
+    """`last_error` says why the last run made no search, `suspended` why there are none any more.
+
+    A suspended schedule runs again when an operator creates it anew.
+    """
 
     schedule_id: str
     user: str
@@ -51,6 +54,7 @@ class ScheduleReply(Reply, frozen=True, kw_only=True):
     last_task_id: str | None = None
     last_error: str | None = None
     deleted: bool = False
+    suspended: str | None = None
 
 
 class ScheduleList(Reply, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from tunesmith.services.packages.package_requests import announce_withdrawn
 from tunesmith.services.packages.reissuing import Reissuing
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.schedules.schedule_requests import run_due
+from tunesmith.services.schedules.suspension import suspend_revoked
 from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import null_vector_table, package_table, reply_table, task_table
@@ -42,7 +43,7 @@ async def keep_house(context: Context) -> None:
         _repeat(context, _INTERVAL_S, watch_clock, run_due),
         _repeat(context, _INTERVAL_S, back_up_when_due),
         _repeat(context, _INTERVAL_S, Reissuing().reissue_packages),
-        _repeat(context, _INTERVAL_S, KeyActs().enter_key_acts),
+        _repeat(context, _INTERVAL_S, KeyActs().enter_key_acts, suspend_revoked),
         _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies, forget_null_vectors),
     )
 
@@ -64,12 +65,17 @@ async def _repeat(context: Context, interval_s: float, *steps: Step) -> None:
 
 
 async def expire_packages(context: Context) -> int:
-    """Take packages whose time is over out of force and announce it; how many there were."""
-    if not await package_table.n_due(context.database):
+    """Take packages whose time is over out of force and announce it; how many there were.
+
+    It is for good, so a clock that was set must have stayed so for a while before a package expires by it.
+    """
+    steady_s = context.noticed.steady.now_s(context.settings.server.clock_grace_s)
+    over = iso(int(min(time.time(), steady_s) * 1000))
+    if not await package_table.n_due(context.database, over):
         return 0
 
     async def write(conn: Connection) -> int:
-        due = await package_table.expire_due(conn)
+        due = await package_table.expire_due(conn, over)
         why = [(row, f"it was valid until {row.valid_until}") for row in due]
         await announce_withdrawn(conn, "package.expired", why)
         return len(due)

@@ -9,14 +9,15 @@ disk by asking in vain. What commands did to keys and tokens comes from their fi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
 
 from tunesmith.domain.records import build
-from tunesmith.errors import Forbidden, TunesmithError, Unauthorized
+from tunesmith.errors import TunesmithError, Unauthorized
 from tunesmith.masking import mask
-from tunesmith.protocol.catalog import MESSAGES, Call
+from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.protocol.messages.audit import AuditEntry, AuditList, ListAudit
 from tunesmith.protocol.task_types import TASK_TYPES
@@ -65,18 +66,17 @@ async def list_all(context: Context, request: ListAudit, call: Call) -> AuditLis
     return AuditList(entries=entries, total=total)
 
 
-async def enter_change(conn: Connection, call: Call, request: Request, reply: Reply) -> None:
-    """Enter what was done, if it is an operator's act."""
-    if is_audited(call.type):
-        of_task = [row.id_field for row in TASK_TYPES.values() if row.start == call.type]
-        made = next((str(getattr(reply, name)) for name in (*of_task, *_MADE) if getattr(reply, name, None)), "")
-        await audit_table.append(conn, _entry(call, request, "ok", getattr(request, "reason", "") or made))
+async def enter_change(conn: Connection, call: Call, request: Request, reply: Reply, rights: Sequence[str]) -> None:
+    """Enter what an operator did, with the `rights` of operators that the request used."""
+    of_task = [row.id_field for row in TASK_TYPES.values() if row.start == call.type]
+    made = next((str(getattr(reply, name)) for name in (*of_task, *_MADE) if getattr(reply, name, None)), "")
+    detail = "; ".join(part for part in (getattr(request, "reason", "") or made, *rights) if part)
+    await audit_table.append(conn, _entry(call, request, "ok", detail))
 
 
 async def enter_refusal(conn: Connection, call: Call, request: Request, error: TunesmithError) -> None:
-    """Enter what a handler refused, if it is an operator's act or was none of the caller's business."""
-    if is_audited(call.type) or isinstance(error, Forbidden):
-        await audit_table.append(conn, _entry(call, request, error.code, error.message))
+    """Enter what a handler refused to an operator, or as none of the caller's business."""
+    await audit_table.append(conn, _entry(call, request, error.code, error.message))
 
 
 async def enter_verdict(conn: Connection, task: TaskRow, verdict: str, package_id: str | None, reason: str) -> None:
@@ -109,12 +109,6 @@ async def enter_opened(conn: Connection, call: Call, task_id: str) -> None:
         detail="results of another user were delivered",
     )
     await audit_table.append(conn, entry)
-
-
-def is_audited(message_type: str) -> bool:
-    """Whether a message is an operator's act."""
-    message = MESSAGES[message_type]
-    return message.changes and message.role == "operator"
 
 
 class Refusals:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.protocol.catalog import MESSAGES, Handler
+from tunesmith.protocol.catalog import MESSAGES, Call, Handler
+from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.services.requests.idempotency import Finish, once
 from tunesmith.services.requests.lookups import looked_up
 from tunesmith.services.requests.opened_results import entering_opened
 from tunesmith.services.requests.settled_replies import settled_replies
 from tunesmith.services.runtime.context import Context
+from tunesmith.storage.sqlite.fair_turns import asker
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,18 @@ class Route:
     looked_up: bool = False
 
     def handler(self, context: Context, message_type: str) -> Handler:
-        """The handler of `message_type`: idempotent where it changes something; results of others are entered."""
+        """The handler of `message_type`: idempotent where it changes something; results of others are entered.
+
+        What it reads, it reads in the turn of the user who asks.
+        """
         made = self._made(context, message_type)
-        return entering_opened(context, message_type, made, repeats=bool(self.settled_by))
+        opening = entering_opened(context, message_type, made, repeats=bool(self.settled_by))
+
+        def handle(request: Request, call: Call) -> Reply | Awaitable[Reply]:
+            asker.set(call.user)
+            return opening(request, call)
+
+        return handle
 
     def _made(self, context: Context, message_type: str) -> Handler:
         if MESSAGES[message_type].changes:

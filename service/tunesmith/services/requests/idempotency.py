@@ -18,10 +18,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tunesmith.errors import Conflict, TunesmithError, from_problem
+from tunesmith.errors import Conflict, Forbidden, TunesmithError, from_problem
 from tunesmith.protocol.catalog import MESSAGES, Call, Handler
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.services.requests import audit_log
+from tunesmith.services.requests.operator_rights import (
+    needs_operator,
+    refuse_former_operator,
+    refuse_rights,
+    told_rights,
+)
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import reply_table
@@ -62,12 +68,19 @@ Planner = Callable[[Context, Any, Call], Awaitable[Change] | Change]
 
 
 def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handler:
-    """A handler that runs `plan` at most once for each request id; `finish` may complete the reply each time."""
+    """A handler that runs `plan` at most once for each request id; `finish` may complete the reply each time.
+
+    An option that is for operators is refused on the spot, so that the router tells of the attempt.
+    """
 
     under_way: dict[tuple[str, str, str], asyncio.Event] = {}
     looks = inspect.iscoroutinefunction(plan)
 
-    async def handle(request: Request, call: Call) -> Reply:
+    def handle(request: Request, call: Call) -> Awaitable[Reply]:
+        refuse_rights(request, call)
+        return answer(request, call)
+
+    async def answer(request: Request, call: Call) -> Reply:
         print_ = fingerprint(call.type, request)
         key = (call.user, call.client or "", call.id)
         while key in under_way:
@@ -94,7 +107,7 @@ async def _first(context: Context, plan: Planner, request: Request, call: Call, 
     try:
         planned = plan(context, request, call)
         change = planned if isinstance(planned, Change) else await planned
-        made = await context.database.write(functools.partial(_apply, change, request, call, print_))
+        made = await context.database.write(functools.partial(_apply, context, change, request, call, print_))
     except TunesmithError as error:
         if not error.retryable and error.path != ID_PATH:
             await context.database.write(functools.partial(_refuse, error, request, call, print_))
@@ -110,16 +123,19 @@ async def _first(context: Context, plan: Planner, request: Request, call: Call, 
 
 
 async def _apply(
-    change: Change, request: Request, call: Call, print_: str, conn: Connection
+    context: Context, change: Change, request: Request, call: Call, print_: str, conn: Connection
 ) -> Reply | Started | StoredReply:
     """Make the change and store its reply, in one transaction; the stored reply where another request came first."""
     key = (call.user, call.client or "", call.id)
     stored = await reply_table.find(conn, *key)
     if stored:
         return stored
+    if needs := needs_operator(call.type, request):
+        refuse_former_operator(context, call.user)
     made = await change.apply(conn)
     reply = made.reply if isinstance(made, Started) else made
-    await audit_log.enter_change(conn, call, request, reply)
+    if needs:
+        await audit_log.enter_change(conn, call, request, reply, told_rights(request, context.settings))
     await reply_table.store(conn, *key, call.type, print_, msgspec.json.encode({"data": reply}).decode())
     return made
 
@@ -127,7 +143,8 @@ async def _apply(
 async def _refuse(error: TunesmithError, request: Request, call: Call, print_: str, conn: Connection) -> None:
     refusal = msgspec.json.encode({"error": error.problem()}).decode()
     await reply_table.store(conn, call.user, call.client or "", call.id, call.type, print_, refusal)
-    await audit_log.enter_refusal(conn, call, request, error)
+    if needs_operator(call.type, request) or isinstance(error, Forbidden):
+        await audit_log.enter_refusal(conn, call, request, error)
 
 
 def _again(stored: StoredReply, call: Call, print_: str) -> Reply:

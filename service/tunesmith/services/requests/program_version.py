@@ -28,7 +28,7 @@ ENGINE = (
 )
 """What computes numbers: the workers and everything that they may import."""
 
-DECISIONS = ("masking.py", "services")
+DECISIONS = ("masking.py", "plain_text.py", "services")
 """What decides beside the engine: the services and what else they may import."""
 
 LIBRARIES = (

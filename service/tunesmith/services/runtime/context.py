@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tunesmith.config import Settings
+from tunesmith.protocol.envelope import Role
 from tunesmith.services.runtime.incidents import Noticed
 from tunesmith.services.runtime.off_loop import Aside
 from tunesmith.services.runtime.rate_limits import Rate
@@ -17,12 +19,18 @@ from tunesmith.storage.sqlite.database import Database
 from tunesmith.workers.executor import Executor
 
 
+def everybody_operates(user: str) -> Role | None:
+    """Where nobody is asked for a key, everybody is an operator."""
+    return "operator"
+
+
 @dataclass(slots=True)
 class Context:
     """The daemon's parts. `started` is the loop's time at start, seconds; `doors` the addresses in force.
 
     `opened` has (user, id of a task or a report) where results may be delivered without another look: they are the
-    user's own, or it is entered that they were delivered; see `requests.opened_results`.
+    user's own, or it is entered that they were delivered; see `requests.opened_results`. `role_of` says what a user's
+    keys and tokens allow at this moment, None where none is in force.
     """
 
     settings: Settings
@@ -38,6 +46,7 @@ class Context:
     aside: Aside = field(default_factory=Aside)
     speeds: Speeds = field(default_factory=Speeds)
     opened: set[tuple[str, str]] = field(default_factory=set)
+    role_of: Callable[[str], Role | None] = everybody_operates
     strategy_changes: Rate = field(init=False)
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import DeadlineExceeded, Draining, Internal, TunesmithError
+from tunesmith.plain_text import escape
 from tunesmith.protocol.topics import done_topic
 from tunesmith.storage.faults import DiskRefused
 from tunesmith.storage.sqlite.connections import Connection
@@ -224,10 +225,10 @@ class Tasks:
         self.jobs[row.id] = Job(row, self)
         self._running[row.id] = asyncio.create_task(self._drive(self.jobs[row.id]), name=row.id)
 
-    async def cancel(self, task_id: str) -> bool:
-        """Cancel a task that is not finished; whether there was one to cancel."""
+    async def cancel(self, task_id: str, error: JsonObject | None = None) -> bool:
+        """Cancel a task that is not finished, where it was not its user by the `error`; whether there was one."""
         row = await task_table.get(self.database, task_id)
-        cancelled = row is not None and await self.finish(row, "cancelled")
+        cancelled = row is not None and await self.finish(row, "cancelled", error=error)
         if cancelled and task_id in self._running:
             self._running[task_id].cancel()
         return cancelled
@@ -269,7 +270,7 @@ class Tasks:
 
     def log(self, task_id: str, level: str, message: str) -> None:
         """Append a line to a task's log; lines are written in batches."""
-        self._lines.append((task_id, level, message))
+        self._lines.append((task_id, level, escape(message, multiline=True)))
         self._flush_later()
 
     def hear(self, task_id: str, kind: str, payload: Any) -> None:

@@ -27,6 +27,7 @@ from tunesmith.protocol.messages.schedules import (
 )
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.runtime.context import Context
+from tunesmith.services.schedules.suspension import suspend
 from tunesmith.services.searches.optimization_requests import insert_search
 from tunesmith.services.searches.search_tasks import make_search
 from tunesmith.storage.sqlite.connections import Connection
@@ -163,7 +164,13 @@ def _row(request: CreateSchedule, user: str) -> ScheduleRow:
 
 
 async def _run(context: Context, row: ScheduleRow) -> None:
-    """One run: a search as a task of its own, noted in the same transaction as when the next one is."""
+    """One run: a search as a task of its own, noted in the same transaction as when the next one is.
+
+    A schedule of who is no operator any more makes none, and is suspended.
+    """
+    if context.role_of(row.user) != "operator":
+        await suspend(context, row.id, row.user)
+        return
     then = iso(next_run(row.every, row.cron, _now_ms(), milliseconds(row.next_at)))
     search = msgspec.convert(row.search, StartOptimization)
     try:

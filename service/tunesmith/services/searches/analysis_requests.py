@@ -27,6 +27,7 @@ from tunesmith.protocol.messages.analysis import (
 )
 from tunesmith.protocol.messages.optimizations import StartOptimization
 from tunesmith.protocol.task_types import OPTIMIZATION
+from tunesmith.services.requests.operator_rights import answer_priority
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import OptimizationTask, computed_metrics
 from tunesmith.services.strategies import strategy_requests
@@ -138,10 +139,14 @@ async def _search(context: Context, optimization_id: str, path: str) -> tuple[Ta
 
 
 async def _run(context: Context, call: Call, chunk: Chunk) -> Any:
-    """The chunk's answer, before other work: someone waits for it."""
+    """The chunk's answer, for which someone waits."""
     workers = context.settings.workers
     answer = await context.executor.run(
-        chunk, priority=0, timeout_s=workers.task_timeout_s, memory_mb=workers.memory_mb, user=call.user
+        chunk,
+        priority=answer_priority(call),
+        timeout_s=workers.task_timeout_s,
+        memory_mb=workers.memory_mb,
+        user=call.user,
     )
     return answer.value if isinstance(answer, Timed) else answer
 

@@ -10,6 +10,7 @@ import msgspec
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.sessions import PlanSession, SessionItem, SessionPlan
 from tunesmith.services.market.market_windows import prepare_payload, work_of
+from tunesmith.services.requests.operator_rights import answer_priority
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import NewSearch
 from tunesmith.services.sessions.session_requests import plan_items
@@ -93,7 +94,11 @@ async def _probe(context: Context, made: NewSearch, call: Call) -> tuple[Probed,
 async def _run(context: Context, chunk: Chunk, call: Call) -> Any:
     workers = context.settings.workers
     answer = await context.executor.run(
-        chunk, priority=0, timeout_s=workers.trial_timeout_s, memory_mb=workers.memory_mb, user=call.user
+        chunk,
+        priority=answer_priority(call),
+        timeout_s=workers.trial_timeout_s,
+        memory_mb=workers.memory_mb,
+        user=call.user,
     )
     return answer.value if isinstance(answer, Timed) else answer
 

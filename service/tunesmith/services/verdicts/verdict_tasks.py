@@ -16,6 +16,7 @@ from tunesmith.domain.criteria import merge
 from tunesmith.domain.records import build
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import OWN_ENGINE
+from tunesmith.errors import Forbidden
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.packages import Package
 from tunesmith.protocol.messages.verdicts import Apply
@@ -23,6 +24,7 @@ from tunesmith.protocol.task_types import OPTIMIZATION, VERDICT
 from tunesmith.services.market.market_windows import Assignment, Window, on_newest_holdout
 from tunesmith.services.packages.package_requests import Approved, compose, publish
 from tunesmith.services.requests import audit_log
+from tunesmith.services.requests.operator_rights import refuse_former_operator
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.searches.search_tasks import (
@@ -159,15 +161,23 @@ async def run(context: Context, job: Job) -> None:
     while True:
         ruling = await (_by_criteria if task.optimization_id is None else _by_proof)(context, job, task)
         try:
-            return await _store(job, task, ruling)
+            return await _store(context, job, task, ruling)
         except StandingMoved as moved:
             job.log(f"decided again: {moved}")
+        except Forbidden as refusal:
+            said = functools.partial(audit_log.enter_verdict, task=job.row, package_id=None, reason=refusal.message)
+            await context.database.write(functools.partial(said, verdict=refusal.code))
+            raise
 
 
-async def _store(job: Job, task: VerdictTask, ruling: Ruling) -> None:
-    """End the task with its ruling. Raises `StandingMoved`, with nothing stored."""
+async def _store(context: Context, job: Job, task: VerdictTask, ruling: Ruling) -> None:
+    """End the task with its ruling.
+
+    Raises, with nothing stored, `StandingMoved`, and `Forbidden` where its user was revoked or is no operator by now.
+    """
 
     async def apply(conn: Connection) -> dict[str, Any]:
+        refuse_former_operator(context, job.row.user)
         made: dict[str, Package] = {}
         if ruling.approved and task.optimization_id is not None:
             await _refuse_other_standing(conn, task, ruling)

@@ -22,7 +22,7 @@ from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Internal, Invalid
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.atomic_files import DRAFTS, write_content, write_file
+from tunesmith.storage.atomic_files import DRAFTS, make_folder, write_content, write_file
 from tunesmith.storage.faults import file_fault
 from tunesmith.storage.file_lock import exclusive
 from tunesmith.storage.market.candles import Candles, read_parquet, write_parquet
@@ -74,7 +74,7 @@ class MarketFolder(MarketStore):
         folder = folder_of(self.root, venue, symbol)
         manifest = folder / f"{timeframe}.json"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             with exclusive(folder / ".lock"):
                 for draft in folder.glob(DRAFTS):
                     draft.unlink(missing_ok=True)

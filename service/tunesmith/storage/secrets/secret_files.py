@@ -9,13 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tunesmith.errors import Invalid
-from tunesmith.protocol.private_files import PRIVATE, PRIVATE_FOLDER, check_private
-from tunesmith.storage.atomic_files import write_file
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder that only its owner may enter; one that is there stays as it is."""
-    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+from tunesmith.protocol.private_files import check_private
+from tunesmith.storage.atomic_files import make_folder, write_file
 
 
 @contextmanager
@@ -34,8 +29,7 @@ def write_secret(path: Path, text: str) -> None:
     """Put `text` at `path`, whole or not at all, with mode 0600. Raises `OSError`."""
 
     def write(draft: Path) -> None:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w") as stream:
-            stream.write(text)
+        draft.write_text(text)
 
     write_file(path, write)
 

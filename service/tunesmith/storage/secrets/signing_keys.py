@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PUBLIC = ".json"
+
 
 class KeyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The public side of a signing key; `public` is base64."""
@@ -62,8 +64,17 @@ class SigningKeys:
         self._current: SigningKey | None = None
 
     def listing(self) -> list[KeyFile]:
-        """Every key, the oldest first. Raises `Invalid` for a file that is none."""
-        return sorted(map(_read, self._folder.glob("*.json")), key=lambda file: (file.created_at, file.keyid))
+        """Every key, the oldest first. Raises `Invalid` for a file that is none, and a folder that cannot be read."""
+        try:
+            files = [file for file in self._folder.iterdir() if file.suffix == _PUBLIC and file.name[0] != "."]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise Invalid(
+                f"cannot read the signing keys in {self._folder}: {error.strerror}; where there may be a key, nothing "
+                "is published unsigned: let the daemon's account read the folder, or take it away"
+            ) from error
+        return sorted(map(_read, files), key=lambda file: (file.created_at, file.keyid))
 
     def new(self) -> KeyFile:
         """Make a key; it signs from now on. Raises `OSError`."""
@@ -113,17 +124,27 @@ class SigningKeys:
             raise Invalid(f"{self._secret(file.keyid)} is not the secret of the key {file.keyid}")
         return SigningKey(file.keyid, private)
 
+    def open(self) -> None:
+        """Load the key that signs from now on. Raises `Invalid` as `load` does."""
+        self._seen, self._current = self._state(), self.load()
+
     def current(self) -> SigningKey | None:
-        """As `load`, read again only where the folder has changed; what cannot be read leaves the key as it was."""
+        """As `load`, read again only where the folder has changed.
+
+        What cannot be read, or is gone, leaves the key as it was: a daemon that signs never goes on without.
+        """
         changed = self._state()
         if changed != self._seen:
+            self._seen = changed
             try:
-                self._current = self.load()
+                found = self.load()
+                if found is None and self._current is not None:
+                    raise Invalid(f"there are none in {self._folder} any more")
             except Invalid as error:
                 logger.error("the signing keys cannot be read; the key stays as it was: %s", error.message)
             else:
-                logger.info("events are signed with %s", self._current.keyid if self._current else "no key")
-            self._seen = changed
+                self._current = found
+                logger.info("events are signed with %s", found.keyid if found else "no key")
         return self._current
 
     def _state(self) -> object:

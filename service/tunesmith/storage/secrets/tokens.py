@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 PREFIX = "tsm_"
 """What every token begins with, so that one that stands where it should not is found."""
 
-WITHOUT_TOKEN = "local"  # noqa: S105 - a name
-"""Who comes without a token is called so; no token may be."""
+RESERVED = {"local": "those without a token are", "settings": "the user of the settings' schedules is"}
+"""Users that no token may be named like, and who is called so."""
 
 _TOKEN_BYTES = 32
 
@@ -53,6 +53,8 @@ class TokenFile:
         self._always = always
         self._seen: _State | None = None
         self._tokens: list[Token] | None = []
+        self._last: list[Token] = []
+        """The tokens when they could be read last: a file that is damaged for a while demotes nobody for good."""
 
     @property
     def required(self) -> bool:
@@ -68,6 +70,19 @@ class TokenFile:
             if hmac.compare_digest(token.hash, digest) and token.revoked_at is None:
                 found = token
         return found
+
+    def role_of(self, user: str) -> Role | None:
+        """What the token of a user allows at this moment; None where there is none, or where it is revoked."""
+        self._current()
+        for token in self._last:
+            if token.name == user and token.revoked_at is None:
+                return token.role
+        return None
+
+    def knows(self, user: str) -> bool:
+        """Whether a token of that name was ever made."""
+        self._current()
+        return any(token.name == user for token in self._last)
 
     def listing(self) -> list[Token]:
         """Every token, the oldest first. Raises `Invalid` for a file that others may read, or that is none."""
@@ -93,8 +108,8 @@ class TokenFile:
             tokens.append(msgspec.convert(token, Token))
         except msgspec.ValidationError as error:
             raise Invalid(f"{name!r} is no name: 1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first") from error
-        if name == WITHOUT_TOKEN:
-            raise Invalid(f"{name!r} is what those without a token are called; choose another name")
+        if name in RESERVED:
+            raise Invalid(f"{name!r} is what {RESERVED[name]} called; choose another name")
         self._write(tokens)
         return secret
 
@@ -114,7 +129,7 @@ class TokenFile:
         state = self._state()
         if state != self._seen:
             try:
-                self._tokens = self.listing()
+                self._tokens = self._last = self.listing()
             except Invalid as error:
                 self._tokens = None
                 logger.error("the tokens cannot be read; nobody is let in: %s", error.message)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from tunesmith.errors import Conflict, Internal
-from tunesmith.storage.atomic_files import DRAFTS, write_file
+from tunesmith.storage.atomic_files import DRAFTS, make_folder, write_file
 from tunesmith.storage.faults import Damaged, DiskRefused, fault, file_fault
 from tunesmith.storage.file_lock import exclusive
 from tunesmith.storage.sqlite.migrating import APPLICATION_ID, migrations
@@ -83,7 +83,7 @@ def make(database: Path, folder: Path, why: Why, *, keep: int, stopped: Callable
     while it is made; then nothing is kept of it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with exclusive(folder / _LOCK):
             for draft in folder.glob(DRAFTS):
                 draft.unlink(missing_ok=True)
@@ -92,8 +92,7 @@ def make(database: Path, folder: Path, why: Why, *, keep: int, stopped: Callable
             time = re.sub(r"[-:]|\.\d+", "", now())
             number = before[-1].number + 1 if before else 1
             path = folder / f"tunesmith-{number:06d}-{time}-{why}.db"
-            mode = database.stat().st_mode & 0o777
-            write_file(path, lambda draft: _copy_sound(database, draft, mode, stopped))
+            write_file(path, lambda draft: _copy_sound(database, draft, stopped))
             after = listing(folder)
             for old in [backup for backup in after if backup.why == why][:-keep]:
                 old.path.unlink(missing_ok=True)
@@ -153,9 +152,8 @@ def check(conn: sqlite3.Connection, path: Path, stopped: Callable[[], bool] = la
         raise Damaged(f"{path}: the database file is damaged; restore a backup: {'; '.join(found)}")
 
 
-def _copy_sound(database: Path, draft: Path, mode: int, stopped: Callable[[], bool]) -> None:
+def _copy_sound(database: Path, draft: Path, stopped: Callable[[], bool]) -> None:
     copy(database, draft, stopped)
-    draft.chmod(mode)
     with closing(sqlite3.connect(draft)) as conn:
         check(conn, database, stopped)
 

@@ -24,6 +24,7 @@ import aiosqlite
 
 from tunesmith.errors import Draining, Internal
 from tunesmith.storage.faults import Damaged, DiskState, fault
+from tunesmith.storage.sqlite.fair_turns import FairTurns, asker
 
 T = TypeVar("T")
 
@@ -142,14 +143,12 @@ class _Asked:
 
 
 class Readers:
-    """Reading connections, lent to one caller each."""
+    """Reading connections, lent to one caller each; users take turns."""
 
     def __init__(self, connections: Sequence[ThreadConnection], state: DiskState) -> None:
         self._n = len(connections)
         self._state = state
-        self._idle: asyncio.LifoQueue[ThreadConnection] = asyncio.LifoQueue()
-        for connection in connections:
-            self._idle.put_nowait(connection)
+        self._turns = FairTurns(connections)
         self.closing = False
         self._asked: list[_Asked] = []
         self._task: asyncio.Task[None] | None = None
@@ -157,20 +156,20 @@ class Readers:
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[ThreadConnection]:
         """A connection that nobody else uses meanwhile; what SQLite raises becomes an error of ours."""
-        conn = await self._idle.get()
+        conn = await self._turns.get()
         try:
             yield conn
         except sqlite3.Error as error:
             raise self._state.met(error) from error
         finally:
-            self._idle.put_nowait(conn)
+            self._turns.put(conn)
 
     async def all_back(self, timeout_s: float) -> None:
         """Wait until every connection is back, at most so long; none is lent any more."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 for _ in range(self._n):
-                    await self._idle.get()
+                    await self._turns.get()
 
     async def fetch_all(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Every row of a query; it sees every write that was answered before."""
@@ -194,6 +193,7 @@ class Readers:
 
     async def _read(self) -> None:
         batch: list[_Asked] = []
+        asker.set("")  # rows for whoever asked
         try:
             while self._asked:
                 async with self.lend() as conn:

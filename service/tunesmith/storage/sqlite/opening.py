@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tunesmith.errors import Internal, TunesmithError
-from tunesmith.storage.atomic_files import write_file
+from tunesmith.storage.atomic_files import make_folder, write_file
 from tunesmith.storage.faults import Damaged, fault
 from tunesmith.storage.file_lock import DirectoryLock
 from tunesmith.storage.sqlite import backups
@@ -39,7 +39,7 @@ class BackupPolicy:
 def claim(path: Path) -> DirectoryLock:
     """The lock of the folder of the database `path`; raises `Conflict` while another has it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return DirectoryLock(path.with_name("daemon.lock"))
     except OSError as error:
         raise Internal(f"the data directory {path.parent} cannot be used: {error.strerror}") from error

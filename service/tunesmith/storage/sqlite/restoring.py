@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from tunesmith.storage.atomic_files import sync, write_content, write_file
+from tunesmith.protocol.private_files import PRIVATE_FOLDER
+from tunesmith.storage.atomic_files import make_folder, sync, write_content, write_file
 from tunesmith.storage.faults import Damaged, fault, file_fault
 from tunesmith.storage.file_lock import DirectoryLock
 from tunesmith.storage.sqlite import backups
@@ -45,7 +46,7 @@ def restore(database: Path, backup: Path) -> Restored:
     nothing has changed.
     """
     try:
-        database.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(database.parent)
         lock = DirectoryLock(database.with_name("daemon.lock"))
         try:
             facts = backups.examine(backup)
@@ -104,7 +105,7 @@ def _set_aside(database: Path) -> Path | None:
 
 def _made(folder: Path) -> bool:
     try:
-        folder.mkdir()
+        folder.mkdir(mode=PRIVATE_FOLDER)
     except FileExistsError:
         return False
     return True

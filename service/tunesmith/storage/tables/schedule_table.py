@@ -9,7 +9,10 @@ from tunesmith.storage.sqlite.rows import Row, insert, select, select_one
 
 
 class ScheduleRow(Row, frozen=True, kw_only=True):
-    """One schedule, by interval (`every`, such as 12h) or `cron` expression; `search` is its `optimization.start`."""
+    """One schedule, by interval (`every`, such as 12h) or `cron` expression; `search` is its `optimization.start`.
+
+    `suspended` says why it does not run.
+    """
 
     table: ClassVar[str] = "schedules"
 
@@ -23,6 +26,7 @@ class ScheduleRow(Row, frozen=True, kw_only=True):
     last_task_id: str | None = None
     last_error: str | None = None
     created_at: str
+    suspended: str | None = None
 
 
 async def put(conn: Connection, schedule: ScheduleRow) -> None:
@@ -42,8 +46,8 @@ async def listing(source: Source) -> list[ScheduleRow]:
 
 
 async def due(source: Source, time: str) -> list[ScheduleRow]:
-    """Schedules whose time has come, the longest waiting first."""
-    return await select(source, ScheduleRow, "WHERE next_at <= ? ORDER BY next_at, id", (time,))
+    """Schedules whose time has come and that are not suspended, the longest waiting first."""
+    return await select(source, ScheduleRow, "WHERE suspended IS NULL AND next_at <= ? ORDER BY next_at, id", (time,))
 
 
 async def set_run(
@@ -58,6 +62,11 @@ async def set_run(
 async def set_next(conn: Connection, schedule_id: str, next_at: str) -> None:
     """Has the next run at another time."""
     await conn.execute("UPDATE schedules SET next_at = ? WHERE id = ?", (next_at, schedule_id))
+
+
+async def suspend(conn: Connection, schedule_id: str, why: str) -> None:
+    """Has a schedule run no more, until one with its id is stored anew."""
+    await conn.execute("UPDATE schedules SET suspended = ? WHERE id = ?", (why, schedule_id))
 
 
 async def delete(conn: Connection, schedule_id: str) -> bool:

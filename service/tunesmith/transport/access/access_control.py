@@ -82,6 +82,16 @@ class AccessControl:
         """Whose key it is, if it is in force."""
         return self._by_key.get(key or "")
 
+    def role_of(self, user: str) -> Role | None:
+        """What the key of a user allows at this moment; None where there is none, or where it is revoked."""
+        try:
+            if self._store.changed_at() != self._seen:
+                self.refresh()
+        except OSError as error:
+            log.warning("the keys cannot be read; those known stay in force", reason=str(error))
+        client = self._records.get(user)
+        return client.role if client is not None and client.revoked is None else None
+
     def refuse(self, key: str | None, door: str, why: str) -> None:
         """Tell that a key was refused, and whose it was, if it was one's."""
         user = self._names.get(key or "", "")

@@ -33,6 +33,9 @@ COMMAND_LINE = "cli"
 WITHOUT_KEY = "local"
 """Who comes without a key is called so; no key may be."""
 
+RESERVED = {WITHOUT_KEY: "those without a key are", "settings": "the user of the settings' schedules is"}
+"""Users that no key may be named like, and who is called so."""
+
 _RECORD = ".json"
 _PUBLIC = 0o644
 
@@ -117,6 +120,8 @@ class KeyStore:
         Raises `Invalid` for a name that cannot be one, `Conflict` for one that is in use and for a file that is there.
         """
         _check_name(name)
+        if name in RESERVED:
+            raise Invalid(f"{name!r} is what {RESERVED[name]} called; choose another name")
         record = self._record(name)
         before = _read_client(record) if record.exists() else None
         if before is not None and before.revoked is None:
@@ -203,8 +208,6 @@ def _read_client(file: Path) -> Client:
 def _check_name(name: str) -> None:
     if not re.match(NAME, name):
         raise Invalid(f"{name!r} is no name for a key: 1 to 64 of A-Z a-z 0-9 . _ - that begin with a letter or digit")
-    if name == WITHOUT_KEY:
-        raise Invalid(f"{name!r} is what those without a key are called; choose another name")
 
 
 def _check_folder(folder: Path) -> None:

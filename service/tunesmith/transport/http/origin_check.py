@@ -2,7 +2,8 @@
 
 Every write must be JSON by its content type, which a page of another site cannot send unasked; a write that names its
 origin must come from the host that it goes to; and a daemon on loopback answers to loopback names alone, so that a
-foreign name pointed at 127.0.0.1 (DNS rebinding) gets nowhere.
+foreign name pointed at 127.0.0.1 (DNS rebinding) gets nowhere. A request whose length is said in two ways is refused
+and its connection closed: a proxy before the daemon may see another end of it, and what follows as its own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ class OriginCheck:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refused = self._refusal(scope["method"], Headers(scope=scope))
+        headers = Headers(scope=scope)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            twice = HttpInvalid("the body's length is said twice, by Content-Length and by Transfer-Encoding", 400)
+            await problem_response(twice, headers={"connection": "close"})(scope, receive, send)
+            return
+        refused = self._refusal(scope["method"], headers)
         if refused is not None:
             await problem_response(refused)(scope, receive, send)
             return

@@ -17,7 +17,7 @@ PROBLEM = "application/problem+json"
 CHALLENGE = 'Bearer realm="tunesmith"'
 """What a refusal for want of a token asks for."""
 
-_TITLES = {408: "Request timeout", 405: "Method not allowed", 415: "Unsupported media type"}
+_TITLES = {400: "Bad request", 408: "Request timeout", 405: "Method not allowed", 415: "Unsupported media type"}
 
 
 class HttpInvalid(Invalid):

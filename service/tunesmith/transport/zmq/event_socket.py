@@ -2,6 +2,8 @@
 
     out  [topic] [JSON] [Ed25519 signature over the JSON's bytes, where a key is configured]
 
+Heartbeats are signed as events are, so that a bot can tell a daemon from who sends again what it once signed.
+
 Behind a gate, a subscription is taken for the topics that its sender may hear (`gate.audible`), and whoever is shut out
 is cut off. So is, gate or not, who has subscribed to `SUBSCRIBED_BYTES` of topics in one connection: libzmq takes
 subscriptions before it can be asked not to, and a client that never ends would fill the memory and stop the loop.
@@ -15,7 +17,7 @@ import asyncio
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -42,6 +44,28 @@ SUBSCRIBED_BYTES = 262_144
 log = structlog.get_logger(__name__)
 
 
+class Signer(Protocol):
+    """A key that signs heartbeats."""
+
+    @property
+    def keyid(self) -> str: ...
+
+    def sign(self, frame: bytes) -> bytes: ...
+
+
+def _no_signer() -> Signer | None:
+    """Nothing is signed."""
+    return None
+
+
+class Origin(NamedTuple):
+    """Whose events these are: the daemon's instance and its epoch, and the key that signs at this moment, if any."""
+
+    instance: str
+    epoch: str
+    signer: Callable[[], Signer | None] = _no_signer
+
+
 class _Numbered(msgspec.Struct):
     seq: int = 0
 
@@ -55,7 +79,7 @@ class EventSocket(Endpoint):
 
     A subscription is one frame; whatever says that more follow must not swallow the next peer's.
 
-    `head` says the newest durable event's seq. `instance` and `epoch` stand in the events made here.
+    `head` says the newest durable event's seq. Instance and epoch of `origin` stand in the events made here.
     """
 
     _frame_by_frame = True
@@ -68,7 +92,7 @@ class EventSocket(Endpoint):
         events: Events,
         limits: Limits,
         *,
-        origin: tuple[str, str],
+        origin: Origin,
         head: Callable[[], int],
         entry: BindPolicy = OPEN,
     ) -> None:
@@ -83,7 +107,7 @@ class EventSocket(Endpoint):
         self._descriptor = -1
         self._misplaced = False
         self._warned_at = -_WARN_INTERVAL_S
-        self._instance, self._epoch = origin
+        self._origin = origin
         self._head = head
         self._package_head = 0
         self._heartbeat_s = events.heartbeat_s
@@ -207,25 +231,28 @@ class EventSocket(Endpoint):
     def _heartbeat(self, due: float) -> None:
         head = self._head()
         telemetry.EVENT_HEAD.set(head)
-        beat = Heartbeat(epoch=self._epoch, head=head, package_head=self._package_head)
-        self._put(HEARTBEAT, [HEARTBEAT.encode(), self._event("heartbeat", beat, None)])
+        beat = Heartbeat(epoch=self._origin.epoch, head=head, package_head=self._package_head)
+        key = self._origin.signer()
+        frame = self._event("heartbeat", beat, None, key.keyid if key else None)
+        self._put(HEARTBEAT, _frames(HEARTBEAT, frame, key.sign(frame) if key else None))
         loop = asyncio.get_running_loop()
         due = max(due + self._heartbeat_s, loop.time())
         self._beat = loop.call_at(due, self._heartbeat, due)
 
-    def _event(self, type: str, data: Any, subject: str | None) -> bytes:
+    def _event(self, type: str, data: Any, subject: str | None, keyid: str | None = None) -> bytes:
         """An event that is not durable: the envelope without `seq` and `prev`."""
         self._n_own += 1
         event = Event(
             specversion="1.0",
             v=VERSION,
-            id=f"{self._epoch}-{type}-{self._n_own}",
-            source=f"urn:tunesmith:{self._instance}",
+            id=f"{self._origin.epoch}-{type}-{self._n_own}",
+            source=f"urn:tunesmith:{self._origin.instance}",
             type=type,
             time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            epoch=self._epoch,
+            epoch=self._origin.epoch,
             data=data,
             subject=subject,
+            keyid=keyid,
         )
         return _event_encoder.encode({k: v for k, v in msgspec.structs.asdict(event).items() if v is not None})
 
