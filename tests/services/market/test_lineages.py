@@ -6,12 +6,15 @@ import asyncio
 from pathlib import Path
 
 from services.decision_house import N_BARS, RULE, decided, grow, open_court, searched
+from services.search_house import House
 from storage.opened import made_as_they_closed
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.resample import resample
-from tunesmith.services.market.market_windows import boundary_of, lineage_of
+from tunesmith.services.market.market_identity import lineage_of
+from tunesmith.services.market.market_windows import boundary_of
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.tables import holdout_table
+from tunesmith.storage.tables.holdout_table import Name
 
 ONE, COPY, OTHER = "ONE/USDT", "COPY/USDT", "OTHER/USDT"
 
@@ -29,6 +32,10 @@ def copy(folder: Path, timeframe: str = "1d", start: int = 0, venue: str = "loca
     store.import_rows(rows_of(made), symbol=symbol, timeframe=timeframe, venue=venue)
 
 
+async def names_of(house: House, symbol: str) -> list[Name]:
+    return (await lineage_of(house.context, "local", symbol)).names
+
+
 def test_a_copy_has_the_looks_and_the_holdout_of_what_it_was_made_of(tmp_path: Path) -> None:
     async def main() -> None:
         grow(tmp_path, ONE, 7, 0.8)
@@ -40,10 +47,10 @@ def test_a_copy_has_the_looks_and_the_holdout_of_what_it_was_made_of(tmp_path: P
             begins = await boundary_of(context, "local", ONE)
             copy(tmp_path, start=300)
             copy(tmp_path, "2d", venue="north", symbol=ONE)
-            assert await lineage_of(context, "local", ONE) == [("local", ONE), ("local", COPY), ("north", ONE)]
-            assert await lineage_of(context, "local", OTHER) == [("local", OTHER)]
             for name in (("local", COPY), ("north", ONE)):
                 assert await boundary_of(context, *name) == begins, "its own would lie later"
+            assert await names_of(house, ONE) == [("local", ONE), ("local", COPY), ("north", ONE)]
+            assert await names_of(house, OTHER) == [("local", OTHER)]
             found = await searched(house, COPY)
             second = await decided(house, optimization_id=found)
             assert second["evidence"]["ledger"]["look"] == 2
@@ -101,16 +108,14 @@ def test_a_holdout_moves_past_the_looks_under_every_name(tmp_path: Path) -> None
     asyncio.run(main())
 
 
-def test_what_was_stored_without_its_closes_gets_them_when_it_is_read(tmp_path: Path) -> None:
+def test_markets_that_an_older_program_worked_on_are_marked_when_they_are_needed(tmp_path: Path) -> None:
     async def main() -> None:
         grow(tmp_path, ONE, 1, 0.0)
-        copy(tmp_path)
-        for file in (tmp_path / "market" / "local").rglob("*.npy"):
-            file.unlink()
         async with open_court(tmp_path) as house:
-            assert await lineage_of(house.context, "local", ONE) == [("local", ONE)]
-            for symbol in (ONE, COPY):
-                await searched(house, symbol)
-            assert await lineage_of(house.context, "local", ONE) == [("local", ONE), ("local", COPY)]
+            await boundary_of(house.context, "local", ONE)
+            await house.context.database.write(lambda conn: conn.execute("DELETE FROM market_marks"))
+        copy(tmp_path)
+        async with open_court(tmp_path) as house:
+            assert await names_of(house, COPY) == [("local", COPY), ("local", ONE)]
 
     asyncio.run(main())

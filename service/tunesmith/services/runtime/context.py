@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from tunesmith.config import Settings
@@ -15,6 +16,19 @@ from tunesmith.storage.cache.caches import Cache
 from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.workers.executor import Executor
+
+
+@dataclass(slots=True)
+class Identity:
+    """What this process knows of which markets were marked; see `services.market.market_identity`.
+
+    `marked` has timeframe and hash of marked series by venue and symbol; `hopeless` are markets of an older program
+    that could not be marked. Who marks has the `lock`.
+    """
+
+    marked: dict[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
+    hopeless: set[tuple[str, str]] = field(default_factory=set)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
@@ -38,6 +52,7 @@ class Context:
     aside: Aside = field(default_factory=Aside)
     speeds: Speeds = field(default_factory=Speeds)
     opened: set[tuple[str, str]] = field(default_factory=set)
+    identity: Identity = field(default_factory=Identity)
     strategy_changes: Rate = field(init=False)
 
     def __post_init__(self) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
-from tunesmith.domain.market.daily_closes import DailyCloses
 from tunesmith.domain.market.resample import MONDAY_MS, can_resample, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
@@ -55,17 +54,6 @@ class MarketStore(ABC):
     @abstractmethod
     def list(self, venue: str | None = None, symbol: str | None = None) -> list[Series]:
         """What is stored, by venue, symbol and length of the bars. Raises `Internal` where that cannot be read."""
-
-    @abstractmethod
-    def closes(self, venue: str, symbol: str, file: str) -> DailyCloses:
-        """The daily closes of a series, which `file` names, without its candles.
-
-        Raises `FileNotFoundError` where they were never kept, or where they are damaged.
-        """
-
-    @abstractmethod
-    def mark(self, venue: str, symbol: str) -> None:
-        """Keep the daily closes of what was stored without them."""
 
     @abstractmethod
     def bars(self, series: Series) -> Bars:

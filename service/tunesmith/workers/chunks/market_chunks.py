@@ -21,7 +21,6 @@ def prepare(payload: Prepare) -> Prepared:
     What comes after the window is not in it, so that a worker that searches on it has no bars of the hold-out.
     """
     store = open_market(payload.market)
-    store.mark(payload.venue, payload.symbol)
     bars = store.load(payload.venue, payload.symbol, payload.timeframe)
     length = timeframe_ms(payload.timeframe)
     stop = int(np.searchsorted(bars.timestamp + length, payload.end_ms, side="right"))
