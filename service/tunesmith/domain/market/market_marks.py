@@ -82,15 +82,27 @@ class Mark:
         place = (close_ms[last] - close_ms[last[0]]) // length_ms
         return Mark(length_ms, int(close_ms[last[0]]), place, move)
 
+    def until(self, time_ms: int) -> Mark | None:
+        """The mark of the bars that close by `time_ms`; None where there are none."""
+        n = int(np.searchsorted(self.close_ms, time_ms, "right"))
+        return Mark(self.length_ms, self.first_ms, self.place[:n], self.move[:n]) if n else None
+
     def has_within(self, other: Mark) -> bool:
-        """Whether every bar of `other`, at its time, is among these with the same move; of bars of one length."""
-        at = np.searchsorted(self.close_ms, other.close_ms)
-        if other.length_ms != self.length_ms or at[-1] >= len(self) or at[0] >= len(self):
+        """Whether every bar of `other`, at its time, is among these with the same move; of bars of one length.
+
+        A mark that has as many bars as one may have need not have older ones.
+        """
+        theirs, moves = other.close_ms, other.move
+        if len(self) == MOST_BARS:
+            kept = theirs >= self.first_ms
+            theirs, moves = theirs[kept], moves[kept]
+        at = np.searchsorted(self.close_ms, theirs)
+        if other.length_ms != self.length_ms or not len(at) or at[-1] >= len(self):
             return False
-        if not np.array_equal(self.close_ms[at], other.close_ms):
+        if not np.array_equal(self.close_ms[at], theirs):
             return False
-        level, way = (np.cumsum(moves, dtype=np.float64)[at] for moves in (self.move, np.abs(self.move)))
-        apart = np.abs(np.diff(level) - other.move[1:])
+        level, way = (np.cumsum(each, dtype=np.float64)[at] for each in (self.move, np.abs(self.move)))
+        apart = np.abs(np.diff(level) - moves[1:])
         return bool(np.all(apart <= _SAME_MOVE * np.diff(way) + _SAME_REST))
 
 

@@ -7,7 +7,7 @@ import difflib
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, FieldError, Internal, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market.candles import LISTED_GAPS, Candles, gaps_of, merge, of_bars, problems_of
+from tunesmith.storage.market.candles import LISTED_GAPS, Candles, first_change, gaps_of, merge, of_bars, problems_of
 from tunesmith.storage.market.series import Series as Series
 from tunesmith.storage.market.series import check_names
 from tunesmith.storage.timestamps import iso, now
@@ -39,6 +39,13 @@ class Skipped(NamedTuple):
 
     file: str
     reason: str
+
+
+Changing = Callable[[str, str, int], None]
+"""Hears before stored bars are replaced by others: venue, symbol, and when the first of them opens, UTC milliseconds.
+
+What it raises keeps the import from being made.
+"""
 
 
 class FolderReport(NamedTuple):
@@ -111,16 +118,25 @@ class MarketStore(ABC):
         )
 
     def import_file(
-        self, path: Path, *, symbol: str, timeframe: str, venue: str = "local", replace: bool = False
+        self,
+        path: Path,
+        *,
+        symbol: str,
+        timeframe: str,
+        venue: str = "local",
+        replace: bool = False,
+        changing: Changing | None = None,
     ) -> ImportReport:
         """Stores the candles of a .csv, .csv.gz, .parquet or .feather file together with what is stored.
 
-        Raises `Invalid` with every problem found (nothing is stored then), and `Conflict` where stored bars have other
-        values, unless `replace` lets the file win.
+        Raises `Invalid` with every problem found (nothing is stored then), `Conflict` where stored bars have other
+        values, unless `replace` lets the file win, and what `changing` raises, which is asked where it does.
         """
         check_names(venue, symbol, timeframe)
         try:
             candles = Candles(*columns_of_frame(read_frame(path)))
+            if replace and changing is not None:
+                self._tell(changing, candles, symbol, timeframe, venue)
             return self._import(candles, symbol, timeframe, venue, replace)
         except (Invalid, Conflict) as error:
             name = path.name
@@ -146,7 +162,9 @@ class MarketStore(ABC):
         candles = Candles(stamps, {name: values[:, i].copy() for i, name in enumerate(COLUMNS)})
         return self._import(candles, symbol, timeframe, venue, replace)
 
-    def import_folder(self, path: Path, *, venue: str = "local", replace: bool = False) -> FolderReport:
+    def import_folder(
+        self, path: Path, *, venue: str = "local", replace: bool = False, changing: Changing | None = None
+    ) -> FolderReport:
         """Imports every file whose name says symbol and timeframe as freqtrade's do, in `path` and below.
 
         BTC_USDT-1h.feather is BTC/USDT, BTC_USDT_USDT-1h-futures.feather BTC/USDT:USDT. A file that cannot be imported
@@ -163,12 +181,25 @@ class MarketStore(ABC):
                 symbol = match["pair"].replace("_", "/") + (f":{match['settle']}" if match["settle"] else "")
                 names = {"symbol": symbol, "timeframe": match["timeframe"], "venue": venue}
                 try:
-                    report.imported.append(self.import_file(file, **names, replace=replace))
+                    report.imported.append(self.import_file(file, **names, replace=replace, changing=changing))
                 except TunesmithError as error:
                     report.skipped.append(Skipped(file.name, error.message))
         if not report.imported and not report.skipped:
             raise Invalid(f"{path}: there are no files such as BTC_USDT-1h.feather")
         return report
+
+    def _tell(self, changing: Changing, candles: Candles, symbol: str, timeframe: str, venue: str) -> None:
+        """Ask `changing` where the candles are sound and would replace stored bars by others."""
+        _refuse(problems_of(candles, timeframe))
+        stored = next((each for each in self.list(venue, symbol) if each.timeframe == timeframe), None)
+        if stored is None:
+            return
+        try:
+            first_ms = first_change(of_bars(self.bars(stored)), candles)
+        except (Internal, FileNotFoundError):
+            return  # damaged or just replaced: there is nothing to compare with, and the import mends it
+        if first_ms is not None:
+            changing(venue, symbol, first_ms)
 
     def _import(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
         _refuse(problems_of(candles, timeframe))

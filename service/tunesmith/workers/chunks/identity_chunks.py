@@ -32,27 +32,32 @@ def identify(payload: Identify) -> Identified:
         elif (stored.venue, stored.symbol) not in known:
             others.append(stored)
     made, fresh = [], []
+    used_ms = market_table.used_until(database, name)
     store = open_market(payload.market)
     for series in store.list(payload.venue, payload.symbol):
         if (series.timeframe, series.data_hash) in hashes:
             continue
         bars = store.load(payload.venue, payload.symbol, series.timeframe)
         mark = mark_of(bars.timestamp, bars.close, bars.timeframe)
-        before = [(each.id, one) for each, one in own if each.timeframe == series.timeframe]
-        within = [id for id, one in before if mark.has_within(one)]
-        closes = daily_closes(bars.timestamp, bars.close, bars.timeframe)
+        before = [(stored.id, one) for stored, one in own if stored.timeframe == series.timeframe]
         made.append(
             MarkedSeries(
                 timeframe=series.timeframe,
                 data_hash=bars.data_hash,
-                closes=closes.tobytes(),
+                closes=daily_closes(bars.timestamp, bars.close, bars.timeframe).tobytes(),
                 mark=packed(mark),
-                instead_of=within,
-                is_other=bool(before) and not within,
+                instead_of=[id for id, one in before if mark.has_within(one)],
+                is_other=used_ms is not None and _is_other(mark, [one for _, one in before], used_ms),
             )
         )
         fresh.append(Comparable(mark))
     return Identified(marks=made, kin=_kin(fresh, others))
+
+
+def _is_other(mark: Mark, before: Sequence[Mark], used_ms: int) -> bool:
+    """Whether bars that were used are not what they were, by every mark that there was of them."""
+    used = [each for one in before if (each := one.until(used_ms)) is not None]
+    return bool(used) and not any(mark.has_within(each) for each in used)
 
 
 def _kin(fresh: Sequence[Comparable], others: Sequence[StoredMark]) -> list[tuple[str, str, float, int, float, int]]:

@@ -269,7 +269,7 @@ class Identify(msgspec.Struct, frozen=True, kw_only=True):
 class MarkedSeries(msgspec.Struct, frozen=True, kw_only=True):
     """The mark of a series, and the ids of the marks of the same market of which it has every bar.
 
-    `is_other` says that there are marks of the same bars before, and that it has not all of one.
+    `is_other` says that bars which a search or a verdict used are not what they were.
     """
 
     timeframe: str
