@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from journeys.daemon import Dealer
 from tunesmith.cli.demo.planted import planted_market
+from tunesmith.domain.market.bars import Bars
 from tunesmith.storage.market.market_folder import MarketFolder
 
 RULE = "ma_cross_v1.0"
@@ -25,15 +28,42 @@ def plant(folder: Path, symbol: str | None = None, *, venue: str = "demo") -> st
     """Store the planted market's candles, 2,000 days, in a daemon's folder; its symbol, a new one unless it is given.
 
     Another symbol is another lineage: nobody has asked for a verdict on it, and nobody has seen its hold-out. Its bars
-    lie some days later, as the same ones would be known again.
+    lie some days later and are disturbed, as the same ones would be known again.
     """
     number = 0 if symbol else next(_numbers)
     name = symbol or f"PLANTED{number}/USDT"
     file = folder / f"planted-{venue}-{name.replace('/', '-')}.csv"
     file.write_text(planted_market(n_bars=2000, seed=SEED, start=BEGIN + number * timedelta(days=1)))
-    MarketFolder(folder / "market").import_file(file, symbol=name, timeframe="1d", venue=venue)
+    bars = Bars.read(file, symbol=name, timeframe="1d")
     file.unlink()
+    store(folder, disturbed(bars, number) if number else bars, venue=venue)
     return name
+
+
+def store(folder: Path, bars: Bars, *, venue: str = "demo") -> None:
+    """Store bars in a daemon's folder under their symbol."""
+    columns = [getattr(bars, name).tolist() for name in ("timestamp", "open", "high", "low", "close", "volume")]
+    rows = list(zip(*columns, strict=True))
+    MarketFolder(folder / "market").import_rows(rows, symbol=bars.symbol, timeframe=bars.timeframe, venue=venue)
+
+
+def disturbed(bars: Bars, seed: int) -> Bars:
+    """Another market that is much like this one: noise of its own, a quarter of its moves, is added to each move.
+
+    The moves of both correlate at .97, which is too little for one market under two names.
+    """
+    moves = np.diff(np.log(bars.close))
+    noise = np.random.default_rng(seed).normal(0.0, 0.25 * moves.std(), len(bars))
+    after = np.exp(np.cumsum(noise))
+    before = np.concatenate([[1.0], after[:-1]])
+    columns = {
+        "open": bars.open * before,
+        "high": np.maximum(bars.high * before, bars.high * after),
+        "low": np.minimum(bars.low * before, bars.low * after),
+        "close": bars.close * after,
+        "volume": bars.volume,
+    }
+    return Bars.from_arrays(bars.timestamp, columns, symbol=bars.symbol, timeframe=bars.timeframe)
 
 
 def searched(dealer: Dealer, symbol: str, **asked: Any) -> dict[str, Any]:

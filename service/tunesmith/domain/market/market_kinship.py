@@ -52,7 +52,7 @@ _WORD = 4
 _AROUND = 64
 """Moves on either side of a word's middle among which equal ones are counted."""
 _MOST_HITS = 4_000
-_LONGEST_MS = UNIT_MS["w"]
+_LONGEST_MS = 31 * UNIT_MS["d"]
 
 Codes = NDArray[np.int64]
 Spectrum = NDArray[np.complex64]
