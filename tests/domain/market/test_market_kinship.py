@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from benchmarks.alterations import ALTERATIONS, DAY_MS, HOUR_MS, Closes, noisy, without_each
 from benchmarks.real_closes import closes_of, coin_of, files_of
-from tunesmith.domain.market.market_kinship import KIN, Comparable, Kinship, common_moves, kinship
+from tunesmith.domain.market.comparable_marks import Comparable
+from tunesmith.domain.market.market_kinship import KIN, Kinship, common_moves, kinship
 
 N = 3_000
 BEGIN = 1_704_067_200_000

@@ -18,21 +18,25 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Ints
+from tunesmith.domain.market.comparable_marks import (
+    LEAST_COMMON,
+    WORD,
+    Comparable,
+    OrderedWords,
+    Words,
+    level,
+    short_codes,
+)
 from tunesmith.domain.market.market_marks import Mark, Moves
 from tunesmith.domain.market.timeframes import UNIT_MS
 
 KIN = 0.98
 """The least size of the correlation of all common moves that makes two markets kin."""
-LEAST_COMMON = 100
-"""The fewest common moves whose correlation tells anything: over 50, BTC and ETH have come to .98."""
 LEAST_EQUAL = 50
 """Equal moves in a row that make two markets kin."""
 
@@ -40,22 +44,14 @@ _EQUAL = 0.1
 """Moves are equal that are no further apart than this share of the usual move around them."""
 _LEAST_TIMED, _SHARE_TIMED, _EQUAL_TIMED = 20, 0.9, 0.02
 """At the same times: the fewest moves, the share of them that is equal, and how closely."""
-_CLIPPED = 3.0
-"""Larger moves count as so many usual ones: one crash that both went through must not decide."""
 _STANDS_OUT = 6.0
 """Standard deviations from which on a lag is looked at; the largest of 100,000 is below 5 by chance."""
 _LAGS = 3
 """So many lags are looked at, each way."""
-_LARGEST_OF = 3
-_WORD = 4
-"""A word is a move that is larger than three on either side, with four moves on either side."""
 _AROUND = 64
 """Moves on either side of a word's middle among which equal ones are counted."""
 _MOST_HITS = 4_000
 _LONGEST_MS = 31 * UNIT_MS["d"]
-
-Codes = NDArray[np.int64]
-Spectrum = NDArray[np.complex64]
 
 
 class Kinship(NamedTuple):
@@ -77,13 +73,6 @@ class Lag(NamedTuple):
     backwards: bool
 
 
-class Words(NamedTuple):
-    """What moves in a row are, sorted, and the number of the middle one."""
-
-    code: Codes
-    middle: Ints
-
-
 class _Run(NamedTuple):
     """A run of `n` equal moves: the number of one of them in either row, and the sign between them."""
 
@@ -91,89 +80,6 @@ class _Run(NamedTuple):
     theirs: int
     sign: float
     n: int
-
-
-@dataclass(eq=False)
-class Comparable:
-    """A mark with what comparing it needs, made once for all comparisons."""
-
-    mark: Mark
-
-    @cached_property
-    def moves(self) -> Moves:
-        """The moves on the grid; NaN where there is none."""
-        return self.mark.on_grid()
-
-    @cached_property
-    def _filled(self) -> Moves:
-        known = ~np.isnan(self.moves)
-        filled = np.zeros(len(self.moves), np.float32)
-        filled[known] = _level(self.moves[known])
-        size = math.sqrt(float(np.mean(filled * filled)))
-        return filled / np.float32(size) if size > 0.0 else filled
-
-    @cached_property
-    def _spectra(self) -> dict[int, Spectrum]:
-        return {}
-
-    def spectrum(self, n: int) -> Spectrum:
-        """The Fourier transform of the moves, with zeros up to `n`."""
-        if n not in self._spectra:
-            self._spectra[n] = np.fft.rfft(self._filled, n).astype(np.complex64, copy=False)
-        return self._spectra[n]
-
-    @cached_property
-    def row_bar(self) -> Ints:
-        """The bars that moved."""
-        return np.flatnonzero(self.mark.move)
-
-    @cached_property
-    def row(self) -> Moves:
-        """Their moves one after the other, whatever lies between them."""
-        return self.mark.move[self.row_bar]
-
-    @cached_property
-    def words(self) -> Words:
-        return _words(self._word_rows, self._word_at)
-
-    @cached_property
-    def backwards(self) -> Moves:
-        """The moves of the same closes from the last to the first."""
-        return -self.row[::-1]
-
-    @cached_property
-    def words_backwards(self) -> Words:
-        return _words(-self._word_rows[:, ::-1], len(self.row) - 1 - self._word_at)
-
-    @cached_property
-    def _word_at(self) -> Ints:
-        """The moves that are larger than the three on either side."""
-        size = np.abs(self.row)
-        largest = np.zeros(len(size), np.bool_)
-        largest[_WORD:-_WORD] = True
-        for apart in range(1, _LARGEST_OF + 1):
-            above = size[:-apart] > size[apart:]
-            largest[:-apart] &= above
-            largest[apart:] &= size[apart:] > size[:-apart]
-        return np.flatnonzero(largest)
-
-    @cached_property
-    def _word_rows(self) -> Moves:
-        rows: Moves = self.row[self._word_at[:, None] + np.arange(-_WORD, _WORD + 1)]
-        return rows
-
-    @cached_property
-    def _longer(self) -> dict[tuple[int, int], Comparable | None]:
-        return {}
-
-    def at_length(self, length_ms: int, phase_ms: int) -> Comparable | None:
-        """The same market in longer bars; None where they are too few."""
-        key = length_ms, phase_ms % length_ms
-        if key not in self._longer:
-            made = self.mark.at_length(*key)
-            enough = made is not None and made.n_moved >= LEAST_COMMON
-            self._longer[key] = Comparable(made) if made is not None and enough else None
-        return self._longer[key]
 
 
 def kinship(own: Comparable, other: Comparable) -> Kinship | None:
@@ -226,7 +132,7 @@ def _grid_of(one: Mark, two: Mark) -> tuple[int, int]:
 def _at_the_same_times(own: Mark, other: Mark) -> Kinship | None:
     """How two that have little in common are one market under the same times."""
     length, phase = _grid_of(own, other)
-    common_ms = min(own.close_ms[-1], other.close_ms[-1]) - max(own.close_ms[0], other.close_ms[0])
+    common_ms = min(own.last_ms, other.last_ms) - max(own.first_ms, other.first_ms)
     if length > _LONGEST_MS or not _LEAST_TIMED <= common_ms // length < LEAST_COMMON:
         return None
     ours, theirs = (each.at_length(length, phase) for each in (own, other))
@@ -248,10 +154,11 @@ def _lags(own: Comparable, other: Comparable) -> Iterator[Lag]:
     a, b = own.mark.n_places, other.mark.n_places
     n = _transform_length(a + b)
     ours, theirs = own.spectrum(n), other.spectrum(n)
+    product, size = own.room(n)
     for backwards in (False, True):
-        together = np.fft.irfft(ours * (theirs if backwards else theirs.conj()), n)
-        size = np.abs(together)
-        size *= _per_deviation(a, b, n, backwards)
+        np.multiply(ours, theirs if backwards else np.conjugate(theirs, out=product), out=product)
+        np.abs(np.fft.irfft(product, n, out=size), out=size)  # type: ignore[arg-type]
+        np.multiply(size, _per_deviation(a, b, n, backwards), out=size)
         for _ in range(_LAGS):
             at = int(np.argmax(size))
             if size[at] < _STANDS_OUT:
@@ -287,7 +194,7 @@ def _at_lag(own: Comparable, other: Comparable, lag: Lag) -> Kinship | None:
     n = int(np.count_nonzero(both & (x != 0.0) & (y != 0.0)))
     if n < LEAST_COMMON:
         return None
-    x, y = _level(x[both].astype(np.float64)), _level(y[both].astype(np.float64))
+    x, y = level(x[both].astype(np.float64)), level(y[both].astype(np.float64))
     spread = math.sqrt(float((x * x).sum()) * float((y * y).sum()))
     r = float((x * y).sum()) / spread if spread > 0.0 else 0.0
     scale = own.mark.length_ms / other.mark.length_ms * (-1 if lag.backwards else 1)
@@ -295,38 +202,13 @@ def _at_lag(own: Comparable, other: Comparable, lag: Lag) -> Kinship | None:
     return Kinship(scale, round(offset), r, n)
 
 
-def _level(moves: NDArray[Any]) -> NDArray[Any]:
-    """The moves clipped, about their mean."""
-    n_moved = np.count_nonzero(moves)
-    usual = np.abs(moves).sum() / max(1, n_moved)
-    clipped = np.clip(moves, -_CLIPPED * usual, _CLIPPED * usual)
-    return np.asarray(clipped - clipped.mean())
-
-
-def _words(rows: Moves, at: Ints) -> Words:
-    """Of nine moves in each row: the order of their sizes, and which have the first one's sign.
-
-    Left out are rows with two pairs of the same size, which tell too little.
-    """
-    size, up = np.abs(rows), rows > 0.0
-    code = np.zeros(len(rows), np.int64)
-    alike = np.zeros(len(rows), np.int8)
-    for i in range(2 * _WORD + 1):
-        code = code << 1 | (up[:, i] != up[:, 0])
-        for j in range(i):
-            code = code << 1 | (size[:, i] < size[:, j])
-            alike += size[:, i] == size[:, j]
-    kept = np.flatnonzero(alike <= 1)
-    order = kept[np.argsort(code[kept], kind="stable")]
-    return Words(code[order], at[order])
-
-
 def equal_moves(own: Comparable, other: Comparable) -> Kinship | None:
     """The longest run of equal moves; None where not even one word is the same."""
     found = None
     for backwards in (False, True):
         ours = own.backwards if backwards else own.row
-        run = _run(ours, own.words_backwards if backwards else own.words, other.row, other.words)
+        words = own.ordered_words_backwards if backwards else own.ordered_words
+        run = _run(ours, words, other.row, other.words)
         if run is not None and (found is None or run.n > found.n):
             mine = own.row_bar[len(ours) - 1 - run.mine if backwards else run.mine]
             scale = own.mark.length_ms / other.mark.length_ms * (-1 if backwards else 1)
@@ -335,10 +217,12 @@ def equal_moves(own: Comparable, other: Comparable) -> Kinship | None:
     return found
 
 
-def _run(a: Moves, a_words: Words, b: Moves, b_words: Words) -> _Run | None:
-    low = np.searchsorted(a_words.code, b_words.code, "left")
-    many = np.searchsorted(a_words.code, b_words.code, "right") - low
-    theirs = np.repeat(b_words.middle, many)
+def _run(a: Moves, a_words: OrderedWords, b: Moves, b_words: Words) -> _Run | None:
+    likely = np.flatnonzero(a_words.there[short_codes(b_words.code)])
+    code = b_words.code[likely]
+    low = np.searchsorted(a_words.code, code, "left")
+    many = np.searchsorted(a_words.code, code, "right") - low
+    theirs = np.repeat(b_words.middle[likely], many)
     start = np.repeat(low - np.cumsum(many) + many, many)
     mine = a_words.middle[start + np.arange(len(start))]
     if len(mine) > _MOST_HITS:
@@ -348,7 +232,7 @@ def _run(a: Moves, a_words: Words, b: Moves, b_words: Words) -> _Run | None:
         return None
     around = np.arange(-_AROUND, _AROUND + 1)
     x, y = (_around(row, first, around) for row, first in ((a, mine), (b, theirs)))
-    inside = slice(_AROUND - _WORD, _AROUND + _WORD + 1)
+    inside = slice(_AROUND - WORD, _AROUND + WORD + 1)
     sign = np.sign((x[:, inside] * y[:, inside]).sum(axis=1))
     apart = np.abs(x - sign[:, None] * y)
     equal = apart <= _EQUAL * np.abs(x[:, inside]).mean(axis=1)[:, None]
@@ -367,6 +251,6 @@ def _around(row: Moves, first: Ints, around: Ints) -> Moves:
 
 
 def _transform_length(least: int) -> int:
-    """The least number from `least` on that is two or three times a power of two: transforms of it are fast."""
-    power = 1 << max(4, (least - 1).bit_length())
-    return power * 3 // 4 if power * 3 // 4 >= least else power
+    """A number from `least` on, little larger, whose transforms are fast: it has no factors but 2, 3 and 5."""
+    eighth = 1 << max(1, (least - 1).bit_length() - 4)
+    return next(times * eighth for times in (8, 9, 10, 12, 15, 16) if times * eighth >= least)

@@ -48,6 +48,11 @@ class Mark:
         return self.first_ms + self.place * self.length_ms
 
     @property
+    def last_ms(self) -> int:
+        """When the last bar closes."""
+        return self.first_ms + int(self.place[-1]) * self.length_ms
+
+    @property
     def n_moved(self) -> int:
         return int(np.count_nonzero(self.move))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tunesmith.domain.market.comparable_marks import Comparable
 from tunesmith.domain.market.daily_closes import daily_closes
-from tunesmith.domain.market.market_kinship import Comparable, Kinship, kinship
+from tunesmith.domain.market.market_kinship import Kinship, kinship
 from tunesmith.domain.market.market_marks import Mark, mark_of, packed, unpacked
 from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.tables import market_table
