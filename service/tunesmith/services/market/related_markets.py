@@ -6,7 +6,6 @@ point, is approved too often from a correlation of about .7 on.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +19,10 @@ from tunesmith.storage.tables.market_table import Closes
 
 RELATED = 0.7
 """The least size of a correlation of daily returns, of either sign, that makes two markets related."""
+
+_MOST_KNOWN = 100_000
+_known: dict[tuple[frozenset[tuple[str, str]], int], float] = {}
+"""Correlations by what was correlated: hashes of content, so that they hold in every database."""
 
 
 async def related_to(context: Context, venue: str, symbol: str, boundary_ms: int) -> list[Name]:
@@ -44,13 +47,12 @@ def _related(marked: Sequence[Closes], own: Name, boundary_ms: int) -> list[Name
 
 
 def _go_together(one: Closes, other: Closes, until_day: int) -> bool:
-    first, second = sorted(each.closes for each in (one, other))
-    return abs(_correlation(first, second, until_day)) >= RELATED
-
-
-@functools.lru_cache(maxsize=10_000)
-def _correlation(one: bytes, other: bytes, until_day: int) -> float:
-    return daily_correlation(_unpacked(one), _unpacked(other), until_day)
+    key = frozenset([(one.data_hash, one.timeframe), (other.data_hash, other.timeframe)]), until_day
+    if key not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = daily_correlation(_unpacked(one.closes), _unpacked(other.closes), until_day)
+    return abs(_known[key]) >= RELATED
 
 
 def _unpacked(closes: bytes) -> DailyCloses:
