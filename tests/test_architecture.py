@@ -69,7 +69,7 @@ ORDER_WITHIN = {
     "workers": "frames executor fair_queue worker fork_server processes inline local_pool lanes chunks "
     "daemon_pools checkup",
     "workers/chunks": "payloads null_payloads null_requests analysis_payloads chunk_kind chunk_table work_loading "
-    "warm_ups market_chunks identity_chunks download_chunks search_chunks backtest_chunks decision_chunks null_chunks "
+    "warm_ups market_chunks download_chunks search_chunks backtest_chunks decision_chunks null_chunks "
     "walkforward_chunks analysis_chunks checkup_chunks",
     "services": "runtime requests market tasks strategies backtests searches sessions walkforwards packages verdicts "
     "schedules daemon",

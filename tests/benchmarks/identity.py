@@ -6,7 +6,7 @@ Prints for each of thirty alterations on how many of the real markets it is know
 the newest 5,472 bars (19 days of 5m), or half of the market where it has fewer than twice as many, are altered. Then
 all pairs of files: how many of one coin are one market, the pairs of different coins that come closest, and those of
 one coin that are furthest apart. Then made-up markets with nothing in common, and what identifying a market of 70,000
-bars costs a worker with 50 such markets stored.
+bars costs with 50 such markets stored.
 
 Exits with 1 where an alteration is not recognised, two markets are taken for one or one for two, or where it takes more
 than half a second of a core.
@@ -31,13 +31,12 @@ from tunesmith.domain.market.comparable_marks import Comparable
 from tunesmith.domain.market.daily_closes import daily_closes
 from tunesmith.domain.market.market_kinship import LEAST_EQUAL, common_moves, equal_moves, kinship
 from tunesmith.domain.market.market_marks import packed
+from tunesmith.services.market.market_comparison import compare
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import market_table
 from tunesmith.storage.tables.market_table import NewMark
-from tunesmith.workers.chunks.identity_chunks import identify
-from tunesmith.workers.chunks.payloads import Identify
 
 BEGIN = 1_577_836_800_000
 N_ALTERED, N_LEAST = 5_472, 1_090
@@ -121,13 +120,11 @@ def cost() -> bool:
         rows = [(int(t), p, p, p, p, 1.0) for t, p in zip(own.time, own.close.tolist(), strict=True)]
         MarketFolder(folder / "market").import_rows(rows, symbol="OWN", timeframe="1h")
         size = asyncio.run(_store(folder / "t.db"))
-        payload = Identify(
-            market=str(folder / "market"), database=str(folder / "t.db"), venue="local", symbol="OWN", newest=N_STORED
-        )
+        store = MarketFolder(folder / "market")
         taken, used = [], []
         for _ in range(4):
             began, before = time.perf_counter(), time.process_time()
-            found = identify(payload)
+            found = compare(store, folder / "t.db", ("local", "OWN"), N_STORED)
             taken.append(time.perf_counter() - began)
             used.append(time.process_time() - before)
         assert len(found.marks) == 1

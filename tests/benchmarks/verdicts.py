@@ -92,7 +92,8 @@ def times() -> bool:
     """Print how long verdicts take; whether the approved one was quick enough."""
     edge = regimes(np.random.default_rng(5), N_BARS, drift=0.4, length=60.0)
     noise = {f"NOISE{i}/USDT": walk(np.random.default_rng(100 + i), N_BARS) for i in range(N_NOISE)}
-    again = replace(disturbed(edge, 1), timestamp=edge.timestamp + 86_400_000)  # the same moves are one lineage
+    other = disturbed(edge, 1)  # the same moves are one lineage
+    again = replace(other, timestamp=other.timestamp + 86_400_000)
     markets = {"EDGE/USDT": edge, "AGAIN/USDT": again, **noise}
     grid = {"param_ranges": FAMILIES["moving averages"].ranges, "method": "grid", "direction": "both"}
     with tempfile.TemporaryDirectory() as folder, daemon(Path(folder), markets) as (dealer, running):

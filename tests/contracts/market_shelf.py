@@ -11,7 +11,7 @@ from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.candles import Candles
 from tunesmith.storage.market.market_schemes import MARKETS, register_market
-from tunesmith.storage.market.market_store import Joined, MarketStore, joined
+from tunesmith.storage.market.market_store import Joined, MarketStore, SeriesMark, joined, series_mark
 from tunesmith.storage.market.series import Series
 
 Key = tuple[str, str, str]
@@ -27,6 +27,12 @@ class Shelf(MarketStore):
         found = [each.series for each in self._kept.values()]
         chosen = [s for s in found if venue in (None, s.venue) and symbol in (None, s.symbol)]
         return sorted(chosen, key=lambda s: (s.venue, s.symbol, timeframe_ms(s.timeframe)))
+
+    def mark(self, series: Series) -> SeriesMark:
+        return series_mark(self.bars(series))
+
+    def keep_marks(self, venue: str, symbol: str) -> None:
+        """Marks are made when they are asked for."""
 
     def bars(self, series: Series) -> Bars:
         kept = self._kept[series.venue, series.symbol, series.source or series.timeframe]

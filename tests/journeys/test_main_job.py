@@ -211,7 +211,8 @@ def test_real_candles_that_show_no_edge_are_rejected_in_figures_and_their_holdou
     daemon: DaemonProcess, dealer: Dealer
 ) -> None:
     bars = Bars.read(SAMPLE, symbol="REAL/USDT", timeframe="1h")
-    a_day_later = replace(disturbed(bars, 1), timestamp=bars.timestamp + 86_400_000)
+    other = disturbed(bars, 1)
+    a_day_later = replace(other, timestamp=other.timestamp + 86_400_000)
     store(daemon.folder, a_day_later)  # a lineage of its own, whoever looked at the sample's, and not related to it
     found = searched(dealer, "REAL/USDT", param_ranges=REAL.ranges)
     assert found["best_score"] > 3.0, "a fine backtest"

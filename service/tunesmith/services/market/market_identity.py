@@ -7,21 +7,26 @@ market under all its names.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from typing import NamedTuple
 
 import structlog
 
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import Busy, TunesmithError
+from tunesmith.services.market.market_comparison import Compared, compare
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import market_table
 from tunesmith.storage.tables.holdout_table import Name as Name
-from tunesmith.storage.tables.market_table import Kin, NewMark
+from tunesmith.storage.tables.market_table import Kin
 from tunesmith.storage.timestamps import now
-from tunesmith.workers.chunks.payloads import Identified, Identify, Timed
+from tunesmith.workers.chunks.payloads import KeepMarks
 from tunesmith.workers.executor import Chunk
 
 logger = structlog.get_logger(__name__)
+
+_ATTEMPTS = 10
 
 
 class Lineage(NamedTuple):
@@ -84,39 +89,33 @@ async def _marked(context: Context, name: Name) -> frozenset[tuple[str, str]]:
 
 async def _mark(context: Context, name: Name) -> None:
     """Mark what is stored under a name; compared anew where another name was marked meanwhile."""
-    while not await _is_marked(context, name):
+    for _ in range(_ATTEMPTS):
+        if await _is_marked(context, name):
+            return
         newest = await market_table.newest(context.database)
-        payload = Identify(
-            market=context.settings.market,
-            database=str(context.database.path),
-            venue=name[0],
-            symbol=name[1],
-            newest=newest,
-        )
-        answer: Timed = await context.executor.run(Chunk("identify", payload), priority=0)
-        await _store(context, name, newest, answer.value)
+        comparison = functools.partial(compare, context.market, context.database.path, name, newest)
+        try:
+            found = await asyncio.to_thread(comparison)
+        except FileNotFoundError:  # an older program stored the candles, or an import replaced them just now
+            payload = KeepMarks(market=context.settings.market, venue=name[0], symbol=name[1])
+            await context.executor.run(Chunk("keep_marks", payload), priority=0)
+            continue
+        await _store(context, name, newest, found)
+    raise Busy(f"the candles of {name[1]} ({name[0]}) are being replaced; ask again", retry_after_ms=1_000)
 
 
-async def _store(context: Context, name: Name, newest: int, found: Identified) -> None:
+async def _store(context: Context, name: Name, newest: int, found: Compared) -> None:
     async def write(conn: Connection) -> bool:
         if await market_table.newest(conn) != newest:
             return False
         for each in found.marks:
-            mark = NewMark(
-                venue=name[0],
-                symbol=name[1],
-                timeframe=each.timeframe,
-                data_hash=each.data_hash,
-                closes=each.closes,
-                mark=each.mark,
-            )
-            await market_table.put_mark(conn, mark, each.instead_of)
+            await market_table.put_mark(conn, each.mark, each.instead_of)
         for kin in found.kin:
-            await market_table.put_kin(conn, name, Kin(*kin))
+            await market_table.put_kin(conn, name, kin)
         if any(each.is_other for each in found.marks):
             await market_table.put_renewal(conn, name, "", now())
         return True
 
     if await context.database.write(write):
         for kin in found.kin:
-            logger.info("one market under two names", one=name, other=kin[:2], r=round(kin[4], 4), n=kin[5])
+            logger.info("one market under two names", one=name, other=kin.name, r=round(kin.r, 4), n=kin.n)

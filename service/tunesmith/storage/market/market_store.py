@@ -16,6 +16,8 @@ import numpy as np
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
+from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.domain.market.resample import MONDAY_MS, can_resample, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
@@ -41,6 +43,13 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class SeriesMark(msgspec.Struct, frozen=True):
+    """By what a series is known again: its daily closes as bytes, float64[2, n], and its packed mark."""
+
+    closes: bytes
+    mark: bytes
+
+
 Changing = Callable[[str, str, int], None]
 """Hears before stored bars are replaced by others: venue, symbol, and when the first of them opens, UTC milliseconds.
 
@@ -61,6 +70,14 @@ class MarketStore(ABC):
     @abstractmethod
     def list(self, venue: str | None = None, symbol: str | None = None) -> list[Series]:
         """What is stored, by venue, symbol and length of the bars. Raises `Internal` where that cannot be read."""
+
+    @abstractmethod
+    def mark(self, series: Series) -> SeriesMark:
+        """The mark of a stored series, without its candles. Raises `FileNotFoundError` where it was not kept."""
+
+    @abstractmethod
+    def keep_marks(self, venue: str, symbol: str) -> None:
+        """Make and keep the marks of what was stored without them. Raises `Internal` for damaged candles."""
 
     @abstractmethod
     def bars(self, series: Series) -> Bars:
@@ -213,6 +230,12 @@ class MarketStore(ABC):
         near = difflib.get_close_matches(symbol[:64], there, 3, 0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(there[:10])}"
         return NotFound(f"there is no market data for {symbol[:40]!r}{where}; {hint}", path="/data/symbol")
+
+
+def series_mark(bars: Bars) -> SeriesMark:
+    """The mark of bars."""
+    closes = daily_closes(bars.timestamp, bars.close, bars.timeframe)
+    return SeriesMark(closes.tobytes(), packed(mark_of(bars.timestamp, bars.close, bars.timeframe)))
 
 
 class Joined(NamedTuple):

@@ -256,32 +256,9 @@ class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[tuple[int, float, float, float, float, float]]
 
 
-class Identify(msgspec.Struct, frozen=True, kw_only=True):
-    """Mark the stored series of a market that have no mark, and compare them with all marks up to `newest`."""
+class KeepMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """Make the marks of a market's series that were stored without."""
 
     market: str
-    database: str
     venue: str
     symbol: str
-    newest: int
-
-
-class MarkedSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """The mark of a series, and the ids of the marks of the same market of which it has every bar.
-
-    `is_other` says that bars which a search or a verdict used are not what they were.
-    """
-
-    timeframe: str
-    data_hash: str
-    closes: bytes
-    mark: bytes
-    instead_of: list[int]
-    is_other: bool
-
-
-class Identified(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it: the new marks, and the other names of the market, as `storage.tables.market_table.Kin` is."""
-
-    marks: list[MarkedSeries]
-    kin: list[tuple[str, str, float, int, float, int]]
