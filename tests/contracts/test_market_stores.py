@@ -13,6 +13,8 @@ from contracts.market_shelf import Shelf, shelf
 from storage.candle_tables import HOUR, NAMES, START, bring, table, without, write
 from tunesmith import config
 from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.market.market_schemes import MARKETS, open_market, register_market
@@ -308,6 +310,27 @@ def test_the_time_at_a_share_of_the_span_is_a_bar_s(full: MarketStore) -> None:
     assert series.time_at(0.0) == START
     assert series.time_at(0.7) == START + 33 * HOUR
     assert series.time_at(1.0) == series.end_ms
+
+
+def test_a_mark_is_that_of_the_bars_and_is_made_where_it_is_missing(store: MarketStore) -> None:
+    bring(store, table())
+    (series,) = store.list()
+    bars = store.load("local", "BTC/USDT", "1h")
+    kept = store.mark(series)
+    assert kept.closes == daily_closes(bars.timestamp, bars.close, "1h").tobytes()
+    assert kept.mark == packed(mark_of(bars.timestamp, bars.close, "1h"))
+    if isinstance(store, MarketFolder):
+        [file] = store.root.rglob("*.mark")
+        for damage in (lambda: file.unlink(), lambda: file.write_bytes(b"no mark")):
+            damage()
+            with pytest.raises(FileNotFoundError):
+                store.mark(series)
+            store.keep_marks("local", "BTC/USDT")
+            assert store.mark(series) == kept
+    store.keep_marks("local", "ABSENT/USDT")
+    bring(store, table(range(400), seed=1), replace=True)
+    with pytest.raises(FileNotFoundError):
+        store.mark(series)
 
 
 def test_workers_import_into_and_cut_from_the_store_of_the_setting(store: MarketStore, tmp_path: Path) -> None:

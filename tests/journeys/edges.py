@@ -22,39 +22,9 @@ KEPT = {"fast_period": 4, "slow_period": 20, "signal_threshold": 0.0}
 SEED = 20240611
 BEGIN = datetime(2019, 1, 1, tzinfo=UTC)
 _DEEP = {
-    2,
-    6,
-    7,
-    8,
-    13,
-    14,
-    18,
-    19,
-    22,
-    23,
-    27,
-    28,
-    29,
-    33,
-    36,
-    37,
-    39,
-    41,
-    42,
-    45,
-    49,
-    56,
-    63,
-    64,
-    67,
-    71,
-    73,
-    77,
-    81,
-    84,
-    90,
-    96,
-}
+    2, 6, 7, 8, 13, 14, 18, 19, 22, 23, 27, 28, 29, 33, 36, 37, 39, 41, 42, 45, 49, 56, 63, 64, 67, 71, 73, 77, 81, 84,
+    90, 96,
+}  # fmt: skip
 """Seeds whose noise makes the drawdown of `KEPT` nearly as deep as the default criteria allow."""
 _numbers = itertools.filterfalse(_DEEP.__contains__, itertools.count(1))
 
