@@ -1,6 +1,6 @@
 """Is a market known again, whatever was done to its candles, and is no other taken for it? And what does that cost?
 
-    PYTHONPATH=service:tests python -m benchmarks.identity [--shared ../shared/data]
+    PYTHONPATH=tests python -m benchmarks.identity [--shared ../shared/data]
 
 Prints for each of thirty alterations on how many of the real markets it is known again: the whole market is stored, and
 the newest 5,472 bars (19 days of 5m), or half of the market where it has fewer than twice as many, are altered. Then
