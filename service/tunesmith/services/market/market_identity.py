@@ -117,5 +117,7 @@ async def _store(context: Context, name: Name, newest: int, found: Compared) -> 
         return True
 
     if await context.database.write(write):
+        if any(each.is_other for each in found.marks):
+            logger.warning("bars that were used are others now: evidence begins anew", venue=name[0], symbol=name[1])
         for kin in found.kin:
             logger.info("one market under two names", one=name, other=kin.name, r=round(kin.r, 4), n=kin.n)
