@@ -33,6 +33,7 @@ from benchmarks.made_markets import AVERAGES, FAMILIES, SHARED, regimes, walk
 from benchmarks.mass_session import FILE as SESSION
 from benchmarks.mass_session import session_of
 from journeys.daemon import DaemonProcess, Dealer, children
+from journeys.edges import disturbed
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.domain.market.bars import Bars
 from tunesmith.storage.market.market_folder import MarketFolder
@@ -91,8 +92,9 @@ def times() -> bool:
     """Print how long verdicts take; whether the approved one was quick enough."""
     edge = regimes(np.random.default_rng(5), N_BARS, drift=0.4, length=60.0)
     noise = {f"NOISE{i}/USDT": walk(np.random.default_rng(100 + i), N_BARS) for i in range(N_NOISE)}
-    later = replace(edge, timestamp=edge.timestamp + 86_400_000)  # the same bars at the same times are one lineage
-    markets = {"EDGE/USDT": edge, "AGAIN/USDT": later, **noise}
+    other = disturbed(edge, 1)  # the same moves are one lineage
+    again = replace(other, timestamp=other.timestamp + 86_400_000)
+    markets = {"EDGE/USDT": edge, "AGAIN/USDT": again, **noise}
     grid = {"param_ranges": FAMILIES["moving averages"].ranges, "method": "grid", "direction": "both"}
     with tempfile.TemporaryDirectory() as folder, daemon(Path(folder), markets) as (dealer, running):
         strategy = {"id": "averages", "name": "Averages", "version": "1.0", "code": AVERAGES}

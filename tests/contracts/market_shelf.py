@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.candles import Candles
 from tunesmith.storage.market.market_schemes import MARKETS, register_market
-from tunesmith.storage.market.market_store import Joined, MarketStore, joined
+from tunesmith.storage.market.market_store import Joined, MarketStore, SeriesMark, joined, series_mark
 from tunesmith.storage.market.series import Series
 
 Key = tuple[str, str, str]
@@ -29,14 +28,11 @@ class Shelf(MarketStore):
         chosen = [s for s in found if venue in (None, s.venue) and symbol in (None, s.symbol)]
         return sorted(chosen, key=lambda s: (s.venue, s.symbol, timeframe_ms(s.timeframe)))
 
-    def closes(self, venue: str, symbol: str, file: str) -> DailyCloses:
-        for each in self._kept.values():
-            if (each.series.venue, each.series.symbol, each.series.file) == (venue, symbol, file):
-                return daily_closes(each.bars.timestamp, each.bars.close, each.bars.timeframe)
-        raise FileNotFoundError(file)
+    def mark(self, series: Series) -> SeriesMark:
+        return series_mark(self.bars(series))
 
-    def mark(self, venue: str, symbol: str) -> None:
-        """Closes are made when they are asked for."""
+    def keep_marks(self, venue: str, symbol: str) -> None:
+        """Marks are made when they are asked for."""
 
     def bars(self, series: Series) -> Bars:
         kept = self._kept[series.venue, series.symbol, series.source or series.timeframe]

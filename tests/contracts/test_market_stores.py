@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +14,8 @@ from storage.candle_tables import HOUR, NAMES, START, bring, table, without, wri
 from tunesmith import config
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
-from tunesmith.services.market.market_windows import lineage_of
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.market.market_schemes import MARKETS, open_market, register_market
 from tunesmith.storage.market.market_store import MarketStore
@@ -315,23 +312,25 @@ def test_the_time_at_a_share_of_the_span_is_a_bar_s(full: MarketStore) -> None:
     assert series.time_at(1.0) == series.end_ms
 
 
-def test_closes_are_those_of_the_bars_by_day(store: MarketStore) -> None:
+def test_a_mark_is_that_of_the_bars_and_is_made_where_it_is_missing(store: MarketStore) -> None:
     bring(store, table())
-    store.mark("local", "BTC/USDT")
     (series,) = store.list()
     bars = store.load("local", "BTC/USDT", "1h")
-    expected = daily_closes(bars.timestamp, bars.close, "1h")
-    np.testing.assert_array_equal(store.closes("local", "BTC/USDT", series.file), expected)
+    kept = store.mark(series)
+    assert kept.closes == daily_closes(bars.timestamp, bars.close, "1h").tobytes()
+    assert kept.mark == packed(mark_of(bars.timestamp, bars.close, "1h"))
+    if isinstance(store, MarketFolder):
+        [file] = store.root.rglob("*.mark")
+        for damage in (lambda: file.unlink(), lambda: file.write_bytes(b"no mark")):
+            damage()
+            with pytest.raises(FileNotFoundError):
+                store.mark(series)
+            store.keep_marks("local", "BTC/USDT")
+            assert store.mark(series) == kept
+    store.keep_marks("local", "ABSENT/USDT")
+    bring(store, table(range(400), seed=1), replace=True)
     with pytest.raises(FileNotFoundError):
-        store.closes("local", "BTC/USDT", f"1h-{'0' * 64}.parquet")
-
-
-def test_a_market_under_two_names_is_one_lineage(store: MarketStore) -> None:
-    bring(store, table(range(900)))
-    bring(store, table(range(200, 900)), symbol="COPY/USDT")
-    bring(store, table(range(900), seed=1), symbol="OTHER/USDT")
-    context: Any = SimpleNamespace(market=store)
-    assert asyncio.run(lineage_of(context, "local", "BTC/USDT")) == [("local", "BTC/USDT"), ("local", "COPY/USDT")]
+        store.mark(series)
 
 
 def test_workers_import_into_and_cut_from_the_store_of_the_setting(store: MarketStore, tmp_path: Path) -> None:

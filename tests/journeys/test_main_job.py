@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,11 +13,10 @@ import zmq
 
 from journeys.conftest import SAMPLE
 from journeys.daemon import DaemonProcess, Dealer, wait_until
-from journeys.edges import EDGE, RULE, judged, kept, searched
+from journeys.edges import EDGE, RULE, disturbed, judged, kept, searched, store
 from tunesmith.cli.demo.demo_command import REAL
 from tunesmith.domain.market.bars import Bars
 from tunesmith.protocol.canonical import canonical_hash
-from tunesmith.storage.market.market_folder import MarketFolder
 
 CODE = '''"""Moving-average cross with a stop."""
 fast = Int(5, 2, 60)
@@ -211,10 +211,9 @@ def test_real_candles_that_show_no_edge_are_rejected_in_figures_and_their_holdou
     daemon: DaemonProcess, dealer: Dealer
 ) -> None:
     bars = Bars.read(SAMPLE, symbol="REAL/USDT", timeframe="1h")
-    columns = [getattr(bars, name).tolist() for name in ("open", "high", "low", "close", "volume")]
-    a_day_later = (bars.timestamp + 86_400_000).tolist()  # a lineage of its own, whoever looked at the sample's
-    rows = list(zip(a_day_later, *columns, strict=True))
-    MarketFolder(daemon.folder / "market").import_rows(rows, symbol="REAL/USDT", timeframe="1h", venue="demo")
+    other = disturbed(bars, 1)
+    a_day_later = replace(other, timestamp=other.timestamp + 86_400_000)
+    store(daemon.folder, a_day_later)  # a lineage of its own, whoever looked at the sample's, and not related to it
     found = searched(dealer, "REAL/USDT", param_ranges=REAL.ranges)
     assert found["best_score"] > 3.0, "a fine backtest"
     verdict = dealer.verdict({"strategy_id": RULE, "optimization_id": found["optimization_id"]})

@@ -1,4 +1,4 @@
-"""The same candles are known again: under another timeframe, in part, rescaled, rounded; other markets are not."""
+"""Daily closes, and how far the returns of two markets go together."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes, same_candles
-from tunesmith.domain.market.resample import resample
+from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes, daily_correlation
 
 HOUR = 3_600_000
 BEGIN = 1_704_067_200_000
@@ -19,8 +18,8 @@ def hourly(seed: int = 1, n: int = 24 * 120) -> Bars:
     return Bars.from_arrays(BEGIN + np.arange(n) * HOUR, columns, symbol="A", timeframe="1h")
 
 
-def marked(bars: Bars, scale: float = 1.0, digits: int = 12) -> DailyCloses:
-    return daily_closes(bars.timestamp, np.round(bars.close * scale, digits), bars.timeframe)
+def marked(bars: Bars) -> DailyCloses:
+    return daily_closes(bars.timestamp, bars.close, bars.timeframe)
 
 
 def test_a_day_s_close_is_that_of_the_last_bar_that_ends_in_it() -> None:
@@ -30,35 +29,14 @@ def test_a_day_s_close_is_that_of_the_last_bar_that_ends_in_it() -> None:
     assert closes.tolist() == [bars.close[23], bars.close[47], bars.close[59]]
 
 
-@pytest.mark.parametrize("timeframe", ["1h", "4h", "1d"])
-def test_copies_are_known_again(timeframe: str) -> None:
-    bars, other = hourly(), resample(hourly(), timeframe)
-    for copy in (
-        marked(other),
-        marked(other, scale=0.001),
-        marked(other, digits=1),
-        marked(other)[:, 50:90],
-        marked(other)[:, ::2],
-    ):
-        assert same_candles(marked(bars), copy)
-        assert same_candles(copy, marked(bars))
-
-
-def test_weeks_are_known_again_where_there_are_enough() -> None:
-    bars = hourly(n=24 * 300)
-    assert same_candles(marked(bars), marked(resample(bars, "1w")))
-    assert not same_candles(marked(bars), marked(resample(bars, "1w"))[:, :20])
-
-
-def test_other_markets_are_not_taken_for_the_same() -> None:
-    ours = hourly()
-    near = marked(hourly())
-    near[1] *= np.exp(np.random.default_rng(3).normal(0.0, 0.001, near.shape[1]))
-    shifted = marked(ours)
-    shifted[0] += 1
-    apart = marked(ours)
-    apart[0] += 500
-    flat = np.stack([marked(ours)[0], np.full(120, 1.0)])
-    for other in (marked(hourly(2)), near, shifted, apart, marked(ours)[:, :20]):
-        assert not same_candles(marked(ours), other)
-    assert not same_candles(flat, flat)
+def test_returns_that_go_together_are_correlated_on_common_days_before_the_given_one() -> None:
+    ours, other = marked(hourly(n=24 * 300)), marked(hourly(2, n=24 * 300))
+    days = int(ours[0][0])
+    assert daily_correlation(ours, ours[:, 50:], days + 300) == pytest.approx(1.0)
+    assert abs(daily_correlation(ours, other, days + 300)) < 0.2
+    half = ours.copy()
+    half[1, 150:] = other[1, 150:]
+    assert daily_correlation(ours, half, days + 150) == pytest.approx(1.0)
+    assert daily_correlation(ours, half, days + 300) < 0.9
+    assert daily_correlation(ours, ours, days + 20) == 0.0, "too few days"
+    assert daily_correlation(ours, np.stack([ours[0], np.ones(300)]), days + 300) == 0.0

@@ -20,7 +20,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.markets import ListData, MarketRequest
 from tunesmith.services.market import data_requests
 from tunesmith.services.market.market_windows import Window, boundary_of, on_newest_holdout, window_of
-from tunesmith.services.runtime.context import Context
+from tunesmith.services.runtime.context import Context, Identity
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.services.verdicts import ledger
 from tunesmith.storage.market.market_folder import MarketFolder
@@ -28,6 +28,7 @@ from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import holdout_table
 from tunesmith.storage.timestamps import iso
+from tunesmith.workers.inline import Inline
 
 HOUR_MS = 3_600_000
 BEGIN_MS = 1_704_067_200_000
@@ -91,10 +92,18 @@ def in_town(folder: Path, scene: Callable[[Town], Awaitable[None]]) -> None:
             server=Server(data_dir=str(folder)), statistics=Thresholds(min_holdout_bars=NEEDED, min_bars=50)
         )
         database = await Database.open(folder / "t.db")
-        parts: dict[str, Any] = {"settings": settings, "database": database, "upstream": Nowhere()}
+        executor = Inline("tunesmith.workers.chunks.chunk_table")
+        parts: dict[str, Any] = {
+            "settings": settings,
+            "database": database,
+            "upstream": Nowhere(),
+            "executor": executor,
+            "identity": Identity(),
+        }
         try:
             await scene(Town(cast(Context, SimpleNamespace(market=MarketFolder(folder / "market"), **parts))))
         finally:
+            await executor.close()
             await database.close()
 
     asyncio.run(main())
@@ -208,7 +217,8 @@ def limited(context: Context) -> Context:
     settings = msgspec.structs.replace(
         context.settings, limits=msgspec.structs.replace(context.settings.limits, verdicts_per_market=2)
     )
-    return cast(Context, SimpleNamespace(settings=settings, database=context.database, market=context.market))
+    parts = {name: getattr(context, name) for name in ("database", "market", "executor", "identity")}
+    return cast(Context, SimpleNamespace(settings=settings, **parts))
 
 
 def test_a_search_of_before_is_decided_on_what_nobody_has_seen(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_what_a_crash_left_is_cleaned_up(store: MarketFolder) -> None:
     bring(store, table())
     names = sorted(path.name for path in manifest.parent.iterdir())
     stem = f"1h-{store.list()[0].data_hash}"
-    assert names == [".lock", f"{stem}.npy", f"{stem}.parquet", "1h.json", "4h-0123.parquet"]
+    assert names == [".lock", f"{stem}.mark", f"{stem}.parquet", "1h.json", "4h-0123.parquet"]
 
 
 @pytest.mark.parametrize(("writer", "step"), [(market_folder, "write_parquet"), (Path, "write_bytes")])

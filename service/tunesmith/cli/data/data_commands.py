@@ -13,10 +13,14 @@ from rich.table import Table
 
 from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.errors import NotFound
+from tunesmith.cli.tables import remark
+from tunesmith.errors import Conflict, Internal, NotFound
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.secrets.import_log import note_import, note_new_evidence
+from tunesmith.storage.secrets.key_log import FILE
 from tunesmith.storage.tables.holdout_table import stored_boundaries
+from tunesmith.storage.tables.market_table import used_until
 from tunesmith.storage.timestamps import iso
 
 app = new_app()
@@ -34,14 +38,25 @@ def import_(
     timeframe: Annotated[str | None, typer.Option(help="Such as 5m, 1h, 1d; a folder's file names tell it.")] = None,
     venue: Annotated[str, typer.Option(help="Where the candles are from.")] = "local",
     replace: Annotated[bool, typer.Option(help="Let the file win where stored bars differ.")] = False,
+    new_evidence: Annotated[
+        bool,
+        typer.Option(
+            help="With --replace: also where a search or a verdict used them. What was found on them is no evidence "
+            "any more; tries and looks go on counting."
+        ),
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Check candles and store them; nothing is stored of a file that is not sound."""
-    store = open_market(settings_in_force(None, data_dir).settings.market)
+    if new_evidence and not replace:
+        raise typer.BadParameter("--new-evidence goes with --replace")
+    settings = settings_in_force(None, data_dir).settings
+    store = open_market(settings.market)
+    used = _Used(settings.data_dir, new_evidence)
     skipped: list[tuple[str, str]] = []
     if path.is_dir():
-        found = store.import_folder(path, venue=venue, replace=replace)
+        found = store.import_folder(path, venue=venue, replace=replace, changing=used.check)
         reports = found.imported
         skipped = [(skip.file, skip.reason) for skip in found.skipped]
     elif not path.exists():
@@ -49,7 +64,9 @@ def import_(
     elif symbol is None or timeframe is None:
         raise typer.BadParameter("a file needs --symbol and --timeframe, such as --symbol BTC/USDT --timeframe 1h")
     else:
-        reports = [store.import_file(path, symbol=symbol, timeframe=timeframe, venue=venue, replace=replace)]
+        names = {"symbol": symbol, "timeframe": timeframe, "venue": venue}
+        reports = [store.import_file(path, **names, replace=replace, changing=used.check)]
+    used.write_down(reports, replace=replace)
     if as_json:
         typer.echo(json.dumps({"imported": msgspec.to_builtins(reports), "skipped": skipped}, indent=2))
     else:
@@ -92,6 +109,42 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             str(row.n_gaps),
         )
     Console(highlight=False).print(table)
+
+
+class _Used:
+    """Refuses to replace bars that a search or a verdict used, unless their evidence is to begin anew."""
+
+    def __init__(self, data_dir: Path, new_evidence: bool) -> None:
+        self._data_dir = data_dir
+        self._new_evidence = new_evidence
+        self._replaced: set[tuple[str, str]] = set()
+
+    def check(self, venue: str, symbol: str, first_ms: int) -> None:
+        """To be called before bars from `first_ms` on are replaced by others. Raises `Conflict`."""
+        until_ms = used_until(self._data_dir / "tunesmith.db", (venue, symbol))
+        if until_ms is None or first_ms >= until_ms:
+            return
+        if not self._new_evidence:
+            raise Conflict(
+                f"{symbol} ({venue}): bars from {_day(first_ms)} on would change that a search or a verdict used. "
+                "With --replace --new-evidence they are replaced: searches made before cannot be decided any more, and "
+                "tries and looks go on counting",
+                path="/data/bars",
+            )
+        self._replaced.add((venue, symbol))
+
+    def write_down(self, reports: list[ImportReport], *, replace: bool) -> None:
+        """Leave for the daemon's audit log what was imported. Raises `Internal` where evidence should begin anew."""
+        try:
+            for report in reports:
+                note_import(self._data_dir, report, replace=replace)
+            for venue, symbol in sorted(self._replaced & {(report.venue, report.symbol) for report in reports}):
+                note_new_evidence(self._data_dir, venue, symbol)
+        except OSError as error:
+            said = f"cannot write {self._data_dir / FILE}: {error.strerror}"
+            if self._replaced:
+                raise Internal(f"the bars are replaced, but the daemon does not hear of it: {said}") from error
+            remark(f"It is done, but the audit log will not say so: {said}")
 
 
 def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:

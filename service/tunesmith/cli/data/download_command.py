@@ -14,10 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from tunesmith.cli.lazy_commands import new_app
+from tunesmith.cli.tables import remark
 from tunesmith.config import load
 from tunesmith.errors import TunesmithError
 from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.market.series import Series
+from tunesmith.storage.secrets.import_log import note_download
 from tunesmith.storage.sources import open_source
 from tunesmith.storage.sources.download import Progress as Share
 from tunesmith.storage.sources.download import Say, download
@@ -51,6 +54,8 @@ def download_(
     span = (None if start is None else _ms(start), now_ms if end is None else min(_ms(end), now_ms))
     n_new = fetch(open_source(exchange), store, market, span)
     found = [s for s in store.list(exchange, symbol) if s.timeframe == timeframe]
+    if n_new and found:
+        _write_down(settings.data_dir, found[0], n_new)
     if as_json:
         said = {"venue": exchange, "symbol": symbol, "timeframe": timeframe, "n_new": n_new}
         more = (
@@ -64,6 +69,13 @@ def download_(
         )
     else:
         typer.echo(f"{exchange} has no {timeframe} bars of {symbol} in that range")
+
+
+def _write_down(data_dir: Path, series: Series, n_new: int) -> None:
+    try:
+        note_download(data_dir, series, n_new)
+    except OSError as error:
+        remark(f"It is done, but the audit log will not say so: cannot write in {data_dir}: {error.strerror}")
 
 
 def fetch(source: Source, store: MarketStore, market: Market, span: tuple[int | None, int]) -> int:

@@ -11,6 +11,7 @@ import structlog
 
 from tunesmith import telemetry
 from tunesmith.errors import TunesmithError
+from tunesmith.services.daemon.import_audit import ImportActs
 from tunesmith.services.daemon.key_audit import KeyActs
 from tunesmith.services.daemon.upkeep import back_up_when_due, watch_clock, watch_disk
 from tunesmith.services.packages.package_requests import announce_withdrawn
@@ -44,6 +45,7 @@ async def keep_house(context: Context) -> None:
         _repeat(context, _INTERVAL_S, back_up_when_due),
         _repeat(context, _INTERVAL_S, Reissuing().reissue_packages),
         _repeat(context, _INTERVAL_S, KeyActs().enter_key_acts, suspend_revoked),
+        _repeat(context, _INTERVAL_S, ImportActs().enter_imports),
         _repeat(context, _REMOVAL_INTERVAL_S, remove_snapshots, forget_replies, forget_null_vectors),
     )
 

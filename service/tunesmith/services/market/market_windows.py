@@ -7,7 +7,6 @@ every other.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import math
 from collections.abc import Sequence
@@ -16,69 +15,23 @@ from typing import Any
 import msgspec
 import structlog
 
-from tunesmith.domain.market.daily_closes import DailyCloses, same_candles
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
 from tunesmith.domain.trading import OWN_ENGINE, RUIN, Costs, Direction, Engine, Fill
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.messages.markets import MarketRequest
+from tunesmith.services.market.market_identity import Lineage, lineage_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.dates import parse_date
 from tunesmith.services.runtime.task_runner import Job
-from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.market.series import Series
 from tunesmith.storage.market.snapshots import open_snapshots
-from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import holdout_table
-from tunesmith.storage.tables.holdout_table import Move
+from tunesmith.storage.tables.holdout_table import Move, Name
 from tunesmith.storage.tables.strategy_table import StrategyRow
 from tunesmith.storage.timestamps import iso
 from tunesmith.workers.chunks.payloads import Prepare, Prepared, StrategyRef, Work
-
-Name = tuple[str, str]
-"""Venue and symbol."""
-
-File = tuple[str, str, str]
-"""Venue, symbol, and the name of the file that holds the candles."""
-
-
-async def lineage_of(context: Context, venue: str, symbol: str) -> list[Name]:
-    """The market's own name, and after it every other whose daily closes move as its own do where both have any."""
-    return await asyncio.to_thread(_akin, context.market, (venue, symbol))
-
-
-def _akin(market: MarketStore, own: Name) -> list[Name]:
-    stored = market.list()
-    ours = [series for series in stored if (series.venue, series.symbol) == own]
-    found = {own: None}
-    for other in stored:
-        name = (other.venue, other.symbol)
-        if name not in found and any(_same(market, series, other) for series in ours):
-            found[name] = None
-    return list(found)
-
-
-def _same(market: MarketStore, one: Series, other: Series) -> bool:
-    if one.end_ms <= other.start_ms or other.end_ms <= one.start_ms:
-        return False
-    first, second = sorted((each.venue, each.symbol, each.file) for each in (one, other))
-    try:
-        return _compared(market, first, second)
-    except FileNotFoundError:
-        return False
-
-
-@functools.lru_cache(maxsize=100_000)
-def _compared(market: MarketStore, one: File, other: File) -> bool:
-    """By the files' names, which are those of their content. Raises `FileNotFoundError` where closes were not kept."""
-    return same_candles(closes_of(market, one), closes_of(market, other))
-
-
-@functools.lru_cache(maxsize=256)
-def closes_of(market: MarketStore, file: File) -> DailyCloses:
-    """The daily closes of a stored file; raises `FileNotFoundError` where they were not kept."""
-    return market.closes(*file)
-
 
 logger = structlog.get_logger(__name__)
 
@@ -153,7 +106,7 @@ async def boundary_of(context: Context, venue: str, symbol: str) -> int:
     hold-out has been looked at and a whole one of newer bars is there: then it moves to where the last look ended.
     """
     lineage = await lineage_of(context, venue, symbol)
-    known = await holdout_table.boundaries(context.database, lineage)
+    known = await known_boundaries(context.database, lineage)
     if known:
         stored = max(known.values())
         if known.get((venue, symbol)) != stored:
@@ -179,7 +132,21 @@ async def known_boundary(context: Context, venue: str, symbol: str) -> str | Non
     What the market's other names say of it is heard when it is worked on.
     """
     stored = await holdout_table.boundary(context.database, venue, symbol)
-    return None if stored is None else iso(await _moved_on(context, [(venue, symbol)], stored))
+    return None if stored is None else iso(await _moved_on(context, Lineage((venue, symbol), []), stored))
+
+
+async def known_boundaries(source: Source, lineage: Lineage) -> dict[Name, int]:
+    """Where the hold-out begins in our times, by each of the market's names that has one; of none that runs backwards.
+
+    A market backwards has a hold-out of its own; looks at either count for both.
+    """
+    known = await holdout_table.boundaries(source, lineage.all_names)
+    found = {lineage.own: known[lineage.own]} if lineage.own in known else {}
+    for kin in lineage.kin:
+        ours = kin.ours(known[kin.name]) if kin.name in known else None
+        if ours is not None:
+            found[kin.name] = ours
+    return found
 
 
 async def on_newest_holdout(context: Context, window: Window) -> Window:
@@ -201,11 +168,12 @@ async def _take_over(context: Context, venue: str, symbol: str, boundary_ms: int
     await context.database.write(write)
 
 
-async def _moved_on(context: Context, lineage: Sequence[Name], stored: int) -> int:
+async def _moved_on(context: Context, lineage: Lineage, stored: int) -> int:
     """The boundary, which moves past every look once enough newer bars are there; looks in between are heard."""
-    venue, symbol = lineage[0]
+    venue, symbol = lineage.own
     series = context.market.list(venue=venue, symbol=symbol)
-    seen = await holdout_table.last_seen(context.database, lineage, stored)
+    names, elsewhen = lineage.names, lineage.elsewhen
+    seen = await holdout_table.last_seen(context.database, names, stored, elsewhen=elsewhen)
     if seen is None or not series:
         return stored
     limits = context.settings.statistics
@@ -214,7 +182,7 @@ async def _moved_on(context: Context, lineage: Sequence[Name], stored: int) -> i
         return stored
 
     async def write(conn: Connection) -> tuple[int, Move | None]:
-        last = await holdout_table.last_seen(conn, lineage, stored)
+        last = await holdout_table.last_seen(conn, names, stored, elsewhen=elsewhen)
         enough = last is not None and counted.n_bars_from(last) >= limits.min_holdout_bars
         move = await holdout_table.advance(conn, venue, symbol, last) if last is not None and enough else None
         return await holdout_table.boundary(conn, venue, symbol) or stored, move

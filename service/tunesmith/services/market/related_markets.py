@@ -6,47 +6,54 @@ point, is approved too often from a correlation of about .7 on.
 
 from __future__ import annotations
 
-import asyncio
-import functools
+from collections.abc import Sequence
 
-from tunesmith.domain.market.daily_closes import daily_correlation
+import numpy as np
+
+from tunesmith.domain.market.daily_closes import DailyCloses, daily_correlation
 from tunesmith.domain.market.timeframes import UNIT_MS
-from tunesmith.services.market.market_windows import File, Name, closes_of
 from tunesmith.services.runtime.context import Context
-from tunesmith.storage.market.market_store import MarketStore
+from tunesmith.storage.tables import market_table
+from tunesmith.storage.tables.holdout_table import Name
+from tunesmith.storage.tables.market_table import Closes
 
 RELATED = 0.7
 """The least size of a correlation of daily returns, of either sign, that makes two markets related."""
 
+_MOST_KNOWN = 100_000
+_known: dict[tuple[frozenset[tuple[str, str]], int], float] = {}
+"""Correlations by what was correlated: hashes of content, so that they hold in every database."""
+
 
 async def related_to(context: Context, venue: str, symbol: str, boundary_ms: int) -> list[Name]:
-    """Every other stored market whose daily returns before `boundary_ms` correlate with the market's own.
+    """Every other market that was worked on whose daily returns before `boundary_ms` correlate with the market's own.
 
-    The market under other names is among them. The hold-out is not looked at.
+    Markets whose candles were replaced or removed are among them, and the market under other names. The hold-out is not
+    looked at.
     """
-    return await asyncio.to_thread(_related, context.market, (venue, symbol), boundary_ms)
+    marked = await market_table.closes(context.database)
+    return await context.aside.run(lambda: _related(marked, (venue, symbol), boundary_ms))
 
 
-def _related(market: MarketStore, own: Name, boundary_ms: int) -> list[Name]:
-    files = [((series.venue, series.symbol), (series.venue, series.symbol, series.file)) for series in market.list()]
-    ours = [file for name, file in files if name == own]
+def _related(marked: Sequence[Closes], own: Name, boundary_ms: int) -> list[Name]:
+    until_day = boundary_ms // UNIT_MS["d"]  # the day within which the hold-out begins ends in it
+    ours = [each for each in marked if (each.venue, each.symbol) == own]
     found: dict[Name, None] = {}
-    for name, file in files:
-        if name != own and name not in found and any(_go_together(market, each, file, boundary_ms) for each in ours):
+    for other in marked:
+        name = other.venue, other.symbol
+        if name != own and name not in found and any(_go_together(each, other, until_day) for each in ours):
             found[name] = None
     return list(found)
 
 
-def _go_together(market: MarketStore, one: File, other: File, boundary_ms: int) -> bool:
-    first, second = sorted((one, other))
-    try:
-        return abs(_correlation(market, first, second, boundary_ms)) >= RELATED
-    except FileNotFoundError:
-        return False
+def _go_together(one: Closes, other: Closes, until_day: int) -> bool:
+    key = frozenset([(one.data_hash, one.timeframe), (other.data_hash, other.timeframe)]), until_day
+    if key not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = daily_correlation(_unpacked(one.closes), _unpacked(other.closes), until_day)
+    return abs(_known[key]) >= RELATED
 
 
-@functools.lru_cache(maxsize=100_000)
-def _correlation(market: MarketStore, one: File, other: File, boundary_ms: int) -> float:
-    """By the files' names, which are those of their content. Raises `FileNotFoundError` where closes were not kept."""
-    until_day = boundary_ms // UNIT_MS["d"]  # the day within which the hold-out begins ends in it
-    return daily_correlation(closes_of(market, one), closes_of(market, other), until_day)
+def _unpacked(closes: bytes) -> DailyCloses:
+    return np.frombuffer(closes, np.float64).reshape(2, -1)

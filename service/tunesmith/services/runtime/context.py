@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,6 +23,19 @@ from tunesmith.workers.executor import Executor
 def everybody_operates(user: str) -> Role | None:
     """Where nobody is asked for a key, everybody is an operator."""
     return "operator"
+
+
+@dataclass(slots=True)
+class Identity:
+    """What this process knows of which markets were marked; see `services.market.market_identity`.
+
+    `marked` has timeframe and hash of marked series by venue and symbol; `hopeless` are markets of an older program
+    that could not be marked. Who marks has the `lock`.
+    """
+
+    marked: dict[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
+    hopeless: set[tuple[str, str]] = field(default_factory=set)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
@@ -47,6 +61,7 @@ class Context:
     speeds: Speeds = field(default_factory=Speeds)
     opened: set[tuple[str, str]] = field(default_factory=set)
     role_of: Callable[[str], Role | None] = everybody_operates
+    identity: Identity = field(default_factory=Identity)
     strategy_changes: Rate = field(init=False)
 
     def __post_init__(self) -> None:

@@ -33,7 +33,8 @@ from tunesmith.domain.array_types import Floats
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.space import encode_points
 from tunesmith.errors import Internal, TunesmithError
-from tunesmith.services.market.market_windows import Assignment, Name, Window, lineage_of, prepared, work_of
+from tunesmith.services.market.market_identity import Name, lineage_of
+from tunesmith.services.market.market_windows import Assignment, Window, prepared, work_of
 from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
@@ -85,7 +86,8 @@ async def counted_ground(
     secret = await counted_table.draw_secret(context.database)
     own = [OtherMarket(symbol=winner.symbol, work=winner.work), *winner.others]
     markets = {windows[0].timeframe: own}
-    names = {name for window in windows for name in await lineage_of(context, window.venue, window.symbol)}
+    lineages = [await lineage_of(context, window.venue, window.symbol) for window in windows]
+    names = {name for lineage in lineages for name in lineage.names}
     listed, parts = _with_parts(book.searches, windows[0], names)
     for timeframe in dict.fromkeys(search.timeframe for search in listed):
         if timeframe not in markets:

@@ -6,7 +6,7 @@ backtest that looked, and an approval by criteria, use the hold-out up. All are 
 later than they are. (Verdicts of the first edition were written when they began; theirs count as looks.)
 
 The lineage is a venue's symbol over a range of time, whatever the timeframe, the file or the resampling, with every
-other name that the same candles are stored under.
+other name that the market has or had, as `market_identity` knows them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import msgspec
 
 from tunesmith.errors import Busy, Conflict
-from tunesmith.services.market.market_windows import Name, Window, lineage_of
+from tunesmith.services.market.market_identity import Lineage, lineage_of
+from tunesmith.services.market.market_windows import Window, known_boundaries
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.sqlite.connections import Connection, Source
@@ -24,7 +25,7 @@ from tunesmith.storage.tables import holdout_table
 from tunesmith.storage.tables import task_table as task_rows
 from tunesmith.storage.timestamps import iso
 
-Market = tuple[Window, Sequence[Name]]
+Market = tuple[Window, Lineage]
 """The window of a market, and every name that the market has."""
 
 _WORDS = {"backtest": "a backtest looked at it", "approval": "an approval by criteria used it"}
@@ -123,11 +124,11 @@ async def _markets_of(context: Context, asked: Asked) -> list[Market]:
 async def _next_look(
     source: Source, markets: Sequence[Market], asked: Asked, users: Sequence[str], task_id: str | None
 ) -> Look:
-    known = await holdout_table.boundaries(source, [name for _, lineage in markets for name in lineage])
-    boundary_ms = max((asked.boundary_ms, *known.values()))
+    known = [await known_boundaries(source, lineage) for _, lineage in markets]
+    boundary_ms = max([asked.boundary_ms, *(at for each in known for at in each.values())])
     numbers, burnt = [], None
     for window, lineage in markets:
-        looks = await holdout_table.looks(source, lineage, boundary_ms, asked.end_ms)
+        looks = await _looks(source, lineage, (boundary_ms, asked.end_ms))
         numbers.append(len(_verdicts(looks, users, task_id)) + 1)
         burnt = burnt or _used_up(window, looks)
     return Look(number=max(numbers), burnt=burnt, boundary_ms=boundary_ms)
@@ -145,13 +146,17 @@ async def _refuse_beyond_quota(
 ) -> None:
     limit = context.settings.limits.verdicts_per_market
     window, lineage = market
-    looks = await holdout_table.looks(source, lineage, window.boundary_ms, end_ms)
+    looks = await _looks(source, lineage, (window.boundary_ms, end_ms))
     if len(_verdicts(looks, [user], task_id)) >= limit:
         raise Busy(
             f"{limit} of your verdicts have looked at the hold-out of {window.symbol}, which is the limit; it begins "
             "anew with bars that nobody has seen",
             retry_after_ms=3_600_000,
         )
+
+
+async def _looks(source: Source, lineage: Lineage, span: tuple[int, int]) -> list[holdout_table.Look]:
+    return await holdout_table.looks(source, lineage.names, *span, elsewhen=lineage.elsewhen)
 
 
 def _verdicts(looks: Sequence[holdout_table.Look], users: Sequence[str], task_id: str | None) -> set[str | None]:

@@ -2,7 +2,7 @@
 
 What counts shares time with the asked markets' in-sample bars and was made on one of these markets, under any of its
 names, or on a related one. A search that was made elsewhere counts with its points on the asked markets. Bars of
-another time tell nothing of a rule's luck on these.
+another time tell nothing of a rule's luck on these; under a name that has given the market other times all count.
 
     own       made by one of the verdict's users
     opened    made by another, whose results were delivered to one of them
@@ -19,7 +19,8 @@ from collections.abc import Sequence, Set
 import msgspec
 
 from tunesmith.errors import Internal, NotFound
-from tunesmith.services.market.market_windows import Name, Window, lineage_of
+from tunesmith.services.market.market_identity import Lineage, Name, lineage_of
+from tunesmith.services.market.market_windows import Window
 from tunesmith.services.market.related_markets import related_to
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.verdicts.counted_groups import Group, Member, Openings, grouped, member_of, text_identity
@@ -31,6 +32,10 @@ from tunesmith.workers.chunks.null_payloads import CountedRef
 Parts = tuple[Sequence[Member], Sequence[Member]]
 """What is in the book of one of the users, and what is foreign to all of them."""
 
+Around = tuple[Window, Lineage, list[Name]]
+"""A window, every name of its market, and the related markets' names."""
+
+_ALWAYS = (-(2**62), 2**62)
 _ROWS_AT_ONCE = 500
 
 
@@ -92,7 +97,7 @@ async def book_of(context: Context, users: Sequence[str], windows: Sequence[Wind
     users = list(dict.fromkeys([*users, asked.user]))
     around = [await _around(context, window) for window in windows]
     async with context.database.reader() as source:
-        on_lineage = await _places(source, [(window, lineage) for window, lineage, _ in around])
+        on_lineage = await _on_lineages(source, around)
         on_lineage.setdefault(asked.id, Place(asked.id, asked.user, asked.visible_from or asked.id))
         nearby = await _places(source, [(window, related) for window, _, related in around])
         found = [place for _, place in sorted({**nearby, **on_lineage}.items())]
@@ -113,8 +118,8 @@ async def n_counted(context: Context, user: str, windows: Sequence[Window]) -> i
     """How many searches that `user` made or opened count on the markets of `windows` by now."""
     around = [await _around(context, window) for window in windows]
     async with context.database.reader() as source:
-        pairs = [(window, [*lineage, *related]) for window, lineage, related in around]
-        found = await _places(source, pairs)
+        nearby = await _places(source, [(window, related) for window, _, related in around])
+        found = nearby | await _on_lineages(source, around)
         openings = Openings(await counted_table.openings(source, [user]))
     return sum(place.user == user or openings.opened(user, place.id) for place in found.values())
 
@@ -168,11 +173,20 @@ def null_keys(searches: Sequence[CountedRef]) -> dict[str, str]:
     return keys
 
 
-async def _around(context: Context, window: Window) -> tuple[Window, list[Name], list[Name]]:
+async def _around(context: Context, window: Window) -> Around:
     """The window, every name of its market, and the related markets' names."""
     lineage = await lineage_of(context, window.venue, window.symbol)
     related = await related_to(context, window.venue, window.symbol, window.boundary_ms)
-    return window, lineage, [name for name in related if name not in lineage]
+    return window, lineage, [name for name in related if name not in lineage.all_names]
+
+
+async def _on_lineages(source: Source, around: Sequence[Around]) -> dict[int, Place]:
+    """By id, what was searched on the windows' markets under any of their names."""
+    found = await _places(source, [(window, lineage.names) for window, lineage, _ in around])
+    for _, lineage, _ in around:
+        for venue, symbol in lineage.elsewhen:
+            found |= {place.id: place for place in await counted_table.places(source, venue, symbol, _ALWAYS)}
+    return found
 
 
 async def _places(source: Source, asked: Sequence[tuple[Window, Sequence[Name]]]) -> dict[int, Place]:

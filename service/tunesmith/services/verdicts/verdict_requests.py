@@ -14,6 +14,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import Reply
 from tunesmith.protocol.messages.verdicts import ApproveStrategy, ListVerdicts, VerdictById, VerdictList, VerdictReply
 from tunesmith.protocol.task_types import OPTIMIZATION, VERDICT
+from tunesmith.services.market.market_identity import renewed_since
 from tunesmith.services.market.market_windows import Assignment
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change, unchanged
@@ -67,6 +68,7 @@ async def approve(context: Context, request: ApproveStrategy, call: Call) -> Cha
     same = await shared(context.database, task)
     if same is not None:
         return unchanged(await _show(context, same, context.database))
+    await _refuse_replaced(context, task, origin)
     await check_quota(context, call, KIND)
     if task.optimization_id is not None:
         await ledger.check_quota(context, task.windows, task.until_ms, call.user)
@@ -126,7 +128,19 @@ async def _follow(context: Context, finished: Finished) -> NewTask:
         optimization_id=finished.task_id,
         wish=search.approve or VerdictWish(),
     )
+    await _refuse_replaced(context, task, await load(context, finished.task_id))
     return KIND.new(task)
+
+
+async def _refuse_replaced(context: Context, task: VerdictTask, origin: TaskRow) -> None:
+    """Raise `Conflict` for what was found on bars that were replaced since."""
+    for window in task.windows:
+        time = await renewed_since(context, (window.venue, window.symbol), origin.created_at)
+        if time is not None:
+            raise Conflict(
+                f"bars of {window.symbol} that it used were replaced on {time[:19]}: what was found on them is no "
+                "evidence any more; search again on those of now"
+            )
 
 
 async def _report_of(context: Context, request: ApproveStrategy) -> tuple[str, str]:

@@ -70,10 +70,7 @@ def merge(stored: Candles, new: Candles, *, replace: bool) -> tuple[Candles, int
 
     Raises `Conflict` where a stored bar has other values, unless `replace` lets the new one win.
     """
-    _, at_stored, at_new = np.intersect1d(stored.timestamp, new.timestamp, assume_unique=True, return_indices=True)
-    differs = np.zeros(len(at_new), bool)
-    for name in COLUMNS:
-        differs |= stored.ohlcv[name][at_stored] != new.ohlcv[name][at_new]
+    at_stored, at_new, differs = _common(stored, new)
     if differs.any() and not replace:
         raise Conflict(_difference(stored, new, at_stored[differs], at_new[differs]))
     kept = np.ones(len(stored.timestamp), bool)
@@ -84,6 +81,21 @@ def merge(stored: Candles, new: Candles, *, replace: bool) -> tuple[Candles, int
     columns = {name: np.concatenate([old.ohlcv[name], new.ohlcv[name]])[order] for name in COLUMNS}
     n_new = len(new.timestamp) - len(at_new) + int(differs.sum())
     return Candles(stamps[order], columns), n_new
+
+
+def first_change(stored: Candles, new: Candles) -> int | None:
+    """When the first stored bar opens that has other values in `new`, UTC milliseconds; None where none has."""
+    at_stored, _, differs = _common(stored, new)
+    return int(stored.timestamp[at_stored[differs]].min()) if differs.any() else None
+
+
+def _common(stored: Candles, new: Candles) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+    """The rows of the same times in both, and where their values differ."""
+    _, at_stored, at_new = np.intersect1d(stored.timestamp, new.timestamp, assume_unique=True, return_indices=True)
+    differs = np.zeros(len(at_new), np.bool_)
+    for name in COLUMNS:
+        differs |= stored.ohlcv[name][at_stored] != new.ohlcv[name][at_new]
+    return at_stored, at_new, differs
 
 
 def write_parquet(path: Path, bars: Bars) -> None:

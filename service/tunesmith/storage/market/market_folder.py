@@ -2,7 +2,7 @@
 
     <root>/<venue>/<quoted symbol>/<timeframe>.json             the manifest; renaming it into place is the commit
     <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.parquet   the candles that it points to
-    <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.npy       their daily closes, by which copies are known again
+    <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.mark      their mark, by which the market is known again
 
 Listing and finding read manifests alone, so the daemon's loop needs neither pandas nor pyarrow; importing and loading
 are for workers and the command line. Any number of processes may import and read at once.
@@ -15,10 +15,8 @@ import os
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.market.daily_closes import DailyCloses, daily_closes
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Internal, Invalid
 from tunesmith.protocol.messages.markets import ImportReport
@@ -26,7 +24,7 @@ from tunesmith.storage.atomic_files import DRAFTS, make_folder, write_content, w
 from tunesmith.storage.faults import file_fault
 from tunesmith.storage.file_lock import exclusive
 from tunesmith.storage.market.candles import Candles, read_parquet, write_parquet
-from tunesmith.storage.market.market_store import Joined, MarketStore, joined
+from tunesmith.storage.market.market_store import Joined, MarketStore, SeriesMark, joined, series_mark
 from tunesmith.storage.market.series import Series, check_names, folder_of, quote_symbol, read_manifest
 
 
@@ -53,21 +51,22 @@ class MarketFolder(MarketStore):
                             found.append(self._read(manifest))
         return sorted(found, key=lambda s: (s.venue, s.symbol, timeframe_ms(s.timeframe)))
 
-    def closes(self, venue: str, symbol: str, file: str) -> DailyCloses:
-        """See `MarketStore.closes`."""
-        path = self._closes_file(venue, symbol, file)
-        try:
-            closes: DailyCloses = np.load(path)
-        except (ValueError, EOFError):
-            raise FileNotFoundError(f"{path} is damaged") from None
-        return closes
-
-    def mark(self, venue: str, symbol: str) -> None:
+    def mark(self, series: Series) -> SeriesMark:
         """See `MarketStore.mark`."""
+        path = self._mark_file(series)
+        try:
+            return msgspec.msgpack.decode(path.read_bytes(), type=SeriesMark)
+        except msgspec.MsgspecError:
+            raise FileNotFoundError(f"{path} is damaged") from None
+
+    def keep_marks(self, venue: str, symbol: str) -> None:
+        """See `MarketStore.keep_marks`."""
         for series in self.list(venue, symbol):
-            if not self._closes_file(venue, symbol, series.file).exists():
-                with contextlib.suppress(OSError, Internal):  # replaced in between, or no more than a mark is lost
-                    self._mark(self.bars(series), series)
+            try:
+                self.mark(series)
+            except FileNotFoundError:
+                with contextlib.suppress(FileNotFoundError):  # replaced in between, by candles with a mark
+                    self._keep_mark(self.bars(series), series)
 
     def put(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
         """See `MarketStore.put`."""
@@ -88,18 +87,17 @@ class MarketFolder(MarketStore):
     def _write(self, folder: Path, manifest: Path, found: Joined) -> None:
         series = found.series
         write_file(folder / series.file, lambda draft: write_parquet(draft, found.bars))
-        self._mark(found.bars, series)
+        self._keep_mark(found.bars, series)
         write_content(manifest, msgspec.json.encode(series))
         for stale in folder.glob(f"{series.timeframe}-*.*"):
             if stale.stem != Path(series.file).stem:
                 stale.unlink(missing_ok=True)
 
-    def _closes_file(self, venue: str, symbol: str, file: str) -> Path:
-        return folder_of(self.root, venue, symbol) / f"{Path(file).stem}.npy"
+    def _mark_file(self, series: Series) -> Path:
+        return folder_of(self.root, series.venue, series.symbol) / f"{Path(series.file).stem}.mark"
 
-    def _mark(self, bars: Bars, series: Series) -> None:
-        closes = daily_closes(bars.timestamp, bars.close, bars.timeframe)
-        write_file(self._closes_file(series.venue, series.symbol, series.file), lambda draft: _save(draft, closes))
+    def _keep_mark(self, bars: Bars, series: Series) -> None:
+        write_content(self._mark_file(series), msgspec.msgpack.encode(series_mark(bars)))
 
     def _stored(self, manifest: Path, replace: bool) -> Bars | None:
         """What an import joins; None where nothing is, or where it is damaged and may be replaced."""
@@ -145,8 +143,3 @@ def _below(folder: str, name: str | None = None) -> list[str]:
         return [f"{folder}/{found}" for found in os.listdir(folder)]  # noqa: PTH208 - as above
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _save(path: Path, closes: DailyCloses) -> None:
-    with path.open("wb") as file:
-        np.save(file, closes)

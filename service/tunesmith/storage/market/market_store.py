@@ -7,7 +7,7 @@ import difflib
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,13 +16,14 @@ import numpy as np
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
-from tunesmith.domain.market.daily_closes import DailyCloses
+from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.domain.market.resample import MONDAY_MS, can_resample, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, FieldError, Internal, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market.candles import LISTED_GAPS, Candles, gaps_of, merge, of_bars, problems_of
+from tunesmith.storage.market.candles import LISTED_GAPS, Candles, first_change, gaps_of, merge, of_bars, problems_of
 from tunesmith.storage.market.series import Series as Series
 from tunesmith.storage.market.series import check_names
 from tunesmith.storage.timestamps import iso, now
@@ -42,6 +43,20 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class SeriesMark(msgspec.Struct, frozen=True):
+    """By what a series is known again: its daily closes as bytes, float64[2, n], and its packed mark."""
+
+    closes: bytes
+    mark: bytes
+
+
+Changing = Callable[[str, str, int], None]
+"""Hears before stored bars are replaced by others: venue, symbol, and when the first of them opens, UTC milliseconds.
+
+What it raises keeps the import from being made.
+"""
+
+
 class FolderReport(NamedTuple):
     """What came of the files of a folder."""
 
@@ -57,15 +72,12 @@ class MarketStore(ABC):
         """What is stored, by venue, symbol and length of the bars. Raises `Internal` where that cannot be read."""
 
     @abstractmethod
-    def closes(self, venue: str, symbol: str, file: str) -> DailyCloses:
-        """The daily closes of a series, which `file` names, without its candles.
-
-        Raises `FileNotFoundError` where they were never kept, or where they are damaged.
-        """
+    def mark(self, series: Series) -> SeriesMark:
+        """The mark of a stored series, without its candles. Raises `FileNotFoundError` where it was not kept."""
 
     @abstractmethod
-    def mark(self, venue: str, symbol: str) -> None:
-        """Keep the daily closes of what was stored without them."""
+    def keep_marks(self, venue: str, symbol: str) -> None:
+        """Make and keep the marks of what was stored without them. Raises `Internal` for damaged candles."""
 
     @abstractmethod
     def bars(self, series: Series) -> Bars:
@@ -123,16 +135,25 @@ class MarketStore(ABC):
         )
 
     def import_file(
-        self, path: Path, *, symbol: str, timeframe: str, venue: str = "local", replace: bool = False
+        self,
+        path: Path,
+        *,
+        symbol: str,
+        timeframe: str,
+        venue: str = "local",
+        replace: bool = False,
+        changing: Changing | None = None,
     ) -> ImportReport:
         """Stores the candles of a .csv, .csv.gz, .parquet or .feather file together with what is stored.
 
-        Raises `Invalid` with every problem found (nothing is stored then), and `Conflict` where stored bars have other
-        values, unless `replace` lets the file win.
+        Raises `Invalid` with every problem found (nothing is stored then), `Conflict` where stored bars have other
+        values, unless `replace` lets the file win, and what `changing` raises, which is asked where it does.
         """
         check_names(venue, symbol, timeframe)
         try:
             candles = Candles(*columns_of_frame(read_frame(path)))
+            if replace and changing is not None:
+                self._tell(changing, candles, symbol, timeframe, venue)
             return self._import(candles, symbol, timeframe, venue, replace)
         except (Invalid, Conflict) as error:
             name = path.name
@@ -158,7 +179,9 @@ class MarketStore(ABC):
         candles = Candles(stamps, {name: values[:, i].copy() for i, name in enumerate(COLUMNS)})
         return self._import(candles, symbol, timeframe, venue, replace)
 
-    def import_folder(self, path: Path, *, venue: str = "local", replace: bool = False) -> FolderReport:
+    def import_folder(
+        self, path: Path, *, venue: str = "local", replace: bool = False, changing: Changing | None = None
+    ) -> FolderReport:
         """Imports every file whose name says symbol and timeframe as freqtrade's do, in `path` and below.
 
         BTC_USDT-1h.feather is BTC/USDT, BTC_USDT_USDT-1h-futures.feather BTC/USDT:USDT. A file that cannot be imported
@@ -175,12 +198,25 @@ class MarketStore(ABC):
                 symbol = match["pair"].replace("_", "/") + (f":{match['settle']}" if match["settle"] else "")
                 names = {"symbol": symbol, "timeframe": match["timeframe"], "venue": venue}
                 try:
-                    report.imported.append(self.import_file(file, **names, replace=replace))
+                    report.imported.append(self.import_file(file, **names, replace=replace, changing=changing))
                 except TunesmithError as error:
                     report.skipped.append(Skipped(file.name, error.message))
         if not report.imported and not report.skipped:
             raise Invalid(f"{path}: there are no files such as BTC_USDT-1h.feather")
         return report
+
+    def _tell(self, changing: Changing, candles: Candles, symbol: str, timeframe: str, venue: str) -> None:
+        """Ask `changing` where the candles are sound and would replace stored bars by others."""
+        _refuse(problems_of(candles, timeframe))
+        stored = next((each for each in self.list(venue, symbol) if each.timeframe == timeframe), None)
+        if stored is None:
+            return
+        try:
+            first_ms = first_change(of_bars(self.bars(stored)), candles)
+        except (Internal, FileNotFoundError):
+            return  # damaged or just replaced: there is nothing to compare with, and the import mends it
+        if first_ms is not None:
+            changing(venue, symbol, first_ms)
 
     def _import(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
         _refuse(problems_of(candles, timeframe))
@@ -194,6 +230,12 @@ class MarketStore(ABC):
         near = difflib.get_close_matches(symbol[:64], there, 3, 0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(there[:10])}"
         return NotFound(f"there is no market data for {symbol[:40]!r}{where}; {hint}", path="/data/symbol")
+
+
+def series_mark(bars: Bars) -> SeriesMark:
+    """The mark of bars."""
+    closes = daily_closes(bars.timestamp, bars.close, bars.timeframe)
+    return SeriesMark(closes.tobytes(), packed(mark_of(bars.timestamp, bars.close, bars.timeframe)))
 
 
 class Joined(NamedTuple):

@@ -1,4 +1,4 @@
-"""What commands did to keys and tokens: one line of JSON each, in a file beside them, for the audit log.
+"""What commands did, to keys and tokens and to market data: one line of JSON each, in a file beside them, for the log.
 
 A running daemon has the database to itself, so a command writes here what it did, who ran it and when, and the daemon
 enters it: within a second, or when it starts. Lines are added and stay; their ids tell which are entered already, also
@@ -27,7 +27,10 @@ _MODE = 0o644
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
-    """One act, such as `keys.revoke`: of the key or token `name` with its `role`, by an account of the machine."""
+    """One act by an account of the machine, such as `keys.revoke`: of the key or token `name` with its `role`.
+
+    `detail` is what else there is to say, such as how much was imported.
+    """
 
     id: str
     time: str
@@ -35,6 +38,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     act: str
     name: str
     role: str = ""
+    detail: str = ""
 
 
 class Found(NamedTuple):
@@ -44,9 +48,10 @@ class Found(NamedTuple):
     end: int
 
 
-def note(folder: Path, act: str, name: str, role: str = "") -> None:
+def note(folder: Path, act: str, name: str, role: str = "", detail: str = "") -> None:
     """Add that the account which runs this process did `act`, just now. Raises `OSError`."""
-    line = msgspec.json.encode(Act(id=uuid4().hex, time=now(), by=account(), act=act, name=name, role=role))
+    entry = Act(id=uuid4().hex, time=now(), by=account(), act=act, name=name, role=role, detail=detail)
+    line = msgspec.json.encode(entry)
     fd = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, _MODE)
     with os.fdopen(fd, "ab") as file:
         there, owner = os.fstat(fd), folder.stat()

@@ -13,6 +13,9 @@ from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Row, insert, select
 from tunesmith.storage.timestamps import milliseconds, now
 
+Name = tuple[str, str]
+"""Venue and symbol."""
+
 
 class Look(Row, frozen=True, kw_only=True):
     """One look at bars of a hold-out: [start_ms, end_ms), by a backtest, a verdict or an approval by criteria."""
@@ -87,21 +90,25 @@ async def moves(source: Source, venue: str, symbol: str) -> list[Move]:
     return await select(source, Move, "WHERE venue = ? AND symbol = ? ORDER BY id", (venue, symbol))
 
 
-async def boundaries(source: Source, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+async def boundaries(source: Source, names: Sequence[Name]) -> dict[Name, int]:
     """The boundary of each of a market's names, venue and symbol, that has one."""
     found = {name: await boundary(source, *name) for name in names}
     return {name: edge for name, edge in found.items() if edge is not None}
 
 
-async def last_seen(source: Source, names: Sequence[tuple[str, str]], boundary_ms: int) -> int | None:
+async def last_seen(
+    source: Source, names: Sequence[Name], boundary_ms: int, *, elsewhen: Sequence[Name] = ()
+) -> int | None:
     """When all that was looked at beyond `boundary_ms`, under any of the market's names, was over; None without a look.
 
     That is where the latest look ends, or when it was made: bars that had closed by then existed, imported or not, and
-    somebody may have known them.
+    somebody may have known them. Of looks under names with other times, `elsewhen`, only when they were made is heard.
     """
     sql = "SELECT end_ms, time FROM holdout_looks WHERE venue = ? AND symbol = ? AND end_ms > ?"
     rows = [row for name in names for row in await source.fetch_all(sql, (*name, boundary_ms))]
-    return max((max(int(row[0]), milliseconds(row[1])) for row in rows), default=None)
+    ends = [max(int(row[0]), milliseconds(row[1])) for row in rows]
+    ends += [milliseconds(look.time) for look in await _looks_elsewhen(source, elsewhen, boundary_ms)]
+    return max(ends, default=None)
 
 
 async def record_look(
@@ -129,11 +136,20 @@ async def record_look(
     return look
 
 
-async def looks(source: Source, names: Sequence[tuple[str, str]], start_ms: int, end_ms: int) -> list[Look]:
+async def looks(
+    source: Source, names: Sequence[Name], start_ms: int, end_ms: int, *, elsewhen: Sequence[Name] = ()
+) -> list[Look]:
     """Every look under any of a market's names that shares time with [start_ms, end_ms), whatever the timeframe was.
 
-    Oldest first.
+    Under names with other times, `elsewhen`, every look that was made after `start_ms`. Oldest first.
     """
     tail = "WHERE venue = ? AND symbol = ? AND start_ms < ? AND end_ms > ? ORDER BY id"
     found = [look for name in names for look in await select(source, Look, tail, (*name, end_ms, start_ms))]
+    found += await _looks_elsewhen(source, elsewhen, start_ms)
     return sorted(found, key=lambda look: look.time)
+
+
+async def _looks_elsewhen(source: Source, names: Sequence[Name], since_ms: int) -> list[Look]:
+    tail = "WHERE venue = ? AND symbol = ? ORDER BY id"
+    found = [look for name in names for look in await select(source, Look, tail, name)]
+    return [look for look in found if milliseconds(look.time) > since_ms]

@@ -11,6 +11,7 @@ CHUNKS: dict[str, ChunkKind] = {
     kind.name: kind
     for kind in (
         ChunkKind("prepare", "holdout", f"{_HERE}.market_chunks:prepare"),
+        ChunkKind("keep_marks", "holdout", f"{_HERE}.market_chunks:keep_marks"),
         ChunkKind("import_bars", "holdout", f"{_HERE}.market_chunks:import_bars"),
         ChunkKind("fetch_bars", "network", f"{_HERE}.download_chunks:fetch_bars"),
         ChunkKind("search", "search", f"{_HERE}.search_chunks:search", needs_kernels=True),

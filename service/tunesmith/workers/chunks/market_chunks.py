@@ -12,7 +12,7 @@ from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.market.snapshots import open_snapshots
-from tunesmith.workers.chunks.payloads import ImportBars, Prepare, Prepared
+from tunesmith.workers.chunks.payloads import ImportBars, KeepMarks, Prepare, Prepared
 
 
 def prepare(payload: Prepare) -> Prepared:
@@ -21,7 +21,6 @@ def prepare(payload: Prepare) -> Prepared:
     What comes after the window is not in it, so that a worker that searches on it has no bars of the hold-out.
     """
     store = open_market(payload.market)
-    store.mark(payload.venue, payload.symbol)
     bars = store.load(payload.venue, payload.symbol, payload.timeframe)
     length = timeframe_ms(payload.timeframe)
     stop = int(np.searchsorted(bars.timestamp + length, payload.end_ms, side="right"))
@@ -45,3 +44,8 @@ def import_bars(payload: ImportBars) -> ImportReport:
     """Store bars that came with a request."""
     store = open_market(payload.market)
     return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
+
+
+def keep_marks(payload: KeepMarks) -> None:
+    """Make the marks of a market's series that were stored without. Raises `Internal` for damaged candles."""
+    open_market(payload.market).keep_marks(payload.venue, payload.symbol)

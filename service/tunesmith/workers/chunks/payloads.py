@@ -254,3 +254,11 @@ class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     timeframe: str
     rows: list[tuple[int, float, float, float, float, float]]
+
+
+class KeepMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """Make the marks of a market's series that were stored without."""
+
+    market: str
+    venue: str
+    symbol: str
