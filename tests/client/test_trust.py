@@ -335,7 +335,7 @@ def test_who_has_no_key_cannot_bring_back_what_was_revoked(
 
     async def test(client: AsyncClient) -> None:
         """Somebody who was there all the time, by every way to a package."""
-        stream = client.package_events(SYMBOL)
+        stream = client.package_events(SYMBOL, grades=TESTED)
         assert told(await anext(stream)) == ("approved", "a", None)
         await asyncio.to_thread(take_over)
         for epoch in ("epoch-2", "epoch-1"):  # to make the client begin anew, and then have its own again
@@ -344,7 +344,7 @@ def test_who_has_no_key_cannot_bring_back_what_was_revoked(
             await asyncio.to_thread(fake.start)
             await asyncio.to_thread(fake.publish, 1)
             assert await heard(client) == []
-        assert [p async for p in client.packages(SYMBOL, timeout_s=QUIET_S)] == []
+        assert [p async for p in client.packages(SYMBOL, timeout_s=QUIET_S, grades=TESTED)] == []
         with pytest.raises(Forbidden, match=r"no heartbeat at .* is signed by a trusted key and of now"):
             await client.latest_package(SYMBOL)
 
@@ -404,7 +404,7 @@ def test_clients_without_trusted_keys_hear_signed_heartbeats_as_others(daemon: F
 
     async def main() -> None:
         async with AsyncClient(daemon.requests, daemon.events) as client:
-            stream = client.packages(SYMBOL)
+            stream = client.packages(SYMBOL, grades=TESTED)
             daemon.append(TOPIC, "package.approved", package(A), lost=True)  # only the heartbeat tells of it
             assert (await anext(stream))["package_id"] == A
 

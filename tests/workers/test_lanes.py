@@ -82,7 +82,7 @@ def test_every_kind_names_a_function_of_a_lane() -> None:
         assert (kind.name, kind.lane in LANES, callable(resolve(kind.function))) == (name, True, True)
         assert resolve(kind.function).__doc__
     reading = {name for name, lane in LANE_OF.items() if lane == "holdout"}
-    assert reading == {"prepare", "import_bars", "judge", "backtest_holdout", "decision_work_holdout"}
+    assert reading == {"prepare", "keep_marks", "import_bars", "judge", "backtest_holdout", "decision_work_holdout"}
 
 
 def test_downloads_load_neither_numba_nor_vectorbt() -> None:

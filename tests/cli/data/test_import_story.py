@@ -14,6 +14,7 @@ from journeys.edges import RULE, plant
 from tunesmith.domain.market.bars import Bars
 from tunesmith.storage.market.market_folder import MarketFolder
 
+OLD = "--accept-old-data"
 RANGES = ("--range", "fast_period=3,4,5", "--range", "slow_period=18,20", "--range", "signal_threshold=0")
 KEPT = ("--param", "fast_period=4", "--param", "slow_period=20", "--param", "signal_threshold=0")
 
@@ -29,7 +30,7 @@ def written(file: Path, bars: Bars, close: Any, days: int = 0) -> Path:
 def judged(where: tuple[str, Path], symbol: str) -> dict[str, Any]:
     """The verdict on a small search of the market, which is not approved."""
     search = read("optimize", symbol, RULE, *RANGES, "--watch", *where)["optimization_id"]
-    done = run("approve", search, *where, "--json")
+    done = run("approve", search, OLD, *where, "--json")
     verdict: dict[str, Any] = json.loads(done.stdout)
     return verdict
 
@@ -40,7 +41,7 @@ def backtested(where: tuple[str, Path], symbol: str, fee: str) -> str:
 
 def test_looks_stay_with_a_market_and_replaced_bars_are_no_evidence_any_more(folder: Path, tmp_path: Path) -> None:
     where, symbol = ("--data-dir", folder), plant(folder)
-    used = read("approve", backtested(where, symbol, "0.001"), *where)
+    used = read("approve", backtested(where, symbol, "0.001"), OLD, *where)
     assert used["approved"], used["reason"]
     before = backtested(where, symbol, "0.0011")
     bars = MarketFolder(folder / "market").load("demo", symbol, "1d")
@@ -64,7 +65,7 @@ def test_looks_stay_with_a_market_and_replaced_bars_are_no_evidence_any_more(fol
     [renewed] = entered(where, "data.new_evidence")
     assert renewed["target"] == f"demo {symbol}"
     assert any("replacing what differs: 2000 new bars" in each["detail"] for each in entered(where, "data.import"))
-    late = run("approve", before, *where)
+    late = run("approve", before, OLD, *where)
     assert late.returncode == 1
     assert f"bars of {symbol} that it used were replaced on" in said(late)
     assert "search again on those of now" in said(late)

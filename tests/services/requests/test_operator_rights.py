@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from services.search_house import House
 from services.verdict_house import EDGE, decided, open_court, searched
-from tunesmith.domain.approval import ApprovalCriteria
+from tunesmith.domain.approval import VerdictWish
 from tunesmith.errors import Forbidden
+from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.envelope import Role
+from tunesmith.services.requests.waited_answers import waited_answer
+from tunesmith.workers.executor import Chunk, Executor
 
 SEARCH = {"symbol": EDGE, "strategy_id": "averages", "param_ranges": {"fast": [5, 10]}}
 WALK = {"symbol": EDGE, "strategy_id": "averages", "train_bars": 300, "test_bars": 300}
@@ -32,7 +36,7 @@ def test_rights_of_operators_are_refused_to_bots_and_entered_for_operators(tmp_p
                 ("backtest.start", {**BACKTEST, "use_holdout": True}, "use_holdout", "use_holdout"),
                 ("optimization.start", {**SEARCH, "priority": 4}, "priority", "priority 4"),
                 ("walkforward.start", {**WALK, "priority": 0}, "priority", "priority 0"),
-                ("optimization.start", {**SEARCH, "approve": ApprovalCriteria(min_sharpe=0.1)}, "approve", "approve"),
+                ("optimization.start", {**SEARCH, "approve": VerdictWish(min_sharpe=0.1)}, "approve", "approve"),
             ):
                 with pytest.raises(Forbidden, match=f"^{told} needs the role operator; ann is a bot$") as refused:
                     await house.ask(message, user="ann", role="bot", **data)
@@ -57,6 +61,7 @@ def test_who_is_no_operator_any_more_publishes_nothing(tmp_path: Path, role: Rol
             house.context.role_of = lambda user: role if user == "ann" else "operator"
             with pytest.raises(Forbidden, match=f"nothing was changed: .* ann {why}"):
                 await decided(house, search, user="ann")
+            house.context.tasks.stands_back = lambda user: False  # it asks for roles as well
             asked_when: list[Role | None] = [role, "operator"]
             house.context.role_of = lambda user: asked_when.pop() if user == "ann" else "operator"
             asked = await house.ask("strategy.approve", user="ann", strategy_id="averages", optimization_id=search)
@@ -77,7 +82,7 @@ def test_who_is_no_operator_any_more_publishes_nothing(tmp_path: Path, role: Rol
 def test_a_search_on_its_way_to_a_verdict_publishes_nothing_once_its_user_is_revoked(tmp_path: Path) -> None:
     async def scene() -> None:
         async with open_court(tmp_path) as house:
-            data = {**SEARCH, "method": "grid", "direction": "both", "approve": ApprovalCriteria()}
+            data = {**SEARCH, "method": "grid", "direction": "both", "approve": VerdictWish()}
             started = await house.ask("optimization.start", user="ann", **data)
             house.context.role_of = lambda user: None
             await house.ended(started["optimization_id"])
@@ -111,5 +116,51 @@ def test_what_a_bot_waits_for_comes_before_nobody_elses_work(tmp_path: Path) -> 
                 await house.ask("session.plan", **asked, **plan)
                 await house.ask("optimization.export", **asked, optimization_id=search)
             assert seen == {"operator": {0}, "bot": {5}}
+
+    asyncio.run(scene())
+
+
+def test_what_bots_wait_for_takes_half_of_the_workers_and_an_operators_all(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with open_court(tmp_path) as house:
+            context, at_work = house.context, Counter[str]()
+            most = Counter[str]()
+
+            class Slow:
+                async def run(self, chunk: Chunk, *, priority: int, user: str, **_: Any) -> tuple[int, str]:
+                    at_work[user] += 1
+                    most[user] = max(most[user], at_work[user])
+                    await asyncio.sleep(0.01)
+                    at_work[user] -= 1
+                    return priority, user
+
+            context.executor = cast(Executor, Slow())
+            roles: list[tuple[str, Role]] = [("bot", "bot"), ("ann", "operator")]
+            calls = [Call("optimization.analyze", "r", user, role, "requests", 9.0) for user, role in roles * 6]
+            chunk = Chunk("analyze", None)
+            answers = await asyncio.gather(*(waited_answer(context, call, chunk, 1.0) for call in calls))
+            assert Counter(answers) == {(5, "bot"): 6, (0, "ann"): 6}
+            assert most == {"bot": max(1, context.settings.n_workers // 2), "ann": 6}
+            assert not context.answering
+
+    asyncio.run(scene())
+
+
+def test_a_bots_work_stands_back_behind_an_operators_of_the_same_priority(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with open_court(tmp_path) as house:
+            asked: list[tuple[str, int]] = []
+            run = house.context.executor.run
+
+            async def noted(chunk: Chunk, *, priority: int = 5, user: str = "local", **more: Any) -> Any:
+                asked.append((user, priority))
+                return await run(chunk, priority=priority, user=user, **more)
+
+            house.context.executor.run = noted  # type: ignore[method-assign]
+            house.context.tasks.stands_back = lambda user: user != "ann"
+            for user, fast in (("ann", 5), ("bob", 6)):
+                begun = await house.ask("backtest.start", user=user, params={"fast": fast, "slow": 50}, **BACKTEST)
+                await house.ended(begun["task_id"])
+            assert {each for each in asked if each[0] in ("ann", "bob")} == {("ann", 5), ("bob", 6)}
 
     asyncio.run(scene())

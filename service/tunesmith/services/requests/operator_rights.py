@@ -37,11 +37,6 @@ _IN_USE: dict[str, Callable[[Any], str]] = {
 """Field → what is told of the right that its value asks for; nothing where anybody may send it."""
 
 
-def answer_priority(call: Call) -> int:
-    """The priority of work that somebody waits for: before all other an operator's, a bot's in turn with others'."""
-    return 0 if call.role == "operator" else USUAL_PRIORITY
-
-
 def rights_used(request: Request) -> list[Right]:
     """The options in a request that are for operators."""
     found = [Right(name, told(getattr(request, name))) for name, told in _IN_USE.items() if hasattr(request, name)]

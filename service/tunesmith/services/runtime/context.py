@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from tunesmith.config import Settings
 from tunesmith.protocol.envelope import Role
@@ -44,7 +45,8 @@ class Context:
 
     `opened` has (user, id of a task or a report) where results may be delivered without another look: they are the
     user's own, or it is entered that they were delivered; see `requests.opened_results`. `role_of` says what a user's
-    keys and tokens allow at this moment, None where none is in force.
+    keys and tokens allow at this moment, None where none is in force. `answering` are the turns of users for whose
+    requests workers are at work; see `requests.waited_answers`.
     """
 
     settings: Settings
@@ -62,6 +64,7 @@ class Context:
     opened: set[tuple[str, str]] = field(default_factory=set)
     role_of: Callable[[str], Role | None] = everybody_operates
     identity: Identity = field(default_factory=Identity)
+    answering: WeakValueDictionary[str, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
     strategy_changes: Rate = field(init=False)
 
     def __post_init__(self) -> None:

@@ -101,7 +101,7 @@ class Job:
         try:
             answer = await self._owner.executor.run(
                 Chunk(function, payload),
-                priority=self.row.priority,
+                priority=self.row.priority + self._owner.stands_back(self.row.user),
                 timeout_s=allowed_s,
                 memory_mb=workers.memory_mb,
                 task_id=self.id,
@@ -192,6 +192,7 @@ class Tasks:
         self.drivers: Mapping[str, Driver] = {}
         self.work_limits: Mapping[str, float] = {}
         """Kind of task → seconds that the chunks of one may work in all; the settings' where none is named."""
+        self.stands_back: Callable[[str], bool] = lambda user: False  # whose work comes after that of equal priority
         self.jobs: dict[str, Job] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._next: dict[str, TaskRow] = {}

@@ -27,7 +27,7 @@ from tunesmith.protocol.messages.analysis import (
 )
 from tunesmith.protocol.messages.optimizations import StartOptimization
 from tunesmith.protocol.task_types import OPTIMIZATION
-from tunesmith.services.requests.operator_rights import answer_priority
+from tunesmith.services.requests.waited_answers import waited_answer
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import OptimizationTask, computed_metrics
 from tunesmith.services.strategies import strategy_requests
@@ -35,7 +35,6 @@ from tunesmith.services.tasks.task_kinds import load, request_of
 from tunesmith.storage.tables.task_table import TaskRow
 from tunesmith.storage.timestamps import iso
 from tunesmith.workers.chunks.analysis_payloads import Analyze, Compare, Export, Exported, StoredSearch, export_name
-from tunesmith.workers.chunks.payloads import Timed
 from tunesmith.workers.executor import Chunk
 
 EXPORTS = "exports"
@@ -139,16 +138,7 @@ async def _search(context: Context, optimization_id: str, path: str) -> tuple[Ta
 
 
 async def _run(context: Context, call: Call, chunk: Chunk) -> Any:
-    """The chunk's answer, for which someone waits."""
-    workers = context.settings.workers
-    answer = await context.executor.run(
-        chunk,
-        priority=answer_priority(call),
-        timeout_s=workers.task_timeout_s,
-        memory_mb=workers.memory_mb,
-        user=call.user,
-    )
-    return answer.value if isinstance(answer, Timed) else answer
+    return await waited_answer(context, call, chunk, context.settings.workers.task_timeout_s)
 
 
 def _score(task: OptimizationTask, target: int, by: str | None) -> _Score:

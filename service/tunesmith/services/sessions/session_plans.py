@@ -10,12 +10,12 @@ import msgspec
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.sessions import PlanSession, SessionItem, SessionPlan
 from tunesmith.services.market.market_windows import prepare_payload, work_of
-from tunesmith.services.requests.operator_rights import answer_priority
+from tunesmith.services.requests.waited_answers import waited_answer
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import NewSearch
 from tunesmith.services.sessions.session_requests import plan_items
 from tunesmith.services.tasks.task_kinds import new_id
-from tunesmith.workers.chunks.payloads import Prepared, Probe, Probed, Search, SearchSpec, Timed
+from tunesmith.workers.chunks.payloads import Prepared, Probe, Probed, Search, SearchSpec
 from tunesmith.workers.executor import Chunk
 
 _PROBED = 500
@@ -92,15 +92,7 @@ async def _probe(context: Context, made: NewSearch, call: Call) -> tuple[Probed,
 
 
 async def _run(context: Context, chunk: Chunk, call: Call) -> Any:
-    workers = context.settings.workers
-    answer = await context.executor.run(
-        chunk,
-        priority=answer_priority(call),
-        timeout_s=workers.trial_timeout_s,
-        memory_mb=workers.memory_mb,
-        user=call.user,
-    )
-    return answer.value if isinstance(answer, Timed) else answer
+    return await waited_answer(context, call, chunk, context.settings.workers.trial_timeout_s)
 
 
 def _need(n_trials: int, probed: Probed, n_bars: int) -> _Need:

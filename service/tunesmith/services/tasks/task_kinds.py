@@ -137,9 +137,10 @@ def follow_up_of(name: str) -> FollowUp:
 
 
 def install_drivers(context: Context) -> None:
-    """Have the task runner drive every kind, within the kind's limit of work."""
+    """Have the task runner drive every kind, within the kind's limit of work, and operators' tasks before others'."""
     context.tasks.drivers = {name: functools.partial(kind.drive, context) for name, kind in KINDS.items()}
     context.tasks.work_limits = {name: kind.limits(context.settings).work_s for name, kind in KINDS.items()}
+    context.tasks.stands_back = lambda user: context.role_of(user) != "operator"
 
 
 def new_id(prefix: str) -> str:
