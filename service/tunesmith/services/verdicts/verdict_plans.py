@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from tunesmith.compute.decision.checks.candle_age import judge_age
-from tunesmith.compute.decision.nulls.counted_search import REACH
+from tunesmith.compute.decision.nulls.counted_search import n_listed
 from tunesmith.compute.decision.statistics.levels import draws_of, level_of
 from tunesmith.compute.decision.statistics.record_clock import N_DRAWS, TRY
-from tunesmith.compute.rules.strategy import Strategy
-from tunesmith.compute.search.problem import region_of
-from tunesmith.compute.search.samplers import SAMPLERS
 from tunesmith.domain.approval import DataAge
-from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.trading import OWN_ENGINE
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.plans import PlanSearch, PlanVerdict, SearchPlanReply, VerdictPlanReply
@@ -27,16 +23,13 @@ from tunesmith.services.verdicts.search_book import book_of, n_counted
 from tunesmith.storage.timestamps import milliseconds, now
 from tunesmith.workers.chunks.null_payloads import CountedRef
 
-_AGAIN = 20
-"""A trial of a method that has to be made again on each permuted market takes as long as so many points."""
-
 
 async def plan_search(context: Context, request: PlanSearch, call: Call) -> SearchPlanReply:
     """What a search would take, and cost later verdicts. `not_found`, `invalid` as for the search itself."""
     made = await make_search(context, request)
     task, limits = made.task, context.settings.statistics
     windows = [task.window, *task.others]
-    n_points = await context.aside.run(lambda: _n_points(parse_ref(task.strategy), task.plan, task.plan.n_trials))
+    n_points = await context.aside.run(lambda: n_listed(parse_ref(task.strategy), task.plan, task.plan.n_trials))
     per_draw = n_points * _n_bars(context, windows) * context.speeds.ns(task.strategy, OWN_ENGINE) / 1e9
     n_before = await n_counted(context, call.user, windows)
     worst = per_draw * max(N_DRAWS, limits.n_permutations)
@@ -131,16 +124,7 @@ def _seconds_of(context: Context, searches: Sequence[CountedRef], n_parts: Mappi
     for search in searches:
         n = len(search.listed)
         if search.plan is not None:
-            n = _n_points(parse_ref(search.strategy), search.plan, search.n_made)
+            n = n_listed(parse_ref(search.strategy), search.plan, search.n_made)
         n *= 1 + n_parts.get(search.search_id, 0)
         total += n * n_bars * context.speeds.ns(search.strategy, OWN_ENGINE) / 1e9
     return total
-
-
-def _n_points(rule: Strategy, plan: SearchPlan, n_made: int) -> int:
-    """How many points stand for a search on one permuted market."""
-    if not SAMPLERS[plan.method].learns:
-        return n_made
-    region = region_of(rule, plan)
-    listable = region.is_discrete and region.size.exact and region.size.n <= REACH
-    return region.size.n if listable else _AGAIN * n_made

@@ -27,6 +27,20 @@ exit_long(close > sma(close, n))
 REMADE = ("genetic", "zoom", "staged", "nsga2")
 
 
+def unlisted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every method that learns be made again, however small its ranges are."""
+    monkeypatch.setattr(counted_search, "REACH", 0)
+    monkeypatch.setattr(counted_search, "_FAR_REACH", 0)
+
+
+def test_all_points_are_listed_where_that_costs_less_than_to_make_the_trials_again() -> None:
+    cells = {"fast": {"min": 2, "max": 60}, "slow": {"min": 61, "max": 200}}  # 8,260 points
+    for most, n_made, listed in ((0, 400, False), (0, 413, True), (8_260, 1, True)):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(counted_search, "REACH", most)
+            assert (searched("a", cells, method="tpe", n_made=n_made).points is not None) == listed
+
+
 @pytest.fixture(scope="module")
 def on() -> Ground:
     return ground()
@@ -64,7 +78,7 @@ def test_every_point_of_the_ranges_finds_at_least_what_the_method_finds(on: Grou
 def test_a_search_that_ended_early_is_that_of_the_trials_it_made(
     on: Ground, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counted_search, "REACH", 0)
+    unlisted(monkeypatch)
     search = searched("a", FINE, method=method, n_trials=90, n_made=30, seed=5)
     assert search.plan is not None
     markets = shuffled_markets(on, "1d", 2)
@@ -84,7 +98,7 @@ def test_a_search_that_ended_early_is_that_of_the_trials_it_made(
 def test_a_method_that_follows_is_made_in_the_ranges_that_lie_around_the_found_point(
     on: Ground, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counted_search, "REACH", 0)
+    unlisted(monkeypatch)
     narrow = {"fast": {"min": 5, "max": 8, "step": 1}, "slow": {"min": 14, "max": 20, "step": 1}}
     book = [
         searched("wide", FINE),
@@ -120,7 +134,7 @@ class TestStandIn:
     def test_it_is_the_better_of_a_genetic_search_and_a_climb(
         self, on: Ground, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(counted_search, "REACH", 0)
+        unlisted(monkeypatch)
         slow, bred = (searched("a", FINE, method=method, n_trials=30, seed=3) for method in ("tpe", "genetic"))
         markets = shuffled_markets(on, "1d", 6)
         tried_slow, tried_bred = (remake(search, markets, on, None) for search in (slow, bred))
@@ -136,7 +150,7 @@ class TestStandIn:
         assert best_of(beside, markets) <= top
 
     def test_several_targets_and_nothing_made(self, on: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(counted_search, "REACH", 0)
+        unlisted(monkeypatch)
         both = searched("a", NARROW, method="tpe", n_trials=8, target=["sharpe", "max_drawdown"])
         assert np.isfinite(found_on([both], on, "a", (1, 2, 3)).v).any()
         none = searched("a", NARROW, method="tpe", n_trials=8, n_made=0)
@@ -145,7 +159,7 @@ class TestStandIn:
     def test_all_trials_move_with_the_best_trial_before_as_that_which_moves_most(
         self, on: Ground, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(counted_search, "REACH", 0)
+        unlisted(monkeypatch)
         filtered = {"fast": [2, 4], "slow": [9, 13], "strength": {"min": 0, "max": 40, "step": 10}}
         wide = searched("wide", WIDE)
         bred = searched("bred", filtered, ["wide"], rule=OTHER, method="genetic", n_trials=12)

@@ -34,7 +34,10 @@ REAL = -1
 REACH = 20_000
 """A learning method whose ranges hold at most so many points is replaced by all of them."""
 
-_AGAIN = 20.0
+_FAR_REACH = 200_000
+"""One whose ranges hold up to so many is as well, where that costs less than to make its trials again."""
+
+_AGAIN = 20
 """A trial that is made again costs about as much as so many points that are listed."""
 
 
@@ -59,6 +62,20 @@ def trials_that_count(n_planned: int, n_made: int, *, by_clock: bool) -> int:
     the best of every number of trials up to the last. A time budget is no such choice: the trials that were made count.
     """
     return n_made if by_clock else max(n_made, n_planned)
+
+
+def is_listed(region: Region, n_made: int) -> bool:
+    """Whether all points of a learning method's ranges stand for its `n_made` trials."""
+    most = max(REACH, min(_FAR_REACH, _AGAIN * n_made))
+    return region.is_discrete and region.size.exact and region.size.n <= most
+
+
+def n_listed(rule: Strategy, plan: SearchPlan, n_made: int) -> int:
+    """How many points stand for a search on one shuffled market, or cost as much as what is made again."""
+    if not SAMPLERS[plan.method].learns:
+        return n_made
+    region = region_of(rule, plan)
+    return region.size.n if is_listed(region, n_made) else _AGAIN * n_made
 
 
 @dataclass(frozen=True)
@@ -117,7 +134,7 @@ class CountedSearch:
         if not SAMPLERS[self.plan.method].learns:
             sampler = make_sampler(self.plan.method, problem_of(self.rule, self.plan, self.region, 1))
             return np.unique(sampler.ask(0, min(self.n_made, sampler.n_trials)), axis=0)
-        if self.region.is_discrete and self.region.size.exact and self.region.size.n <= REACH:
+        if is_listed(self.region, self.n_made):
             return np.unique(self.region.points_at(np.arange(self.region.n_cells)), axis=0)
         return None
 
@@ -138,7 +155,7 @@ class CountedSearch:
     @property
     def price(self) -> float:
         """How many points one draw evaluates, about."""
-        return _AGAIN * self.n_made if self.points is None else float(len(self.points))
+        return float(_AGAIN * self.n_made if self.points is None else len(self.points))
 
     def allows(self, points: Floats) -> Flags:
         """Which of `points` float64[n, p] keep the conditions under which it searched; bool[n]."""
