@@ -153,20 +153,36 @@ def test_the_default_deadline_is_the_setting() -> None:
     bench(test, default_deadline_ms=20)
 
 
-def test_a_flooder_is_told_busy_at_once_and_others_are_served() -> None:
+def test_a_flooder_is_told_busy_after_a_while_and_others_are_served_at_once() -> None:
     async def test(bench: Bench) -> None:
         flooder, honest = Peer(lane=b"1"), Peer(lane=b"2")
         waiting = [bench.send(body("backtest.start", f"f{i}", START), flooder) for i in range(3)]
         await until(lambda: bench.router.in_flight == 3)
-        refused = await bench.ask(body("backtest.start", "f4", START), flooder)
-        assert (code(refused), refused.error["retry_after_ms"]) == ("busy", 50)
-        assert code(await bench.ask(body(), flooder)) == "busy"
+        refusals = [bench.send(body("backtest.start", f"more-{i}", START), flooder) for i in range(5)]
         assert code(await bench.ask(body(), honest)) == "ok"
+        assert not any(task.done() for task in refusals)
+        refused = await refusals[0]
+        assert (code(refused), refused.error["retry_after_ms"]) == ("busy", 50)
+        assert [code(await task) for task in refusals] == ["busy"] * 5
         bench.handlers.gate.set()
         assert [code(await task) for task in waiting] == ["ok"] * 3
         assert code(await bench.ask(body(), flooder)) == "ok"
 
     bench(test, in_flight_per_user=3)
+
+
+def test_refusals_that_wait_are_answered_before_the_end() -> None:
+    async def test(bench: Bench) -> None:
+        waiting = bench.send(body("backtest.start", "first", START))
+        await until(lambda: bench.router.in_flight == 1)
+        refused = bench.send(body("backtest.start", "second", START))
+        await asyncio.sleep(0)
+        bench.handlers.gate.set()
+        assert await bench.router.drained(5)
+        assert (code(await waiting), code(await refused)) == ("ok", "busy")
+        assert bench.seen["backtest.start", "busy"] == 1
+
+    bench(test, in_flight_per_user=1)
 
 
 def test_the_total_is_limited_too() -> None:

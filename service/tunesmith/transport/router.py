@@ -4,7 +4,9 @@
 
 Whatever happens, every request is answered once: a refusal says why, an unexpected exception becomes `internal` and
 its traceback goes to the log. A request that runs into its deadline is answered then; one that changes something goes
-on to its end (its stored reply answers the retry), a mere read is cancelled.
+on to its end (its stored reply answers the retry), a mere read is cancelled. Who has as many requests in flight as one
+may have is refused only after the time that the refusal says to wait, so that who does not wait takes little of the
+loop from others.
 """
 
 from __future__ import annotations
@@ -113,6 +115,7 @@ class Router:
         self._observe = observe
         self._flights: set[_Flight] = set()
         self._per_lane: dict[Lane, int] = {}
+        self._held: dict[Callable[[], None], asyncio.TimerHandle] = {}  # refusals that wait
         self._idle = asyncio.Event()
         self._idle.set()
         self.refused: Refused = _nobody_listens
@@ -174,6 +177,9 @@ class Router:
 
     async def drained(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight; what is left after `timeout_s` is cancelled and answered `draining`."""
+        for refuse, timer in list(self._held.items()):
+            timer.cancel()
+            refuse()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()
@@ -209,6 +215,9 @@ class Router:
             outcome = Outcome(error=error)
             if isinstance(error, Forbidden):
                 self.refused(call, error)
+            if isinstance(error, Busy) and self._is_full(lane):
+                self._hold(call, outcome, started, seal)
+                return
         except Exception:
             outcome = _failed(call)
         seal(outcome)
@@ -220,12 +229,23 @@ class Router:
         message = self._types.get(call.type) or message_type(call.type, self._types)
         if message.role == "operator" and call.role != "operator":
             raise Forbidden(f"{call.type} needs the role operator; {call.user} is a {call.role}")
-        if self._per_lane.get(lane, 0) >= self._limits.in_flight_per_user:
+        if self._is_full(lane):
             limit = self._limits.in_flight_per_user
             raise Busy(f"{limit} of your requests are being worked on already", retry_after_ms=BUSY_RETRY_MS)
         if len(self._flights) >= self._limits.in_flight_total:
             raise Busy("too many requests are being worked on", retry_after_ms=2 * BUSY_RETRY_MS)
         return message
+
+    def _is_full(self, lane: Lane) -> bool:
+        return self._per_lane.get(lane, 0) >= self._limits.in_flight_per_user
+
+    def _hold(self, call: Call, outcome: Outcome, started: float, seal: Seal) -> None:
+        def refuse() -> None:
+            del self._held[refuse]
+            seal(outcome)
+            self._seen(call.type, outcome.code, started)
+
+        self._held[refuse] = asyncio.get_running_loop().call_later(BUSY_RETRY_MS / 1000, refuse)
 
     def _launch(self, flight: _Flight) -> None:
         self._flights.add(flight)
