@@ -156,7 +156,7 @@ def session_behind() -> bool:
         plan = dealer.data("verdict.plan", {"optimization_id": search})
         print(f"{plan['n_trials']:,} trials behind the verdict. {plan['told']}", flush=True)
         wish = {"strategy_id": strategy_id, "optimization_id": search, "accept_old_data": True}
-        verdict = dealer.data("strategy.approve", wish)
+        verdict = dealer.data("strategy.approve", wish, deadline_ms=1_000)
         time.sleep(PAUSE_S)
         status = dealer.data("verdict.status", {"verdict_id": verdict["verdict_id"]})
         print(f"after {PAUSE_S:g} s: {status['status']}, progress {status['progress']:.1%}", flush=True)
