@@ -1,4 +1,4 @@
-"""Work of a request for whose reply somebody waits, such as an analysis: it is at work at once, and is no task."""
+"""Work of a request whose reply somebody waits for, such as an analysis: it is no task, and its answer is the reply."""
 
 from __future__ import annotations
 

@@ -12,13 +12,10 @@ from tunesmith.errors import Forbidden
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.sqlite.connections import Connection
 from tunesmith.storage.tables import audit_table, schedule_table, task_table
-from tunesmith.storage.tables.audit_table import NewEntry
+from tunesmith.storage.tables.audit_table import FILES, NewEntry
 from tunesmith.storage.timestamps import now
 
 logger = structlog.get_logger(__name__)
-
-DOOR = "files"
-"""As for other entries of what became of keys: it came in by their files, and by no socket."""
 
 REVOKED = "the key or token of {user} was revoked"
 DEMOTED = "{user} is a bot by now, and approvals need an operator"
@@ -57,7 +54,7 @@ async def _enter(context: Context, user: str, act: str, target: str, why: str) -
         time=now(),
         user=user,
         role="",
-        door=DOOR,
+        door=FILES,
         client="",
         type=act,
         request_id="",

@@ -77,8 +77,9 @@ async def plan_verdict(context: Context, request: PlanVerdict, call: Call) -> Ve
     per_draw = await context.aside.run(lambda: _seconds_of(context, book.searches, n_parts, _n_bars(context, windows)))
     worst = per_draw * max(N_DRAWS, n_draws)
     n_own = len(own) - book.n_opened - book.n_related
+    counts = "1 search counts" if len(own) == 1 else f"{len(own):,} searches count"
     told = (
-        f"{len(own):,} searches count: {n_own:,} of yours, {book.n_opened:,} whose results you opened, "
+        f"{counts}: {n_own:,} of yours, {book.n_opened:,} whose results you opened, "
         f"{book.n_related:,} on markets that move like this one; {len(book.foreign):,} of somebody else may raise p. "
         f"It would be look {look.number} at this hold-out; an approval asks for p of {lowest:.2g} to {highest:.2g} in "
         f"all. The test takes {per_draw * N_DRAWS:,.1f} s of a worker if it is refused soon, {worst:,.1f} "

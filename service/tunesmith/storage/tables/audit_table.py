@@ -7,6 +7,9 @@ from typing import ClassVar
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Page, Row, insert, page
 
+FILES = "files"
+"""The door of what came in by no socket: by the files that commands write, or what became of keys."""
+
 
 class NewEntry(Row, frozen=True, kw_only=True):
     """One act on its way into the log."""
