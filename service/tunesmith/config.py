@@ -65,7 +65,7 @@ class Limits(_Section, frozen=True, kw_only=True):
 
 
 class Workers(_Section, frozen=True, kw_only=True):
-    """The pool that computes. `count` 0 means one per core."""
+    """The pool that computes. `count` 0 means one per core; `niceness` is how far it gives way to other processes."""
 
     count: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     memory_mb: Count = 4096
@@ -74,6 +74,7 @@ class Workers(_Section, frozen=True, kw_only=True):
     chunk_trials: Count = 2000
     attempts: Count = 3
     loaded_rules: Count = 200
+    niceness: Annotated[int, msgspec.Meta(ge=0, le=19)] = 5
 
 
 class Events(_Section, frozen=True, kw_only=True):

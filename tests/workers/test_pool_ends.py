@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from workers.pool_scenes import is_gone, wait_until
+from tunesmith.workers.local_pool import LocalPool
+from tunesmith.workers.processes import ForkServer
+from tunesmith.workers.worker import Program
+from workers.pool_scenes import is_gone, on_loop, wait_until
 
 DAEMON = """
 import asyncio, signal, sys
@@ -88,6 +91,23 @@ def test_ctrl_c_in_the_terminal_lets_running_chunks_finish(tmp_path: Path) -> No
         (tmp_path / "hold" / "let_go").touch()
         assert process.communicate(timeout=20) == ("let go 0\ninterrupted\n", "")
         assert all(is_gone(pid) for pid in pids)
+
+
+@on_loop
+async def test_workers_and_their_session_give_way_as_far_as_they_are_told() -> None:
+    server = ForkServer(Program(table="workers.pool_chunks", niceness=7))
+    pool = LocalPool(1, server)
+    pool.start()
+    await pool.wait_ready()
+    (worker,) = pool.pids()[1:]
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, worker) == min(os.getpriority(os.PRIO_PROCESS, 0) + 7, 19)
+        group = Path(f"/proc/{worker}/autogroup")
+        if group.exists() and group.read_text():  # the kernel shares the processor among sessions
+            assert group.read_text().split()[-1] == "7"
+    finally:
+        await pool.close()
+        await server.close()
 
 
 def test_the_daemon_does_not_import_what_its_workers_need() -> None:

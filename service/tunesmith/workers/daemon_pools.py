@@ -34,9 +34,17 @@ def start_pools(settings: Settings, stack: AsyncExitStack, hear: Hear) -> LaneRo
             preload=modules_of("search", "holdout"),
             prepare=f"{_WARM_UPS}:load_vectorbt",
             log=settings.log,
+            niceness=settings.workers.niceness,
         )
     )
-    light = ForkServer(Program(table=_CHUNKS, preload=modules_of("network", "subprocess"), log=settings.log))
+    light = ForkServer(
+        Program(
+            table=_CHUNKS,
+            preload=modules_of("network", "subprocess"),
+            log=settings.log,
+            niceness=settings.workers.niceness,
+        )
+    )
     for server in (compute, light):
         stack.push_async_callback(server.close)
     limits = Limits(attempts=settings.workers.attempts, recycle_rules=settings.workers.loaded_rules)

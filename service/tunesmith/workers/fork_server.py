@@ -7,8 +7,9 @@ It is a fresh interpreter with one thread, none of the daemon's sockets, and wha
     server → daemon    "started <number> <pid>"      "exited <number> <exit code> <peak memory in kB>"
 
 Each is one packet of a SEQPACKET socket. Since workers are its children, it kills them at once when the daemon is gone,
-even where a kernel holds the worker's interpreter; when it is killed itself, its workers go on. Each worker begins a
-session, and with it a process group, of its own; whatever ends a worker, the rest of its group is killed.
+even where a kernel holds the worker's interpreter; when it is killed itself, its workers go on. It leads a session,
+whose processes give way to others on this machine, the daemon and the bots among them. Each worker begins a process
+group of its own; whatever ends a worker, the rest of its group is killed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import signal
 import socket
 import sys
 import traceback
+from pathlib import Path
 
 import msgspec
 
@@ -30,6 +32,7 @@ from tunesmith.workers import worker
 
 def main(fd: int, program: worker.Program) -> None:
     """Serve until the daemon is gone. In a forked child this becomes the worker, and never returns."""
+    _give_way(program.niceness)
     worker.ignore_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, worker.IGNORED_SIGNALS)
     for module in program.preload:
@@ -49,6 +52,16 @@ def _prepare(program: worker.Program) -> None:
         worker.resolve(program.prepare)()
     except Exception:
         traceback.print_exc()
+
+
+def _give_way(niceness: int) -> None:
+    """Let other processes go before this one, which leads a session, and before those that it forks.
+
+    Linux may share the processor among sessions first and heed niceness only within each: the session gives way too.
+    """
+    os.nice(niceness)
+    with contextlib.suppress(OSError):  # a kernel without groups by session heeds niceness everywhere
+        Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 class _Server:
@@ -91,7 +104,7 @@ class _Server:
     def _fork(self, number: str, fd: int) -> socket.socket | None:
         pid = os.fork()
         if pid == 0:
-            os.setsid()
+            os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for sock in (self._control, self._woken, self._waker):

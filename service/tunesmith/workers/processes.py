@@ -102,6 +102,7 @@ class ForkServer:
                 [sys.executable, "-P", "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
+                start_new_session=True,
                 env=os.environ | ONE_THREAD | FORKABLE | {"PYTHONPATH": search_path},
             )
         except OSError:

@@ -57,13 +57,14 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     `table` names a module whose `CHUNKS` maps names to chunk functions. The process that workers are forked from
     imports the `preload` modules, then calls `prepare`, a function named as "module:function", so that workers share
     what that loads; neither may leave a thread behind. `log` is how workers write log lines of libraries to standard
-    error.
+    error. `niceness` is how far they give way to other processes, the daemon among them: 0 (not at all) to 19.
     """
 
     table: str
     preload: tuple[str, ...] = ()
     prepare: str = ""
     log: Log = Log()
+    niceness: int = 0
 
 
 @dataclass(eq=False, slots=True)
