@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +47,7 @@ class House:
         self.tokens = TokenFile(folder / "keys" / "tokens.json")
         self.desk, self.bot = self.tokens.new("desk", "operator"), self.tokens.new("night-bot", "bot")
         asyncio.run(self._approve())
+        self.before = shutil.copy(folder / "tunesmith.db", folder / "before.db")
         self.first = self.keys.new().keyid
         talkative = {"TUNESMITH_LOG__LEVEL": "debug", "TUNESMITH_WORKERS__COUNT": "1"}
         self.daemon = DaemonProcess(folder, {**SECRETS, **talkative})
@@ -192,6 +195,48 @@ def test_the_audit_log_says_who_revoked_and_who_was_refused(house: House) -> Non
     assert post("audit.list", house.bot) == 403
     house.tokens.revoke("desk")
     assert post("package.revoke", house.desk) == 401
+
+
+def test_a_daemon_without_the_key_makes_no_bot_trade_on_what_was_revoked(house: House, tmp_path: Path) -> None:
+    shutil.copy(house.before, tmp_path / "tunesmith.db")
+    impostor = DaemonProcess(tmp_path, {"TUNESMITH_WORKERS__COUNT": "1"})
+    impostor.start()
+    doors = impostor.doors["requests"], impostor.doors["events"]
+
+    async def believed(trusted: list[str] | None) -> list[str]:
+        async with AsyncClient(*doors, trusted=trusted) as client:
+            found = await client.packages_in_force(SYMBOL, TIMEFRAME, RULE, grades=EVERY)
+            return [package["package_id"] for package in found]
+
+    async def follow(trusted: list[str]) -> dict[str, Any]:
+        async with asyncio.timeout(3), AsyncClient(*doors, trusted=trusted) as client:
+            return await anext(client.packages(SYMBOL, TIMEFRAME, RULE, grades=EVERY))
+
+    assert asyncio.run(believed(None)) == [PACKAGE_ID], "who trusts nobody in particular believes it"
+    assert asyncio.run(believed(house.trusted())) == []
+    with pytest.raises(TimeoutError):
+        asyncio.run(follow(house.trusted()))
+    assert impostor.stop() == 0, impostor.log()[-3000:]
+
+
+def test_a_length_that_is_said_twice_is_refused(house: House) -> None:
+    hidden = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    head = b"POST /api/backtest/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    lengths = b"Transfer-Encoding: chunked\r\nContent-Length: %d\r\n" % (5 + len(hidden))
+    token = f"Authorization: Bearer {house.bot}\r\n\r\n".encode()
+    with socket.create_connection(house.daemon.doors["http"].split(":"), timeout=10) as talker:
+        talker.sendall(head + lengths + token + b"0\r\n\r\n" + hidden)
+        answer = b"".join(iter(lambda: talker.recv(65_536), b""))  # until the daemon closes
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1, "what was hidden behind it is no request"
+
+
+def test_what_the_daemon_keeps_is_its_owners_alone(house: House) -> None:
+    public = set(house.folder.glob("keys/clients/*.json"))
+    ours = {house.folder / "before.db", house.daemon.log_file}
+    kept = [path for path in house.folder.rglob("*") if path not in public | ours]
+    assert {"tunesmith.db", "signing", "tokens.json", "doors.json"} <= {path.name for path in kept}
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
 
 
 def test_no_secret_is_told_by_any_door_command_or_log(house: House) -> None:
