@@ -126,5 +126,19 @@ class Call(msgspec.Struct, frozen=True):
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
 
-Handler = Callable[..., Reply | Awaitable[Reply]]
+class Written(NamedTuple):
+    """A reply with its JSON, which is made once for all who are sent it."""
+
+    reply: Reply
+    text: bytes
+
+
+async def finished(made: Reply | Written | Awaitable[Reply]) -> Reply:
+    """The reply that a handler has made or is making."""
+    if isinstance(made, Written):
+        return made.reply
+    return made if isinstance(made, Reply) else await made
+
+
+Handler = Callable[..., Reply | Written | Awaitable[Reply]]
 """`async (request, call) -> reply`, or a plain function where the reply is at hand; a `TunesmithError` refuses."""

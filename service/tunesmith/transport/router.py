@@ -33,7 +33,7 @@ from tunesmith.errors import (
     TooLarge,
     TunesmithError,
 )
-from tunesmith.protocol.catalog import Call, Handler, MessageType
+from tunesmith.protocol.catalog import Call, Handler, MessageType, Written
 from tunesmith.protocol.codec import (
     decode_data,
     decode_envelope,
@@ -210,7 +210,7 @@ class Router:
             if isinstance(answer, CoroutineType):
                 self._launch(_Flight(call, answer, message.changes, lane, started, seal))
                 return
-            outcome = Outcome(encode(answer))
+            outcome = Outcome(answer.text if isinstance(answer, Written) else encode(answer))
         except TunesmithError as error:
             outcome = Outcome(error=error)
             if isinstance(error, Forbidden):

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.catalog import Call, Written, finished
+from tunesmith.protocol.codec import encode
 from tunesmith.protocol.messages.strategies import GetStrategy, StrategyDeleted
 from tunesmith.services.requests.lookups import Lookups, looked_up
 from tunesmith.storage.sqlite.database import Database
@@ -32,9 +33,10 @@ class Scene:
         return reply
 
     async def ask(self, id: str = "a") -> str:
-        reply = self.handle(GetStrategy(id=id), CALL)
-        found = await reply if isinstance(reply, Awaitable) else reply
+        made = self.handle(GetStrategy(id=id), CALL)
+        found = await finished(made)
         assert isinstance(found, StrategyDeleted)
+        assert not isinstance(made, Written) or made.text == encode(found)
         return found.id
 
     async def write(self) -> None:
@@ -79,7 +81,7 @@ def test_a_reply_whose_time_is_over_is_read_again(tmp_path: Path) -> None:
         lookups = Lookups(scene.database)
         request, reply = GetStrategy(id="a"), StrategyDeleted(id="a", deleted=False)
         lookups.keep(request, reply, lookups.n_commits, until="2999-01-01T00:00:00.000Z")
-        assert lookups.find(request) is reply
+        assert lookups.find(request) == Written(reply, encode(reply))
         lookups.keep(request, reply, lookups.n_commits, until="2024-01-01T00:00:00.000Z")
         assert lookups.find(request) is None
 

@@ -14,7 +14,8 @@ import pytest
 from tunesmith.config import Settings
 from tunesmith.domain.search.findings import Comparison, Summary
 from tunesmith.errors import Internal, NotFound
-from tunesmith.protocol.catalog import MESSAGES, Call
+from tunesmith.protocol.catalog import MESSAGES, Call, Written, finished
+from tunesmith.protocol.codec import encode
 from tunesmith.protocol.messages.analysis import ComparedSearch, CompareOptimizations, ComparisonReply
 from tunesmith.protocol.messages.backtests import BacktestStatus, BacktestStatusReply
 from tunesmith.protocol.messages.optimizations import OptimizationResults, OptimizationResultsReply
@@ -109,9 +110,11 @@ class House:
         )
 
 
-async def answered(reply: Any) -> Any:
-    """A handler's reply, whether it is at hand or comes."""
-    return await reply if isinstance(reply, Awaitable) else reply
+async def answered(made: Any) -> Any:
+    """A handler's reply, whether it is at hand or comes; what is sent of one at hand says the same."""
+    reply = await finished(made)
+    assert not isinstance(made, Written) or made.text == encode(reply)
+    return reply
 
 
 def _call(name: str) -> Call:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.protocol.catalog import MESSAGES, Call, Handler
+from tunesmith.protocol.catalog import MESSAGES, Call, Handler, Written
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.services.requests.idempotency import Finish, once
 from tunesmith.services.requests.lookups import looked_up
@@ -39,7 +39,7 @@ class Route:
         made = self._made(context, message_type)
         opening = entering_opened(context, message_type, made, repeats=bool(self.settled_by))
 
-        def handle(request: Request, call: Call) -> Reply | Awaitable[Reply]:
+        def handle(request: Request, call: Call) -> Reply | Written | Awaitable[Reply]:
             asker.set(call.user)
             return opening(request, call)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tunesmith.protocol.catalog import Call, Handler
+from tunesmith.protocol.catalog import Call, Handler, Written
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.protocol.messages.packages import PackageReply
 from tunesmith.storage.sqlite.database import Database
@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class _Kept(NamedTuple):
-    reply: Reply
+    written: Written
     n_commits: int
     until: str | None
     n_bytes: int
@@ -46,7 +46,7 @@ class Lookups:
         """What `keep` is to be told: the state of the database before the reading."""
         return self._database.counts.commits
 
-    def find(self, request: Request) -> Reply | None:
+    def find(self, request: Request) -> Written | None:
         """The reply to the same request, if nothing was written since."""
         key = _encoder.encode(request)
         kept = self._kept.get(key)
@@ -56,16 +56,17 @@ class Lookups:
             self._drop(key)
             return None
         self._kept.move_to_end(key)
-        return kept.reply
+        return kept.written
 
     def keep(self, request: Request, reply: Reply, n_commits: int, until: str | None = None) -> None:
         """Keep a reply that was read when there had been `n_commits`; it holds until the time `until` at most."""
         key = _encoder.encode(request)
         self._drop(key)
-        n_bytes = len(key) + len(_encoder.encode(reply))
+        written = Written(reply, _encoder.encode(reply))
+        n_bytes = len(key) + len(written.text)
         if n_bytes > self._max_bytes:
             return
-        self._kept[key] = _Kept(reply, n_commits, until, n_bytes)
+        self._kept[key] = _Kept(written, n_commits, until, n_bytes)
         self._n_bytes += n_bytes
         while self._n_bytes > self._max_bytes:
             self._drop(next(iter(self._kept)))
@@ -93,7 +94,7 @@ def looked_up(database: Database, handle: Callable[[Request, Call], Awaitable[Re
         lookups.keep(request, reply, n_commits, valid_until(reply))
         return reply
 
-    def answer(request: Request, call: Call) -> Reply | Awaitable[Reply]:
+    def answer(request: Request, call: Call) -> Written | Awaitable[Reply]:
         return lookups.find(request) or look(request, call)
 
     return answer

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, get_args
 
 import msgspec
 
-from tunesmith.protocol.catalog import MESSAGES, Call, Handler
+from tunesmith.protocol.catalog import MESSAGES, Call, Handler, Written, finished
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.protocol.messages.server import EventsReply
 from tunesmith.services.requests import audit_log
@@ -60,7 +60,7 @@ def entering_opened(context: Context, message_type: str, handle: Handler, *, rep
 
     With `repeats` the same reply is delivered again and again, as those of ended tasks are: it is looked through once.
     """
-    looked: dict[tuple[str, int], Reply] = {}
+    looked: dict[tuple[str, int], Reply | Written] = {}
     message = MESSAGES[message_type]
     asked = [name for name in ASKED if name in message.request.__struct_fields__]
     names_of: Callable[[Request, Reply], Iterable[str]]
@@ -71,26 +71,28 @@ def entering_opened(context: Context, message_type: str, handle: Handler, *, rep
     else:
         return _entering_used(context, message.request, handle) if message.changes else handle
 
-    def deliver(request: Request, reply: Reply, call: Call) -> Reply | Awaitable[Reply]:
-        key = call.user, id(reply)
-        if looked.get(key) is reply:
-            return reply
+    def deliver(request: Request, made: Reply | Written, call: Call) -> Reply | Written | Awaitable[Reply]:
+        key = call.user, id(made)
+        if looked.get(key) is made:
+            return made
+        reply = made.reply if isinstance(made, Written) else made
         fresh = [name for name in names_of(request, reply) if (call.user, name) not in context.opened]
         if fresh:
             return _opened(context, call, fresh, reply)
         if repeats:
             if len(looked) >= _MOST_LOOKED:
                 looked.clear()
-            looked[key] = reply
-        return reply
+            looked[key] = made
+        return made
 
     async def wait(request: Request, making: Awaitable[Reply], call: Call) -> Reply:
-        delivered = deliver(request, await making, call)
-        return await delivered if isinstance(delivered, Awaitable) else delivered
+        reply = await making
+        delivered = deliver(request, reply, call)
+        return await delivered if isinstance(delivered, Awaitable) else reply
 
-    def answer(request: Request, call: Call) -> Reply | Awaitable[Reply]:
-        reply = handle(request, call)
-        return deliver(request, reply, call) if isinstance(reply, Reply) else wait(request, reply, call)
+    def answer(request: Request, call: Call) -> Reply | Written | Awaitable[Reply]:
+        made = handle(request, call)
+        return deliver(request, made, call) if isinstance(made, (Reply, Written)) else wait(request, made, call)
 
     return answer
 
@@ -102,10 +104,9 @@ def _entering_used(context: Context, kind: type[Request], handle: Handler) -> Ha
 
     async def use(request: Request, call: Call, fresh: Sequence[str]) -> Reply:
         await _enter_new(context, call, fresh)
-        reply = handle(request, call)
-        return await reply if isinstance(reply, Awaitable) else reply
+        return await finished(handle(request, call))
 
-    def answer(request: Request, call: Call) -> Reply | Awaitable[Reply]:
+    def answer(request: Request, call: Call) -> Reply | Written | Awaitable[Reply]:
         fresh = [name for name in _used_in(request) if (call.user, name) not in context.opened]
         return use(request, call, fresh) if fresh else handle(request, call)
 

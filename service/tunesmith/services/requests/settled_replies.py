@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Sequence
 import msgspec
 
 from tunesmith.errors import TunesmithError
-from tunesmith.protocol.catalog import MESSAGES, Call, Handler
+from tunesmith.protocol.catalog import MESSAGES, Call, Handler, Written, finished
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.services.requests.lookups import Lookups
 from tunesmith.services.requests.program_version import program_version
@@ -61,7 +61,7 @@ def settled_replies(context: Context, handle: Handler, fields: Sequence[str]) ->
             return kept
         return await under_way.get(key, lambda: make(key, request, call))
 
-    def answer(request: Request, call: Call) -> Reply | Awaitable[Reply]:
+    def answer(request: Request, call: Call) -> Written | Awaitable[Reply]:
         found = lookups.find(request)
         if found is None:
             return look(request, call)
@@ -100,5 +100,4 @@ async def _nothing(conn: Connection) -> None:
 
 
 async def _reply(handle: Handler, context: Context, request: Request, call: Call) -> Reply:
-    reply = handle(context, request, call)
-    return await reply if isinstance(reply, Awaitable) else reply
+    return await finished(handle(context, request, call))
