@@ -1,7 +1,7 @@
-"""Processes that begin with their modules loaded: importing them takes the daemon over a second, a command a third.
+"""Processes that begin with their modules loaded: importing them takes the daemon over a second, its workers three.
 
 Each is a process of its own otherwise, with its own arguments, environment, output, signals and exit code; those that
-are forked from one server have the same hash seed.
+are forked from one server have the same hash seed; a server of another generation has another.
 """
 
 from __future__ import annotations
@@ -21,8 +21,17 @@ from typing import Any, Literal
 SERVER = Path(__file__).with_name("forking_server.py")
 
 
+WORKERS_FD = 3
+"""Where a daemon finds the server of what its workers are forked from."""
+
+FORK_SERVERS = "fork_servers"
+"""A file in the daemon's folder with the pids of the processes that its workers are forked from."""
+
+Kind = Literal["command", "daemon", "workers"]
+
+
 @functools.cache
-def _server(kind: str) -> socket.socket:
+def server(kind: Kind, generation: int = 0) -> socket.socket:
     """The socket of a `forking_server.py`, which ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
@@ -30,7 +39,7 @@ def _server(kind: str) -> socket.socket:
             [sys.executable, str(SERVER), str(theirs.fileno()), kind],
             stdin=subprocess.DEVNULL,
             pass_fds=(theirs.fileno(),),
-            env={name: value for name, value in os.environ.items() if not name.startswith("TUNESMITH_")}
+            env={name: value for name, value in os.environ.items() if not is_setting(name)}
             | {"COLUMNS": "80", "TERM": "dumb"},
         )
     atexit.register(process.wait)
@@ -38,18 +47,25 @@ def _server(kind: str) -> socket.socket:
     return ours
 
 
+def is_setting(name: str) -> bool:
+    """Whether an environment variable is a setting of ours; where kernels are kept is none."""
+    return name.startswith("TUNESMITH_") and name != "TUNESMITH_KERNEL_CACHE"
+
+
 class Forked:
     """What `subprocess.Popen` has of a process, for one of these. `out` and `err` are files that it writes to."""
 
     def __init__(
-        self, kind: Literal["command", "daemon"], arguments: list[str], environ: dict[str, str], out: Any, err: Any
+        self, of: socket.socket, arguments: list[str], environ: dict[str, str], out: Any, err: Any, *more: socket.socket
     ) -> None:
+        """`more` come as the descriptors from 3 on."""
         self.args, self.returncode = arguments, None
         self._told, tell = os.pipe()
         self._status = b""
         asked = {"arguments": arguments, "environment": environ, "folder": str(Path.cwd())}
         try:
-            socket.send_fds(_server(kind), [json.dumps(asked).encode()], [out.fileno(), err.fileno(), tell])
+            fds = [out.fileno(), err.fileno(), tell, *(each.fileno() for each in more)]
+            socket.send_fds(of, [json.dumps(asked).encode()], fds)
         finally:
             os.close(tell)
         while b" " not in self._status:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from forking import Forked
+from forking import Forked, is_setting, server
 
 COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'tunesmith'; from tunesmith.cli import main; main()"]
 WIDTH = 80
@@ -24,14 +24,14 @@ def listen_to_ctrl_c() -> None:
 
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without settings of ours, at 80 columns and without colours."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TUNESMITH_")}
+    kept = {name: value for name, value in os.environ.items() if not is_setting(name)}
     return {**kept, "COLUMNS": str(WIDTH), "TERM": "dumb", **more}
 
 
 def finished(arguments: list[str], environ: dict[str, str], timeout_s: float) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, which has its modules loaded from the start; it has no input."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = Forked("command", arguments, environ, out, err)
+        process = Forked(server("command"), arguments, environ, out, err)
         try:
             process.wait(timeout_s)
         finally:

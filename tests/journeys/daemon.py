@@ -15,7 +15,7 @@ from typing import Any
 
 import zmq
 
-from forking import Forked
+from forking import FORK_SERVERS, Forked, server
 from old_candles import accepting
 
 START_TIMEOUT_S = 90.0
@@ -43,8 +43,10 @@ class DaemonProcess:
         self.process: subprocess.Popen[bytes] | Forked | None = None
         self.doors: dict[str, str] = {}
         self.log_file = folder / "daemon.log"
+        self._n_starts = 0
 
     def start(self, host: str = "127.0.0.1") -> None:
+        (self.folder / FORK_SERVERS).unlink(missing_ok=True)
         before = self.doors if self.keeps_doors else {}
         self.doors = {}
         arguments = ["--data-dir", str(self.folder), "--http", "127.0.0.1:0"]
@@ -53,19 +55,21 @@ class DaemonProcess:
         environ = {**os.environ, **self.environ}
         with self.log_file.open("a") as log:
             if self._may_be_forked():
-                self.process = Forked("daemon", arguments, environ, log, log)
+                generation = self._n_starts % 2
+                of, workers = server("daemon", generation), server("workers", generation)
+                self.process = Forked(of, arguments, environ, log, log, workers)
             else:
                 command = [sys.executable, "-m", "tunesmith.app", *arguments]
                 self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environ)
+        self._n_starts += 1
         wait_until(self._is_ready, START_TIMEOUT_S, lambda: f"the daemon did not start:\n{self.log()[-3000:]}")
 
     def _may_be_forked(self) -> bool:
-        """In a test, the first time, and where it does not matter how Python itself is started.
+        """In a test, where it does not matter how Python itself is started.
 
-        One that is started again is a new process through and through, so that nothing can depend on the hash seed.
+        One that is started again has another hash seed, so that nothing can depend on it.
         """
-        settings = all(name.startswith("TUNESMITH_") for name in self.environ)
-        return "PYTEST_CURRENT_TEST" in os.environ and self.process is None and settings
+        return "PYTEST_CURRENT_TEST" in os.environ and all(name.startswith("TUNESMITH_") for name in self.environ)
 
     def _is_ready(self) -> bool:
         assert self.process is not None
@@ -95,7 +99,10 @@ class DaemonProcess:
     def workers(self) -> list[int]:
         """The process ids of its workers."""
         assert self.process is not None
-        return [pid for server in children(self.process.pid) for pid in children(server)]
+        file = self.folder / FORK_SERVERS
+        forked = [int(line) for line in file.read_text().split()] if file.exists() else []
+        servers = [*children(self.process.pid), *(pid for pid in forked if Path(f"/proc/{pid}").exists())]
+        return [pid for server in servers for pid in children(server)]
 
     def kill_workers(self) -> int:
         """kill −9 of every worker process; how many there were."""

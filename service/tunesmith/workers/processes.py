@@ -59,6 +59,23 @@ class Exit(NamedTuple):
         return how if self.peak_mb is None else f"{how}, peak memory {self.peak_mb} MB"
 
 
+def begin(control: socket.socket, program: str) -> subprocess.Popen[bytes]:
+    """Begin the process of fork_server.py, which leads a session; `program` is a `Program` as JSON."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", "tunesmith.workers.fork_server", str(control.fileno()), program],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(control.fileno(),),
+        start_new_session=True,
+        env=environment(),
+    )
+
+
+def environment() -> dict[str, str]:
+    """What a fork server has for its environment: this process's, its modules to be found where this one finds them."""
+    search_path = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
+    return os.environ | ONE_THREAD | FORKABLE | {"PYTHONPATH": search_path}
+
+
 class ForkServer:
     """Starts the process of fork_server.py when a worker is asked for and none is there."""
 
@@ -93,18 +110,9 @@ class ForkServer:
 
     def _launch(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        module = "tunesmith.workers.fork_server"
-        arguments = [str(theirs.fileno()), msgspec.json.encode(self._program).decode()]
-        search_path = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED_SIGNALS)  # until the child can ignore them
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", module, *arguments],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                env=os.environ | ONE_THREAD | FORKABLE | {"PYTHONPATH": search_path},
-            )
+            process = begin(theirs, msgspec.json.encode(self._program).decode())
         except OSError:
             ours.close()
             raise
