@@ -39,8 +39,9 @@ class DiskRefused(Internal):
 
 
 class Damaged(Internal):
-    """The database is damaged or gone; it stays as it is until somebody acts."""
+    """The database is damaged or gone; it stays as it is until somebody acts, as `advice` says."""
 
+    advice: ClassVar[str] = "stop the daemon and run `tunesmith restore`"
     title: ClassVar[str] = "Database damaged"
     retryable: ClassVar[bool] = False
 
@@ -73,17 +74,20 @@ def file_fault(error: OSError, what: str) -> Internal:
 class DiskState:
     """What reads and writes have met of the disk.
 
-    `damage`: what is wrong with the file, as far as it was noticed; it stays until the daemon is started again.
+    `damage`: what is wrong with the file, as far as it was noticed, and `advice` what to do; they stay until the daemon
+    is started again.
     `refusal`: why the disk did not take the last write; None since it took one.
     """
 
     damage: str | None = None
+    advice: str = Damaged.advice
     refusal: str | None = None
 
     def note(self, error: TunesmithError | None) -> None:
         """Takes in what a write or a look met; None: the disk took a write."""
         if isinstance(error, Damaged):
-            self.damage = self.damage or error.message
+            if self.damage is None:
+                self.damage, self.advice = error.message, error.advice
         elif error is None:
             self.refusal = None
         elif isinstance(error, DiskRefused):

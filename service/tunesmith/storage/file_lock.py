@@ -12,13 +12,19 @@ from tunesmith.errors import Conflict
 
 
 class DirectoryLock:
-    """The claim of one daemon to one data directory, held until `release`."""
+    """The claim of one daemon to one data directory, held until `release`.
+
+    The directory itself is locked beside the file, which somebody may remove; on file systems that lock no directories,
+    the file alone.
+    """
 
     def __init__(self, path: Path) -> None:
         """Takes the lock file `path`; raises `Conflict`, naming the holder, when another process has it."""
         self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._folder: int | None = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_folder(self._folder)
         except BlockingIOError:
             holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
             self.release()
@@ -31,9 +37,20 @@ class DirectoryLock:
 
     def release(self) -> None:
         """Lets go; a second call does nothing."""
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+        held = self._fd, self._folder
+        self._fd = self._folder = None
+        for fd in held:
+            if fd is not None:
+                os.close(fd)
+
+
+def _lock_folder(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system that locks no directories
+        return
 
 
 @contextlib.contextmanager

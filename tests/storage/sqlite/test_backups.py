@@ -229,11 +229,11 @@ def test_damage_is_noticed_under_the_daemon_and_nothing_more_is_written(tmp_path
             await database.write(lambda conn, i=i: add_task(conn, f"{harm}{i}", request="x" * 2_000))  # type: ignore[misc]
         with closing(sqlite3.connect(path)) as conn:
             conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        database.look()
+        await database.look()
         assert database.damage is None
         if harm == "truncated":
             os.truncate(path, path.stat().st_size // 2)
-            assert database.look()
+            assert await database.look()
             with contextlib.suppress(Damaged):
                 await database.check()
         elif harm == "garbage":
@@ -242,7 +242,7 @@ def test_damage_is_noticed_under_the_daemon_and_nothing_more_is_written(tmp_path
                 await database.back_up("schedule", lambda: False)
         else:
             path.rename(path.with_suffix(".moved"))
-            database.look()
+            await database.look()
         with pytest.raises(Damaged):
             await database.write(lambda conn: add_task(conn, "late"))
         await database.fetch_one("SELECT 1")

@@ -12,8 +12,9 @@ import pytest
 
 from storage.opened import add_task, over_database
 from tunesmith.errors import Conflict, Draining, Internal, Invalid, NotFound
-from tunesmith.storage.sqlite.connections import GROUP_WRITES, Appended, Connection
+from tunesmith.storage.sqlite.connections import Appended, Connection
 from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.sqlite.group_writer import GROUP_WRITES
 from tunesmith.storage.tables import outbox, task_table
 
 

@@ -50,7 +50,7 @@ async def _about_database(context: Context) -> list[str]:
     except TunesmithError as error:
         found.append(f"the database does not answer: {error.message}")
     if database.damage is not None:
-        found.append(f"{database.damage}; stop the daemon and run `tunesmith restore`")
+        found.append(f"{database.damage}; {database.advice}")
     elif database.refusal is not None:
         found.append(f"the database takes no writes: {database.refusal}")
     elif context.noticed.free_bytes is not None and context.noticed.free_bytes < FULL_BYTES:

@@ -45,14 +45,14 @@ async def watch_disk(context: Context) -> None:
     """
     database, noticed = context.database, context.noticed
     was_refused = database.refusal is not None
-    shrank = database.look()
+    shrank = await database.look()
     if database.damage is None and (shrank or (not noticed.checked and database.path.stat().st_size > CHECKED_BYTES)):
         with contextlib.suppress(Damaged):  # it is noted
             await database.check()
     noticed.checked = True
     if database.damage is not None and not noticed.told_damage:
         noticed.told_damage = True
-        logger.error("the database is damaged; stop the daemon and run `tunesmith restore`", reason=database.damage)
+        logger.error(f"the database is damaged; {database.advice}", reason=database.damage)
     noticed.free_bytes = shutil.disk_usage(database.path.parent).free
     telemetry.DISK_FREE.set(noticed.free_bytes)
     telemetry.EVENTS_UNPUBLISHED.set(await outbox.n_unpublished(database))

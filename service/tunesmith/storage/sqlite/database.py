@@ -30,13 +30,14 @@ from tunesmith.storage.sqlite import backups
 from tunesmith.storage.sqlite.backups import Backup
 from tunesmith.storage.sqlite.connections import (
     Appended,
-    GroupWriter,
     ReadConnection,
     Readers,
     SigningKey,
     ThreadConnection,
 )
-from tunesmith.storage.sqlite.opening import BackupPolicy, claim, connect, make_new, opening_fault, prepare
+from tunesmith.storage.sqlite.group_writer import GroupWriter
+from tunesmith.storage.sqlite.opening import BackupPolicy, claim, connect, make_new, mark_made, opening_fault, prepare
+from tunesmith.storage.sqlite.own_files import OwnFiles
 
 T = TypeVar("T")
 _READERS_END_S = 2.0
@@ -62,21 +63,29 @@ class Database:
     """Answers the key that signs the events of a group of writes; called in the writer's thread."""
     _callbacks: list[Callable[[list[Appended]], None]] = field(default_factory=list)
     _closing: bool = False
-    _seen: tuple[int, int, int] = (0, 0, 0)
+    _size: int = 0
 
     def __post_init__(self) -> None:
         self._state = DiskState()
         self._readers = Readers(self._connections[1:], self._state)
-        self._writer = GroupWriter(self._connections[0], self._state, lambda: self.signing_key(), self._publish)
+        self._files = OwnFiles(self.path)
+        self._writer = GroupWriter(
+            self._connections[0], self._state, self._files, lambda: self.signing_key(), self._publish
+        )
         self.counts = self._writer.counts
         self.write = self._writer.write
         self.fetch_all, self.fetch_one = self._readers.fetch_all, self._readers.fetch_one
-        self.look()
+        self._size = self.path.stat().st_size
 
     @property
     def damage(self) -> str | None:
         """What is wrong with the file, as far as it was noticed; it stays until the daemon is started again."""
         return self._state.damage
+
+    @property
+    def advice(self) -> str:
+        """What to do about the damage."""
+        return self._state.advice
 
     @property
     def refusal(self) -> str | None:
@@ -102,6 +111,7 @@ class Database:
             epoch, head = await connections[0].run(lambda conn: prepare(conn, path, instance, keeping))
             for _ in range(n_readers):
                 connections.append(await connect(path, writer=False))
+            mark_made(path)
         except BaseException as error:
             await _close(connections[::-1])
             lock.release()
@@ -161,22 +171,22 @@ class Database:
             self._state.note(error)
             raise
 
-    def look(self) -> bool:
-        """Notes as damage that the file was removed or replaced under the daemon; whether it shrank.
+    async def look(self) -> bool:
+        """Notes as damage that a file was removed or replaced under the daemon; whether the database's shrank.
 
-        By its name and size alone: opening and closing it here would let go of SQLite's locks. `check` tells whether
-        what shrank was truncated or vacuumed.
+        `check` tells whether what shrank was truncated or vacuumed.
         """
         try:
-            stat = self.path.stat()
-        except OSError as error:
-            self._state.note(Damaged(f"the database file {self.path} is gone: {error.strerror}; restore a backup"))
+            if self.damage is None and (lost := await self._connections[0].run(self._files.secure)) is not None:
+                self._state.note(lost)
+            size = self.path.stat().st_size
+        except Damaged as error:
+            self._state.note(error)
             return False
-        device, inode, size = self._seen
-        self._seen = (stat.st_dev, stat.st_ino, stat.st_size)
-        if inode and (device, inode) != self._seen[:2]:
-            self._state.note(Damaged(f"the database file {self.path} was replaced while it was in use; start again"))
-        return stat.st_size < size
+        except OSError:  # gone since; the next look says so
+            return False
+        before, self._size = self._size, size
+        return size < before
 
     def _publish(self, appended: list[Appended]) -> None:
         """Before those who asked are answered: bots hear at once, whatever the askers do then."""

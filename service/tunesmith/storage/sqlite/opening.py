@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sqlite3
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from tunesmith.errors import Internal, TunesmithError
-from tunesmith.storage.atomic_files import make_folder, write_file
+from tunesmith.storage.atomic_files import make_folder, write_content, write_file
 from tunesmith.storage.faults import Damaged, fault
 from tunesmith.storage.file_lock import DirectoryLock
 from tunesmith.storage.sqlite import backups
@@ -24,8 +25,10 @@ SECRET = "draw_secret"  # noqa: S105 - the name of a row
 """In the table `meta`: the secret key of the draws of verdicts, 32 bytes in hexadecimal."""
 _BUSY_TIMEOUT_MS = 5_000
 _WAYS_OUT = (
-    "`tunesmith restore` brings the newest backup back; for a fresh start move the file, its -wal and the backups away"
+    "`tunesmith restore` brings the newest backup back; for a fresh start move what begins with {name}, and the "
+    "backups, away"
 )
+_MARK = "There is a database beside this file. Where it is missed, the daemon says so instead of beginning a new one.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,26 @@ def make_new(path: Path, keeping: BackupPolicy) -> None:
     refuse_unfinished(path)
     if path.exists():
         if path.is_file() and path.stat().st_size == 0:
-            raise Damaged(f"{path} is empty: what was in it is lost. {_WAYS_OUT}")
+            raise Damaged(f"{path} is empty: what was in it is lost. {_WAYS_OUT.format(name=path.name)}")
         return
-    wal = path.with_name(f"{path.name}-wal")
-    if backups.listing(keeping.folder) or (wal.exists() and wal.stat().st_size):
-        raise Damaged(f"{path} is gone, but what belongs to it is there. {_WAYS_OUT}")
+    wal, mark = path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}.made")
+    if mark.exists() or backups.listing(keeping.folder) or (wal.exists() and wal.stat().st_size):
+        raise Damaged(f"{path} is gone, but what belongs to it is there. {_WAYS_OUT.format(name=path.name)}")
     try:
         write_file(path, _make_empty)
     except OSError as error:
         raise Internal(f"{path} cannot be made: {error.strerror}") from error
+
+
+def mark_made(path: Path) -> None:
+    """Leave a file beside the database that tells of it once it is gone; where the disk refuses, the next start does.
+
+    Who opens the database sees to it that no other daemon does meanwhile.
+    """
+    mark = path.with_name(f"{path.name}.made")
+    if not mark.exists():
+        with contextlib.suppress(OSError):
+            write_content(mark, _MARK.encode())
 
 
 def _make_empty(draft: Path) -> None:
