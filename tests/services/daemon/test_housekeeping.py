@@ -199,7 +199,7 @@ def test_replies_are_forgotten_when_their_time_is_over(tmp_path: Path) -> None:
     async def scene(context: Context) -> None:
         async def write(conn: Any) -> None:
             for i in range(12):
-                await reply_table.store(conn, "ann", "", f"r{i}", "x", "hash", "{}")
+                await reply_table.store(conn, ("ann", "", f"r{i}"), "x", "hash", "{}")
                 created = iso(int((time.time() - (i % 2 * 4 + 5) * DAY_S) * 1000))  # 5 and 9 days ago
                 await conn.execute("UPDATE requests SET created_at = ? WHERE id = ?", (created, f"r{i}"))
             assert await reply_table.forget(conn, iso(0)) == 0

@@ -17,9 +17,10 @@ from tunesmith.errors import Conflict, NotFound
 from tunesmith.protocol.canonical import canonical_hash
 from tunesmith.protocol.catalog import MESSAGES, Call
 from tunesmith.services.packages import package_requests
+from tunesmith.services.requests.idempotency import Passing
 from tunesmith.services.runtime.context import Context, everybody_operates
 from tunesmith.storage.sqlite.database import Database
-from tunesmith.storage.tables import outbox
+from tunesmith.storage.tables import ack_table, outbox
 
 A, B, C, D = "a" * 64, "b" * 64, "c" * 64, "d" * 64
 TOPIC = f"pkg/BTC/USDT/1h/{MA.id}/"
@@ -44,7 +45,8 @@ class Shop:
         request = msgspec.convert(data, MESSAGES[message_type].request)
         call = Call(message_type, "r1", user, "operator", "requests", 0.0, client)
         change = plans[message_type](self.context, request, call)
-        return cast(dict[str, Any], msgspec.to_builtins(await self.context.database.write(change.apply)))
+        made = await self.context.database.write(change.apply)
+        return cast(dict[str, Any], msgspec.to_builtins(made.reply if isinstance(made, Passing) else made))
 
     async def listed(self) -> dict[str, dict[str, Any]]:
         """The replies of a listing by package id."""
@@ -107,6 +109,34 @@ async def test_users_are_told_apart_and_a_package_must_be_there(shop: Shop) -> N
     assert [(ack["user"], ack["client"], ack["runs"]) for ack in acks] == [("ann", "", True), ("bob", "", False)]
     with pytest.raises(NotFound):
         await shop.do("package.ack", package_id=D)
+
+
+@in_shop
+async def test_what_a_bot_said_last_is_kept_once_however_often_it_says_it(shop: Shop) -> None:
+    await shop.add(A)
+    await shop.add(B, supersedes=A)
+    for _ in range(3):
+        first = await shop.do("package.ack", package_id=A)
+        assert await shop.do("package.ack", package_id=A) == first
+        await shop.do("package.ack", package_id=B)
+    found = await shop.context.database.fetch_all("SELECT package_id FROM package_acks ORDER BY id")
+    assert [row[0] for row in found] == [A, B] * 3
+
+
+def test_no_user_fills_the_disk_with_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ack_table, "MOST_SAID", 50)
+
+    async def scene(shop: Shop) -> None:
+        await shop.add(A)
+        await shop.do("package.ack", user="ann", package_id=A)
+        for i in range(450):
+            await shop.do("package.ack", user="bob", client=f"bot-{i}", package_id=A, reason=str(i))
+        found = await shop.context.database.fetch_all("SELECT user, reason FROM package_acks ORDER BY id")
+        assert found[0]["user"] == "ann"
+        assert len(found) <= 1 + 50 + 100
+        assert found[-1]["reason"] == "449"
+
+    in_shop(scene)(tmp_path)
 
 
 @in_shop

@@ -18,6 +18,7 @@ from tunesmith.protocol.messages.strategies import DeleteStrategy, StrategyDelet
 from tunesmith.services.requests.idempotency import Change, fingerprint, once
 from tunesmith.services.runtime.context import Context, everybody_operates
 from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.tables import reply_table
 
 REQUEST = DeleteStrategy(id="s1")
 
@@ -121,6 +122,30 @@ def test_a_refusal_is_kept_unless_a_retry_can_mend_it(
             with pytest.raises(second, match="gone") as caught:
                 await handle(REQUEST, call())
             assert caught.value.path == "/data/id"
+
+    with_database(tmp_path, scene)
+
+
+def test_of_refusals_the_newest_of_each_user_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_table, "MOST_PASSING", 3)
+
+    async def scene(context: Context) -> None:
+        counter = Counter()
+        handle = once(context, counter.plan)
+        await handle(REQUEST, call("done"))
+        counter.refusal = NotFound("there is no such strategy")
+        for user in ("ann", "bob"):
+            for i in range(10):
+                with pytest.raises(NotFound):
+                    await handle(REQUEST, call(f"r{i}", user))
+        found = await context.database.fetch_all("SELECT user, id FROM requests ORDER BY rowid")
+        kept = [f"r{i}" for i in range(7, 10)]
+        assert [tuple(row) for row in found] == [
+            ("local", "done"), *(("ann", id) for id in kept), *(("bob", id) for id in kept)
+        ]  # fmt: skip
+        counter.refusal = None
+        with pytest.raises(NotFound):
+            await handle(REQUEST, call("r9", "bob"))
 
     with_database(tmp_path, scene)
 

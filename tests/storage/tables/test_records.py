@@ -102,11 +102,11 @@ async def test_verdicts(database: Database) -> None:
 @over_database
 async def test_a_reply_is_stored_once(database: Database) -> None:
     assert await reply_table.lookup(database, *KEY) is None
-    await database.write(lambda conn: reply_table.store(conn, *KEY, "backtest.start", "hash", '{"a":1}'))
+    await database.write(lambda conn: reply_table.store(conn, KEY, "backtest.start", "hash", '{"a":1}'))
     first = await reply_table.lookup(database, *KEY)
     assert first is not None
     assert (first.type, first.body_hash, first.reply) == ("backtest.start", "hash", '{"a":1}')
-    await database.write(lambda conn: reply_table.store(conn, *KEY, "backtest.start", "other", '{"a":2}'))
+    await database.write(lambda conn: reply_table.store(conn, KEY, "backtest.start", "other", '{"a":2}'))
     assert await reply_table.lookup(database, *KEY) == first
     assert await reply_table.lookup(database, "bob", "bot", "req-1") is None
     assert await reply_table.lookup(database, "ann", "", "req-1") is None
@@ -114,7 +114,7 @@ async def test_a_reply_is_stored_once(database: Database) -> None:
 
 @over_database
 async def test_old_replies_are_forgotten(database: Database) -> None:
-    await database.write(lambda conn: reply_table.store(conn, *KEY, "x", "hash", "{}"))
+    await database.write(lambda conn: reply_table.store(conn, KEY, "x", "hash", "{}"))
     assert await database.write(lambda conn: reply_table.forget(conn, "2020-01-01T00:00:00.000Z")) == 0
     assert await database.write(lambda conn: reply_table.forget(conn, "2999-01-01T00:00:00.000Z")) == 1
     assert await reply_table.lookup(database, *KEY) is None

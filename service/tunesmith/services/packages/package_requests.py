@@ -33,7 +33,7 @@ from tunesmith.protocol.messages.packages import (
 from tunesmith.protocol.messages.verdicts import Apply
 from tunesmith.protocol.topics import package_topic
 from tunesmith.services.market.market_windows import Assignment
-from tunesmith.services.requests.idempotency import Change
+from tunesmith.services.requests.idempotency import Change, Passing
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.tables import ack_table, outbox, package_table
@@ -206,17 +206,25 @@ def roll_back(context: Context, request: RollbackPackage, call: Call) -> Change:
 
 
 def acknowledge(context: Context, request: AcknowledgePackage, call: Call) -> Change:
-    """Keep what a bot did with a package, whatever the package's state. `not_found`."""
+    """Keep what a bot did with a package, whatever the package's state; what it said last is kept once. `not_found`."""
 
-    async def apply(conn: Connection) -> PackageAck:
+    async def apply(conn: Connection) -> Passing:
         package = await _load_from(conn, request.package_id)
         ack = build(
             AckRow, package, request, package_id=package.id, user=call.user, client=call.client or "", time=now()
         )
-        await ack_table.create(conn, ack)
-        return build(PackageAck, ack, runs=ack.outcome == "applied")
+        last = await ack_table.last_of(conn, ack)
+        if last is not None and _says(last) == _says(ack):
+            ack = last
+        else:
+            await ack_table.create(conn, ack)
+        return Passing(build(PackageAck, ack, runs=ack.outcome == "applied"))
 
     return Change(apply)
+
+
+def _says(ack: AckRow) -> tuple[str, str, str]:
+    return ack.package_id, ack.outcome, ack.reason
 
 
 async def announce_withdrawn(

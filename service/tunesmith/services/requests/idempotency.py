@@ -2,8 +2,10 @@
 
 The reply is stored in the transaction that makes the change, under the user, the client and the request's id. The same
 id with the same body gets the stored reply; with another body it is a conflict. Refusals that a retry cannot mend are
-stored as well. This survives a restart. A copy that comes while the first is under way waits for what is stored of it:
-it must not be refused for what the first has done, let alone have that refusal stored as the reply to both.
+stored as well. Of replies that the same request makes again, refusals among them, the newest of each user are kept, so
+that nobody fills the disk by asking in vain. All this survives a restart. A copy that comes while the first is under
+way waits for what is stored of it: it must not be refused for what the first has done, let alone have that refusal
+stored as the reply to both.
 """
 
 from __future__ import annotations
@@ -46,19 +48,25 @@ class Started(NamedTuple):
     task: TaskRow
 
 
+class Passing(NamedTuple):
+    """A reply that may be forgotten in time: the same request makes it again, and changes nothing more."""
+
+    reply: Reply
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a handler decided: `apply` makes the reply in the writer's transaction, `after` runs once it is durable."""
 
-    apply: Callable[[Connection], Coroutine[Any, Any, Reply | Started]]
+    apply: Callable[[Connection], Coroutine[Any, Any, Reply | Started | Passing]]
     after: Callable[[], None] | None = None
 
 
 def unchanged(reply: Reply) -> Change:
     """The change of a request that is done already: nothing is written but its reply."""
 
-    async def apply(conn: Connection) -> Reply:
-        return reply
+    async def apply(conn: Connection) -> Passing:
+        return Passing(reply)
 
     return Change(apply)
 
@@ -118,13 +126,12 @@ async def _first(context: Context, plan: Planner, request: Request, call: Call, 
         change.after()
     if isinstance(made, Started):
         context.tasks.start(made.task)
-        return made.reply
-    return made
+    return made if isinstance(made, Reply) else made.reply
 
 
 async def _apply(
     context: Context, change: Change, request: Request, call: Call, print_: str, conn: Connection
-) -> Reply | Started | StoredReply:
+) -> Reply | Started | Passing | StoredReply:
     """Make the change and store its reply, in one transaction; the stored reply where another request came first."""
     key = (call.user, call.client or "", call.id)
     stored = await reply_table.find(conn, *key)
@@ -133,16 +140,18 @@ async def _apply(
     if needs := needs_operator(call.type, request):
         refuse_former_operator(context, call.user)
     made = await change.apply(conn)
-    reply = made.reply if isinstance(made, Started) else made
+    reply = made if isinstance(made, Reply) else made.reply
     if needs:
         await audit_log.enter_change(conn, call, request, reply, told_rights(request, context.settings))
-    await reply_table.store(conn, *key, call.type, print_, msgspec.json.encode({"data": reply}).decode())
+    text = msgspec.json.encode({"data": reply}).decode()
+    await reply_table.store(conn, key, call.type, print_, text, passing=isinstance(made, Passing))
     return made
 
 
 async def _refuse(error: TunesmithError, request: Request, call: Call, print_: str, conn: Connection) -> None:
     refusal = msgspec.json.encode({"error": error.problem()}).decode()
-    await reply_table.store(conn, call.user, call.client or "", call.id, call.type, print_, refusal)
+    key = (call.user, call.client or "", call.id)
+    await reply_table.store(conn, key, call.type, print_, refusal, passing=True)
     if needs_operator(call.type, request) or isinstance(error, Forbidden):
         await audit_log.enter_refusal(conn, call, request, error)
 

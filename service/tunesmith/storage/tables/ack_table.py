@@ -7,8 +7,11 @@ from typing import ClassVar
 
 from tunesmith.protocol.messages.packages import Outcome
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.sqlite.rows import Row, insert, json_text, row_of
+from tunesmith.storage.sqlite.rows import Row, insert, json_text, row_of, select_one
 
+MOST_SAID = 10_000
+"""Acknowledgements that are kept of one user."""
+_PRUNED_EVERY = 100
 _BOT = "symbol, venue, timeframe, strategy_id, user, client"
 _LAST_SAID = f"""
     SELECT said.*, outcome = 'applied' AND NOT EXISTS (
@@ -50,9 +53,22 @@ class LastAck(AckRow, frozen=True, kw_only=True):
     runs: bool
 
 
+async def last_of(conn: Connection, ack: AckRow) -> AckRow | None:
+    """What the bot of an acknowledgement said last of any package of its market and strategy, or None."""
+    where = " AND ".join(f"{name} = ?" for name in _BOT.split(", "))
+    values = tuple(getattr(ack, name) for name in _BOT.split(", "))
+    return await select_one(conn, AckRow, f"WHERE {where} ORDER BY id DESC", values)
+
+
 async def create(conn: Connection, ack: AckRow) -> None:
-    """Stores an acknowledgement; its package must be there."""
+    """Stores an acknowledgement, whose package must be there; beyond some `MOST_SAID` of one user the oldest go."""
     await insert(conn, ack)
+    number = await conn.fetch_one("SELECT last_insert_rowid()")
+    if number is None or number[0] % _PRUNED_EVERY:
+        return
+    sql = """DELETE FROM package_acks WHERE id IN
+             (SELECT id FROM package_acks WHERE user = ? ORDER BY id DESC LIMIT -1 OFFSET ?)"""
+    await conn.execute(sql, (ack.user, MOST_SAID))
 
 
 async def of_packages(source: Source, package_ids: Sequence[str]) -> list[LastAck]:

@@ -8,6 +8,12 @@ from tunesmith.storage.sqlite.connections import Connection, Source
 from tunesmith.storage.sqlite.rows import Row, select_one
 from tunesmith.storage.timestamps import SQL_NOW
 
+Key = tuple[str, str, str]
+"""A user, a client (empty where none was named) and the id of a request."""
+
+MOST_PASSING = 1_000
+"""Passing replies that are kept of one user."""
+
 
 class StoredReply(Row, frozen=True, kw_only=True):
     """The reply (JSON text) to one user's, one client's request id; `client` is empty where none was named."""
@@ -33,12 +39,19 @@ lookup = find
 
 
 async def store(
-    conn: Connection, user: str, client: str, request_id: str, message_type: str, body_hash: str, reply: str
+    conn: Connection, key: Key, message_type: str, body_hash: str, reply: str, *, passing: bool = False
 ) -> None:
-    """Stores a reply; where one is stored already, that one stays."""
-    sql = f"""INSERT INTO requests (user, client, id, type, body_hash, reply, created_at)
-              VALUES (?, ?, ?, ?, ?, ?, {SQL_NOW}) ON CONFLICT (user, client, id) DO NOTHING"""  # noqa: S608 - a constant
-    await conn.execute(sql, (user, client, request_id, message_type, body_hash, reply))
+    """Stores a reply; where one is stored already, that one stays.
+
+    `passing`: the same request makes it again; beyond `MOST_PASSING` such replies to one user the oldest go.
+    """
+    sql = f"""INSERT INTO requests (user, client, id, type, body_hash, reply, passing, created_at)
+              VALUES (?, ?, ?, ?, ?, ?, ?, {SQL_NOW}) ON CONFLICT (user, client, id) DO NOTHING"""  # noqa: S608 - a constant
+    await conn.execute(sql, (*key, message_type, body_hash, reply, passing))
+    if passing:
+        sql = """DELETE FROM requests WHERE rowid IN
+                 (SELECT rowid FROM requests WHERE user = ? AND passing ORDER BY rowid DESC LIMIT -1 OFFSET ?)"""
+        await conn.execute(sql, (key[0], MOST_PASSING))
 
 
 async def forget(conn: Connection, before: str, limit: int = 5_000) -> int:
