@@ -18,6 +18,7 @@ import zmq
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cli.command import COMMAND, environment, run, said
+from forking import FORK_SERVERS
 from journeys.daemon import DaemonProcess, Dealer, wait_until
 from storage.opened import MA, add_package
 from tunesmith.client import AsyncClient
@@ -233,7 +234,7 @@ def test_a_length_that_is_said_twice_is_refused(house: House) -> None:
 
 def test_what_the_daemon_keeps_is_its_owners_alone(house: House) -> None:
     public = set(house.folder.glob("keys/clients/*.json"))
-    ours = {house.folder / "before.db", house.daemon.log_file}
+    ours = {house.folder / "before.db", house.folder / FORK_SERVERS, house.daemon.log_file}
     kept = [path for path in house.folder.rglob("*") if path not in public | ours]
     assert {"tunesmith.db", "signing", "tokens.json", "doors.json"} <= {path.name for path in kept}
     assert [path for path in kept if path.stat().st_mode & 0o077] == []
