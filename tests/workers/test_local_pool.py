@@ -53,6 +53,24 @@ async def opened(
     assert pool.stats()[1:4] == (0, 0, 0)
 
 
+@on_loop
+async def test_a_fork_server_that_hangs_is_told_of_and_replaced() -> None:
+    server = ForkServer(PROGRAM, answer_s=0.6)
+    pool = LocalPool(1, server, limits=Limits(first_backoff_s=0.01))
+    pool.start()
+    await pool.wait_ready()
+    hung, worker = pool.pids()
+    os.kill(hung, signal.SIGSTOP)
+    os.kill(worker, signal.SIGKILL)
+    await until(lambda: pool.stats()[:3] == (1, 0, 0))
+    assert pool.stats().last_failure == "the process that workers are forked from does not answer"
+    assert await pool.run(Chunk("echo", 1)) == 1
+    assert is_gone(hung)
+    assert hung not in pool.pids()
+    await pool.close()
+    await server.close()
+
+
 async def worker_pids(pool: LocalPool) -> set[int]:
     """The pids of all workers that are wanted, when they are ready."""
     await pool.wait_ready()

@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import structlog
 
 from tunesmith.workers import frames
 from tunesmith.workers.executor import Limits
 from tunesmith.workers.worker import IGNORED_SIGNALS, Program, kill_group
+
+logger = structlog.get_logger(__name__)
 
 ONE_THREAD = dict.fromkeys(
     (
@@ -43,6 +46,7 @@ FORKABLE = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """pyarrow's allocator would begin a thread in the process that workers are forked from."""
 
 _EXIT_WAIT_S = 5.0
+_LOADING, _SILENT = 10.0, 2 / 3
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -77,10 +81,17 @@ def environment() -> dict[str, str]:
 
 
 class ForkServer:
-    """Starts the process of fork_server.py when a worker is asked for and none is there."""
+    """Starts the process of fork_server.py when a worker is asked for and none is there.
 
-    def __init__(self, program: Program) -> None:
+    One that does not answer for `answer_s` is killed, and so replaced with the next worker; before its first answer it
+    has `_LOADING` times as long, for what it loads.
+    """
+
+    def __init__(self, program: Program, answer_s: float = 30.0) -> None:
         self._program = program
+        self._answer_s = answer_s
+        self._answered = False
+        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._workers: dict[int, WorkerProcess] = {}
@@ -89,6 +100,12 @@ class ForkServer:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self._control is not None else None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it has not answered for a third of the time after which it is killed."""
+        late = asyncio.get_running_loop().time() + _SILENT * self._answer_s
+        return self._answered and any(timer.when() < late for timer in self._timers.values())
 
     def start(self) -> None:
         """Launch the process, without waiting until it is up. Does nothing when there is one."""
@@ -101,6 +118,8 @@ class ForkServer:
         number = next(self._numbers)
         socket.send_fds(control, [f"{number} {warm_up}".encode()], [sock.fileno()])
         self._workers[number] = worker
+        wait_s = self._answer_s if self._answered else _LOADING * self._answer_s
+        self._timers[number] = asyncio.get_running_loop().call_later(wait_s, self._give_up)
 
     async def close(self) -> None:
         """End the process and with it all of its workers, and wait until they are gone."""
@@ -121,8 +140,13 @@ class ForkServer:
             theirs.close()
         ours.setblocking(False)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._read, ours, process)
-        self._control, self._process = ours, process
+        self._control, self._process, self._answered = ours, process, False
         return ours
+
+    def _give_up(self) -> None:
+        logger.error("the process that workers are forked from does not answer; it is killed", pid=self.pid)
+        if self._process is not None:
+            self._process.kill()
 
     def _read(self, control: socket.socket, process: subprocess.Popen[bytes]) -> None:
         try:
@@ -136,6 +160,8 @@ class ForkServer:
                 self._lose()
                 asyncio.get_running_loop().run_in_executor(None, process.wait)
             case ["started", number, pid]:
+                self._answered = True
+                self._timers.pop(int(number)).cancel()
                 self._workers[int(number)].started(int(pid))
             case ["exited", number, code, peak_kb]:
                 self._workers.pop(int(number)).exited(Exit(int(code), int(peak_kb) // 1024))
@@ -145,6 +171,9 @@ class ForkServer:
             asyncio.get_running_loop().remove_reader(self._control.fileno())
             self._control.close()
             self._control = None
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
         for worker in self._workers.values():
             worker.exited(Exit())
         self._workers.clear()
