@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from journeys.daemon import wait_until
+from storage.redis_server import binary, free_port
 from tunesmith import config
+from tunesmith.storage.cache.redis_cache import RedisCache
+from tunesmith.storage.redis_address import split
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -90,7 +96,7 @@ def test_settings_in_the_image_and_the_compose_file_exist() -> None:
     settings = config.load(ROOT / "configs" / "compose.toml", environ)
     assert settings.server.insecure_bind
     assert settings.server.data_dir == "/data"
-    assert settings.cache.redis_url == "redis://redis:6379/0"
+    assert split(settings.cache.redis_url)[0] == "redis://redis:6379/0"
     doors = (settings.server.requests, settings.server.events, settings.server.inbox, settings.server.http)
     inside = {int(door.rpartition(":")[2]) for door in doors}
     assert inside == {int(port.rpartition(":")[2]) for port in COMPOSE["services"]["daemon"]["ports"]}
@@ -109,8 +115,50 @@ def test_every_service_is_confined_and_comes_back(name: str) -> None:
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
     assert service["restart"] == "unless-stopped"
+    assert service["mem_limit"]
+    assert service["pids_limit"]
     if name != "redis":
         assert service["image"] == COMPOSE["services"]["daemon"]["image"]
+
+
+def test_no_bot_reaches_redis() -> None:
+    networks = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
+    assert networks["redis"] & networks["daemon"]
+    assert not networks["redis"] & networks["bot"]
+    mounts = [text for name in ("daemon", "bot") for text in COMPOSE["services"][name].get("volumes", [])]
+    assert [text for text in mounts if text.startswith("redis-password:")] == ["redis-password:/run/redis:ro"]
+
+
+def test_redis_makes_itself_a_password_that_the_daemon_reads(tmp_path: Path) -> None:
+    port = free_port()
+    *shell, script = COMPOSE["services"]["redis"]["command"]
+    script = script.replace("$$", "$").replace("cd /data", f"cd {tmp_path}")
+    script = script.replace("exec redis-server", f"exec {binary()} --port {port} --bind 127.0.0.1")
+    asked = urlsplit(str(tomllib.loads((ROOT / "configs/compose.toml").read_text())["cache"]["redis_url"]))
+    assert asked.query == "password_file=/run/redis/password"
+    address = f"redis://127.0.0.1:{port}/0"
+
+    async def kept(query: str) -> bytes | None:
+        cache = RedisCache(address + query)
+        try:
+            await cache.set("a", b"value")
+            return await cache.get("a")
+        finally:
+            await cache.close()
+
+    def run() -> str:
+        with subprocess.Popen([*shell, script], stdout=subprocess.DEVNULL) as server:
+            try:
+                wait_until(lambda: asyncio.run(kept(f"?password_file={tmp_path}/password")) == b"value", 30.0, str)
+                assert asyncio.run(kept("")) is None
+                assert asyncio.run(kept("?password_file=/nowhere")) is None
+            finally:
+                server.kill()
+        return (tmp_path / "password").read_text()
+
+    first = run()
+    assert len(first.strip()) >= 24
+    assert run() == first
 
 
 def test_volumes_are_where_the_image_writes() -> None:

@@ -63,7 +63,7 @@ async def test_a_fork_server_that_hangs_is_told_of_and_replaced() -> None:
     os.kill(hung, signal.SIGSTOP)
     os.kill(worker, signal.SIGKILL)
     await until(lambda: pool.stats()[:3] == (1, 0, 0))
-    assert pool.stats().last_failure == "the process that workers are forked from does not answer"
+    assert pool.stats().last_failure == "what workers are forked from does not answer"
     assert await pool.run(Chunk("echo", 1)) == 1
     assert is_gone(hung)
     assert hung not in pool.pids()

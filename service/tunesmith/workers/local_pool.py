@@ -48,7 +48,6 @@ logger = structlog.get_logger(__name__)
 _WATCH_INTERVAL_S = 0.2
 _EXIT_WAIT_S = 1.0
 _STOP_WAIT_S = 5.0
-_SILENT = "the process that workers are forked from does not answer"
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -184,18 +183,17 @@ class LocalPool:
             self._closed.set_result(None)
 
     def stats(self) -> Stats:
-        active = self._active()
         silent = self._server.is_silent
         return Stats(
             target=self._target,
             alive=sum(worker.pid is not None for worker in self._workers) if silent else len(self._workers),
-            ready=sum(worker.state is not State.STARTING for worker in active),
+            ready=sum(worker.state is not State.STARTING for worker in self._active()),
             busy=len(self._jobs),
             queued=len(self._queue),
             restarts=self._restarts,
             recycled=self._recycled,
             start_failures=self._start_failures,
-            last_failure=_SILENT if silent else self._last_failure,
+            last_failure="what workers are forked from does not answer" if silent else self._last_failure,
         )
 
     def pids(self) -> list[int]:

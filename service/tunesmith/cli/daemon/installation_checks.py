@@ -26,6 +26,7 @@ from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Internal, Invalid, TunesmithError, Unauthorized
 from tunesmith.storage.market.series import read_manifest
 from tunesmith.storage.private_tree import open_to_others
+from tunesmith.storage.redis_address import split
 from tunesmith.storage.sqlite.backups import listing
 from tunesmith.storage.sqlite.migrating import APPLICATION_ID, migrations
 from tunesmith.storage.timestamps import milliseconds
@@ -201,7 +202,10 @@ def check_redis(settings: Settings) -> Check:
     try:
         import redis
 
-        client = redis.Redis.from_url(url, socket_timeout=1.0, socket_connect_timeout=1.0)
+        address, password = split(url)
+        client = redis.Redis.from_url(
+            address, socket_timeout=1.0, socket_connect_timeout=1.0, credential_provider=password
+        )
         client.ping()
         client.close()
     except ImportError:

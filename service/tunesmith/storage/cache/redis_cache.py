@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from tunesmith.errors import Invalid
+from tunesmith.storage.redis_address import split
 
 logger = structlog.get_logger(__name__)
 
@@ -153,8 +154,9 @@ def _digest(key: str, value: bytes) -> bytes:
 
 
 def _client(url: str) -> Redis:
+    address, password = split(url)
     try:
-        options: dict[str, Any] = dict(parse_url(url))
+        options: dict[str, Any] = dict(parse_url(address))
     except ValueError as error:
         raise Invalid(f"setting cache.redis_url: {error}") from error
     options |= {
@@ -165,4 +167,6 @@ def _client(url: str) -> Redis:
         "protocol": 2,
         "decode_responses": False,
     }
+    if password is not None:
+        options["credential_provider"] = password
     return Redis.from_pool(ConnectionPool(**options))
