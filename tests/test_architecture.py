@@ -77,8 +77,8 @@ ORDER_WITHIN = {
     "space criteria search",
     "protocol": "private_files canonical signatures grades envelope messages topics task_types catalog key_files codec "
     "message_schema",
-    "storage": "timestamps faults atomic_files private_tree file_lock redis_address cache market sources secrets sqlite "
-    "tables",
+    "storage": "timestamps faults atomic_files private_tree file_lock redis_address cache market sources secrets "
+    "sqlite tables",
     "workers": "frames executor fair_queue worker fork_server processes inline local_pool lanes chunks "
     "daemon_pools checkup",
     "workers/chunks": "payloads null_payloads null_requests analysis_payloads chunk_kind chunk_table work_loading "

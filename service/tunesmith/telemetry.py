@@ -76,6 +76,13 @@ BACKUP_TIME = Gauge(
 )
 BACKUP_FAILING = Gauge("tunesmith_backup_failing", "1 when the last scheduled backup failed.", registry=REGISTRY)
 CLOCK_JUMPS = Counter("tunesmith_clock_jumps", "Times that the clock was set by more than 5 s.", registry=REGISTRY)
+for _counter, _values in (
+    (VERDICTS, ("approved", "rejected", "insufficient_data")),
+    (PACKAGES, ("approved", "revoked", "expired")),
+    (BACKUPS, ("made", "failed")),
+):
+    for _value in _values:
+        _counter.labels(_value)  # from 0: what begins at 1 is no increase to Prometheus
 READY = Gauge("tunesmith_ready", "1 when /readyz says ready.", registry=REGISTRY)
 
 
@@ -117,6 +124,12 @@ _requests = RequestTally()
 REGISTRY.register(_requests)
 observe_request = _requests.count
 """Count one answered request, its type, code and seconds; the router's observer."""
+
+
+def begin_counts(kinds: Iterable[str]) -> None:
+    """Have ended tasks of these kinds counted from 0: what begins at 1 is no increase to Prometheus."""
+    for kind, status in itertools.product(kinds, ("completed", "failed", "cancelled")):
+        TASKS_FINISHED.labels(kind=kind, status=status)
 
 
 def count_dropped(door: str) -> None:

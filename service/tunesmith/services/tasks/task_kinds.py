@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from tunesmith import telemetry
 from tunesmith.config import Settings
 from tunesmith.errors import Busy, Conflict, Forbidden, Internal, NotFound
 from tunesmith.protocol.catalog import Call
@@ -141,6 +142,7 @@ def install_drivers(context: Context) -> None:
     context.tasks.drivers = {name: functools.partial(kind.drive, context) for name, kind in KINDS.items()}
     context.tasks.work_limits = {name: kind.limits(context.settings).work_s for name, kind in KINDS.items()}
     context.tasks.stands_back = lambda user: context.role_of(user) != "operator"
+    telemetry.begin_counts(KINDS)
 
 
 def new_id(prefix: str) -> str:
