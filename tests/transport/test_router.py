@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -110,6 +112,25 @@ def test_an_unexpected_exception_is_internal_and_tells_nothing(caplog: pytest.Lo
         assert b"Traceback" not in raw
         assert bench.router.in_flight == 0
         assert code(await bench.ask(body())) == "ok"
+
+    bench(test)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize("waits", [False, True])
+def test_too_many_open_files_are_no_fault_and_may_be_tried_again(number: int, waits: bool) -> None:
+    def refuse(request: Any, call: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    async def refuse_later(request: Any, call: Any) -> Any:
+        refuse(request, call)
+
+    async def test(bench: Bench) -> None:
+        router = Router({"ping": refuse_later if waits else refuse}, Limits())
+        reply = decode_reply(await router.handle(body(), Peer()))
+        assert code(reply) == "busy"
+        assert reply.error is not None
+        assert (reply.error["retryable"], reply.error["retry_after_ms"]) == (True, 1_000)
 
     bench(test)
 

@@ -62,9 +62,11 @@ def fault(error: sqlite3.Error) -> TunesmithError:
     return Internal(f"the database failed: {error}")
 
 
-def file_fault(error: OSError, what: str) -> Internal:
+def file_fault(error: OSError, what: str) -> Internal | Busy:
     """The error for a file that could not be written: `what` was not stored, and why."""
     message = f"{what} was not stored: {error.strerror or error}"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return Busy(message, retry_after_ms=_DISK_RETRY_AFTER_MS)
     if error.errno in _DISK_ERRORS:
         return DiskRefused(message, retry_after_ms=_DISK_RETRY_AFTER_MS)
     return Internal(message)

@@ -12,6 +12,7 @@ loop from others.
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -218,8 +219,8 @@ class Router:
             if isinstance(error, Busy) and self._is_full(lane):
                 self._hold(call, outcome, started, seal)
                 return
-        except Exception:
-            outcome = _failed(call)
+        except Exception as error:
+            outcome = _failed(call, error)
         seal(outcome)
         self._seen(call.type, outcome.code, started)
 
@@ -261,8 +262,8 @@ class Router:
             outcome = Outcome(encode(await flight.work))
         except TunesmithError as error:
             outcome = Outcome(error=error)
-        except Exception:
-            outcome = _failed(flight.call)
+        except Exception as error:
+            outcome = _failed(flight.call, error)
         finally:
             timer.cancel()
             self._land(flight)
@@ -317,7 +318,13 @@ def _lane(peer: Peer) -> Lane:
     return peer.door, peer.user, peer.lane
 
 
-def _failed(call: Call) -> Outcome:
-    """To be called while the exception is handled: its traceback goes to the log, and no word of it to the client."""
+def _failed(call: Call, error: Exception) -> Outcome:
+    """To be called while the exception is handled: its traceback goes to the log, and no word of it to the client.
+
+    Where the process may open no more files or connections, which others close in time, the client may try again.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        log.warning("request refused", type=call.type, request_id=call.id, user=call.user, reason=str(error))
+        return Outcome(error=Busy("the daemon has too many files open", retry_after_ms=DRAINING_RETRY_MS))
     log.exception("request failed", type=call.type, request_id=call.id, user=call.user, door=call.door)
     return Outcome(error=Internal("something went wrong here; the log has the details"))

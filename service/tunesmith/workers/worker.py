@@ -40,7 +40,7 @@ import structlog
 
 from tunesmith import telemetry
 from tunesmith.config import Log
-from tunesmith.errors import Draining, Internal, TunesmithError
+from tunesmith.errors import Busy, Draining, Internal, TunesmithError
 from tunesmith.storage.faults import DiskRefused, file_fault
 from tunesmith.workers import frames
 from tunesmith.workers.executor import ChunkFailed, MemoryExceeded
@@ -137,7 +137,7 @@ def perform(table: Table, function: str, payload: Callable[[], Any], running: Ru
         raise MemoryExceeded(f"{function}: the memory was used up") from error
     except OSError as error:
         refused = file_fault(error, f"{function}: a file")
-        if isinstance(refused, DiskRefused):
+        if isinstance(refused, DiskRefused | Busy):
             raise refused from error
         raise foreign(f"{function} failed: {type(error).__name__}") from error
     except (Exception, SystemExit) as error:  # the outer guard of a chunk, as the router is of a request
