@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from tunesmith.domain.market.calendars import calendar_named
 from tunesmith.domain.records import build
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.markets import DataList, ImportData, ImportReport, ListData, MarketData
@@ -27,6 +30,7 @@ async def list_all(context: Context, request: ListData, call: Call) -> DataList:
                 start=iso(series.start_ms),
                 end=iso(series.end_ms),
                 withheld_from=begins[series.venue, series.symbol],
+                calendar=context.market.calendar_of(series),
             )
             for series in stored
         ]
@@ -35,6 +39,8 @@ async def list_all(context: Context, request: ListData, call: Call) -> DataList:
 
 async def import_bars(context: Context, request: ImportData, call: Call) -> Change:
     """Store bars that came with the request. `invalid` with every problem when they are unsound."""
+    if not isinstance(request.calendar, msgspec.UnsetType):
+        calendar_named(request.calendar, "/data/calendar")  # before anything is stored
     payload = build(ImportBars, request, market=context.settings.market, rows=request.bars)
     imported: Timed = await context.executor.run(Chunk("import_bars", payload), priority=0, user=call.user)
     report: ImportReport = imported.value

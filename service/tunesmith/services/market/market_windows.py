@@ -17,7 +17,7 @@ import structlog
 
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
-from tunesmith.domain.trading import OWN_ENGINE, RUIN, Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, RUIN, Costs, Direction, Engine, Fill
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.services.market.market_identity import Lineage, lineage_of
@@ -44,6 +44,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     Times are UTC milliseconds: trading begins at `start_ms`, bars must close by `end_ms`; the hold-out begins at
     `boundary_ms`. `withheld` says that the hold-out cut the range short. `ruin` is the share of the initial cash at
     which an account is ruined; windows that were stored before there was one have none, and are evaluated without.
+    The same goes for `calendar`: None is one that is recognized from the bars, and without one they are taken as they
+    were before there were any. Of the bars that it expects, the share `max_missing` may be missing.
     """
 
     venue: str
@@ -59,6 +61,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     initial_cash: float
     engine: Engine = OWN_ENGINE
     ruin: float | msgspec.UnsetType = msgspec.UNSET
+    calendar: str | msgspec.UnsetType | None = msgspec.UNSET
+    max_missing: float = 1.0
 
     @property
     def withheld_from(self) -> str | None:
@@ -95,6 +99,8 @@ async def window_of(context: Context, request: MarketRequest, symbol: str, *, us
         withheld=withheld,
         costs=request.costs or Costs(),
         ruin=RUIN,
+        calendar=context.market.calendar_of(series),
+        max_missing=MAX_MISSING if isinstance(request.max_missing, msgspec.UnsetType) else request.max_missing,
     )
 
 

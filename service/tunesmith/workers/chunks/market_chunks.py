@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
-from tunesmith.compute.search.split import annualized, split_at
+from tunesmith.compute.search.split import Split, annualized, split_at
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.calendars import COUNTED, calendar_named
+from tunesmith.domain.market.expected_bars import presence_of
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.market.market_store import Loaded, MarketStore
 from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.workers.chunks.payloads import ImportBars, KeepMarks, Prepare, Prepared
 
@@ -21,7 +27,8 @@ def prepare(payload: Prepare) -> Prepared:
     What comes after the window is not in it, so that a worker that searches on it has no bars of the hold-out.
     """
     store = open_market(payload.market)
-    bars = store.load(payload.venue, payload.symbol, payload.timeframe)
+    loaded = _load(store, payload)
+    bars = loaded.bars
     length = timeframe_ms(payload.timeframe)
     stop = int(np.searchsorted(bars.timestamp + length, payload.end_ms, side="right"))
     first = bars.index_at(payload.start_ms)
@@ -29,6 +36,7 @@ def prepare(payload: Prepare) -> Prepared:
         raise Invalid(f"the range holds {max(0, stop - first)} bars; at least 2 are needed", path="/data/start_date")
     bars = annualized(bars, payload.in_sample_end_ms).slice(0, stop)
     split = split_at(bars, payload.boundary_ms, first, payload.in_sample_end_ms)
+    by_calendar = {} if bars.calendar == COUNTED else _counted(loaded, payload, bars, split)
     return Prepared(
         snapshot=open_snapshots(Path(payload.data_dir)).put(bars),
         n_bars=len(bars),
@@ -37,13 +45,52 @@ def prepare(payload: Prepare) -> Prepared:
         n_holdout=len(bars) - split.out_start,
         start_ms=int(bars.timestamp[first]),
         end_ms=bars.end_ms,
+        **by_calendar,
     )
+
+
+def _load(store: MarketStore, payload: Prepare) -> Loaded:
+    """The whole market by the window's calendar; as before there were calendars where the window has none."""
+    series = store.find(payload.symbol, payload.timeframe, payload.venue)
+    if isinstance(payload.calendar, msgspec.UnsetType):
+        return store.load_by(series, COUNTED)
+    return store.load_by(series, None if payload.calendar is None else calendar_named(payload.calendar))
+
+
+def _counted(loaded: Loaded, payload: Prepare, bars: Bars, split: Split) -> dict[str, Any]:
+    """What the calendar says of the window's bars. Raises `Invalid` where more are missing than is accepted."""
+    first, calendar = split.first, bars.calendar
+    begin_ms, end_ms = int(bars.timestamp[first]), bars.end_ms
+    parts = []
+    for begin, end in ((begin_ms, min(end_ms, payload.in_sample_end_ms)), (max(begin_ms, payload.boundary_ms), end_ms)):
+        stamps = loaded.stored.timestamp
+        part = stamps[np.searchsorted(stamps, begin) : np.searchsorted(stamps, end)]
+        parts.append(presence_of(calendar, part, loaded.stored.timeframe))
+    n_expected, n_missing = (sum(part[i] for part in parts) for i in range(2))
+    if n_missing > payload.max_missing * n_expected:
+        raise Invalid(
+            f"{n_missing:,} of the {n_expected:,} {loaded.stored.timeframe} bars of {bars.symbol} that its calendar "
+            f"({calendar.text}) expects are missing: {n_missing / n_expected:.1%}, and {payload.max_missing:.0%} may be; "
+            "import them, name the market's calendar (irregular, where bars are only there when somebody traded), or "
+            "accept more with max_missing",
+            path="/data/max_missing",
+        )
+    counts = [BarCounts(n_expected=part.n_expected, n_missing=part.n_missing) for part in parts]
+    return {
+        "calendar": calendar.text,
+        "in_sample": counts[0],
+        "holdout": counts[1],
+        "partial": float(loaded.is_partial[first : len(bars)].mean()),
+    }
 
 
 def import_bars(payload: ImportBars) -> ImportReport:
     """Store bars that came with a request."""
     store = open_market(payload.market)
-    return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
+    report = store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
+    if isinstance(payload.calendar, msgspec.UnsetType):
+        return report
+    return store.name_calendar(report, calendar_named(payload.calendar, "/data/calendar"))
 
 
 def keep_marks(payload: KeepMarks) -> None:
