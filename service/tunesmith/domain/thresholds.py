@@ -6,8 +6,6 @@ from typing import Annotated
 
 import msgspec
 
-from tunesmith.domain.trading import MAX_MISSING, MissingShare
-
 Level = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 Draws = Annotated[int, msgspec.Meta(ge=19, le=1_000_000)]
 
@@ -15,8 +13,7 @@ Draws = Annotated[int, msgspec.Meta(ge=19, le=1_000_000)]
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits of p-values, and how many draws stand behind them.
 
-    A market needs `min_bars` after warm-up, of which `min_holdout_bars` are held out; of those that its calendar expects
-    the share `max_missing` may be missing on either side.
+    A market needs `min_bars` after warm-up, of which `min_holdout_bars` are held out.
     `search` limits the p-value of the winner among all searches that count, `holdout` that of the hold-out, and
     `combined` both together: it is half of the probability that a market without an edge is ever approved, and the
     limit of one verdict falls with tries and looks (`statistics.levels`). Tests take `n_permutations` draws, or
@@ -28,7 +25,6 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     min_bars: Annotated[int, msgspec.Meta(ge=2)] = 1000
     min_holdout_bars: Annotated[int, msgspec.Meta(ge=2)] = 300
-    max_missing: MissingShare = MAX_MISSING
     min_holdout_trades: Annotated[int, msgspec.Meta(ge=0)] = 5
     cost_factor: Annotated[float, msgspec.Meta(ge=1.0, le=100.0)] = 2.0
     reality_check: Level = 0.40

@@ -8,6 +8,7 @@ import numpy as np
 
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.bars_used import LongerBarsUsed
 from tunesmith.domain.market.resample import can_resample, lengthened, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
@@ -42,20 +43,11 @@ def longer_bars(bars: Bars, timeframe: str) -> LongerBars:
     return LongerBars(made.bars, np.searchsorted(made.closes, closes, side="right").astype(np.int64) - 1)
 
 
-class LongerUse(NamedTuple):
-    """Of the longer bars that a rule reads: `partial`, the share of which bars are missing, and `stale`, the share of
-    the rule's own bars at which the newest that the calendar expects is not there, so that an older one is read."""
-
-    timeframe: str
-    partial: float
-    stale: float
-
-
-def use_of(bars: Bars, timeframe: str, first: int) -> LongerUse:
+def use_of(bars: Bars, timeframe: str, first: int) -> LongerBarsUsed:
     """What is to be known of the bars of `timeframe` that a rule reads while it trades from bar `first` on."""
     closes = bars.timestamp[first:] + timeframe_ms(bars.timeframe)
     if timeframe == bars.timeframe or not _has_full(bars, timeframe):
-        return LongerUse(timeframe, 0.0, 0.0)
+        return LongerBarsUsed(timeframe=timeframe, partial=0.0, stale=0.0)
     made = lengthened(bars, timeframe)
     known = np.searchsorted(made.closes, closes, side="right") - 1
     due = np.searchsorted(made.due, closes, side="right") - 1
@@ -63,7 +55,7 @@ def use_of(bars: Bars, timeframe: str, first: int) -> LongerUse:
     stale = begun & (made.closes[known] < made.due[due])
     read = slice(max(0, int(known[0])), int(known[-1]) + 1)
     partial = float(made.is_partial[read].mean()) if read.start < read.stop else 0.0
-    return LongerUse(timeframe, partial, float(stale.mean()))
+    return LongerBarsUsed(timeframe=timeframe, partial=partial, stale=float(stale.mean()))
 
 
 def _has_full(bars: Bars, timeframe: str) -> bool:

@@ -14,7 +14,7 @@ from tunesmith.domain.market.calendar_recognition import recognized
 from tunesmith.domain.market.calendars import AROUND_THE_CLOCK, COUNTED, Calendar, calendar_named
 from tunesmith.domain.market.candle_columns import COLUMNS as COLUMNS
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
-from tunesmith.domain.market.expected_bars import annual_bars, is_whole
+from tunesmith.domain.market.expected_bars import Presence, annual_bars, is_whole
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 
@@ -149,13 +149,25 @@ class Bars:
         bars are the same as they were before there were calendars.
         """
         name = f"{self.venue}\0{self.symbol}\0{self.timeframe}\0{self.bars_per_year!r}\0{len(self)}\0"
-        if self.calendar != COUNTED and not (self.calendar == AROUND_THE_CLOCK and is_whole(self.timestamp, self.timeframe)):
+        if self.calendar != COUNTED and not (
+            self.calendar == AROUND_THE_CLOCK and is_whole(self.timestamp, self.timeframe)
+        ):
             name += f"{self.calendar.text}\0"
         digest = hashlib.sha256(name.encode())
         digest.update(self.timestamp.astype("<i8").tobytes())
         for name in COLUMNS:
             digest.update(getattr(self, name).astype("<f8").tobytes())
         return digest.hexdigest()
+
+
+def too_many_missing(bars: Bars, timeframe: str, presence: Presence, most: float) -> str:
+    """What is said of bars where more of those that the calendar expects are missing than the share `most`."""
+    return (
+        f"{presence.n_missing:,} of the {presence.n_expected:,} {timeframe} bars of {bars.symbol} that its calendar "
+        f"({bars.calendar.text}) expects are missing: {presence.missing:.1%}, and {most:.0%} may be; import them, name "
+        "the market's calendar (irregular, where bars are only there when somebody traded), or accept more with "
+        "max_missing"
+    )
 
 
 def find_problems(timestamp: Ints, ohlcv: dict[str, Floats]) -> list[str]:

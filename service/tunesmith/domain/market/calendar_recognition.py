@@ -46,7 +46,7 @@ _LEAST_WEEKS = 3
 
 
 def recognized(timestamp: Ints, timeframe: str) -> Calendar:
-    """The calendar of bars: around the clock, sessions that repeat each week in a time zone, or irregular where in doubt.
+    """The calendar of bars: around the clock, sessions that repeat each week in a time zone, or irregular in doubt.
 
     Around the clock are bars without a gap, and those with bars at all times of the week, however many are missing; of
     less than three weeks, at all times of the day and on every day. Sessions are recognized where nearly all bars are

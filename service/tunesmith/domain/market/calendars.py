@@ -1,12 +1,12 @@
 """Calendars: when a market trades, as a value with a short text.
 
-    24/7                                      around the clock
-    weekdays                                  Monday to Friday, whole days in UTC
-    Mon-Fri 09:30-16:00 America/New_York      sessions; those of a zone with daylight saving move with it
-    17:00-17:00 America/New_York              a session that opens the evening before (Monday to Friday where not said)
-    09:30-11:30,13:00-15:00 Asia/Shanghai     a session with a break
-    XNYS                                      an exchange of the package exchange_calendars, with its holidays
-    irregular                                 bars only where somebody traded: none is expected at any time
+24/7                                      around the clock
+weekdays                                  Monday to Friday, whole days in UTC
+Mon-Fri 09:30-16:00 America/New_York      sessions; those of a zone with daylight saving move with it
+17:00-17:00 America/New_York              a session that opens the evening before (Monday to Friday where not said)
+09:30-11:30,13:00-15:00 Asia/Shanghai     a session with a break
+XNYS                                      an exchange of the package exchange_calendars, with its holidays
+irregular                                 bars only where somebody traded: none is expected at any time
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from tunesmith.domain.parameters import shown
@@ -70,7 +71,7 @@ EXAMPLES = '24/7, weekdays, "09:30-16:00 America/New_York", an exchange such as 
 
 
 def calendar_named(text: str, path: str | None = None) -> Calendar:
-    """The calendar that `text` names; raises `Invalid` where it names none. An exchange is looked up when first used."""
+    """The calendar that `text` names; raises `Invalid` where it is none. An exchange is looked up when first used."""
     for known in (AROUND_THE_CLOCK, IRREGULAR, WEEKDAYS):
         if text == known.text:
             return known
@@ -120,7 +121,7 @@ def _stretches(hours: str, path: str | None) -> tuple[tuple[int, int], ...]:
         if found and closed > found[0][0]:
             opened, closed = opened - DAY_MINUTES, closed - DAY_MINUTES
         found.insert(0, (opened, closed))
-    if found[-1][1] - found[0][0] > DAY_MINUTES or any(a[1] > b[0] for a, b in zip(found, found[1:], strict=False)):
+    if found[-1][1] - found[0][0] > DAY_MINUTES or any(a[1] > b[0] for a, b in pairwise(found)):
         raise Invalid(f"the hours {hours} overlap; a session is open for 24 hours at most", path=path)
     return tuple(found)
 

@@ -92,8 +92,8 @@ def _year_of(calendar: Calendar, timestamp: Ints, timeframe: str) -> tuple[Sessi
         every = sessions_of(calendar, first, last, 366 * DAY_MS)
         begin, end = (np.datetime64(ms, "ms").astype("datetime64[Y]") for ms in (first, last))
         edges = [int(year.astype("datetime64[D]").astype(np.int64)) for year in (begin, end + 1)]
-        within = (every.days >= edges[0]) & (every.days < edges[1])
-        sessions = Sessions(*(column[within] for column in every))
+        inside = (every.days >= edges[0]) & (every.days < edges[1])
+        sessions = Sessions(*(column[inside] for column in every))
         return sessions, len(np.unique(sessions.days)) * 365.0 / (edges[1] - edges[0])
     placed = place(calendar, timestamp, timeframe)
     within = _trading_days(placed)

@@ -36,7 +36,8 @@ class Groups(NamedTuple):
 
     def kept(self, which: NDArray[np.bool_]) -> Groups:
         """Only some of the longer bars."""
-        return Groups(*(column[which] for column in self[:5]), self.used, self.due)
+        start, n_in, begins, closes, n_expected, used, due = self
+        return Groups(start[which], n_in[which], begins[which], closes[which], n_expected[which], used, due)
 
 
 def can_resample(source: str, target: str) -> bool:
@@ -49,15 +50,17 @@ def groups_of(calendar: Calendar, timestamp: Ints, source: str, target: str) -> 
     """The longer bars that are made of bars that open at `timestamp`.
 
     Around the clock they begin at multiples of the timeframe since the epoch in UTC, weeks on Mondays; in sessions
-    shorter than a day at the open, the last ends with the session; of days and weeks all sessions are in one. One is made
-    of the bars that are there, however few, but not before the first bar's time nor after the last one's: what the
-    calendar expects there is not known. By `COUNTED` only full ones are made. Raises `Invalid` for bars around the clock
-    that do not begin at multiples of their own timeframe.
+    shorter than a day at the open, and the last ends with the session; days and weeks hold all sessions of theirs. One
+    is made of the bars that are there, however few, but not before the first bar's time nor after the last one's: what
+    was traded then is not known. By `COUNTED` only full ones are made. Raises `Invalid` for bars around the clock that
+    do not begin at multiples of their own timeframe.
     """
     short, long = timeframe_ms(source), timeframe_ms(target)
     if calendar.has_sessions and short < UNIT_MS["w"]:
         placed = place(calendar, timestamp, source, long)
-        found = _of_days(placed, timestamp, short, long) if long >= DAY_MS else _of_sessions(placed, timestamp, short, long)
+        found = (
+            _of_days(placed, timestamp, short, long) if long >= DAY_MS else _of_sessions(placed, timestamp, short, long)
+        )
     else:
         found = _around_the_clock(timestamp, source, target)
     if calendar.kind == "counted":
@@ -82,7 +85,7 @@ def _around_the_clock(timestamp: Ints, source: str, target: str) -> Groups:
 
 def _of_sessions(placed: Placed, timestamp: Ints, short: int, long: int) -> Groups:
     """Longer bars within sessions. Bars whose own grid does not meet the open begin before it, and so do theirs."""
-    sessions, row, n_there, n_expected = placed
+    sessions, row, _, n_expected = placed
     used = row >= 0
     row, times = row[used], timestamp[used]
     first = np.flatnonzero(np.diff(row, prepend=-1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
@@ -54,6 +55,7 @@ class BacktestStatusReply(Reply, frozen=True, kw_only=True):
     withheld_from: str | None = None
     error: JsonObject | None = None
     label: str | None = None
+    bars: BarsUsed | None = None
 
 
 class GetReport(Request, frozen=True, kw_only=True):
@@ -63,7 +65,10 @@ class GetReport(Request, frozen=True, kw_only=True):
 
 
 class Report(Reply, frozen=True, kw_only=True):
-    """A stored backtest. `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points."""
+    """A stored backtest. `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points.
+
+    `bars`: how many were missing of those it was made with; null in reports of earlier versions.
+    """
 
     report_id: str
     task_id: str | None
@@ -87,6 +92,7 @@ class Report(Reply, frozen=True, kw_only=True):
     stats: JsonObject
     trades: list[JsonObject]
     equity: list[tuple[int, float]]
+    bars: BarsUsed | None = None
 
 
 class ListReports(Request, frozen=True, kw_only=True):

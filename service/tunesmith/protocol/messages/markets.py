@@ -39,8 +39,8 @@ class ListData(Request, frozen=True, kw_only=True):
 class MarketData(Reply, frozen=True, kw_only=True):
     """One stored series. `withheld_from`: where the hold-out of its venue and symbol begins; null before it is set.
 
-    `calendar`: the one that was named for the market, else the one recognized from the bars; null where an older version
-    imported them, and it is recognized when they are read.
+    `calendar`: the one that was named for the market, else the one recognized from the bars; null where an older
+    version imported them, and it is recognized when they are read.
     """
 
     venue: str

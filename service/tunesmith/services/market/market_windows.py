@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from tunesmith.domain.market.bars_used import BarsUsed, LongerBarsUsed
 from tunesmith.domain.market.timeframes import timeframe_ms
-from tunesmith.domain.records import build
+from tunesmith.domain.records import JsonObject, build
 from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, RUIN, Costs, Direction, Engine, Fill
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.messages.markets import MarketRequest
@@ -269,6 +270,21 @@ def prepare_payload(context: Context, window: Window, until_ms: int | None = Non
         market=context.settings.market,
         end_ms=window.end_ms if until_ms is None else until_ms,
         in_sample_end_ms=min(window.end_ms, window.boundary_ms),
+        max_missing=window.max_missing if until_ms is None else 1.0,  # of what a verdict sees, its data gate judges
+    )
+
+
+def used_of(data: Prepared, longer: list[JsonObject]) -> BarsUsed | None:
+    """What bars the work on a snapshot was made with, `longer` ones as its chunk told; None without a calendar."""
+    parts = [part for part in (data.in_sample, data.holdout) if part is not None]
+    if data.calendar is None:
+        return None
+    n_expected, n_missing = (sum(getattr(part, name) for part in parts) for name in ("n_expected", "n_missing"))
+    return BarsUsed(
+        calendar=data.calendar,
+        missing=n_missing / n_expected if n_expected else 0.0,
+        partial=data.partial or 0.0,
+        longer=msgspec.convert(longer, list[LongerBarsUsed]),
     )
 
 

@@ -20,8 +20,8 @@ from tunesmith.domain.market.calendar_recognition import recognized
 from tunesmith.domain.market.calendars import COUNTED, Calendar, calendar_named
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
 from tunesmith.domain.market.daily_closes import daily_closes
-from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.domain.market.expected_bars import presence_of
+from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.domain.market.resample import MONDAY_MS, can_resample, lengthened
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
@@ -70,8 +70,8 @@ class FolderReport(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """Bars as they are asked for, the `stored` ones that they are or are made of, and which of them are `partial`, bool[n]:
-    made of fewer bars than the calendar expects in them."""
+    """Bars as they are asked for, the `stored` ones that they are or are made of, and `is_partial` bool[n]: a bar is
+    made of fewer than the calendar expects in it."""
 
     bars: Bars
     stored: Bars
@@ -158,9 +158,9 @@ class MarketStore(ABC):
         outside = presence_of(calendar, bars.timestamp, series.timeframe).n_outside
         if outside > _MOST_OUTSIDE * len(bars):
             raise Invalid(
-                f"{outside:,} of {len(bars):,} {series.timeframe} bars of {series.symbol} lie outside of the sessions of "
-                f"{calendar.text}: it is not their calendar, or their times are in another zone; the bars are stored, "
-                "the calendar is not",
+                f"{outside:,} of {len(bars):,} {series.timeframe} bars of {series.symbol} lie outside of the sessions "
+                f"of {calendar.text}: it is not their calendar, or their times are in another zone; the bars are "
+                "stored, the calendar is not",
                 path="/data/calendar",
             )
         self.keep_calendar(series.venue, series.symbol, calendar.text)
@@ -186,8 +186,8 @@ class MarketStore(ABC):
                 made = lengthened(stored, series.timeframe)
                 return Loaded(made.bars, stored, made.is_partial)
         raise Internal(
-            f"{asked.symbol} {asked.timeframe}: the candles that the manifest names are gone; import the data again with "
-            "replace"
+            f"{asked.symbol} {asked.timeframe}: the candles that the manifest names are gone; import the data again "
+            "with replace"
         )
 
     def import_file(
@@ -340,9 +340,7 @@ def _resampled(series: Series, timeframe: str, calendar: str | None) -> Series |
     if calendar is not None and calendar_named(calendar).has_sessions:
         end = series.end_ms - timeframe_ms(series.timeframe) + length  # the last session's, which may be shorter
         n_bars = min(series.n_bars, math.ceil((end - series.start_ms) / length))
-        return msgspec.structs.replace(
-            series, timeframe=timeframe, source=series.timeframe, end_ms=end, n_bars=n_bars
-        )
+        return msgspec.structs.replace(series, timeframe=timeframe, source=series.timeframe, end_ms=end, n_bars=n_bars)
     offset = MONDAY_MS if timeframe.endswith("w") else 0
     start = math.ceil((series.start_ms - offset) / length) * length + offset
     end = (series.end_ms - offset) // length * length + offset

@@ -9,16 +9,16 @@ import msgspec
 import numpy as np
 
 from tunesmith.compute.search.split import Split, annualized, split_at
-from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.bars import Bars, too_many_missing
 from tunesmith.domain.market.calendars import COUNTED, calendar_named
-from tunesmith.domain.market.expected_bars import presence_of
+from tunesmith.domain.market.expected_bars import Presence, presence_of
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.market.market_store import Loaded, MarketStore
 from tunesmith.storage.market.snapshots import open_snapshots
-from tunesmith.workers.chunks.payloads import ImportBars, KeepMarks, Prepare, Prepared
+from tunesmith.workers.chunks.payloads import BarCounts, ImportBars, KeepMarks, Prepare, Prepared
 
 
 def prepare(payload: Prepare) -> Prepared:
@@ -66,15 +66,10 @@ def _counted(loaded: Loaded, payload: Prepare, bars: Bars, split: Split) -> dict
         stamps = loaded.stored.timestamp
         part = stamps[np.searchsorted(stamps, begin) : np.searchsorted(stamps, end)]
         parts.append(presence_of(calendar, part, loaded.stored.timeframe))
-    n_expected, n_missing = (sum(part[i] for part in parts) for i in range(2))
-    if n_missing > payload.max_missing * n_expected:
-        raise Invalid(
-            f"{n_missing:,} of the {n_expected:,} {loaded.stored.timeframe} bars of {bars.symbol} that its calendar "
-            f"({calendar.text}) expects are missing: {n_missing / n_expected:.1%}, and {payload.max_missing:.0%} may be; "
-            "import them, name the market's calendar (irregular, where bars are only there when somebody traded), or "
-            "accept more with max_missing",
-            path="/data/max_missing",
-        )
+    together = Presence(*(sum(numbers) for numbers in zip(*parts, strict=True)))
+    if together.missing > payload.max_missing:
+        said = too_many_missing(bars, loaded.stored.timeframe, together, payload.max_missing)
+        raise Invalid(said, path="/data/max_missing")
     counts = [BarCounts(n_expected=part.n_expected, n_missing=part.n_missing) for part in parts]
     return {
         "calendar": calendar.text,

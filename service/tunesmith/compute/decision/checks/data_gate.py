@@ -68,27 +68,26 @@ def find_faults(winner: Winner, inputs: WorkInputs) -> list[str]:
     return [
         f"{market.symbol}: {fault}" if winner.others else fault
         for market in winner.markets
-        for fault in faults_of(market.bars, market.first, inputs.thresholds.max_missing)
+        for fault in faults_of(market.bars, market.first)
     ]
 
 
-def faults_of(bars: Bars, first: int, most: float = MAX_MISSING) -> list[str]:
-    """Irregularities of the bars from `first` on, in words: more than the share `most` that the calendar expects is
-    missing."""
+def faults_of(bars: Bars, first: int) -> list[str]:
+    """Irregularities of the bars from `first` on, in words: too many that the calendar expects are missing."""
     stamps = bars.timestamp[first:]
     if bars.calendar == COUNTED:
         return _gaps_of(stamps)
     presence = presence_of(bars.calendar, stamps, bars.timeframe)
-    return missing_faults(presence.n_missing, presence.n_expected, bars.calendar.text, most)
+    return missing_faults(presence.n_missing, presence.n_expected, bars.calendar.text)
 
 
-def missing_faults(n_missing: int, n_expected: int, calendar: str, most: float, where: str = "") -> list[str]:
-    """In words that more bars are missing than the share `most`; empty where they are not."""
-    if n_missing <= most * n_expected:
+def missing_faults(n_missing: int, n_expected: int, calendar: str, where: str = "") -> list[str]:
+    """In words that more bars are missing than `MAX_MISSING`, whatever a search accepted; empty where they are not."""
+    if n_missing <= MAX_MISSING * n_expected:
         return []
     return [
         f"{n_missing:,} of {n_expected:,} bars{where} that the calendar {calendar} expects are missing "
-        f"({n_missing / n_expected:.1%}, and {most:.0%} may be): import them, or name the market's calendar"
+        f"({n_missing / n_expected:.1%}, and {MAX_MISSING:.0%} may be): import them, or name the market's calendar"
     ]
 
 
@@ -120,12 +119,14 @@ CHECK = DecisionCheck(
     segment="data",
     judge=judge,
     works=(FAULTS,),
-    limits=("min_bars", "min_holdout_bars", "max_missing", "max_permutations"),
+    limits=("min_bars", "min_holdout_bars", "max_permutations"),
     explanations={
         "bars": _MORE_BARS,
         "in_sample_bars": _MORE_BARS,
         "holdout_bars": _MORE_BARS,
-        "sound_bars": Explanation("nothing", "Import the bars that are missing, begin after the gaps, or name the calendar."),
+        "sound_bars": Explanation(
+            "nothing", "Import the bars that are missing, begin after the gaps, or name the calendar."
+        ),
         "unseen_holdout": _NEW_HOLDOUT,
         "budget": _NEW_HOLDOUT,
     },
