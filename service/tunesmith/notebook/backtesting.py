@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from tunesmith.compute.engines.bars_of_rule import check_bars
 from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.point_report import Report, report_point
@@ -30,7 +31,7 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import decode
 from tunesmith.domain.space import encode_points
-from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, Costs, Direction, Engine, Fill, MissingShare
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
@@ -105,10 +106,12 @@ def backtest(
     direction: Direction = "long",
     initial_cash: float = 10_000.0,
     start: int = 0,
+    max_missing: float = MAX_MISSING,
 ) -> Report:
     """One point with every order, trade and equity value, replayed and reported by vectorbt.
 
-    Raises `Invalid` with the path of the argument for what cannot be.
+    Of the bars that the market's calendar expects, the share `max_missing` may be missing. Raises `Invalid` with the
+    path of the argument for what cannot be.
     """
     points = encode_points(rule.parameters, params or {})
     if len(points) != 1:
@@ -116,7 +119,9 @@ def backtest(
     if not rule.valid(points)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/params")
     execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash)
-    return report_point(rule, bars, points[0], execution, _first_bar(bars, start))
+    first = _first_bar(bars, start)
+    check_bars(bars, first, as_declared(max_missing, MissingShare, "/max_missing"))
+    return report_point(rule, bars, points[0], execution, first)
 
 
 def _first_bar(bars: Bars, start: int) -> int:

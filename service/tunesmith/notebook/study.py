@@ -20,6 +20,7 @@ from msgspec import Meta
 
 from tunesmith.compute.analysis.search_report import Report, report
 from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.compute.engines.bars_of_rule import check_bars
 from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
@@ -43,7 +44,7 @@ from tunesmith.domain.search.findings import ImportanceMethod
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, Costs, Direction, Engine, Fill, MissingShare
 from tunesmith.errors import Invalid
 from tunesmith.notebook.backtesting import Count, Index, Table, columns_of, n_cores
 
@@ -146,13 +147,15 @@ def optimize(
     holdout_share: float = HOLDOUT_SHARE,
     max_points: int = MAX_POINTS,
     engine: Engine = OWN_ENGINE,
+    max_missing: float = MAX_MISSING,
     progress: Callable[[int, int], None] | None = None,
 ) -> Study:
     """Search `param_ranges` (empty: what the strategy declares) for the best `target`.
 
     The last `holdout_share` of the bars is withheld from the search. `target` is a metric, an expression over metrics,
     weights, a loss of freqtrade, or a list of these; `conditions` such as "fast < slow" come on top of the strategy's
-    own, and `constraints` such as "n_trades >= 30" bound metrics. Without `method` it is chosen; see
+    own, and `constraints` such as "n_trades >= 30" bound metrics. Of the bars that the market's calendar expects, the
+    share `max_missing` may be missing. Without `method` it is chosen; see
     `samplers.choose_method`. `progress(done, total)` is called after every part. Raises `Invalid` with the path of the
     argument for what cannot be, and for a search of more than `max_points` trials.
     """
@@ -174,6 +177,7 @@ def optimize(
     )
     search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
     boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))
+    check_bars(bars, 0, as_declared(max_missing, MissingShare, "/max_missing"))
     bars = annualized(bars, boundary_ms)
     split = split_at(bars, boundary_ms)
     if not split.n_in_sample:

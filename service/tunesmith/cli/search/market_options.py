@@ -19,6 +19,13 @@ Slippage = Annotated[float | None, typer.Option(help="Slippage of an order, a fr
 Direction = Annotated[trading.Direction | None, typer.Option(help="What may be traded.")]
 Fill = Annotated[trading.Fill | None, typer.Option(help="Where orders fill.")]
 Engine = Annotated[trading.Engine | None, typer.Option(help="What evaluates the trials.")]
+MaxMissing = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the bars expected by the market's calendar that may be missing.  [default: 0.05]",
+        metavar="SHARE",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class MarketOptions(OptionGroup):
     direction: Direction = None
     fill: Fill = None
     engine: Engine = None
+    max_missing: MaxMissing = None
 
     def fields(self) -> dict[str, Any]:
         """The fields of a market's request."""
@@ -47,4 +55,5 @@ class MarketOptions(OptionGroup):
             "direction": self.direction,
             "fill": self.fill,
             "engine": self.engine,
+            "max_missing": self.max_missing,
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.compute.engines.bars_of_rule import bars_used
 from tunesmith.compute.engines.engine_table import check_given, engine_named
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.vectorbt_replay import disagreements, replay
@@ -15,13 +16,15 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.parameters import ParamValues, decode_point
 
 
 @dataclass(frozen=True)
 class Report:
-    """One point in full: our `metrics`, vectorbt's `stats`, and their `disagreements`, which should be none."""
+    """One point in full: our `metrics`, vectorbt's `stats`, their `disagreements`, which should be none, and the `bars`
+    that it was made with."""
 
     params: ParamValues
     metrics: dict[str, float]
@@ -30,6 +33,7 @@ class Report:
     timestamp: Ints
     equity: Floats
     disagreements: list[str]
+    bars: BarsUsed
 
 
 def report_point(rule: Strategy, bars: Bars, point: Floats, execution: Execution, start: int) -> Report:
@@ -48,4 +52,5 @@ def report_point(rule: Strategy, bars: Bars, point: Floats, execution: Execution
         timestamp=bars.timestamp[start:],
         equity=traced.equity,
         disagreements=disagreements(theirs, traced, numbers, bars, execution),
+        bars=bars_used(rule, bars, start),
     )

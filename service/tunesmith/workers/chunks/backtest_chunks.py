@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 
 from tunesmith.compute.decision.segments import segment_work
-from tunesmith.compute.engines.bars_of_rule import longer_used
 from tunesmith.compute.engines.point_report import report_point
 from tunesmith.compute.search.split import split_at
 from tunesmith.workers.chunks.payloads import OnePoint
@@ -30,7 +29,7 @@ def backtest(payload: OnePoint) -> dict[str, Any]:
         "trades": report.trades,
         "equity": list(zip(report.timestamp[keep].tolist(), report.equity[keep].tolist(), strict=True)),
         "disagreements": report.disagreements,
-        "longer": msgspec.to_builtins(longer_used(rule, bars, payload.work.first)),
+        "longer": msgspec.to_builtins(report.bars.longer),
     }
 
 
