@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from tunesmith.domain.market.calendars import calendar_named
 from tunesmith.domain.records import build
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.markets import DataList, ImportData, ImportReport, ListData, MarketData
@@ -39,8 +36,6 @@ async def list_all(context: Context, request: ListData, call: Call) -> DataList:
 
 async def import_bars(context: Context, request: ImportData, call: Call) -> Change:
     """Store bars that came with the request. `invalid` with every problem when they are unsound."""
-    if not isinstance(request.calendar, msgspec.UnsetType):
-        calendar_named(request.calendar, "/data/calendar")  # before anything is stored
     payload = build(ImportBars, request, market=context.settings.market, rows=request.bars)
     imported: Timed = await context.executor.run(Chunk("import_bars", payload), priority=0, user=call.user)
     report: ImportReport = imported.value

@@ -20,6 +20,8 @@ from tunesmith.storage.market.market_store import Loaded, MarketStore
 from tunesmith.storage.market.snapshots import open_snapshots
 from tunesmith.workers.chunks.payloads import BarCounts, ImportBars, KeepMarks, Prepare, Prepared
 
+_CALENDAR = "/data/calendar"
+
 
 def prepare(payload: Prepare) -> Prepared:
     """Store the window's bars, with everything before it as warm-up, as a snapshot.
@@ -81,11 +83,10 @@ def _counted(loaded: Loaded, payload: Prepare, bars: Bars, split: Split) -> dict
 
 def import_bars(payload: ImportBars) -> ImportReport:
     """Store bars that came with a request."""
+    named = None if isinstance(payload.calendar, msgspec.UnsetType) else calendar_named(payload.calendar, _CALENDAR)
     store = open_market(payload.market)
     report = store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
-    if isinstance(payload.calendar, msgspec.UnsetType):
-        return report
-    return store.name_calendar(report, calendar_named(payload.calendar, "/data/calendar"))
+    return report if named is None else store.name_calendar(report, named)
 
 
 def keep_marks(payload: KeepMarks) -> None:
