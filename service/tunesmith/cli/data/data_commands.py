@@ -14,10 +14,11 @@ from rich.table import Table
 from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import remark
-from tunesmith.domain.market.calendars import Calendar, calendar_named
+from tunesmith.domain.market.calendars import AROUND_THE_CLOCK, Calendar, calendar_named
 from tunesmith.errors import Conflict, Internal, NotFound
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.market.series import Series
 from tunesmith.storage.secrets.import_log import note_import, note_new_evidence
 from tunesmith.storage.secrets.key_log import FILE
 from tunesmith.storage.tables.holdout_table import stored_boundaries
@@ -108,7 +109,6 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     table.add_column("from")
     table.add_column("to")
     table.add_column("held out from")
-    table.add_column("calendar")
     table.add_column("gaps", justify="right")
     for row in series:
         table.add_row(
@@ -119,10 +119,20 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             _day(row.start_ms),
             _day(row.end_ms),
             held_out.get((row.venue, row.symbol), "not yet")[:10],
-            row.calendar or "from the bars",
             str(row.n_gaps),
         )
     Console(highlight=False).print(table)
+    for line in calendar_lines(series):
+        typer.echo(line)
+
+
+def calendar_lines(series: list[Series]) -> list[str]:
+    """A line for each series that does not trade around the clock: its calendar, where one is known."""
+    return [
+        f"{each.symbol} {each.timeframe} ({each.venue}) trades by the calendar {each.calendar}"
+        for each in series
+        if each.calendar not in (None, AROUND_THE_CLOCK.text)
+    ]
 
 
 class _Used:
@@ -163,9 +173,10 @@ class _Used:
 
 def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
     for report in reports:
+        by = "" if report.calendar == AROUND_THE_CLOCK.text else f", calendar {report.calendar}"
         typer.echo(
             f"{report.symbol} {report.timeframe} ({report.venue}): {report.n_new:,} new bars, {report.n_bars:,} in all,"
-            f" {report.start[:10]} to {report.end[:10]}, calendar {report.calendar}"
+            f" {report.start[:10]} to {report.end[:10]}{by}"
         )
         for gap in report.gaps[:_LISTED_GAPS]:
             typer.echo(f"  gap: {gap['missing']} bars missing from {gap['from']}")
