@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from reference.market_hours import (
 )
 from tunesmith.compute.decision.checks.data_gate import faults_of
 from tunesmith.domain.array_types import Ints
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.calendar_recognition import recognized
 from tunesmith.domain.market.calendars import COUNTED, calendar_named
 from tunesmith.domain.market.expected_bars import Presence, annual_bars, presence_of
+from tunesmith.domain.market.resample import lengthened
 
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")  # exchange_calendars, on pandas 3
 RNG = np.random.default_rng(7)
@@ -176,3 +179,14 @@ def test_bars_of_before_there_were_calendars_are_counted_as_they_were() -> None:
     dense, thin = without(around_the_clock(20_000), 0.08), without(around_the_clock(20_000), 0.11)
     assert annual_bars(COUNTED, dense, "1h") == 8760.0
     assert annual_bars(COUNTED, thin, "1h") == pytest.approx(0.89 * 8760, rel=0.01)
+
+
+def test_real_outages_leave_a_market_around_the_clock(shared_data: Path) -> None:
+    file = shared_data / "spot16" / "spot_1h" / "BTCUSDT.parquet"
+    bars = Bars.read(file, symbol="BTC/USDT", timeframe="1h")
+    assert (bars.calendar.text, bars.bars_per_year) == ("24/7", 8760.0)
+    assert presence_of(bars.calendar, bars.timestamp, "1h") == Presence(52_584, 122, 0)  # six years
+    assert faults_of(bars, 0) == []
+    days = lengthened(bars, "1d")
+    assert len(days.bars) == 52_584 // 24
+    assert 0 < days.is_partial.sum() < 30

@@ -10,6 +10,7 @@ import pytest
 
 from golden.candles import Row, candles
 from services.search_house import House, open_house
+from tunesmith.cli.search.next_search import command_of
 from tunesmith.errors import Invalid
 
 MINUTES = candles(5, 0.5, 9000, dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dt.timedelta(minutes=1))
@@ -78,6 +79,9 @@ async def _refuses_too_many(house: House) -> None:
     with pytest.raises((Invalid, ValueError)):
         await house.ask("backtest.start", symbol="MANY/USDT", strategy_id="hours", max_missing=1.5)
     search = await ended(house, "optimization", "optimization_id", symbol="MANY/USDT", max_missing=0.2, constraints=LAX)
+    analysis = await house.ask("optimization.analyze", optimization_id=search["optimization_id"])
+    assert analysis["recommendation"]["request"]["max_missing"] == 0.2
+    assert "--max-missing 0.2" in command_of(analysis["recommendation"]["request"])
     verdict = await house.ask("strategy.approve", strategy_id="hours", optimization_id=search["optimization_id"])
     assert verdict["verdict"] == "insufficient_data"
     assert "that the calendar 24/7 expects are missing (10.0%, and 5% may be)" in verdict["reason"]

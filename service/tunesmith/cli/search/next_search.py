@@ -58,6 +58,7 @@ def _others(request: JsonObject) -> JsonObject:
         "direction": (request["direction"], "long"),
         "fill": (request["fill"], "next_open"),
         "engine": (request["engine"], OWN_ENGINE),
+        "max-missing": (request.get("max_missing"), None),
     }
     return {name: value for name, (value, usual) in given.items() if value != usual}
 
