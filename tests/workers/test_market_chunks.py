@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from golden.candles import candles
@@ -137,6 +138,17 @@ def test_a_named_calendar_holds_for_all_timeframes_and_later_imports(tmp_path: P
     assert (week.source, week.start_ms) == ("1d", int(stock_days()[0]))
     done = cut(tmp_path, "1w", week.start_ms, week.end_ms, week.start_ms + 200 * DAY, calendar=named)
     assert (done.n_bars, done.partial) == (51, 0.0)
+
+
+def test_later_bars_outside_of_a_named_calendar_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    hours = seven_hours(120)
+    evenings = np.sort(np.concatenate([hours[6::7] + 2 * HOUR, hours[6::7] + 3 * HOUR]))
+    stored(tmp_path, rows_of(hours, "1h"), calendar="09:30-16:30 America/New_York")
+    whole = int(hours[0]), int(hours[-1]) + HOUR, int(hours[300])
+    assert cut(tmp_path, "1h", *whole, calendar="Mon-Fri 09:30-16:30 America/New_York").n_bars == len(hours)
+    stored(tmp_path, rows_of(evenings, "1h"))
+    with pytest.raises(Invalid, match="lie outside of the sessions of its calendar"):
+        cut(tmp_path, "1h", *whole, calendar="Mon-Fri 09:30-16:30 America/New_York")
 
 
 def test_a_calendar_that_is_not_the_bars_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from tunesmith.domain.market.calendars import Calendar
 from tunesmith.domain.market.timeframes import UNIT_MS, YEAR_MS, timeframe_ms
 from tunesmith.domain.market.trading_sessions import DAY_MS, Sessions, sessions_of
 
+MAX_OUTSIDE = 0.01
+"""The share of bars that may lie outside of the sessions of a calendar; with more it is not theirs."""
+
 _LONGEST_CLOSURE = 10
 _MOST_HOLIDAYS = 0.08
 _FEW_HOLIDAYS = 3

@@ -20,7 +20,7 @@ from tunesmith.domain.market.calendar_recognition import recognized
 from tunesmith.domain.market.calendars import COUNTED, Calendar, calendar_named
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
 from tunesmith.domain.market.daily_closes import daily_closes
-from tunesmith.domain.market.expected_bars import presence_of
+from tunesmith.domain.market.expected_bars import MAX_OUTSIDE, presence_of
 from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.domain.market.resample import MONDAY_MS, can_resample, lengthened
 from tunesmith.domain.market.timeframes import timeframe_ms
@@ -38,7 +38,6 @@ _FREQTRADE_NAME = re.compile(
 )
 _FILES = (".feather", ".parquet", ".csv", ".csv.gz")
 _READ_ATTEMPTS = 5
-_MOST_OUTSIDE = 0.01
 
 
 class Skipped(NamedTuple):
@@ -156,7 +155,7 @@ class MarketStore(ABC):
         series = self.find(imported.symbol, imported.timeframe, imported.venue)
         bars = self.bars(series)
         outside = presence_of(calendar, bars.timestamp, series.timeframe).n_outside
-        if outside > _MOST_OUTSIDE * len(bars):
+        if outside > MAX_OUTSIDE * len(bars):
             raise Invalid(
                 f"{outside:,} of {len(bars):,} {series.timeframe} bars of {series.symbol} lie outside of the sessions "
                 f"of {calendar.text}: it is not their calendar, or their times are in another zone; the bars are "

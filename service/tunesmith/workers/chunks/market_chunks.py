@@ -11,7 +11,7 @@ import numpy as np
 from tunesmith.compute.search.split import Split, annualized, split_at
 from tunesmith.domain.market.bars import Bars, too_many_missing
 from tunesmith.domain.market.calendars import COUNTED, calendar_named
-from tunesmith.domain.market.expected_bars import Presence, presence_of
+from tunesmith.domain.market.expected_bars import MAX_OUTSIDE, Presence, presence_of
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import ImportReport
@@ -60,15 +60,23 @@ def _load(store: MarketStore, payload: Prepare) -> Loaded:
 
 
 def _counted(loaded: Loaded, payload: Prepare, bars: Bars, split: Split) -> dict[str, Any]:
-    """What the calendar says of the window's bars. Raises `Invalid` where more are missing than is accepted."""
+    """What the calendar says of the window's bars. Raises `Invalid` where more are missing than is accepted, or where
+    too many are outside of its sessions, which no longer bar would hold."""
     first, calendar = split.first, bars.calendar
     begin_ms, end_ms = int(bars.timestamp[first]), bars.end_ms
     parts = []
+    stamps = loaded.stored.timestamp
     for begin, end in ((begin_ms, min(end_ms, payload.in_sample_end_ms)), (max(begin_ms, payload.boundary_ms), end_ms)):
-        stamps = loaded.stored.timestamp
         part = stamps[np.searchsorted(stamps, begin) : np.searchsorted(stamps, end)]
         parts.append(presence_of(calendar, part, loaded.stored.timeframe))
+    n_bars = int(np.searchsorted(stamps, end_ms) - np.searchsorted(stamps, begin_ms))
     together = Presence(*(sum(numbers) for numbers in zip(*parts, strict=True)))
+    if together.n_outside > MAX_OUTSIDE * n_bars:
+        raise Invalid(
+            f"{together.n_outside:,} of {n_bars:,} {loaded.stored.timeframe} bars of {bars.symbol} lie outside of the "
+            f"sessions of its calendar ({calendar.text}): import them again with the calendar that they follow",
+            path="/data/symbol",
+        )
     if together.missing > payload.max_missing:
         said = too_many_missing(bars, loaded.stored.timeframe, together, payload.max_missing)
         raise Invalid(said, path="/data/max_missing")
