@@ -91,7 +91,8 @@ def slowly_resampled(bars: Bars, length: int, long: int, sessions: list[tuple[in
     else:
         by_key: dict[int, list[tuple[int, int]]] = {}
         for opens, closes, day in sessions:
-            by_key.setdefault((day + 3) // 7 if long == 7 * DAY else day // (long // DAY), []).append((opens, closes))
+            first_day = 4 if long % (7 * DAY) == 0 else 0  # weeks begin on Mondays, as 1970-01-05 was one
+            by_key.setdefault((day - first_day) // (long // DAY), []).append((opens, closes))
         spans = [(parts[0][0], parts[-1][1], parts) for _, parts in sorted(by_key.items())]
     found: list[Long] = []
     data_begin, data_end = int(bars.timestamp[0]), int(bars.timestamp[-1]) + length

@@ -122,7 +122,7 @@ SESSIONS = {
 @pytest.mark.parametrize(
     ("name", "target"),
     [(name, target) for name in ("seven hours", "currency hours") for target in ("2h", "4h", "1d", "3d", "1w")]
-    + [("stock days", "3d"), ("stock days", "1w")],
+    + [("stock days", target) for target in ("3d", "1w", "2w")],
 )
 def test_longer_bars_of_sessions_equal_the_slow_ones(name: str, target: str) -> None:
     stamps, source, text = SESSIONS[name]

@@ -58,9 +58,11 @@ def groups_of(calendar: Calendar, timestamp: Ints, source: str, target: str) -> 
     short, long = timeframe_ms(source), timeframe_ms(target)
     if calendar.has_sessions and short < UNIT_MS["w"]:
         placed = place(calendar, timestamp, source, long)
-        found = (
-            _of_days(placed, timestamp, short, long) if long >= DAY_MS else _of_sessions(placed, timestamp, short, long)
-        )
+        if long >= DAY_MS:
+            by_dates = short >= DAY_MS and not (timestamp % DAY_MS).any()
+            found = _of_days(placed, target, by_dates=by_dates)
+        else:
+            found = _of_sessions(placed, timestamp, short, long)
     else:
         found = _around_the_clock(timestamp, source, target)
     if calendar.kind == "counted":
@@ -101,14 +103,15 @@ def _of_sessions(placed: Placed, timestamp: Ints, short: int, long: int) -> Grou
     return _grouped(before[row] + piece, used, begins, closes, -((begins - closes) // short), is_due)
 
 
-def _of_days(placed: Placed, timestamp: Ints, short: int, long: int) -> Groups:
-    """Longer bars of whole trading days."""
+def _of_days(placed: Placed, target: str, *, by_dates: bool) -> Groups:
+    """Longer bars of whole trading days; `by_dates` they begin at midnight UTC, as bars do that are dated."""
     sessions, row, _, n_expected = placed
     used = row >= 0
-    key = (sessions.days + (3 if long % UNIT_MS["w"] == 0 else 0)) // (long // DAY_MS)
+    first_day = MONDAY_MS // DAY_MS if target.endswith("w") else 0
+    key = (sessions.days - first_day) // (timeframe_ms(target) // DAY_MS)
     groups, first, of_row = np.unique(key, return_index=True, return_inverse=True)
     begins, n_in = sessions.opens[first], np.zeros(len(groups), np.int64)
-    if short >= DAY_MS and not (timestamp % DAY_MS).any():
+    if by_dates:
         begins = sessions.days[first] * DAY_MS
     closes = np.zeros(len(groups), np.int64)
     np.maximum.at(closes, of_row, sessions.closes)
