@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.candle_columns import COLUMNS as COLUMNS
-from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
+from tunesmith.domain.market.candle_columns import columns_of_file, columns_of_frame
 from tunesmith.domain.market.timeframes import YEAR_MS, timeframe_ms
 from tunesmith.errors import Invalid
 
@@ -80,7 +80,7 @@ class Bars:
         Column names are matched without regard to case; `date`, `datetime` and `time` mean timestamp. Naive times are
         UTC; numbers are epoch seconds, milliseconds, microseconds or nanoseconds, told apart by their size.
         """
-        stamps, columns = columns_of_frame(frame)
+        stamps, columns = columns_of_frame(frame, symbol, timeframe)
         return cls.from_arrays(
             stamps, columns, symbol=symbol, timeframe=timeframe, venue=venue, bars_per_year=bars_per_year
         )
@@ -95,9 +95,10 @@ class Bars:
         venue: str = "local",
         bars_per_year: float | None = None,
     ) -> Bars:
-        """Checked bars from a Parquet, Feather or CSV (also .gz) file."""
-        return cls.from_frame(
-            read_frame(Path(path)), symbol=symbol, timeframe=timeframe, venue=venue, bars_per_year=bars_per_year
+        """Checked bars from a file whose layout is recognised; see `layouts` for what can be."""
+        stamps, columns = columns_of_file(Path(path), symbol, timeframe)
+        return cls.from_arrays(
+            stamps, columns, symbol=symbol, timeframe=timeframe, venue=venue, bars_per_year=bars_per_year
         )
 
     def slice(self, start: int, stop: int) -> Bars:

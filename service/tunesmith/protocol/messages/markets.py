@@ -64,7 +64,11 @@ class ImportData(Request, frozen=True, kw_only=True):
 
 
 class ImportReport(Reply, frozen=True, kw_only=True):
-    """What an import found and stored."""
+    """What an import found and stored.
+
+    `warnings` says what is odd about the candles, such as jumps as a split makes them; `n_dropped` counts rows without
+    prices that were left out.
+    """
 
     venue: str
     symbol: str
@@ -75,3 +79,5 @@ class ImportReport(Reply, frozen=True, kw_only=True):
     end: str
     gaps: list[dict[str, Any]]
     data_hash: str
+    warnings: list[str] = []
+    n_dropped: int = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import difflib
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,24 +14,33 @@ import msgspec
 import numpy as np
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
-from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
+from tunesmith.domain.market.candle_warnings import warnings_of
 from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.layouts.file_formats import is_readable_name, read_sheet
+from tunesmith.domain.market.layouts.reading import Reading, reworded
+from tunesmith.domain.market.layouts.sheet import Sheet
+from tunesmith.domain.market.layouts.sheet_candles import candles_of_sheet
 from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.domain.market.resample import MONDAY_MS, can_resample, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, FieldError, Internal, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market.candles import LISTED_GAPS, Candles, first_change, gaps_of, merge, of_bars, problems_of
+from tunesmith.storage.market.candle_files import Target, explained, named_market, venue_of
+from tunesmith.storage.market.candles import (
+    LISTED_GAPS,
+    Candles,
+    final_candles,
+    first_change,
+    gaps_of,
+    merge,
+    of_bars,
+    problems_of,
+)
 from tunesmith.storage.market.series import Series as Series
 from tunesmith.storage.market.series import check_names
 from tunesmith.storage.timestamps import iso, now
 
-_FREQTRADE_NAME = re.compile(
-    r"(?P<pair>[A-Za-z0-9.]+_[A-Za-z0-9.]+)(?:_(?P<settle>[A-Za-z0-9.]+))?-(?P<timeframe>[1-9][0-9]{0,3}[smhdw])"
-    r"(?P<kind>-[A-Za-z_]+)?\.(?:feather|parquet|csv|csv\.gz)"
-)
-_FILES = (".feather", ".parquet", ".csv", ".csv.gz")
 _READ_ATTEMPTS = 5
 
 
@@ -55,6 +63,19 @@ Changing = Callable[[str, str, int], None]
 
 What it raises keeps the import from being made.
 """
+
+
+class Misread(Invalid):
+    """A table whose columns are not understood; `cause` is the refusal to read it."""
+
+    cause: Invalid
+
+    def __init__(self, cause: Invalid) -> None:
+        super().__init__(cause.message, errors=cause.errors)
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type[Invalid], tuple[str]]:
+        return Invalid, (self.message,)
 
 
 class FolderReport(NamedTuple):
@@ -143,22 +164,46 @@ class MarketStore(ABC):
         venue: str = "local",
         replace: bool = False,
         changing: Changing | None = None,
+        reading: Reading = Reading(),
     ) -> ImportReport:
-        """Stores the candles of a .csv, .csv.gz, .parquet or .feather file together with what is stored.
+        """Stores the candles of a file together with what is stored; `reading` is what somebody said of its layout.
 
         Raises `Invalid` with every problem found (nothing is stored then), `Conflict` where stored bars have other
         values, unless `replace` lets the file win, and what `changing` raises, which is asked where it does.
         """
         check_names(venue, symbol, timeframe)
+        sheet = read_sheet(path)
+        names = {"symbol": symbol, "timeframe": timeframe, "venue": venue}
         try:
-            candles = Candles(*columns_of_frame(read_frame(path)))
-            if replace and changing is not None:
-                self._tell(changing, candles, symbol, timeframe, venue)
-            return self._import(candles, symbol, timeframe, venue, replace)
+            return self.import_sheet(sheet, **names, replace=replace, changing=changing, reading=reading)
+        except Misread as error:
+            told = explained(error.cause, sheet, path, Target(symbol, timeframe, venue))
+            raise reworded(told, f"{path.name}: {told.message}") from error
         except (Invalid, Conflict) as error:
-            name = path.name
-            message = error.message if error.message.startswith(name) else f"{name}: {error.message}"
-            raise type(error)(message, errors=error.errors) from error
+            raise type(error)(f"{path.name}: {error.message}", errors=error.errors) from error
+
+    def import_sheet(
+        self,
+        sheet: Sheet,
+        *,
+        symbol: str,
+        timeframe: str,
+        venue: str = "local",
+        replace: bool = False,
+        changing: Changing | None = None,
+        reading: Reading = Reading(),
+    ) -> ImportReport:
+        """Stores the candles of a table as `import_file` does; raises `Misread` where its columns are in doubt."""
+        check_names(venue, symbol, timeframe)
+        try:
+            found = candles_of_sheet(sheet, reading, symbol, timeframe)
+        except Invalid as error:
+            raise Misread(error) from error
+        candles = Candles(found.timestamp, found.ohlcv)
+        candles, open_bars = final_candles(candles, timeframe, reading.now_ms, drop=reading.drop_open)
+        report = self._import(candles, Target(symbol, timeframe, venue), replace, changing)
+        warnings = [*found.notes, *open_bars, *report.warnings]
+        return msgspec.structs.replace(report, warnings=warnings, n_dropped=found.n_dropped + len(open_bars))
 
     def import_rows(
         self,
@@ -168,6 +213,8 @@ class MarketStore(ABC):
         timeframe: str,
         venue: str = "local",
         replace: bool = False,
+        changing: Changing | None = None,
+        now_ms: int | None = None,
     ) -> ImportReport:
         """Stores rows [UTC milliseconds, open, high, low, close, volume] as `import_file` does."""
         check_names(venue, symbol, timeframe)
@@ -177,37 +224,51 @@ class MarketStore(ABC):
             raise Invalid("a bar's time is no UTC milliseconds", path="/data/bars") from None
         values = np.array([row[1:] for row in rows], np.float64).reshape(len(rows), len(COLUMNS))
         candles = Candles(stamps, {name: values[:, i].copy() for i, name in enumerate(COLUMNS)})
-        return self._import(candles, symbol, timeframe, venue, replace)
+        candles, _ = final_candles(candles, timeframe, now_ms, drop=False)
+        return self._import(candles, Target(symbol, timeframe, venue), replace, changing)
 
     def import_folder(
-        self, path: Path, *, venue: str = "local", replace: bool = False, changing: Changing | None = None
+        self,
+        path: Path,
+        *,
+        venue: str | None = None,
+        replace: bool = False,
+        changing: Changing | None = None,
+        reading: Reading = Reading(),
     ) -> FolderReport:
         """Imports every file whose name says symbol and timeframe as freqtrade's do, in `path` and below.
 
-        BTC_USDT-1h.feather is BTC/USDT, BTC_USDT_USDT-1h-futures.feather BTC/USDT:USDT. A file that cannot be imported
-        does not keep the others from it. Raises `Invalid` when no name is of that form.
+        Without `venue` the folder's name is the venue. A file that cannot be imported does not keep the others from
+        it, and is listed with why. Raises `Invalid` when there is no file.
         """
         report = FolderReport([], [])
-        for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(_FILES)):
-            match = _FREQTRADE_NAME.fullmatch(file.name)
-            if match is None:
-                report.skipped.append(Skipped(file.name, "the name does not say symbol and timeframe"))
-            elif match["kind"] not in (None, "-futures"):
-                report.skipped.append(Skipped(file.name, f"{match['kind'][1:]} is no trading data"))
-            else:
-                symbol = match["pair"].replace("_", "/") + (f":{match['settle']}" if match["settle"] else "")
-                names = {"symbol": symbol, "timeframe": match["timeframe"], "venue": venue}
-                try:
-                    report.imported.append(self.import_file(file, **names, replace=replace, changing=changing))
-                except TunesmithError as error:
-                    report.skipped.append(Skipped(file.name, error.message))
+        taken: dict[tuple[str, str, str], str] = {}
+        for file in sorted((p for p in path.rglob("*") if is_readable_name(p.name) and p.is_file()), key=_as_tried):
+            named = named_market(file.name)
+            if isinstance(named, str):
+                report.skipped.append(Skipped(file.name, named))
+                continue
+            of = venue or venue_of(file, path)
+            first = taken.setdefault((of, *named), file.name)
+            if first != file.name:
+                report.skipped.append(Skipped(file.name, f"{first} has the same market"))
+                continue
+            try:
+                how = {"venue": of, "replace": replace, "changing": changing, "reading": reading}
+                found = self.import_file(file, symbol=named.symbol, timeframe=named.timeframe, **how)  # type: ignore[arg-type]
+                report.imported.append(found)
+            except TunesmithError as error:
+                report.skipped.append(Skipped(file.name, error.message.splitlines()[0]))
         if not report.imported and not report.skipped:
             raise Invalid(f"{path}: there are no files such as BTC_USDT-1h.feather")
         return report
 
+    def remove(self, series: Series) -> None:
+        """Remove the candles of a stored series. Raises `Invalid` where a store keeps what it has."""
+        raise Invalid(f"this store of candles removes nothing: {series.symbol} {series.timeframe}", path="/data/symbol")
+
     def _tell(self, changing: Changing, candles: Candles, symbol: str, timeframe: str, venue: str) -> None:
-        """Ask `changing` where the candles are sound and would replace stored bars by others."""
-        _refuse(problems_of(candles, timeframe))
+        """Ask `changing` where the candles would replace stored bars by others."""
         stored = next((each for each in self.list(venue, symbol) if each.timeframe == timeframe), None)
         if stored is None:
             return
@@ -218,9 +279,12 @@ class MarketStore(ABC):
         if first_ms is not None:
             changing(venue, symbol, first_ms)
 
-    def _import(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
-        _refuse(problems_of(candles, timeframe))
-        return self.put(candles, symbol, timeframe, venue, replace)
+    def _import(self, candles: Candles, to: Target, replace: bool, changing: Changing | None) -> ImportReport:
+        _refuse(problems_of(candles, to.timeframe))
+        if replace and changing is not None:
+            self._tell(changing, candles, to.symbol, to.timeframe, to.venue)
+        report = self.put(candles, to.symbol, to.timeframe, to.venue, replace)
+        return msgspec.structs.replace(report, warnings=warnings_of(candles.timestamp, candles.ohlcv))
 
     def _not_found(self, symbol: str, venue: str | None) -> NotFound:
         there = sorted({series.symbol for series in self.list(venue)})
@@ -297,3 +361,8 @@ def _refuse(problems: list[str]) -> None:
     if problems:
         errors = tuple(FieldError("/data/bars", problem) for problem in problems)
         raise Invalid("; ".join(problems), errors=errors)
+
+
+def _as_tried(path: Path) -> tuple[bool, Path]:
+    """Files by name; JSON after the others, as freqtrade left it beside what it converted."""
+    return ".json" in path.name, path
