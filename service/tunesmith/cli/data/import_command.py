@@ -19,6 +19,7 @@ from tunesmith.errors import Internal, NotFound
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.candle_files import named_market
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.market.market_store import FolderReport, MarketStore
 from tunesmith.storage.secrets.import_log import note_import, note_new_evidence
 from tunesmith.storage.secrets.key_log import FILE
 from tunesmith.storage.tables.used_bars import UsedBars
@@ -76,19 +77,11 @@ def import_(
         now_ms=int(time.time() * 1000),
     )
     settings = settings_in_force(None, data_dir).settings
-    store = open_market(settings.market)
     used = UsedBars(settings.data_dir / "tunesmith.db", new_evidence, "--replace --new-evidence")
-    skipped: list[tuple[str, str]] = []
-    if path.is_dir():
-        found = store.import_folder(path, venue=venue, replace=replace, changing=used.check, reading=reading)
-        reports = found.imported
-        skipped = [(skip.file, skip.reason) for skip in found.skipped]
-    elif not path.exists():
-        raise NotFound(f"there is no file or folder {path}")
-    else:
-        market = _market_of(path, symbol, timeframe)
-        names = {"symbol": market[0], "timeframe": market[1], "venue": venue or "local"}
-        reports = [store.import_file(path, **names, replace=replace, changing=used.check, reading=reading)]
+    found = _imported(
+        open_market(settings.market), path, (symbol, timeframe, venue), reading, used if replace else None
+    )
+    reports, skipped = found.imported, [(skip.file, skip.reason) for skip in found.skipped]
     _write_down(settings.data_dir, reports, used, replace=replace)
     if as_json:
         typer.echo(json.dumps({"imported": msgspec.to_builtins(reports), "skipped": skipped}, indent=2))
@@ -96,6 +89,25 @@ def import_(
         _show(reports, skipped)
     if not reports:
         raise typer.Exit(1)
+
+
+def _imported(
+    store: MarketStore,
+    path: Path,
+    given: tuple[str | None, str | None, str | None],
+    reading: Reading,
+    replacing: UsedBars | None,
+) -> FolderReport:
+    """Import a file or a folder; with `replacing` stored bars that differ are replaced where it lets them be."""
+    replace, changing = replacing is not None, None if replacing is None else replacing.check
+    symbol, timeframe, venue = given
+    if path.is_dir():
+        return store.import_folder(path, venue=venue, replace=replace, changing=changing, reading=reading)
+    if not path.exists():
+        raise NotFound(f"there is no file or folder {path}")
+    market = _market_of(path, symbol, timeframe)
+    names = {"symbol": market[0], "timeframe": market[1], "venue": venue or "local"}
+    return FolderReport([store.import_file(path, **names, replace=replace, changing=changing, reading=reading)], [])
 
 
 def _one_of(given: str | None, *allowed: Text) -> Text | None:

@@ -34,10 +34,9 @@ def _jumps(timestamp: Ints, ohlcv: dict[str, Floats]) -> list[str]:
         factor = max(ratio[row], 1.0 / ratio[row])
         split = next((each for each in _SPLITS if abs(factor / each - 1.0) <= _NEAR_SPLIT), None)
         way = "falls to 1/" if ratio[row] < 1.0 else "rises to "
-        why = f": a split of {split:g} that is not adjusted?" if split else ": two markets in one, or a price that is wrong?"
-        said.append(f"at {_day(timestamp[row + 1])} the price {way}{factor:.3g} of the close before{why}"
-                    if ratio[row] < 1.0
-                    else f"at {_day(timestamp[row + 1])} the price {way}{factor:.3g} times the close before{why}")  # fmt: skip
+        why = f"a split of {split:g} that is not adjusted?" if split else "two markets in one, or a wrong price?"
+        what = f"{way}{factor:.3g}{' of' if ratio[row] < 1.0 else ' times'} the close before"
+        said.append(f"at {_day(timestamp[row + 1])} the price {what}: {why}")
     if len(rows) > _SHOWN:
         said.append(f"and {len(rows) - _SHOWN} more such jumps")
     return said

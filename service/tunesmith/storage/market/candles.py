@@ -13,7 +13,7 @@ from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import COLUMNS, Bars, find_problems
 from tunesmith.domain.market.layouts.reading import unread
 from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
-from tunesmith.errors import Conflict, Internal
+from tunesmith.errors import Conflict, Internal, Invalid
 from tunesmith.storage.timestamps import iso
 
 LISTED_GAPS = 100
@@ -57,9 +57,7 @@ def problems_of(candles: Candles, timeframe: str) -> list[str]:
     return problems
 
 
-def final_candles(
-    candles: Candles, timeframe: str, now_ms: int | None, *, drop: bool
-) -> tuple[Candles, list[str]]:
+def final_candles(candles: Candles, timeframe: str, now_ms: int | None, *, drop: bool) -> tuple[Candles, list[str]]:
     """The candles that have closed at `now_ms` (None: nobody asks), and a sentence for the one that was left out.
 
     Raises `Unread` for a bar that is still open, unless `drop` leaves it out, and `Invalid` for bars in the future.

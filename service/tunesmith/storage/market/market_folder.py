@@ -84,6 +84,17 @@ class MarketFolder(MarketStore):
             raise file_fault(error, f"{symbol} {timeframe}") from error
         return found.report
 
+    def remove(self, series: Series) -> None:
+        """See `MarketStore.remove`; what reads the candles meanwhile says that they are gone."""
+        folder = folder_of(self.root, series.venue, series.symbol)
+        try:
+            with exclusive(folder / ".lock"):
+                (folder / f"{series.timeframe}.json").unlink(missing_ok=True)
+                for file in folder.glob(f"{series.timeframe}-*.*"):
+                    file.unlink(missing_ok=True)
+        except OSError as error:
+            raise file_fault(error, f"{series.symbol} {series.timeframe}") from error
+
     def _write(self, folder: Path, manifest: Path, found: Joined) -> None:
         series = found.series
         write_file(folder / series.file, lambda draft: write_parquet(draft, found.bars))

@@ -17,7 +17,7 @@ from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.candle_warnings import warnings_of
 from tunesmith.domain.market.daily_closes import daily_closes
 from tunesmith.domain.market.layouts.file_formats import is_readable_name, read_sheet
-from tunesmith.domain.market.layouts.reading import Reading, reworded
+from tunesmith.domain.market.layouts.reading import UNSAID, Reading, reworded
 from tunesmith.domain.market.layouts.sheet import Sheet
 from tunesmith.domain.market.layouts.sheet_candles import candles_of_sheet
 from tunesmith.domain.market.market_marks import mark_of, packed
@@ -111,6 +111,16 @@ class MarketStore(ABC):
         Imports of one series come one after the other, and a reader has the bars of before or those of after.
         """
 
+    def only_market(self, symbol: str, venue: str | None = None) -> Sequence[Series]:
+        """Every series of a symbol, from the venue or the only one that has it. Raises `NotFound` and `Invalid`."""
+        of_symbol = self.list(venue, symbol)
+        if not of_symbol:
+            raise self._not_found(symbol, venue)
+        venues = sorted({s.venue for s in of_symbol})
+        if len(venues) > 1:
+            raise Invalid(f"{symbol} is there from {', '.join(venues)}; name the venue", path="/data/venue")
+        return of_symbol
+
     def find(self, symbol: str, timeframe: str | None = None, venue: str | None = None) -> Series:
         """The one series that a request means; one that shorter bars can be made into has a `source`.
 
@@ -119,12 +129,7 @@ class MarketStore(ABC):
         """
         if timeframe is not None:
             timeframe_ms(timeframe, "/data/timeframe")
-        of_symbol = self.list(venue, symbol)
-        if not of_symbol:
-            raise self._not_found(symbol, venue)
-        venues = sorted({s.venue for s in of_symbol})
-        if len(venues) > 1:
-            raise Invalid(f"{symbol} is there from {', '.join(venues)}; name the venue", path="/data/venue")
+        of_symbol = self.only_market(symbol, venue)
         stored = ", ".join(s.timeframe for s in of_symbol)
         if timeframe is None:
             if len(of_symbol) > 1:
@@ -164,7 +169,7 @@ class MarketStore(ABC):
         venue: str = "local",
         replace: bool = False,
         changing: Changing | None = None,
-        reading: Reading = Reading(),
+        reading: Reading = UNSAID,
     ) -> ImportReport:
         """Stores the candles of a file together with what is stored; `reading` is what somebody said of its layout.
 
@@ -191,7 +196,7 @@ class MarketStore(ABC):
         venue: str = "local",
         replace: bool = False,
         changing: Changing | None = None,
-        reading: Reading = Reading(),
+        reading: Reading = UNSAID,
     ) -> ImportReport:
         """Stores the candles of a table as `import_file` does; raises `Misread` where its columns are in doubt."""
         check_names(venue, symbol, timeframe)
@@ -234,7 +239,7 @@ class MarketStore(ABC):
         venue: str | None = None,
         replace: bool = False,
         changing: Changing | None = None,
-        reading: Reading = Reading(),
+        reading: Reading = UNSAID,
     ) -> FolderReport:
         """Imports every file whose name says symbol and timeframe as freqtrade's do, in `path` and below.
 

@@ -81,7 +81,7 @@ def folder_of(root: Path, venue: str, symbol: str) -> Path:
 
 @functools.lru_cache(maxsize=1024)
 def quote_symbol(symbol: str) -> str:
-    """A checked symbol as the name of one folder; a long one ends in a hash, as names of files have 255 bytes at most."""
+    """A checked symbol as the name of one folder; a long one ends in a hash, as file systems ask for."""
     quoted = quote(symbol, safe="")
     if len(quoted) <= _LONGEST:
         return quoted

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from tunesmith.compute.search.split import annualized, split_at
+from tunesmith.domain.market.layouts.reading import told_by_fields
+from tunesmith.domain.market.layouts.sheet import sheet_of_rows
 from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Invalid
-from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.market.market_store import Misread
 from tunesmith.storage.market.snapshots import open_snapshots
-from tunesmith.workers.chunks.payloads import ImportBars, KeepMarks, Prepare, Prepared
+from tunesmith.storage.tables.used_bars import UsedBars
+from tunesmith.workers.chunks.payloads import ImportBars, Imported, KeepMarks, Prepare, Prepared
 
 
 def prepare(payload: Prepare) -> Prepared:
@@ -40,10 +44,21 @@ def prepare(payload: Prepare) -> Prepared:
     )
 
 
-def import_bars(payload: ImportBars) -> ImportReport:
+def import_bars(payload: ImportBars) -> Imported:
     """Store bars that came with a request."""
     store = open_market(payload.market)
-    return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
+    names = {"symbol": payload.symbol, "timeframe": payload.timeframe, "venue": payload.venue}
+    used = UsedBars(Path(payload.data_dir) / "tunesmith.db", payload.new_evidence, "replace and new_evidence")
+    how: JsonObject = {**names, "replace": payload.replace, "changing": used.check if payload.replace else None}
+    if payload.rows is not None:
+        report = store.import_rows(payload.rows, **how, now_ms=payload.reading.now_ms)
+    else:
+        sheet = sheet_of_rows(payload.table or [], payload.header)
+        try:
+            report = store.import_sheet(sheet, **how, reading=payload.reading)
+        except Misread as error:
+            raise told_by_fields(error.cause) from error
+    return Imported(report, bool(used.replaced))
 
 
 def keep_marks(payload: KeepMarks) -> None:

@@ -36,7 +36,9 @@ class Candle(NamedTuple):
         return round(self.time.timestamp() * 1000)
 
 
-def made(n: int = 60, begin: datetime = BEGIN, step: timedelta = timedelta(hours=1), scale: float = 1.0) -> list[Candle]:
+def made(
+    n: int = 60, begin: datetime = BEGIN, step: timedelta = timedelta(hours=1), scale: float = 1.0
+) -> list[Candle]:
     """Candles that open where the one before closed, with prices around 100 times `scale` and volumes above 1000."""
     rng = np.random.default_rng(5)
     close = np.round(100.0 * scale * np.exp(np.cumsum(rng.normal(0, 0.01, n))), 2)
@@ -78,8 +80,13 @@ def csv(header: Sequence[str] | None, rows: Sequence[Sequence[Any]], sep: str = 
     return "\n".join([*([sep.join(header)] if header else []), *lines, ""]).encode()
 
 
-def plain(candles: list[Candle], time: Callable[[Candle], Any], names: str = "timestamp,open,high,low,close,volume",
-          sep: str = ",", more: Sequence[Any] = ()) -> bytes:  # fmt: skip
+def plain(
+    candles: list[Candle],
+    time: Callable[[Candle], Any],
+    names: str = "timestamp,open,high,low,close,volume",
+    sep: str = ",",
+    more: Sequence[Any] = (),
+) -> bytes:
     rows = [(time(c), *c[1:], *more) for c in candles]
     return csv(names.split(",") if names else None, rows, sep)
 
@@ -97,8 +104,9 @@ def local(zone: str, text: str) -> Callable[[Candle], str]:
 
 
 def binance(candles: list[Candle], per: int = 1, header: str = "") -> bytes:
-    rows = [(c.ms * per, *c[1:], (c.ms + HOUR) * per - 1, round(c.close * c.volume, 2), 12, 0.5, 50.0, 0)
-            for c in candles]  # fmt: skip
+    rows = [
+        (c.ms * per, *c[1:], (c.ms + HOUR) * per - 1, round(c.close * c.volume, 2), 12, 0.5, 50.0, 0) for c in candles
+    ]
     return csv(header.split(",") if header else None, rows)
 
 

@@ -80,6 +80,4 @@ def base_of(symbol: str) -> str:
 def _twice(role: str, names: list[str]) -> Exception:
     if len(set(names)) == 1:
         return unread(f"the column {names[0]} is there twice; a file has the candles of one market")
-    return unread(
-        f"the {role} could be {' or '.join(names)}", *(f"--columns {role}={name}" for name in names)
-    )
+    return unread(f"the {role} could be {' or '.join(names)}", *(f"--columns {role}={name}" for name in names))

@@ -106,9 +106,7 @@ def _by_names(sheet: Sheet, reading: Reading, symbol: str, named: dict[str, str]
     doubtful = [i for i in doubtful_volumes(names) if i not in roles.values()]
     if "volume" not in roles and doubtful:
         several = " or ".join(sheet.labels[i] for i in doubtful)
-        raise unread(
-            f"the volume could be {several}", *(f"--columns 'volume={sheet.labels[i]}'" for i in doubtful)
-        )
+        raise unread(f"the volume could be {several}", *(f"--columns 'volume={sheet.labels[i]}'" for i in doubtful))
     if "date" in chosen and "time" in chosen:
         roles |= {"date": chosen["date"], "time": chosen["time"]}
         return Plan(roles, [chosen["date"]], reading.timezone, _volume_notes(roles))

@@ -150,7 +150,7 @@ def _read_excel(where: Path | bytes) -> Sheet:
         raise ValueError(f"it has {len(filled)} sheets with a table; save the one as a file of its own")
     [frame] = filled.values()
     rows = frame.reset_index(drop=True)
-    first = ["" if cell is None or cell != cell else str(cell).strip() for cell in rows.iloc[0]]  # noqa: PLR0124 - NaN
+    first = ["" if cell is None or cell != cell else str(cell).strip() for cell in rows.iloc[0]]
     if is_data(first):
         return _typed(None, rows)
     return _typed(first, rows.iloc[1:].reset_index(drop=True))

@@ -49,7 +49,7 @@ def _plain(column: pd.Series) -> pd.Series:
     """Texts without spaces, currency signs and apostrophes; None where there is no value."""
     import pandas as pd
 
-    cells = [None if cell is None or cell is pd.NA or cell != cell else str(cell) for cell in column.tolist()]  # noqa: PLR0124 - NaN
+    cells = [None if cell is None or cell is pd.NA or cell != cell else str(cell) for cell in column.tolist()]
     plain = pd.Series(cells, dtype="object").str.strip().str.replace(_MARKS, "", regex=True)
     return plain.where(~plain.str.lower().isin(_EMPTY), None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -37,6 +38,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int | None = None
 
 
+UNSAID = Reading()
+"""Where nobody said anything."""
+
+
 class Unread(Invalid):
     """A table that could be read in several ways, or in none. `options`: what decides, as options of the command."""
 
@@ -58,6 +63,14 @@ def reworded(error: Error, message: str) -> Error:
     if isinstance(error, Unread) and isinstance(made, Unread):
         made.options = error.options
     return made
+
+
+def told_by_fields(error: Invalid) -> Invalid:
+    """The refusal for one who sends fields and no options: --time-format '%d/%m/%Y' is time_format '%d/%m/%Y'."""
+    if not isinstance(error, Unread) or not error.options:
+        return error
+    fields = [re.sub(r"--([a-z-]+)", lambda found: found[1].replace("-", "_"), option) for option in error.options]
+    return reworded(error, f"{error.message}; give {' or '.join(fields)}")
 
 
 def checked_zone(name: str) -> str:

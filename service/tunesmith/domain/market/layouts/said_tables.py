@@ -105,7 +105,7 @@ def _line(cells: Sequence[object]) -> str:
 
 
 def _cell(cell: object) -> str:
-    text = "" if cell is None or cell != cell else str(cell)  # noqa: PLR0124 - NaN
+    text = "" if cell is None or cell != cell else str(cell)
     return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
 
 

@@ -59,7 +59,9 @@ def candles_of_sheet(sheet: Sheet, reading: Reading, symbol: str, timeframe: str
         notes.append("the times name no zone and are taken as UTC; --timezone names another")
     if length % _DAY_MS == 0 and _days_of_a_moving_zone(times):
         stamps = times.wall
-        notes.append("the days begin at midnight of a zone with daylight saving: each is stored as 00:00 UTC of its date")
+        notes.append(
+            "the days begin at midnight of a zone with daylight saving: each is stored as 00:00 UTC of its date"
+        )
     stamps = _opening(stamps, sheet, plan, reading, length)
     columns = {name: numbers[name][kept] for name in numbers}
     ordered = {name: columns.get(name, np.zeros(len(kept))) for name in (*_PRICES, "volume")}
@@ -122,9 +124,7 @@ def _agree(sheet: Sheet, places: tuple[int, int], times: Times, others: Times, l
         same |= others.stamps // _DAY_MS * _DAY_MS == times.stamps
     if closing or same.all():
         if times.date_only and not others.date_only and not closing and (others.stamps != times.stamps).any():
-            raise unread(
-                f"the columns {one} and {other} have days and times of day", f"--columns 'time={other}'"
-            )
+            raise unread(f"the columns {one} and {other} have days and times of day", f"--columns 'time={other}'")
         return
     row = int((~same).argmax())
     shown = " and ".join(str(np.datetime64(int(each.stamps[row]), "ms")) for each in (times, others))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Ints
 from tunesmith.domain.market.layouts.reading import Reading, checked_zone, unread
@@ -81,19 +82,21 @@ def _whole(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def _as_numbers(column: pd.Series) -> np.ndarray | None:
+def _as_numbers(column: pd.Series) -> NDArray[Any] | None:
     import pandas as pd
 
     if pd.api.types.is_bool_dtype(column.dtype):
         return None
     if pd.api.types.is_numeric_dtype(column.dtype):
-        return column.to_numpy(np.float64) if column.dtype.kind == "f" else column.to_numpy()
+        found: NDArray[Any] = column.to_numpy(np.float64) if column.dtype.kind == "f" else column.to_numpy()
+        return found
     first = str(column.iloc[0]) if len(column) else ""
     if not re.fullmatch(r"\s*-?\d+([.,]\d+)?\s*", first) or isinstance(column.iloc[0], bool):
         return None
     texts = column.astype(object).map(str).str.strip().str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(texts, errors="coerce")
-    return None if numbers.isna().any() else numbers.to_numpy()
+    values: NDArray[Any] = numbers.to_numpy()
+    return None if numbers.isna().any() else values
 
 
 def _of_datetimes(column: pd.Series, reading: Reading) -> Times:
