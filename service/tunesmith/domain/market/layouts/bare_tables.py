@@ -54,8 +54,9 @@ def _bounds(high: Floats, low: Floats, opened: Floats, close: Floats) -> bool:
 
 
 def _is_volume(volume: Floats, high: Floats, low: Floats) -> bool:
-    """Whether a column is no price: it is nowhere negative, and leaves the range of prices in some row."""
-    return bool((volume >= 0).all()) and bool(((volume > high) | (volume < low)).any())
+    """Whether a column is neither a price nor a count: it leaves the range of prices in some row, and has fractions."""
+    beyond = bool(((volume > high) | (volume < low)).any())
+    return beyond and bool((volume >= 0).all()) and bool((volume % 1 != 0).any())
 
 
 def _opens_where_it_closed(times: Floats, opened: Floats, close: Floats) -> bool:

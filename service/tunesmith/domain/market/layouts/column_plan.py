@@ -158,7 +158,9 @@ def _by_values(sheet: Sheet, reading: Reading, timeframe_ms: int) -> Plan:
     if layout is None:
         _refuse_by_shape(sheet)
         raise unread("the columns have no names, and their values do not prove which is which")
-    return _in_order(list(layout), reading.timezone)
+    plan = _in_order(list(layout), reading.timezone)
+    plan.notes.append(f"the columns have no names; by their values they are {', '.join(layout)}")
+    return plan
 
 
 def _refuse_by_shape(sheet: Sheet) -> None:
