@@ -60,7 +60,7 @@ async def import_bars(context: Context, request: ImportData, call: Call) -> Chan
         ImportBars,
         request,
         market=context.settings.market,
-        data_dir=str(context.settings.data_dir),
+        database=str(context.database.path),
         rows=request.bars,
         table=request.rows,
         reading=build(Reading, request, now_ms=round(time.time() * 1000)),

@@ -48,7 +48,7 @@ def import_bars(payload: ImportBars) -> Imported:
     """Store bars that came with a request."""
     store = open_market(payload.market)
     names = {"symbol": payload.symbol, "timeframe": payload.timeframe, "venue": payload.venue}
-    used = UsedBars(Path(payload.data_dir) / "tunesmith.db", payload.new_evidence, "replace and new_evidence")
+    used = UsedBars(Path(payload.database), payload.new_evidence, "replace and new_evidence")
     how: JsonObject = {**names, "replace": payload.replace, "changing": used.check if payload.replace else None}
     if payload.rows is not None:
         report = store.import_rows(payload.rows, **how, now_ms=payload.reading.now_ms)

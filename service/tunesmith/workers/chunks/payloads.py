@@ -252,7 +252,7 @@ class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
     """Bars that came with a request, as rows [time in UTC milliseconds, open, high, low, close, volume].
 
     Where there are none, `table` holds rows as somebody has them, `header` their columns' names, `reading` what was
-    said of them. `replace` lets them win over stored bars; used ones with `new_evidence`, and `data_dir` knows those.
+    said of them. `replace` lets them win over stored bars; used ones with `new_evidence`, and `database` knows those.
     """
 
     market: str
@@ -265,7 +265,7 @@ class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
     reading: Reading = Reading()
     replace: bool = False
     new_evidence: bool = False
-    data_dir: str = ""
+    database: str = ""
 
 
 class Imported(NamedTuple):

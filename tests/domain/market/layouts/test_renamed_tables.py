@@ -22,12 +22,12 @@ from tunesmith.storage.market.candles import Candles, problems_of
 
 PRICES = ("open", "high", "low", "close")
 NAMES = {
-    "time": ["timestamp", "date", "Date", "time", "open_time", "unix", "MTS", "t", "window_start", "close_time", "", "x",
-             "Local time", "<DATE>", "日期"],
+    "time": ["timestamp", "date", "Date", "time", "open_time", "unix", "MTS", "t", "window_start", "close_time", "",
+             "x", "Local time", "<DATE>", "日期"],
     "open": ["open", "Open", "o", "1. open", "<OPEN>", "开盘", "first", "close"],
     "high": ["high", "h", "HIGH", "price_high", "最高", "max"],
     "low": ["low", "l", "Low ", "<LOW>", "最低", "min"],
-    "close": ["close", "c", "Close/Last", "Price", "收盘", "last", "adj close", "open"],
+    "close": ["close", "c", "Close/Last", "Price", "收盘", "last", "adj close"],
     "volume": ["volume", "vol", "v", "Volume BTC", "Volume USDT", "volumefrom", "成交量", "amount", "tick_volume"],
 }  # fmt: skip
 EXTRA = {
@@ -51,8 +51,8 @@ FORMS: dict[str, Callable[[Candle], Any]] = {
     **{
         form: lambda c, form=form: c.time.strftime(form)  # type: ignore[misc]
         for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S UTC", "%Y/%m/%d %H:%M",
-                     "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%d-%m-%y %H:%M", "%Y%m%d %H%M%S", "%Y%m%d%H%M",
-                     "%d-%b-%Y %H:%M", "%m/%d/%Y %I:%M %p", "%d %B %Y %H:%M", "%Y-%m-%dT%H:%M:%S+00:00")
+                     "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%d-%m-%y %H:%M", "%Y%m%d %H%M%S",
+                     "%Y%m%d%H%M", "%d-%b-%Y %H:%M", "%m/%d/%Y %I:%M %p", "%d %B %Y %H:%M", "%Y-%m-%dT%H:%M:%S+00:00")
     },
 }  # fmt: skip
 MARKS: dict[str, Callable[[float], str]] = {
@@ -82,7 +82,9 @@ def tables(draw: st.DrawFn) -> tuple[list[Candle], bytes]:
     separator = draw(st.sampled_from([",", ";", "\t", "|"]))
     rows = [[names.get(role, role) for role in roles]] if draw(st.integers(0, 3)) else []
     for c in candles[:: draw(st.sampled_from([1, 1, -1]))]:
-        cells = [form(c) if role == "time" else EXTRA[role](c) if role in EXTRA else mark(getattr(c, role)) for role in roles]
+        cells = [
+            form(c) if role == "time" else EXTRA[role](c) if role in EXTRA else mark(getattr(c, role)) for role in roles
+        ]
         rows.append([f'"{cell}"' if separator in str(cell) else str(cell) for cell in cells])
     text = "\r\n".join(separator.join(row) for row in rows) + draw(st.sampled_from(["", "\n", "\n\n"]))
     return candles, text.encode(draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "gb18030"])))
