@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.cli.tables import remark, show_facts
+from tunesmith.cli.tables import make_console, remark, show_facts
 from tunesmith.config import Settings
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.plain_text import escape
@@ -50,7 +50,7 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         typer.echo(f"No market data in {settings.market}")
         typer.echo("Import some: tunesmith data import FILE --symbol S --timeframe T")
         return
-    head = ("venue", "symbol", "timeframe", "bars", "from", "to", "held out from", "gaps")
+    head = ("venue", "symbol", "timeframe", "bars", "from", "to", "held out", "gaps")
     cells = [
         (
             row.venue,
@@ -64,7 +64,10 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         )
         for row in series
     ]
-    for line in _lined([head, *cells], right=(3, 7)):
+    lines = _lined([head, *cells], right=(3, 7))
+    if max(map(cell_len, lines)) > make_console().width:
+        lines = [line for row in cells for line in _in_two_lines(*row)]
+    for line in lines:
         typer.echo(line)
 
 
@@ -191,6 +194,15 @@ def _lined(rows: list[tuple[str, ...]], right: tuple[int, ...]) -> list[str]:
             cells.append(gap + cell if i in right else cell + gap)
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def _in_two_lines(venue: str, symbol: str, timeframe: str, *rest: str) -> tuple[str, str]:
+    """A row that has no room in one line."""
+    bars, begin, end, held_out, gaps = rest
+    return (
+        f"{escape(venue)}  {escape(symbol)}  {timeframe}",
+        f"    {bars} bars, {begin} to {end}, held out from {held_out}, {gaps} gaps",
+    )
 
 
 def _database(settings: Settings) -> Path:
