@@ -122,7 +122,7 @@ def test_packages_are_listed_shown_by_their_first_characters_heard_and_revoked(f
     for words in (
         package_id,
         "in force",
-        "held out",
+        "held out from",
         "long ago and accepted",
         "no funding",
         "1 search counted as",

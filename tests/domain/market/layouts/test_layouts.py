@@ -79,3 +79,15 @@ def _commands(message: str) -> Iterator[str]:
     """The options of the commands that a refusal names."""
     for found in re.finditer(r"tunesmith data import \S+ \\\n +--symbol \S+ --timeframe \S+ \\\n +(.+)", message):
         yield found[1]
+
+
+def test_the_guide_s_table_says_what_happens_to_each_layout(samples: dict[str, Sample]) -> None:
+    guide = (Path(__file__).resolve().parents[4] / "service" / "docs" / "candles.md").read_text()
+    rows = re.findall(r"^\| (.+) \| (.+) \|$", guide.partition("\n## Layouts\n")[2], re.MULTILINE)
+    assert dict(rows) == {name: _happens(sample) for name, sample in samples.items()}
+
+
+def _happens(sample: Sample) -> str:
+    if sample.needs is None:
+        return f"read with `{sample.said}`" if sample.said else "read"
+    return f"refused; `{sample.needs}` reads it" if sample.needs else f"refused: {sample.says}"

@@ -104,17 +104,19 @@ def _by_names(sheet: Sheet, reading: Reading, symbol: str, named: dict[str, str]
         hint = f" (is it {near[0]!r}?)" if near else ""
         raise unread(f"columns are missing: {', '.join(missing)}{hint}; there are {listed(shown)}")
     doubtful = [i for i in doubtful_volumes(names) if i not in roles.values()]
+    ticks = [sheet.labels[i] for i in doubtful if "tick" in names[i] and "volume" in roles]
+    notes = [f"the volume is {sheet.labels[roles['volume']]}; there is also {ticks[0]}"] if ticks else []
     if "volume" not in roles and doubtful:
         several = " or ".join(sheet.labels[i] for i in doubtful)
         raise unread(f"the volume could be {several}", *(f"--columns 'volume={sheet.labels[i]}'" for i in doubtful))
     if "date" in chosen and "time" in chosen:
         roles |= {"date": chosen["date"], "time": chosen["time"]}
-        return Plan(roles, [chosen["date"]], reading.timezone, _volume_notes(roles))
+        return Plan(roles, [chosen["date"]], reading.timezone, notes + _volume_notes(roles))
     if "time" in chosen or "date" in chosen:
         times = [chosen.get("time", chosen.get("date", 0))]
     else:
         times = _time_places(sheet, names, roles)
-    return Plan(roles, times, reading.timezone, _volume_notes(roles))
+    return Plan(roles, times, reading.timezone, notes + _volume_notes(roles))
 
 
 def _place(sheet: Sheet, names: list[str], name: str) -> int:
