@@ -16,6 +16,7 @@ from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.daily_closes import daily_closes
 from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
+from tunesmith.storage.market.candle_files import named_market
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.market.market_schemes import MARKETS, open_market, register_market
 from tunesmith.storage.market.market_store import MarketStore
@@ -212,6 +213,37 @@ def test_a_folder_of_freqtrade_s(store: MarketStore, tmp_path: Path) -> None:
     }
     assert "funding_rate is no trading data" in reasons["BTC_USDT_USDT-8h-funding_rate.feather"]
     assert "price of zero" in reasons["BAD_USDT-1h.feather"]
+
+
+NAMES_OF_FILES = {
+    "BTC_USDT-1h.feather": ("BTC/USDT", "1h"),
+    "BTC_USDT_USDT-1h-futures.feather": ("BTC/USDT:USDT", "1h"),
+    "BTC_USD_BTC-4h-futures.parquet": ("BTC/USD:BTC", "4h"),
+    "BTC_USDT_USDT-251226-1h-futures.feather": ("BTC/USDT:USDT-251226", "1h"),
+    "XBT_EUR_d-1h.csv": ("XBT/EUR.d", "1h"),
+    "BRK_B_USD-1d.csv.gz": ("BRK.B/USD", "1d"),
+    "ETH_BTC-1h.json.gz": ("ETH/BTC", "1h"),
+    "A_B_C-1d.csv": "A_B_C could be several symbols; import it alone, with --symbol",
+    "USD_EUR_GBP-1d.csv": "USD_EUR_GBP could be several symbols; import it alone, with --symbol",
+    "BTC_USDT-mark.feather": "the name does not say symbol and timeframe",
+    "BTC_USDT-8h-funding_rate.feather": "funding_rate is no trading data",
+    "notes.md": "it is no table of candles",
+}
+
+
+def test_names_of_files_say_their_markets() -> None:
+    assert {name: named_market(name) for name in NAMES_OF_FILES} == NAMES_OF_FILES
+
+
+def test_the_venue_is_the_folder_that_is_not_named_after_a_kind_of_market(store: MarketStore, tmp_path: Path) -> None:
+    for place in ("binance/futures", "kraken", "binance"):
+        (tmp_path / "data" / place).mkdir(parents=True, exist_ok=True)
+    write(tmp_path / "data/binance/futures/BTC_USDT_USDT-1h-futures.feather", table())
+    write(tmp_path / "data/binance/BTC_USDT-1h.feather", table())
+    write(tmp_path / "data/kraken/BTC_USDT-1h.feather", table())
+    store.import_folder(tmp_path / "data")
+    found = {(series.venue, series.symbol) for series in store.list()}
+    assert found == {("binance", "BTC/USDT:USDT"), ("binance", "BTC/USDT"), ("kraken", "BTC/USDT")}
 
 
 def test_a_folder_without_candles_is_refused(store: MarketStore, tmp_path: Path) -> None:

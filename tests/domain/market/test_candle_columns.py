@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,39 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").mkdir()
     with pytest.raises(Invalid, match="cannot be read as CSV"):
         read_sheet(tmp_path / "a.csv")
+
+
+def test_what_is_odd_about_a_frame_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match="no column of the volume: it is 0"):
+        assert columns_of_frame(frame().drop(columns="volume"))[1]["volume"].tolist() == [0.0] * 4
+
+
+LINES = [f"2024-01-20T{hour:02d}:00:00Z,{100 + hour},{103 + hour},{99 + hour},{101 + hour},5.5" for hour in range(8)]
+HEADER = "timestamp,open,high,low,close,volume"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([HEADER, LINES[0] + ",9", *LINES[1:]], "does not match length of data"),
+        ([HEADER, *LINES[:3], LINES[3] + ",9", *LINES[4:]], "Expected 6 fields in line 5, saw 7"),
+        ([HEADER, *[line.replace(".", ",") for line in LINES]], "the header has 6 fields, the rows have 7"),
+        ([HEADER, *[f"{line},,,9" for line in LINES]], "a line of 6 fields is followed by rows of 9"),
+        ([HEADER, *[f"{line}," for line in LINES * 40], f"{LINES[0]},8"], "row 320 has a field more than there are"),
+        ([HEADER, *LINES, HEADER], "is no number"),
+    ],
+)  # fmt: skip
+def test_rows_that_the_header_does_not_fit_are_refused(tmp_path: Path, lines: list[str], message: str) -> None:
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(Invalid, match=message):
+        columns_of_file(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("name", "package"), [("a.xlsx", "python_calamine"), ("a.h5", "tables")])
+def test_a_package_that_is_missing_is_named_by_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str
+) -> None:
+    (tmp_path / name).write_bytes(b"something")
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(Invalid, match=r"pip install 'tunesmith\[files\]'"):
+        read_sheet(tmp_path / name)

@@ -88,7 +88,7 @@ async def _open_bars_are_refused(house: House) -> None:
 
 def test_removed_candles_leave_every_count_and_used_ones_are_replaced_as_new_evidence(tmp_path: Path) -> None:
     async def main() -> None:
-        symbol = "M/USDT"
+        symbol = "贵州茅台"
         grow(tmp_path, symbol, 7, 0.8)
         async with open_court(tmp_path) as house:
             verdict = await decided(house, optimization_id=await searched(house, symbol))

@@ -12,6 +12,7 @@ _JUMP = 1.9
 _SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0)
 _NEAR_SPLIT = 0.08
 _SHOWN = 3
+_MINUTE_MS = 60_000
 _QUIET_BARS = 20
 _QUIET_SHARE = 0.02
 
@@ -66,4 +67,4 @@ def _longest(mask: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _day(time_ms: int) -> str:
-    return str(np.datetime64(int(time_ms), "m")).replace("T", " ")
+    return str(np.datetime64(int(time_ms) // _MINUTE_MS, "m")).replace("T", " ")

@@ -26,6 +26,8 @@ _KINDS = {
     "HDF5": (".h5", ".hdf5", ".hdf"),
 }
 _COMPRESSED = (".gz", ".zip", ".zst", ".xz", ".bz2")
+_NO_TABLE = (ValueError, EOFError, ArithmeticError, LookupError, Warning)
+"""What libraries raise for what is no table; some warn, where a row would be cut."""
 _INSTALL = "pip install 'tunesmith[files]'"
 
 ENDINGS = tuple(ending for endings in _KINDS.values() for ending in endings)
@@ -54,7 +56,7 @@ def read_sheet(path: Path) -> Sheet:
     except (OSError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or error
         raise Invalid(f"{name}: cannot be read as {kind}: {str(reason).splitlines()[0][:200]}") from error
-    except (ValueError, EOFError, ArithmeticError, LookupError, lzma.LZMAError, zlib.error) as error:
+    except (*_NO_TABLE, lzma.LZMAError, zlib.error) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise Invalid(f"{name}: is no {kind} file with a table: {reason[0][:200]}") from error
     if not sheet.columns:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EMPTY = frozenset({"", "null", "none", "nan", "na", "n/a", "-", "--", "<na>"})
-_POINT = r"[+-]?(?:\d+|\d{1,3}(?:,\d{2,3})*,\d{3})?(?:\.\d*)?(?:[eE][+-]?\d+)?"
-_COMMA = r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)?(?:,\d*)?(?:[eE][+-]?\d+)?"
+_POINT = r"[+-]?(?:\d+|[1-9]\d{0,2}(?:,\d{2,3})*,\d{3})?(?:\.\d*)?(?:[eE][+-]?\d+)?"
+_COMMA = r"[+-]?(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)?(?:,\d*)?(?:[eE][+-]?\d+)?"
 _MARKS = r"[$€£¥]\s*|(?<=\d)[\s'’\u00a0\u202f](?=\d{3}(?:\D|$))"
 """Signs of currencies, and what separates groups of three digits beside points and commas."""
 _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9}
@@ -37,8 +37,10 @@ def number_columns(columns: dict[str, pd.Series], decimal: str | None, *, europe
             found[name] = column.to_numpy(np.float64, na_value=np.nan)
         else:
             texts[name] = _plain(column)
+    pointed = any((values[np.isfinite(values)] % 1 != 0).any() for values in found.values())
+    if pointed and decimal == ",":
+        raise Invalid("the numbers have decimal points, not commas", path="/data/decimal")
     if texts:
-        pointed = any((values[np.isfinite(values)] % 1 != 0).any() for values in found.values())
         mark = decimal or _mark_of(texts, european=european, pointed=pointed)
         for name, plain in texts.items():
             found[name] = _parsed(plain, columns[name], name, mark)

@@ -21,6 +21,8 @@ from tunesmith.errors import Invalid
 if TYPE_CHECKING:
     import pandas as pd
 
+TAKEN_AS_UTC = "the times name no zone and are taken as UTC"
+
 _DAY_MS = 86_400_000
 _MINUTE_MS = 60_000
 _SHOWN = 4
@@ -56,7 +58,9 @@ def candles_of_sheet(sheet: Sheet, reading: Reading, symbol: str, timeframe: str
     times = _times(sheet, plan, reading, kept, length)
     stamps = times.stamps
     if times.naive and not times.date_only and n:
-        notes.append("the times name no zone and are taken as UTC; --timezone names another")
+        notes.append(TAKEN_AS_UTC)
+    if times.own_zone and reading.timezone is not None and n:
+        raise Invalid("the times name their zone themselves, or are epochs: leave timezone out", path="/data/timezone")
     if length % _DAY_MS == 0 and _days_of_a_moving_zone(times):
         stamps = times.wall
         notes.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,19 +63,21 @@ def read_text(where: Path | bytes) -> Sheet:
     form = _form_of(lines[:-1] if len(head) == _SAMPLE_BYTES else lines)
     european = form.separator != ","
     source: Any = io.BytesIO(where) if isinstance(where, bytes) else where
-    frame = pd.read_csv(
-        source,
-        sep=form.separator,
-        header=None,
-        names=[str(i) for i in range(form.width)],
-        skiprows=form.skip,
-        index_col=False,
-        encoding=encoding,
-        low_memory=False,
-        skipinitialspace=True,
-        dtype=str if european else None,
-        compression=None,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # a first row that is too long would be cut
+        frame = pd.read_csv(
+            source,
+            sep=form.separator,
+            header=None,
+            names=[str(i) for i in range(form.width)],
+            skiprows=form.skip,
+            index_col=False,
+            encoding=encoding,
+            low_memory=False,
+            skipinitialspace=True,
+            dtype=str if european else None,
+            compression=None,
+        )
     return _without_empty_end(Sheet(form.names, [frame[name] for name in frame.columns], european))
 
 
@@ -106,6 +109,11 @@ def _from_rows(split: list[tuple[int, list[str]]], separator: str, width: int) -
     if start > _LEADING_LINES:
         raise ValueError(f"the table does not begin within {_LEADING_LINES} lines")
     line, first = split[start]
+    before = [fields for _, fields in split[:start] if len(fields) > _FEWEST]
+    if before:
+        raise ValueError(
+            f"a line of {len(before[0])} fields is followed by rows of {width}; are the names those of all?"
+        )
     if is_data(first):
         return _Form(separator, line, width, None)
     names, data = first, start + 1
@@ -144,6 +152,9 @@ def _without_empty_end(sheet: Sheet) -> Sheet:
     """Without a last column that has neither a name nor a value: the rows end with a separator."""
     last = sheet.columns[-1]
     named = sheet.names is not None and sheet.names[-1] != ""
-    if named or len(sheet.columns) < 2 or not last.isna().all() or not len(last):
+    if named or len(sheet.columns) < 2 or not len(last) or (sheet.names is None and not last.isna().all()):
         return sheet
+    if not last.isna().all():
+        row = int(last.notna().to_numpy().argmax())
+        raise ValueError(f"row {row} has a field more than there are names: {str(last.iloc[row])[:40]!r}")
     return Sheet(None if sheet.names is None else sheet.names[:-1], sheet.columns[:-1], sheet.european)

@@ -32,12 +32,16 @@ _DAY_MS = 86_400_000
 
 
 class Times(NamedTuple):
-    """`wall` is what the table shows as UTC milliseconds, `stamps` the instants; equal where no zone is named."""
+    """`wall` is what the table shows as UTC milliseconds, `stamps` the instants; equal where no zone is named.
+
+    `naive`: neither the table nor anybody names a zone. `own_zone`: the table does, or has epochs, which are UTC.
+    """
 
     stamps: Ints
     wall: Ints
     naive: bool
     date_only: bool
+    own_zone: bool = False
 
 
 def read_times(column: pd.Series, name: str, reading: Reading) -> Times:
@@ -106,7 +110,7 @@ def _of_datetimes(column: pd.Series, reading: Reading) -> Times:
     if index.tz is None:
         wall = _ms(index)
         return _placed(wall, reading, date_only=bool((wall % _DAY_MS == 0).all()))
-    return Times(_ms(index.tz_convert("UTC").tz_localize(None)), _ms(index.tz_localize(None)), False, False)
+    return Times(_ms(index.tz_convert("UTC").tz_localize(None)), _ms(index.tz_localize(None)), False, False, True)
 
 
 def _of_texts(texts: pd.Series, reading: Reading) -> Times:
@@ -133,7 +137,7 @@ def _of_texts(texts: pd.Series, reading: Reading) -> Times:
     minutes = pd.to_numeric(parts[1]).fillna(0) * 60
     rest = pd.to_numeric(parts[2]).fillna(0) * np.where(parts[1].str.startswith("-", na=False), -1, 1)
     offset = ((minutes + rest) * 60_000).to_numpy().astype(np.int64)
-    return Times(wall - offset, wall, False, False)
+    return Times(wall - offset, wall, False, False, True)
 
 
 def _by_format(texts: pd.Series, reading: Reading) -> Times:
@@ -147,7 +151,7 @@ def _by_format(texts: pd.Series, reading: Reading) -> Times:
     _refuse_none(found, texts, f"in the form {reading.time_format}")
     index = pd.DatetimeIndex(found)
     if index.tz is not None:
-        return Times(_ms(index.tz_convert("UTC").tz_localize(None)), _ms(index.tz_localize(None)), False, False)
+        return Times(_ms(index.tz_convert("UTC").tz_localize(None)), _ms(index.tz_localize(None)), False, False, True)
     return _placed(_ms(index), reading, date_only="%H" not in form and "%I" not in form)
 
 
@@ -238,7 +242,7 @@ def _zone(name: str) -> object:
 
 
 def _certain(stamps: Ints) -> Times:
-    return Times(stamps, stamps, False, False)
+    return Times(stamps, stamps, False, False, True)
 
 
 def _ms(index: pd.DatetimeIndex) -> Ints:
