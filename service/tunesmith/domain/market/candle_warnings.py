@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Floats, Ints
 
+SILENT = "the volume is 0 in every bar"
 _JUMP = 1.9
 """A bar that opens at 1.9 times the last close, or at 1/1.9 of it, is said. Without a split that is a crash."""
 _SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0)
@@ -46,7 +47,7 @@ def _jumps(timestamp: Ints, ohlcv: dict[str, Floats]) -> list[str]:
 def _silence(timestamp: Ints, volume: Floats) -> list[str]:
     quiet = volume == 0
     if quiet.all():
-        return ["the volume is 0 in every bar"]
+        return [SILENT]
     start, length = _longest(quiet)
     if length < max(_QUIET_BARS, _QUIET_SHARE * len(quiet)):
         return []

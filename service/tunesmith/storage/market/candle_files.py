@@ -88,11 +88,13 @@ class Target(NamedTuple):
 def explained(error: Invalid, sheet: Sheet, path: Path, target: Target) -> Invalid:
     """A refusal to read a file with what the file looks like, and the commands that would read it."""
     options = list(error.options) if isinstance(error, Unread) else []
+    says = "This would read it:" if len(options) == 1 else "One of these would read it:"
     if not options and error.path in (None, "/data/columns"):
         guess = guessed_columns(sheet, target.symbol)
         options = [f"--columns {guess}"] if guess else []
+        says = "This would read it, if these are the roles of its columns:"
     lines = [error.message, "", look_of(sheet)]
     if options:
-        lines += ["This would read it:" if len(options) == 1 else "One of these would read it:"]
+        lines += [says]
         lines += [f"  {command_of(str(path), *target, each)}" for each in options]
     return reworded(error, "\n".join(lines))

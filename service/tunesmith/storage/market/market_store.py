@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
-from tunesmith.domain.market.candle_warnings import warnings_of
+from tunesmith.domain.market.candle_warnings import SILENT, warnings_of
 from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.layouts.column_plan import NO_VOLUME
 from tunesmith.domain.market.layouts.file_formats import is_readable_name, read_sheet
 from tunesmith.domain.market.layouts.reading import UNSAID, Reading, reworded
 from tunesmith.domain.market.layouts.sheet import Sheet
@@ -207,7 +208,8 @@ class MarketStore(ABC):
         candles = Candles(found.timestamp, found.ohlcv)
         candles, open_bars = final_candles(candles, timeframe, reading.now_ms, drop=reading.drop_open)
         report = self._import(candles, Target(symbol, timeframe, venue), replace, changing)
-        warnings = [*found.notes, *open_bars, *report.warnings]
+        odd = [each for each in report.warnings if each != SILENT or NO_VOLUME not in found.notes]
+        warnings = [*found.notes, *open_bars, *odd]
         return msgspec.structs.replace(report, warnings=warnings, n_dropped=found.n_dropped + len(open_bars))
 
     def import_rows(

@@ -56,7 +56,7 @@ def of_exchanges() -> dict[str, Sample]:
     low_high = [(c.ms // 1000, c.low, c.high, c.open, c.close, c.volume) for c in HOURS]
     open_close = [(c.ms, c.open, c.close, c.high, c.low, c.volume) for c in reversed(HOURS)]
     kraken = [(c.ms // 1000, *c[1:], 17) for c in HOURS]
-    unproven = [(c.ms, c.low, c.high, c.low, c.high, 5.0) for c in HOURS]
+    counted = [c._replace(volume=float(i)) for i, c in enumerate(HOURS)]
     return {
         "Binance, milliseconds": Sample("BTCUSDT-1h-2024-01.csv", binance(HOURS)),
         "Binance, microseconds": Sample("BTCUSDT-1h-2025-01.csv", binance(HOURS, 1000)),
@@ -68,10 +68,10 @@ def of_exchanges() -> dict[str, Sample]:
         "Bitfinex": Sample("f.csv", csv(None, open_close)),
         "Bitfinex with a header": Sample("f.csv", csv(["MTS", "OPEN", "CLOSE", "HIGH", "LOW", "VOLUME"], open_close)),
         "ccxt without a header": Sample("x.csv", plain(HOURS, ms, "")),
-        "six numbers that prove nothing": Sample(
+        "six numbers, the last a count or a volume": Sample(
             "u.csv",
-            csv(None, unproven),
-            [Candle(c.time, c.low, c.high, c.low, c.high, 5.0) for c in HOURS],
+            csv(None, [(c.ms, *c[1:5], int(c.volume)) for c in counted]),
+            counted,
             needs="--columns time,open,high,low,close,volume",
             says="do not prove",
         ),

@@ -6,18 +6,18 @@ import re
 
 from tunesmith.domain.market.layouts.reading import unread
 
-OPENING = ("opentime", "timeopen", "opentimestamp", "timeperiodstart", "windowstart", "starttime", "periodstart",
-           "klineopentime", "candlebegintime", "start")  # fmt: skip
+OPENING = ("timeperiodstart", "windowstart", "periodstart", "opentime", "timeopen", "opentimestamp", "starttime",
+           "klineopentime", "candlebegintime", "start", "startat", "startedat")  # fmt: skip
 PLAIN_TIMES = ("timestamp", "date", "datetime", "time", "unix", "unixtime", "unixtimestamp", "epoch", "mts", "ts", "t",
-               "tradedate", "gmttime", "localtime", "dateutc", "timeutc", "utctime", "utc", "datetimeutc", "bucket",
-               "日期时间", "日期", "时间", "交易日期", "交易时间")  # fmt: skip
+               "tradedate", "dtyyyymmdd", "gmttime", "localtime", "dateutc", "timeutc", "utctime", "utc", "datetimeutc",
+               "bucket", "日期时间", "日期", "时间", "交易日期", "交易时间")  # fmt: skip
 CLOSING = ("closetime", "timeclose", "closetimestamp", "timeperiodend", "windowend", "endtime", "periodend",
            "klineclosetime", "end")  # fmt: skip
-DAYS = frozenset({"date", "tradedate", "日期", "交易日期"})
+DAYS = frozenset({"date", "tradedate", "dtyyyymmdd", "日期", "交易日期"})
 CLOCKS = frozenset({"time", "时间", "交易时间"})
 UNNAMED = frozenset({"", "index", "unnamed0"})
 MARKETS = frozenset({"symbol", "ticker", "pair", "tic", "instrument", "code", "tscode", "asset", "market", "代码",
-                     "股票代码", "名称", "price currency"})  # fmt: skip
+                     "股票代码", "名称"})  # fmt: skip
 
 _TIERS: dict[str, tuple[frozenset[str], ...]] = {
     "open": (frozenset({"open", "o", "openprice", "priceopen", "开盘", "开盘价"}),),
@@ -28,7 +28,22 @@ _TIERS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"last", "price", "lastprice"}),
     ),
     "volume": (
-        frozenset({"volume", "vol", "v", "basevolume", "volumebase", "volumefrom", "tradedvolume", "成交量"}),
+        frozenset(
+            {
+                "volume",
+                "vol",
+                "v",
+                "basevolume",
+                "volumebase",
+                "volumefrom",
+                "tradedvolume",
+                "volumetraded",
+                "basetokenvolume",
+                "totaltradequantity",
+                "ttltrdqnty",
+                "成交量",
+            }
+        ),
         frozenset({"tickvolume", "tickvol"}),
     ),
 }

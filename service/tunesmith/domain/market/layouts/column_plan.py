@@ -25,6 +25,7 @@ from tunesmith.domain.market.layouts.sheet import Sheet
 from tunesmith.domain.market.layouts.time_columns import is_clock
 from tunesmith.errors import Invalid
 
+NO_VOLUME = "there is no column of the volume: it is 0 in every bar"
 _PRICES = ("open", "high", "low", "close")
 _EXPECTED = "expected roles in the table's order, such as time,open,high,low,close,volume, or names: time=Gmt time"
 
@@ -185,7 +186,7 @@ def _refuse_by_shape(sheet: Sheet) -> None:
 
 
 def _volume_notes(roles: dict[str, int]) -> list[str]:
-    return [] if "volume" in roles else ["there is no column of the volume: it is 0 in every bar"]
+    return [] if "volume" in roles else [NO_VOLUME]
 
 
 def listed(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Tables in JSON: rows as lists, rows as objects, or an object of columns, wherever in the document they are."""
+"""Tables in JSON: rows as lists or objects, also by their times, or columns, wherever in the document they are."""
 
 from __future__ import annotations
 
@@ -43,9 +43,16 @@ def _tables_in(value: Any) -> Iterator[Sheet]:
         columns = {name: each for name, each in value.items() if _is_column(each)}
         if len(columns) >= _FEWEST and len({len(each) for each in columns.values()}) == 1:
             yield sheet_of_frame(pd.DataFrame(columns))
+        elif len(value) > 1 and all(_is_row(each) for each in value.values()):
+            yield sheet_of_frame(pd.DataFrame.from_dict(value, orient="index"))
         else:
             for each in value.values():
                 yield from _tables_in(each)
+
+
+def _is_row(value: Any) -> bool:
+    """Whether an object has a bar's values, with its time as the key before it."""
+    return isinstance(value, dict) and len(value) >= 4 and not any(isinstance(v, dict | list) for v in value.values())
 
 
 def _is_column(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Sequence
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tunesmith.domain.array_types import Ints
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.layouts.column_names import plain_name, role_columns
 from tunesmith.domain.market.layouts.number_columns import number_columns
-from tunesmith.domain.market.layouts.reading import SKIP, Reading
+from tunesmith.domain.market.layouts.reading import SKIP, UNSAID
 from tunesmith.domain.market.layouts.sheet import Sheet
 from tunesmith.domain.market.layouts.time_columns import is_clock, read_times
 from tunesmith.errors import Invalid
@@ -20,6 +21,8 @@ from tunesmith.errors import Invalid
 if TYPE_CHECKING:
     import pandas as pd
 
+_PRICES = ("open", "high", "low", "close")
+_TRIED = 10
 _ROWS = 3
 _CELL = 24
 _WIDTH = 74
@@ -47,28 +50,34 @@ def guessed_columns(sheet: Sheet, symbol: str) -> str | None:
 
     A guess for a person to look at: nothing is read by it unless they say so.
     """
-    looks = [_look(column, european=sheet.european) for column in sheet.columns]
-    times = [i for i, look in enumerate(looks) if look.startswith("times")]
-    numbers = [i for i, look in enumerate(looks) if look.startswith("numbers")]
-    if not times or len(numbers) < 4:
+    try:
+        return _guessed(sheet, symbol)
+    except Invalid:
         return None
-    roles = {times[0]: "time"}
+
+
+def _guessed(sheet: Sheet, symbol: str) -> str | None:
+    looks = [_look(column, european=sheet.european) for column in sheet.columns]
+    times = [i for i, look in enumerate(looks) if look.startswith("times,")]
+    clocks = [i for i, look in enumerate(looks) if look.startswith("times of day")]
+    numbers = [i for i, look in enumerate(looks) if look.startswith("numbers")]
+    if not times or len(numbers) < len(_PRICES):
+        return None
+    roles = {times[0]: "date", clocks[0]: "time"} if clocks else {times[0]: "time"}
     if sheet.names is not None:
-        try:
-            known = role_columns([plain_name(name) for name in sheet.names], symbol)
-        except Invalid:
-            return None
+        known = role_columns([plain_name(name) for name in sheet.names], symbol)
         roles |= {place: role for role, place in known.items()}
     free = [i for i in numbers if i not in roles]
-    missing = [role for role in ("open", "high", "low", "close") if role not in roles.values()]
-    if len(missing) == 4:
-        roles |= dict(zip(free, _in_likely_order(sheet, free[:4]), strict=False))
-        rest = [i for i in free if i not in roles]
-        roles |= {rest[0]: "volume"} if rest else {}
+    missing = [role for role in _PRICES if role not in roles.values()]
+    if len(missing) == len(_PRICES):
+        roles |= _bounded(sheet, free, times[0])
+        missing = [role for role in _PRICES if role not in roles.values()]
     elif len(missing) == 1 and free:
-        roles[free[0]] = missing[0]
-    elif missing:
+        roles[free[0]] = missing.pop()
+    if missing:
         return None
+    if "volume" not in roles.values():
+        roles |= _of_another_size(sheet, [i for i in free if i not in roles], roles)
     text = ",".join(roles.get(i, SKIP) for i in range(len(sheet.columns)))
     return re.sub(rf"(,{re.escape(SKIP)})+$", "", text)
 
@@ -84,19 +93,42 @@ def command_of(path: str, symbol: str, timeframe: str, venue: str, options: str)
     return " \\\n      ".join(lines)
 
 
-def _in_likely_order(sheet: Sheet, places: list[int]) -> list[str]:
-    """open, high, low, close in the order in which the values bound each other, else as they usually stand."""
-    columns = {str(i): sheet.columns[i] for i in places}
-    values = np.stack(list(number_columns(columns, None, european=sheet.european).values()))
-    order = ["open", "high", "low", "close"]
-    high = [i for i in range(len(places)) if (values[i] >= values.max(axis=0)).all()]
-    low = [i for i in range(len(places)) if (values[i] <= values.min(axis=0)).all()]
-    if len(high) == 1 and len(low) == 1 and high != low and len(places) == 4:
-        order = ["", "", "", ""]
-        order[high[0]], order[low[0]] = "high", "low"
-        first, second = (i for i in range(4) if not order[i])
-        order[first], order[second] = "open", "close"
-    return order
+def _bounded(sheet: Sheet, places: list[int], time: int) -> dict[int, str]:
+    """The first four columns of one size of which one bounds the others from above and one from below, as prices."""
+    order = np.argsort(read_times(sheet.columns[time], "", UNSAID).stamps, kind="stable")
+    values = {i: column[order] for i, column in _values(sheet, places[:_TRIED]).items()}
+    for four in itertools.combinations(values, len(_PRICES)):
+        table = np.stack([values[i] for i in four])
+        top, bottom = np.nanmax(table, axis=0), np.nanmin(table, axis=0)
+        high = [i for i in four if (values[i] >= top).all()]
+        low = [i for i in four if (values[i] <= bottom).all()]
+        if len(high) == 1 and len(low) == 1 and high != low and (bottom > 0).all() and (top < 2 * bottom).all():
+            first, second = (i for i in four if i not in (high[0], low[0]))
+            if _is_next(values[second], values[first]) < _is_next(values[first], values[second]):
+                first, second = second, first
+            return {high[0]: "high", low[0]: "low", first: "open", second: "close"}
+    return {}
+
+
+def _is_next(opened: Floats, close: Floats) -> float:
+    """How far bars open from the close of the one before."""
+    return float(np.median(np.abs(opened[1:] - close[:-1]))) if len(opened) > 1 else 0.0
+
+
+def _of_another_size(sheet: Sheet, places: list[int], roles: dict[int, str]) -> dict[int, str]:
+    """The first other column that is no price by its size, as the volume."""
+    close = next(i for i, role in roles.items() if role == "close")
+    usual = np.nanmedian(_values(sheet, [close])[close])
+    for place, values in _values(sheet, places).items():
+        size = np.nanmedian(values) / usual
+        if not 0.5 < size < 2.0:
+            return {place: "volume"}
+    return {}
+
+
+def _values(sheet: Sheet, places: list[int]) -> dict[int, Floats]:
+    found = number_columns({str(i): sheet.columns[i] for i in places}, None, european=sheet.european)
+    return {i: found[str(i)] for i in places}
 
 
 def _line(cells: Sequence[object]) -> str:
@@ -121,7 +153,7 @@ def _look(column: pd.Series, *, european: bool) -> str:
         numbers = None
     if not is_clock(kept) or numbers is not None:
         try:
-            times = read_times(kept, "", Reading())
+            times = read_times(kept, "", UNSAID)
             begin, end = (str(np.datetime64(int(each), "m")) for each in _ends(times.stamps // 60_000))
             if numbers is None or ("1980" < begin < "2200" and "1980" < end < "2200" and np.abs(numbers).min() > 1e7):
                 return f"times, {begin} to {end}{empty}"

@@ -94,16 +94,20 @@ def _times(sheet: Sheet, plan: Plan, reading: Reading, kept: Ints, length: int) 
         raise unread(
             f"the times ({sheet.labels[place]}) are those at which bars close", "--times closing", path="/data/times"
         )
+    if labels[place] in CLOCKS and sheet.n_rows and is_clock(_rows(sheet, place, kept)):
+        raise unread(
+            f"{sheet.labels[place]} is a time of day or a count, and no other column is known to have the date"
+        )
     times = read_times(_rows(sheet, place, kept), sheet.labels[place], zoned)
     if labels[place] in _LOCAL and times.naive and reading.timezone is None:
         raise _needs_zone(f"the column {sheet.labels[place]} has local times")
     for other in plan.times[1:]:
         if labels[other] not in CLOSING and not (labels[other] in OPENING and labels[place] in OPENING):
-            _agree(sheet, (place, other), times, read_times_of(sheet, other, zoned, kept), length)
+            _agree(sheet, (place, other), times, _times_beside(sheet, place, other, zoned, kept), length)
     return times
 
 
-def read_times_of(sheet: Sheet, place: int, reading: Reading, kept: Ints) -> Times:
+def _times_beside(sheet: Sheet, chosen: int, place: int, reading: Reading, kept: Ints) -> Times:
     """The times of another column than the chosen one. Raises `Unread` where they cannot be told."""
     label = sheet.labels[place]
     try:
@@ -111,7 +115,7 @@ def read_times_of(sheet: Sheet, place: int, reading: Reading, kept: Ints) -> Tim
     except Invalid as error:
         raise unread(
             f"there are several columns of times, and {label} cannot be read: {error.message}",
-            "--columns 'time=NAME'",
+            f"--columns 'time={sheet.labels[chosen]}'",
         ) from error
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Ints
-from tunesmith.domain.market.layouts.reading import unread
 from tunesmith.errors import Invalid
 
 _EPOCH_UNITS = ((1e11, 1_000, 1), (1e14, 1, 1), (1e17, 1, 1_000), (np.inf, 1, 1_000_000))
@@ -47,7 +46,7 @@ def numbered_times(numbers: NDArray[Any]) -> NumberedTimes:
         whole = bool((seconds % 86_400 == 0).all())
         return NumberedTimes(seconds * 1000, True, whole, "days as spreadsheets count them")
     if sizes.max() < _FIRST_SECONDS and (len(numbers) < 2 or bool((np.abs(np.diff(numbers)) <= 1).all())):
-        raise unread("the times count rows: they are no times", "--columns time=NAME")
+        raise Invalid("the times count rows: they are no times", path="/data/columns")
     return NumberedTimes(_epoch(numbers, sizes), False, False, "epoch numbers")
 
 
