@@ -9,11 +9,13 @@ from typing import NamedTuple
 import msgspec
 
 from tunesmith.domain.market.layouts.file_formats import is_readable_name
-from tunesmith.domain.market.layouts.reading import Unread, reworded
+from tunesmith.domain.market.layouts.reading import Reading, Unread, reworded
 from tunesmith.domain.market.layouts.said_tables import command_of, guessed_columns, look_of
 from tunesmith.domain.market.layouts.sheet import Sheet
+from tunesmith.domain.market.layouts.sheet_candles import candles_of_sheet
 from tunesmith.domain.names import Venue
 from tunesmith.errors import Invalid
+from tunesmith.storage.market.candles import Candles, problems_of
 
 _NAME = re.compile(
     r"(?P<parts>[A-Za-z0-9.]+(?:_[A-Za-z0-9.]+){1,3})(?:-(?P<expiry>[0-9]{6}))?"
@@ -90,11 +92,25 @@ def explained(error: Invalid, sheet: Sheet, path: Path, target: Target) -> Inval
     options = list(error.options) if isinstance(error, Unread) else []
     says = "This would read it:" if len(options) == 1 else "One of these would read it:"
     if not options and error.path in (None, "/data/columns"):
-        guess = guessed_columns(sheet, target.symbol)
-        options = [f"--columns {guess}"] if guess else []
+        options = _guessed(sheet, target)
         says = "This would read it, if these are the roles of its columns:"
     lines = [error.message, "", look_of(sheet)]
     if options:
         lines += [says]
         lines += [f"  {command_of(str(path), *target, each)}" for each in options]
     return reworded(error, "\n".join(lines))
+
+
+def _guessed(sheet: Sheet, target: Target) -> list[str]:
+    """The options by which a sheet would be read, as far as its values tell; none that would be refused."""
+    guess = guessed_columns(sheet, target.symbol)
+    if guess is None:
+        return []
+    try:
+        found = candles_of_sheet(sheet, Reading(columns=guess), target.symbol, target.timeframe)
+    except Unread as error:
+        return [f"--columns {guess} {option}" for option in error.options if not option.startswith("--columns")]
+    except Invalid:
+        return []
+    sound = not problems_of(Candles(found.timestamp, found.ohlcv), target.timeframe)
+    return [f"--columns {guess}"] if sound else []
