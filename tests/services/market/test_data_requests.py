@@ -13,8 +13,10 @@ from services.decision_house import RULE, decided, grow, open_court, searched
 from services.market.test_lineages import rows_of
 from services.search_house import House
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
+from tunesmith.protocol.messages.markets import MarketUses
 from tunesmith.storage.market.market_folder import MarketFolder
-from tunesmith.storage.tables import market_table
+from tunesmith.storage.tables import holdout_table, market_table
+from tunesmith.storage.tables.market_uses import is_unmarked, stored_uses, uses
 
 HOUR = 3_600_000
 BEGIN = 1_705_708_800_000
@@ -120,6 +122,21 @@ def test_removed_candles_leave_every_count_and_used_ones_are_replaced_as_new_evi
             assert back["withheld_from"] == shown["withheld_from"]
             second = await decided(house, optimization_id=await searched(house, "BACK/USDT"))
             assert second["verdict"] == "insufficient_data", second["reason"]
+
+    asyncio.run(main())
+
+
+def test_what_an_older_program_worked_on_is_marked_before_it_is_removed(tmp_path: Path) -> None:
+    async def main() -> None:
+        grow(tmp_path, "OLD/USDT", 7, 0.8)
+        async with open_court(tmp_path) as house:
+            database, name = house.context.database, ("local", "OLD/USDT")
+            assert not is_unmarked(database.path, name)
+            await database.write(lambda conn: holdout_table.set_boundary(conn, *name, 1_550_000_000_000))
+            assert is_unmarked(database.path, name)
+            await house.ask("data.remove", symbol="OLD/USDT")
+            assert not is_unmarked(database.path, name)
+            assert stored_uses(database.path, name) == await uses(database, name) == MarketUses()
 
     asyncio.run(main())
 

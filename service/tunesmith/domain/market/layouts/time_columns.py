@@ -118,6 +118,9 @@ def _of_texts(texts: pd.Series, reading: Reading) -> Times:
 
     if not len(texts):
         return _certain(np.empty(0, np.int64))
+    plain = _plain_iso(texts, reading) if reading.time_format is None else None
+    if plain is not None:
+        return plain
     texts = texts.str.replace(r"(?<=\d)[T,]\s*(?=\d)|\s+", " ", regex=True).str.replace(r",", "", regex=False)
     if reading.time_format is not None:
         return _by_format(texts, reading)
@@ -138,6 +141,23 @@ def _of_texts(texts: pd.Series, reading: Reading) -> Times:
     rest = pd.to_numeric(parts[2]).fillna(0) * np.where(parts[1].str.startswith("-", na=False), -1, 1)
     offset = ((minutes + rest) * 60_000).to_numpy().astype(np.int64)
     return Times(wall - offset, wall, False, False, True)
+
+
+def _plain_iso(texts: pd.Series, reading: Reading) -> Times | None:
+    """The times of texts that are ISO 8601 with one offset or none, at once; None for all others."""
+    import pandas as pd
+
+    if not _ISO_START.match(texts.iloc[0]):
+        return None
+    try:
+        found = pd.DatetimeIndex(pd.to_datetime(texts, format="ISO8601", errors="coerce"))
+    except (ValueError, TypeError):
+        return None
+    if found.isna().any():
+        return None
+    if found.tz is None:
+        return _placed(_ms(found), reading, date_only=bool(texts.str.len().max() <= 10))
+    return Times(_ms(found.tz_convert("UTC").tz_localize(None)), _ms(found.tz_localize(None)), False, False, True)
 
 
 def _by_format(texts: pd.Series, reading: Reading) -> Times:
