@@ -56,6 +56,8 @@ ROUTES: dict[str, Route] = {
     "task.logs": Route(task_requests.logs),
     "data.list": Route(data_requests.list_all),
     "data.import": Route(data_requests.import_bars),
+    "data.show": Route(data_requests.show),
+    "data.remove": Route(data_requests.remove),
     "audit.list": Route(audit_log.list_all),
     "events.snapshot": Route(server_requests.snapshot),
     "events.replay": Route(server_requests.replay),

@@ -64,7 +64,7 @@ def test_unsound_candles_are_refused_with_every_problem(tmp_path: Path) -> None:
         (("data", "import", "absent.csv", "--symbol", "A/B", "--timeframe", "1h"), 1, "no file or folder absent.csv"),
         (("data", "import", "absent"), 1, "no file or folder absent"),
         (("data", "import", SAMPLE, "--calendar", "noon"), 1, "'noon' is no calendar; expected 24/7, weekdays"),
-        (("data", "import", SAMPLE), 2, "--symbol and --timeframe"),
+        (("data", "import", Path(__file__)), 2, "--symbol and --timeframe"),
         (("data", "import", SAMPLE, "--symbol", "../..", "--timeframe", "1h"), 1, "is no symbol"),
         (("data", "import", SAMPLE, "--symbol", "BTC/USDT", "--timeframe", "5m"), 1, "5m"),
         (("serve", "--config", "absent.toml"), 2, "cannot read the configuration file"),

@@ -10,8 +10,9 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.candles import Candles
+from tunesmith.storage.market.joined_series import Joined, SeriesMark, joined, series_mark
 from tunesmith.storage.market.market_schemes import MARKETS, register_market
-from tunesmith.storage.market.market_store import Joined, MarketStore, SeriesMark, joined, series_mark
+from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.market.series import Series
 
 Key = tuple[str, str, str]

@@ -17,6 +17,7 @@ from tunesmith.domain.market.calendars import IRREGULAR, calendar_named
 from tunesmith.domain.market.daily_closes import daily_closes
 from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
+from tunesmith.storage.market.candle_files import named_market
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.market.market_schemes import MARKETS, open_market, register_market
 from tunesmith.storage.market.market_store import MarketStore
@@ -57,13 +58,12 @@ def test_rows_are_imported_as_files_are(store: MarketStore) -> None:
     with pytest.raises(Invalid) as refused:
         store.import_rows([(10**30, *rows[0][1:])], **NAMES)
     assert refused.value.path == "/data/bars"
-    with pytest.raises(Invalid, match="before 1970 or after 2262"):
+    with pytest.raises(Invalid, match="before 1800 or after 2262"):
         store.import_rows([(10**16, *rows[0][1:])], **NAMES)
 
 
 BAD: dict[str, tuple[Change, list[str]]] = {
     "out of order": (lambda f: f.iloc[[0, 2, 1, 3, 4]], ["1 bars are out of order, first at row 2"]),
-    "newest first": (lambda f: f.iloc[::-1], ["47 bars are out of order, first at row 1"]),
     "repeated": (
         lambda f: pd.concat([f[:3], f[2:]]),
         ["1 bars repeat the time before them", "1 have the same bar again and 0 another one"],
@@ -92,7 +92,7 @@ BAD: dict[str, tuple[Change, list[str]]] = {
         lambda f: f.assign(date=[*f["date"][:-1], f["date"].iloc[-1] + pd.Timedelta("7min")]),
         ["1 bars are not a whole number of 1h after the first, first at row 47"],
     ),
-    "before 1970": (lambda f: f.assign(date=f["date"] - pd.Timedelta(days=30_000)), ["a time before 1970"]),
+    "before 1800": (lambda f: f.assign(date=f["date"] - pd.Timedelta(days=90_000)), ["a time before 1800"]),
     "several things": (
         lambda f: f.assign(low=[0.0, *f["low"][1:]], volume=-1.0).iloc[[0, 2, 1]],
         ["out of order", "price of zero", "negative volume"],
@@ -214,6 +214,37 @@ def test_a_folder_of_freqtrade_s(store: MarketStore, tmp_path: Path) -> None:
     }
     assert "funding_rate is no trading data" in reasons["BTC_USDT_USDT-8h-funding_rate.feather"]
     assert "price of zero" in reasons["BAD_USDT-1h.feather"]
+
+
+NAMES_OF_FILES = {
+    "BTC_USDT-1h.feather": ("BTC/USDT", "1h"),
+    "BTC_USDT_USDT-1h-futures.feather": ("BTC/USDT:USDT", "1h"),
+    "BTC_USD_BTC-4h-futures.parquet": ("BTC/USD:BTC", "4h"),
+    "BTC_USDT_USDT-251226-1h-futures.feather": ("BTC/USDT:USDT-251226", "1h"),
+    "XBT_EUR_d-1h.csv": ("XBT/EUR.d", "1h"),
+    "BRK_B_USD-1d.csv.gz": ("BRK.B/USD", "1d"),
+    "ETH_BTC-1h.json.gz": ("ETH/BTC", "1h"),
+    "A_B_C-1d.csv": "A_B_C could be several symbols; import it alone, with --symbol",
+    "USD_EUR_GBP-1d.csv": "USD_EUR_GBP could be several symbols; import it alone, with --symbol",
+    "BTC_USDT-mark.feather": "the name does not say symbol and timeframe",
+    "BTC_USDT-8h-funding_rate.feather": "funding_rate is no trading data",
+    "notes.md": "it is no table of candles",
+}
+
+
+def test_names_of_files_say_their_markets() -> None:
+    assert {name: named_market(name) for name in NAMES_OF_FILES} == NAMES_OF_FILES
+
+
+def test_the_venue_is_the_folder_that_is_not_named_after_a_kind_of_market(store: MarketStore, tmp_path: Path) -> None:
+    for place in ("binance/futures", "kraken", "binance"):
+        (tmp_path / "data" / place).mkdir(parents=True, exist_ok=True)
+    write(tmp_path / "data/binance/futures/BTC_USDT_USDT-1h-futures.feather", table())
+    write(tmp_path / "data/binance/BTC_USDT-1h.feather", table())
+    write(tmp_path / "data/kraken/BTC_USDT-1h.feather", table())
+    store.import_folder(tmp_path / "data")
+    found = {(series.venue, series.symbol) for series in store.list()}
+    assert found == {("binance", "BTC/USDT:USDT"), ("binance", "BTC/USDT"), ("kraken", "BTC/USDT")}
 
 
 def test_a_folder_without_candles_is_refused(store: MarketStore, tmp_path: Path) -> None:

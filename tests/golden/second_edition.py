@@ -30,6 +30,9 @@ _ENTERED_NOW = ("backtest.start", "optimization.start")
 priority, `approve`. The numbers and the count of all entries are larger by them."""
 
 _WORDS = r"shuffled versions of this market (the same search|one of these searches) found something as good"
+_SYMBOL = re.escape(r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,31}(?![\s\S])").replace(r"\\", r"\\{1,4}")
+"""The pattern of symbols in the release, as it is told: with each backslash once, twice or four times."""
+
 ALLOWED = {
     r"/evidence/(p/)?(reality_check|permutations): is gone": "tests of the first edition",
     r"/evidence/holdout_permutations/(n_draws: was 499|stop_at: was 0), is": "the level says how many draws it takes",
@@ -46,6 +49,11 @@ ALLOWED = {
     ),
     r"^/audit-list/.*/detail: was '<vd \d+>', is \"<vd \d+>; .*, looser than the settings' ": "it says so since",
     r"/n_compared: was \d+, is \d+$": "the evidence has other values",
+    rf"pattern: was '{_SYMBOL}', is ": "a symbol may have 64 characters, and = & ^ and those of Chinese, too",
+    rf"/(anyOf|parameters): .*{_SYMBOL}.* is gone$": "likewise, where a symbol is one of several things",
+    r"^/schemas/data\.import/request/(required: 'bars' is gone|properties/bars/\w+ is gone)$": (
+        "rows may come in the place of bars"
+    ),
 }
 """Differences beside those of lines, as patterns of how they are told, and why they are to be."""
 

@@ -27,7 +27,7 @@ DENSE = [row for i, row in enumerate(HOURS) if i % 40 != 7]
 
 def stored(folder: Path, rows: Rows, timeframe: str = "1h", **how: Any) -> str:
     names = {"market": str(folder / "market"), "venue": "local", "symbol": "A/B", "timeframe": timeframe}
-    return import_bars(ImportBars(**names, rows=rows, **how)).data_hash
+    return import_bars(ImportBars(**names, rows=rows, **how)).report.data_hash
 
 
 def rows_of(stamps: Any, timeframe: str) -> Rows:

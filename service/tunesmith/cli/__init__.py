@@ -44,10 +44,16 @@ def main() -> None:
 
 
 def fit(text: str) -> list[str]:
-    """The lines of a text, those that are wider than the terminal broken between words."""
+    """The lines of a text, those that are wider than the terminal broken between words.
+
+    A line of a command that goes on in the next one, after a backslash, stays whole: it is to be copied.
+    """
     width = shutil.get_terminal_size().columns
     lines: list[str] = []
     for line in text.splitlines():
+        if line.endswith(" \\"):
+            lines.append(line)
+            continue
         lines += textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
     return lines
 

@@ -26,11 +26,13 @@ ROWS = (
     Row("serve", "Run the daemon until Ctrl-C or SIGTERM.", f"{_CLI}.daemon.serve_command", _RUN),
     Row(
         "data",
-        "Import, download and list market data.",
+        "Import, download, list, show and remove market data.",
         section=_MARKET,
         rows=(
-            Row("import", "Check candles in files and store them.", f"{_CLI}.data.data_commands"),
+            Row("import", "Check candles in files and store them.", f"{_CLI}.data.import_command"),
             Row("list", "List what is stored.", f"{_CLI}.data.data_commands"),
+            Row("show", "Show one market: its gaps, its hold-out, what uses it.", f"{_CLI}.data.data_commands"),
+            Row("remove", "Remove candles; what was counted on them stays.", f"{_CLI}.data.data_commands"),
             Row("download", "Download candles from an exchange.", f"{_CLI}.data.download_command"),
         ),
     ),

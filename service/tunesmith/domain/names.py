@@ -11,8 +11,15 @@ Id = Annotated[
 ]
 """An id or a name made by a client."""
 
+_HAN_KANA_HANGUL = r"\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3"
+"""Characters of which each has one spelling in Unicode, so that names that look alike are the same bytes."""
+
 Symbol = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,31}(?![\s\S])", description="such as BTC/USDT")
+    str,
+    msgspec.Meta(
+        pattern=rf"^[A-Za-z0-9^{_HAN_KANA_HANGUL}][A-Za-z0-9._:/^=&{_HAN_KANA_HANGUL}-]{{0,63}}(?![\s\S])",
+        description="such as BTC/USDT, ^GSPC or 贵州茅台: 1 to 64 characters",
+    ),
 ]
 Venue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}(?![\s\S])")]
 Timeframe = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[smhdw](?![\s\S])", description="such as 5m, 1h, 1d")]

@@ -99,6 +99,8 @@ MESSAGES: dict[str, MessageType] = {
         MessageType("task.logs", tasks.TaskLogs, tasks.TaskLogsReply),
         MessageType("data.list", markets.ListData, markets.DataList),
         MessageType("data.import", markets.ImportData, markets.ImportReport, True, "operator"),
+        MessageType("data.show", markets.ShowData, markets.DataShown),
+        MessageType("data.remove", markets.RemoveData, markets.DataRemoved, True, "operator"),
         MessageType("audit.list", audit.ListAudit, audit.AuditList, False, "operator"),
         MessageType("events.snapshot", server.EventsSnapshot, server.EventsReply),
         MessageType("events.replay", server.EventsReplay, server.EventsReply),

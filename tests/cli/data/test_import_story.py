@@ -44,6 +44,10 @@ def test_looks_stay_with_a_market_and_replaced_bars_are_no_evidence_any_more(fol
     used = read("approve", backtested(where, symbol, "0.001"), OLD, *where)
     assert used["approved"], used["reason"]
     before = backtested(where, symbol, "0.0011")
+    seen = read("data", "show", symbol, *where)
+    assert (len(seen["uses"]["packages"]), seen["uses"]["looks"]) == (1, 2)
+    kept = run("data", "remove", symbol, "--yes", *where)
+    assert (kept.returncode, "a package in force" in said(kept)) == (1, True)
     bars = MarketFolder(folder / "market").load("demo", symbol, "1d")
 
     other = ("--symbol", "INVERSE/USDT", "--timeframe", "1d", "--venue", "elsewhere")

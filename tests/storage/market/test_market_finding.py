@@ -81,6 +81,42 @@ def test_a_symbol_with_dots_and_slashes_has_one_folder_of_its_own(store: MarketF
     assert [path.name for path in (store.root / "local").iterdir()] == ["a%2F..%2Fb"]
 
 
+SYMBOLS = [
+    "^GSPC",
+    "EUR=X",
+    "ES=F",
+    "M&M.NS",
+    "BRK-B",
+    "贵州茅台",
+    "币安人生/USDT",
+    "A" * 64,
+    "茅" * 64,
+    "茅" * 63 + "台",
+]
+
+
+def test_each_symbol_has_a_folder_whatever_its_characters_and_length(store: MarketFolder) -> None:
+    for symbol in SYMBOLS:
+        bring(store, table(), symbol=symbol)
+    assert {series.symbol for series in store.list()} == set(SYMBOLS)
+    assert all(len(store.load("local", symbol, "1h")) == 48 for symbol in SYMBOLS)
+    assert all(len(path.name.encode()) <= 255 for path in store.root.rglob("*"))
+    for symbol in ("A" * 65, "=X", "&", "/A", "ä", "a b", "\u3099", "か\u3099", "A\n"):
+        with pytest.raises(Invalid, match="is no symbol"):
+            bring(store, table(), symbol=symbol)
+
+
+def test_removed_candles_are_gone_and_can_come_back(store: MarketFolder) -> None:
+    before = bring(store, table())
+    bring(store, table(), symbol="ETH/USDT")
+    [series] = store.list(symbol="BTC/USDT")
+    store.remove(series)
+    assert [each.symbol for each in store.list()] == ["ETH/USDT"]
+    assert [path for path in store.root.rglob("*.*") if "BTC" in str(path) and path.name != ".lock"] == []
+    store.remove(series)
+    assert bring(store, table()).data_hash == before.data_hash
+
+
 def test_a_damaged_manifest_is_said_and_can_be_replaced(store: MarketFolder) -> None:
     bring(store, table())
     (manifest,) = store.root.rglob("*.json")

@@ -27,10 +27,11 @@ from tunesmith.cli.lazy_commands import Row, load, new_app
 from tunesmith.cli.search.search_commands import say_started
 from tunesmith.cli.watching import follow
 from tunesmith.errors import DeadlineExceeded, Invalid, TunesmithError
+from tunesmith.storage.market.candle_files import Named, named_market
 
 app = new_app()
 
-_IMPORT = Row("import", "", "tunesmith.cli.data.data_commands")
+_IMPORT = Row("import", "", "tunesmith.cli.data.import_command")
 
 
 @app.command()
@@ -160,12 +161,14 @@ def _import(where: _Where) -> None:
         with resources.as_file(sample) as path:
             _store(where, path, {"--symbol": "BTC/USDT", "--timeframe": "1h", "--venue": "sample"})
         return
-    file = ask("Path of a CSV, Parquet or Feather file", "", _existing)
+    file = ask("Path of a file of candles, or of a folder", "", _existing)
     if file.is_dir():
         _store(where, file, {})
         return
-    symbol = ask("Symbol", "BTC/USDT", str)
-    _store(where, file, {"--symbol": symbol, "--timeframe": ask("Timeframe", "1h", str)})
+    named = named_market(file.name)
+    said = named if isinstance(named, Named) else Named("BTC/USDT", "1h")
+    symbol = ask("Symbol", said.symbol, str)
+    _store(where, file, {"--symbol": symbol, "--timeframe": ask("Timeframe", said.timeframe, str)})
 
 
 def _store(where: _Where, file: Path, options: dict[str, str]) -> None:

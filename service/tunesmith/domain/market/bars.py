@@ -13,7 +13,7 @@ from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.calendar_recognition import recognized
 from tunesmith.domain.market.calendars import AROUND_THE_CLOCK, COUNTED, Calendar, calendar_named
 from tunesmith.domain.market.candle_columns import COLUMNS as COLUMNS
-from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
+from tunesmith.domain.market.candle_columns import columns_of_file, columns_of_frame
 from tunesmith.domain.market.expected_bars import Presence, annual_bars, is_whole
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
@@ -89,7 +89,7 @@ class Bars:
         Column names are matched without regard to case; `date`, `datetime` and `time` mean timestamp. Naive times are
         UTC; numbers are epoch seconds, milliseconds, microseconds or nanoseconds, told apart by their size.
         """
-        stamps, columns = columns_of_frame(frame)
+        stamps, columns = columns_of_frame(frame, symbol, timeframe)
         return cls.from_arrays(
             stamps,
             columns,
@@ -111,9 +111,11 @@ class Bars:
         bars_per_year: float | None = None,
         calendar: Calendar | str | None = None,
     ) -> Bars:
-        """Checked bars from a Parquet, Feather or CSV (also .gz) file."""
-        return cls.from_frame(
-            read_frame(Path(path)),
+        """Checked bars from a file whose layout is recognised; see `layouts` for what can be."""
+        stamps, columns = columns_of_file(Path(path), symbol, timeframe)
+        return cls.from_arrays(
+            stamps,
+            columns,
             symbol=symbol,
             timeframe=timeframe,
             venue=venue,

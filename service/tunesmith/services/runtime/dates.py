@@ -8,13 +8,14 @@ from tunesmith.errors import Invalid
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST_MS = (datetime(1800, 1, 1, tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
 
 def parse_date(text: str, path: str, *, end: bool = False) -> int:
     """UTC milliseconds of an ISO 8601 date or time; a range that ends with a bare day or week includes all of it.
 
-    Raises `Invalid` with `path` for anything else, and for what lies before 1970 or after the year 9999.
+    Raises `Invalid` with `path` for anything else, and for what lies before 1800 or after the year 9999.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -25,8 +26,8 @@ def parse_date(text: str, path: str, *, end: bool = False) -> int:
     time_ms = (moment - _EPOCH) // _MILLISECOND
     if end:
         time_ms += _length_of(text) // _MILLISECOND
-    if not 0 <= time_ms <= _LAST_MS:
-        raise Invalid(f"{text!r} lies outside the years 1970 to 9999", path=path)
+    if not _FIRST_MS <= time_ms <= _LAST_MS:
+        raise Invalid(f"{text!r} lies outside the years 1800 to 9999", path=path)
     return time_ms
 
 

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import COLUMNS, Bars, find_problems
+from tunesmith.domain.market.layouts.reading import unread
 from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
-from tunesmith.errors import Conflict, Internal
+from tunesmith.errors import Conflict, Internal, Invalid
 from tunesmith.storage.timestamps import iso
 
 LISTED_GAPS = 100
+_FIRST_MS = -5_364_662_400_000
 _LAST_MS = 9_223_372_036_000
+_NO_RATIO = "bars have a price of zero or below"
 _SHOWN = 3
 
 
@@ -40,15 +43,43 @@ def of_bars(bars: Bars) -> Candles:
 def problems_of(candles: Candles, timeframe: str) -> list[str]:
     """Everything that makes candles unusable, a sentence each; empty when sound. Gaps are no problem."""
     stamps = candles.timestamp
-    outside = (stamps < 0) | (stamps > _LAST_MS)
+    outside = (stamps < _FIRST_MS) | (stamps > _LAST_MS)
     if outside.any():
-        return [f"{int(outside.sum())} bars have a time before 1970 or after 2262, first at row {outside.argmax()}"]
-    problems = find_problems(stamps, candles.ohlcv)
+        return [f"{int(outside.sum())} bars have a time before 1800 or after 2262, first at row {outside.argmax()}"]
+    problems = [
+        f"{each}; returns are ratios of prices, and have no meaning there" if _NO_RATIO in each else each
+        for each in find_problems(stamps, candles.ohlcv)
+    ]
     if not len(stamps):
         return problems
     problems.extend(_repetitions(candles))
     problems.extend(_spacing(stamps, timeframe))
     return problems
+
+
+def final_candles(candles: Candles, timeframe: str, now_ms: int | None, *, drop: bool) -> tuple[Candles, list[str]]:
+    """The candles that have closed at `now_ms` (None: nobody asks), and a sentence for the one that was left out.
+
+    Raises `Unread` for a bar that is still open, unless `drop` leaves it out, and `Invalid` for bars in the future.
+    """
+    if now_ms is None or not len(candles.timestamp):
+        return candles, []
+    length = timeframe_ms(timeframe)
+    ahead = candles.timestamp + length > now_ms
+    if not ahead.any():
+        return candles, []
+    first = int(candles.timestamp[ahead].min())
+    until = f"{iso(first)} closes at {iso(first + length)}, after now ({iso(now_ms)})"
+    if int(ahead.sum()) > 1 or first > now_ms:
+        raise Invalid(
+            f"{int(ahead.sum())} bars lie in the future: that of {until}; are times, zone and timeframe right?",
+            path="/data/bars",
+        )
+    if not drop:
+        raise unread(
+            f"the bar of {until}: it is not final; leave it out (--drop-open does)", "--drop-open", path="/data/bars"
+        )
+    return candles.rows(~ahead), [f"the bar of {until}: it was left out"]
 
 
 def gaps_of(timestamp: Ints, timeframe: str) -> list[dict[str, Any]]:

@@ -26,7 +26,8 @@ from tunesmith.storage.atomic_files import DRAFTS, make_folder, write_content, w
 from tunesmith.storage.faults import file_fault
 from tunesmith.storage.file_lock import exclusive
 from tunesmith.storage.market.candles import Candles, read_parquet, write_parquet
-from tunesmith.storage.market.market_store import Joined, MarketStore, SeriesMark, joined, series_mark
+from tunesmith.storage.market.joined_series import Joined, SeriesMark, joined, series_mark
+from tunesmith.storage.market.market_store import MarketStore
 from tunesmith.storage.market.series import Series, check_names, folder_of, quote_symbol, read_manifest
 
 _CALENDAR = "calendar"
@@ -101,6 +102,19 @@ class MarketFolder(MarketStore):
             write_content(folder_of(self.root, venue, symbol) / _CALENDAR, calendar.encode())
         except OSError as error:
             raise file_fault(error, f"the calendar of {symbol}") from error
+
+    def remove(self, series: Series) -> None:
+        """See `MarketStore.remove`; what reads the candles meanwhile says that they are gone."""
+        folder = folder_of(self.root, series.venue, series.symbol)
+        try:
+            with exclusive(folder / ".lock"):
+                (folder / f"{series.timeframe}.json").unlink(missing_ok=True)
+                for file in folder.glob(f"{series.timeframe}-*.*"):
+                    file.unlink(missing_ok=True)
+                if not any(folder.glob("*.json")):
+                    (folder / _CALENDAR).unlink(missing_ok=True)
+        except OSError as error:
+            raise file_fault(error, f"{series.symbol} {series.timeframe}") from error
 
     def _write(self, folder: Path, manifest: Path, found: Joined) -> None:
         series = found.series

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,27 +14,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
-from tunesmith.domain.market.calendar_recognition import recognized
-from tunesmith.domain.market.calendars import COUNTED, Calendar, calendar_named
-from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
-from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.calendars import Calendar, calendar_named
+from tunesmith.domain.market.candle_warnings import SILENT, warnings_of
 from tunesmith.domain.market.expected_bars import MAX_OUTSIDE, presence_of
-from tunesmith.domain.market.market_marks import mark_of, packed
-from tunesmith.domain.market.resample import MONDAY_MS, can_resample, lengthened
+from tunesmith.domain.market.layouts.column_plan import NO_VOLUME
+from tunesmith.domain.market.layouts.file_formats import is_readable_name, read_sheet
+from tunesmith.domain.market.layouts.reading import UNSAID, Reading, reworded
+from tunesmith.domain.market.layouts.sheet import Sheet
+from tunesmith.domain.market.layouts.sheet_candles import candles_of_sheet
+from tunesmith.domain.market.resample import lengthened
 from tunesmith.domain.market.timeframes import timeframe_ms
-from tunesmith.domain.records import build
-from tunesmith.errors import Conflict, FieldError, Internal, Invalid, NotFound, TunesmithError
+from tunesmith.errors import Conflict, Internal, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market.candles import LISTED_GAPS, Candles, first_change, gaps_of, merge, of_bars, problems_of
+from tunesmith.storage.market.candle_files import Target, explained, named_market, venue_of
+from tunesmith.storage.market.candles import (
+    Candles,
+    final_candles,
+    first_change,
+    of_bars,
+    problems_of,
+)
+from tunesmith.storage.market.joined_series import SeriesMark, refuse_unsound
+from tunesmith.storage.market.longer_series import longer_series
 from tunesmith.storage.market.series import Series as Series
 from tunesmith.storage.market.series import check_names
-from tunesmith.storage.timestamps import iso, now
 
-_FREQTRADE_NAME = re.compile(
-    r"(?P<pair>[A-Za-z0-9.]+_[A-Za-z0-9.]+)(?:_(?P<settle>[A-Za-z0-9.]+))?-(?P<timeframe>[1-9][0-9]{0,3}[smhdw])"
-    r"(?P<kind>-[A-Za-z_]+)?\.(?:feather|parquet|csv|csv\.gz)"
-)
-_FILES = (".feather", ".parquet", ".csv", ".csv.gz")
 _READ_ATTEMPTS = 5
 
 
@@ -47,18 +49,24 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class SeriesMark(msgspec.Struct, frozen=True):
-    """By what a series is known again: its daily closes as bytes, float64[2, n], and its packed mark."""
-
-    closes: bytes
-    mark: bytes
-
-
 Changing = Callable[[str, str, int], None]
 """Hears before stored bars are replaced by others: venue, symbol, and when the first of them opens, UTC milliseconds.
 
 What it raises keeps the import from being made.
 """
+
+
+class Misread(Invalid):
+    """A table whose columns are not understood; `cause` is the refusal to read it."""
+
+    cause: Invalid
+
+    def __init__(self, cause: Invalid) -> None:
+        super().__init__(cause.message, errors=cause.errors)
+        self.cause = cause
+
+    def __reduce__(self) -> tuple[type[Invalid], tuple[str]]:
+        return Invalid, (self.message,)
 
 
 class FolderReport(NamedTuple):
@@ -104,6 +112,16 @@ class MarketStore(ABC):
         Imports of one series come one after the other, and a reader has the bars of before or those of after.
         """
 
+    def only_market(self, symbol: str, venue: str | None = None) -> Sequence[Series]:
+        """Every series of a symbol, from the venue or the only one that has it. Raises `NotFound` and `Invalid`."""
+        of_symbol = self.list(venue, symbol)
+        if not of_symbol:
+            raise self._not_found(symbol, venue)
+        venues = sorted({s.venue for s in of_symbol})
+        if len(venues) > 1:
+            raise Invalid(f"{symbol} is there from {', '.join(venues)}; name the venue", path="/data/venue")
+        return of_symbol
+
     def find(self, symbol: str, timeframe: str | None = None, venue: str | None = None) -> Series:
         """The one series that a request means; one that shorter bars can be made into has a `source`.
 
@@ -112,12 +130,7 @@ class MarketStore(ABC):
         """
         if timeframe is not None:
             timeframe_ms(timeframe, "/data/timeframe")
-        of_symbol = self.list(venue, symbol)
-        if not of_symbol:
-            raise self._not_found(symbol, venue)
-        venues = sorted({s.venue for s in of_symbol})
-        if len(venues) > 1:
-            raise Invalid(f"{symbol} is there from {', '.join(venues)}; name the venue", path="/data/venue")
+        of_symbol = self.only_market(symbol, venue)
         stored = ", ".join(s.timeframe for s in of_symbol)
         if timeframe is None:
             if len(of_symbol) > 1:
@@ -127,7 +140,7 @@ class MarketStore(ABC):
             if timeframe_ms(series.timeframe) == timeframe_ms(timeframe):
                 return series
         for series in reversed(of_symbol):
-            made = _resampled(series, timeframe, self.calendar_of(series))
+            made = longer_series(series, timeframe, self.calendar_of(series))
             if made is not None:
                 return made
         raise NotFound(
@@ -198,22 +211,47 @@ class MarketStore(ABC):
         venue: str = "local",
         replace: bool = False,
         changing: Changing | None = None,
+        reading: Reading = UNSAID,
     ) -> ImportReport:
-        """Stores the candles of a .csv, .csv.gz, .parquet or .feather file together with what is stored.
+        """Stores the candles of a file together with what is stored; `reading` is what somebody said of its layout.
 
         Raises `Invalid` with every problem found (nothing is stored then), `Conflict` where stored bars have other
         values, unless `replace` lets the file win, and what `changing` raises, which is asked where it does.
         """
         check_names(venue, symbol, timeframe)
+        sheet = read_sheet(path)
+        names = {"symbol": symbol, "timeframe": timeframe, "venue": venue}
         try:
-            candles = Candles(*columns_of_frame(read_frame(path)))
-            if replace and changing is not None:
-                self._tell(changing, candles, symbol, timeframe, venue)
-            return self._import(candles, symbol, timeframe, venue, replace)
+            return self.import_sheet(sheet, **names, replace=replace, changing=changing, reading=reading)
+        except Misread as error:
+            told = explained(error.cause, sheet, path, Target(symbol, timeframe, venue))
+            raise reworded(told, f"{path.name}: {told.message}") from error
         except (Invalid, Conflict) as error:
-            name = path.name
-            message = error.message if error.message.startswith(name) else f"{name}: {error.message}"
-            raise type(error)(message, errors=error.errors) from error
+            raise type(error)(f"{path.name}: {error.message}", errors=error.errors) from error
+
+    def import_sheet(
+        self,
+        sheet: Sheet,
+        *,
+        symbol: str,
+        timeframe: str,
+        venue: str = "local",
+        replace: bool = False,
+        changing: Changing | None = None,
+        reading: Reading = UNSAID,
+    ) -> ImportReport:
+        """Stores the candles of a table as `import_file` does; raises `Misread` where its columns are in doubt."""
+        check_names(venue, symbol, timeframe)
+        try:
+            found = candles_of_sheet(sheet, reading, symbol, timeframe)
+        except Invalid as error:
+            raise Misread(error) from error
+        candles = Candles(found.timestamp, found.ohlcv)
+        candles, open_bars = final_candles(candles, timeframe, reading.now_ms, drop=reading.drop_open)
+        report = self._import(candles, Target(symbol, timeframe, venue), replace, changing)
+        odd = [each for each in report.warnings if each != SILENT or NO_VOLUME not in found.notes]
+        warnings = [*found.notes, *open_bars, *odd]
+        return msgspec.structs.replace(report, warnings=warnings, n_dropped=found.n_dropped + len(open_bars))
 
     def import_rows(
         self,
@@ -223,6 +261,8 @@ class MarketStore(ABC):
         timeframe: str,
         venue: str = "local",
         replace: bool = False,
+        changing: Changing | None = None,
+        now_ms: int | None = None,
     ) -> ImportReport:
         """Stores rows [UTC milliseconds, open, high, low, close, volume] as `import_file` does."""
         check_names(venue, symbol, timeframe)
@@ -232,37 +272,51 @@ class MarketStore(ABC):
             raise Invalid("a bar's time is no UTC milliseconds", path="/data/bars") from None
         values = np.array([row[1:] for row in rows], np.float64).reshape(len(rows), len(COLUMNS))
         candles = Candles(stamps, {name: values[:, i].copy() for i, name in enumerate(COLUMNS)})
-        return self._import(candles, symbol, timeframe, venue, replace)
+        candles, _ = final_candles(candles, timeframe, now_ms, drop=False)
+        return self._import(candles, Target(symbol, timeframe, venue), replace, changing)
 
     def import_folder(
-        self, path: Path, *, venue: str = "local", replace: bool = False, changing: Changing | None = None
+        self,
+        path: Path,
+        *,
+        venue: str | None = None,
+        replace: bool = False,
+        changing: Changing | None = None,
+        reading: Reading = UNSAID,
     ) -> FolderReport:
         """Imports every file whose name says symbol and timeframe as freqtrade's do, in `path` and below.
 
-        BTC_USDT-1h.feather is BTC/USDT, BTC_USDT_USDT-1h-futures.feather BTC/USDT:USDT. A file that cannot be imported
-        does not keep the others from it. Raises `Invalid` when no name is of that form.
+        Without `venue` the folder's name is the venue. A file that cannot be imported does not keep the others from
+        it, and is listed with why. Raises `Invalid` when there is no file.
         """
         report = FolderReport([], [])
-        for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(_FILES)):
-            match = _FREQTRADE_NAME.fullmatch(file.name)
-            if match is None:
-                report.skipped.append(Skipped(file.name, "the name does not say symbol and timeframe"))
-            elif match["kind"] not in (None, "-futures"):
-                report.skipped.append(Skipped(file.name, f"{match['kind'][1:]} is no trading data"))
-            else:
-                symbol = match["pair"].replace("_", "/") + (f":{match['settle']}" if match["settle"] else "")
-                names = {"symbol": symbol, "timeframe": match["timeframe"], "venue": venue}
-                try:
-                    report.imported.append(self.import_file(file, **names, replace=replace, changing=changing))
-                except TunesmithError as error:
-                    report.skipped.append(Skipped(file.name, error.message))
+        taken: dict[tuple[str, str, str], str] = {}
+        for file in sorted((p for p in path.rglob("*") if is_readable_name(p.name) and p.is_file()), key=_as_tried):
+            named = named_market(file.name)
+            if isinstance(named, str):
+                report.skipped.append(Skipped(file.name, named))
+                continue
+            of = venue or venue_of(file, path)
+            first = taken.setdefault((of, *named), file.name)
+            if first != file.name:
+                report.skipped.append(Skipped(file.name, f"{first} has the same market"))
+                continue
+            try:
+                how = {"venue": of, "replace": replace, "changing": changing, "reading": reading}
+                found = self.import_file(file, symbol=named.symbol, timeframe=named.timeframe, **how)  # type: ignore[arg-type]
+                report.imported.append(found)
+            except TunesmithError as error:
+                report.skipped.append(Skipped(file.name, error.message.splitlines()[0]))
         if not report.imported and not report.skipped:
             raise Invalid(f"{path}: there are no files such as BTC_USDT-1h.feather")
         return report
 
+    def remove(self, series: Series) -> None:
+        """Remove the candles of a stored series. Raises `Invalid` where a store keeps what it has."""
+        raise Invalid(f"this store of candles removes nothing: {series.symbol} {series.timeframe}", path="/data/symbol")
+
     def _tell(self, changing: Changing, candles: Candles, symbol: str, timeframe: str, venue: str) -> None:
-        """Ask `changing` where the candles are sound and would replace stored bars by others."""
-        _refuse(problems_of(candles, timeframe))
+        """Ask `changing` where the candles would replace stored bars by others."""
         stored = next((each for each in self.list(venue, symbol) if each.timeframe == timeframe), None)
         if stored is None:
             return
@@ -273,9 +327,12 @@ class MarketStore(ABC):
         if first_ms is not None:
             changing(venue, symbol, first_ms)
 
-    def _import(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
-        _refuse(problems_of(candles, timeframe))
-        return self.put(candles, symbol, timeframe, venue, replace)
+    def _import(self, candles: Candles, to: Target, replace: bool, changing: Changing | None) -> ImportReport:
+        refuse_unsound(problems_of(candles, to.timeframe))
+        if replace and changing is not None:
+            self._tell(changing, candles, to.symbol, to.timeframe, to.venue)
+        report = self.put(candles, to.symbol, to.timeframe, to.venue, replace)
+        return msgspec.structs.replace(report, warnings=warnings_of(candles.timestamp, candles.ohlcv))
 
     def _not_found(self, symbol: str, venue: str | None) -> NotFound:
         there = sorted({series.symbol for series in self.list(venue)})
@@ -287,75 +344,6 @@ class MarketStore(ABC):
         return NotFound(f"there is no market data for {symbol[:40]!r}{where}; {hint}", path="/data/symbol")
 
 
-def series_mark(bars: Bars) -> SeriesMark:
-    """The mark of bars."""
-    closes = daily_closes(bars.timestamp, bars.close, bars.timeframe)
-    return SeriesMark(closes.tobytes(), packed(mark_of(bars.timestamp, bars.close, bars.timeframe)))
-
-
-class Joined(NamedTuple):
-    """Stored candles with those of an import: the bars, what is known of them, and what the import is told."""
-
-    bars: Bars
-    series: Series
-    report: ImportReport
-
-
-def joined(stored: Bars | None, candles: Candles, symbol: str, timeframe: str, venue: str, *, replace: bool) -> Joined:
-    """Candles of an import together with the stored bars. Raises `Conflict` and `Invalid` as `import_file` does."""
-    n_new = len(candles.timestamp)
-    if stored is not None:
-        candles, n_new = merge(of_bars(stored), candles, replace=replace)
-        _refuse(problems_of(candles, timeframe))
-    bars = Bars.from_arrays(  # by no calendar: the hash is that of the candles alone
-        candles.timestamp, candles.ohlcv, symbol=symbol, timeframe=timeframe, venue=venue, calendar=COUNTED
-    )
-    gaps = gaps_of(bars.timestamp, timeframe)
-    data_hash = bars.data_hash
-    series = Series(
-        venue=venue,
-        symbol=symbol,
-        timeframe=timeframe,
-        start_ms=int(bars.timestamp[0]),
-        end_ms=bars.end_ms,
-        n_bars=len(bars),
-        n_gaps=len(gaps),
-        gaps=gaps[:LISTED_GAPS],
-        data_hash=data_hash,
-        file=f"{timeframe}-{data_hash}.parquet",
-        imported_at=now(),
-        calendar=recognized(bars.timestamp, timeframe).text,
-    )
-    start, end = iso(series.start_ms), iso(series.end_ms)
-    report = build(ImportReport, series, n_new=n_new, start=start, end=end, gaps=gaps)
-    return Joined(bars, series, report)
-
-
-def _resampled(series: Series, timeframe: str, calendar: str | None) -> Series | None:
-    """What full bars of `timeframe` made of `series` would span; None where there can be none."""
-    if not can_resample(series.timeframe, timeframe):
-        return None
-    length = timeframe_ms(timeframe)
-    if calendar is not None and calendar_named(calendar).has_sessions:
-        end = series.end_ms - timeframe_ms(series.timeframe) + length  # the last session's, which may be shorter
-        n_bars = min(series.n_bars, math.ceil((end - series.start_ms) / length))
-        return msgspec.structs.replace(series, timeframe=timeframe, source=series.timeframe, end_ms=end, n_bars=n_bars)
-    offset = MONDAY_MS if timeframe.endswith("w") else 0
-    start = math.ceil((series.start_ms - offset) / length) * length + offset
-    end = (series.end_ms - offset) // length * length + offset
-    if start >= end or (series.start_ms - offset) % timeframe_ms(series.timeframe):
-        return None
-    return msgspec.structs.replace(
-        series,
-        timeframe=timeframe,
-        source=series.timeframe,
-        start_ms=start,
-        end_ms=end,
-        n_bars=(end - start) // length,
-    )
-
-
-def _refuse(problems: list[str]) -> None:
-    if problems:
-        errors = tuple(FieldError("/data/bars", problem) for problem in problems)
-        raise Invalid("; ".join(problems), errors=errors)
+def _as_tried(path: Path) -> tuple[bool, Path]:
+    """Files by name; JSON after the others, as freqtrade left it beside what it converted."""
+    return ".json" in path.name, path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,8 @@ from tunesmith.domain.market.timeframes import instant_at, timeframe_ms
 from tunesmith.domain.names import Symbol, Timeframe, Venue
 from tunesmith.errors import Internal, Invalid
 from tunesmith.storage.timestamps import milliseconds
+
+_LONGEST, _KEPT = 200, 120
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +82,11 @@ def folder_of(root: Path, venue: str, symbol: str) -> Path:
 
 @functools.lru_cache(maxsize=1024)
 def quote_symbol(symbol: str) -> str:
-    """A checked symbol as the name of one folder."""
-    return quote(symbol, safe="")
+    """A checked symbol as the name of one folder; a long one ends in a hash, as file systems ask for."""
+    quoted = quote(symbol, safe="")
+    if len(quoted) <= _LONGEST:
+        return quoted
+    return f"{quoted[:_KEPT]}~{hashlib.sha256(symbol.encode()).hexdigest()[:32]}"
 
 
 def read_manifest(path: Path) -> Series:

@@ -8,9 +8,11 @@ from tunesmith.domain.market.calendars import Calendar
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.series import Series
 from tunesmith.storage.secrets.key_log import note
+from tunesmith.storage.timestamps import iso
 
 IMPORT = "data.import"
 NEW_EVIDENCE = "data.new_evidence"
+REMOVAL = "data.remove"
 
 
 def note_import(data_dir: Path, report: ImportReport, *, replace: bool, calendar: Calendar | None = None) -> None:
@@ -31,6 +33,12 @@ def note_download(data_dir: Path, series: Series, n_new: int) -> None:
 def note_new_evidence(data_dir: Path, venue: str, symbol: str) -> None:
     """Add that bars which had been used were replaced by others. Raises `OSError`."""
     note(data_dir, NEW_EVIDENCE, f"{venue} {symbol}", detail="bars that a search or a verdict used were replaced")
+
+
+def note_removal(data_dir: Path, series: Series) -> None:
+    """Add that candles were removed. Raises `OSError`."""
+    detail = f"removed: {series.n_bars} bars, {iso(series.start_ms)[:10]} to {iso(series.end_ms)[:10]}"
+    note(data_dir, REMOVAL, f"{series.venue} {series.symbol} {series.timeframe}", detail=detail)
 
 
 def market_of(name: str) -> tuple[str, str]:

@@ -147,7 +147,7 @@ async def renewed(source: Source, name: Name, since: str) -> str | None:
 
 def stored_marks(database: Path, newest_id: int) -> Iterator[StoredMark]:
     """Every mark up to `newest_id` in the database at that path, whoever has it open, one at a time."""
-    with _reading(database) as conn:
+    with reading(database) as conn:
         sql = "SELECT id, venue, symbol, timeframe, data_hash, mark FROM market_marks WHERE id <= ? ORDER BY id"
         for row in conn.execute(sql, (newest_id,)):
             yield StoredMark(*row)
@@ -155,7 +155,7 @@ def stored_marks(database: Path, newest_id: int) -> Iterator[StoredMark]:
 
 def stored_kin(database: Path, name: Name) -> set[Name]:
     """The other names of a market that the database at that path knows."""
-    with _reading(database) as conn:
+    with reading(database) as conn:
         sql = "SELECT kin_venue, kin_symbol FROM market_kin WHERE venue = ? AND symbol = ?"
         return set(conn.execute(sql, name).fetchall())
 
@@ -170,13 +170,14 @@ def used_until(database: Path, name: Name) -> int | None:
     sql = """SELECT max(end_ms) FROM (
                  SELECT end_ms FROM counted_markets WHERE venue = ?1 AND symbol = ?2
                  UNION ALL SELECT end_ms FROM holdout_looks WHERE venue = ?1 AND symbol = ?2)"""
-    with _reading(database) as conn:
+    with reading(database) as conn:
         found = conn.execute(sql, name).fetchone()[0]
     return None if found is None else int(found)
 
 
 @contextlib.contextmanager
-def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+def reading(database: Path) -> Iterator[sqlite3.Connection]:
+    """The database at that path to read from, whoever has it open. Raises `Internal` where it cannot be read."""
     try:
         conn = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
         with contextlib.closing(conn):

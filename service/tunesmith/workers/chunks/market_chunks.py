@@ -12,13 +12,16 @@ from tunesmith.compute.search.split import Split, annualized, split_at
 from tunesmith.domain.market.bars import Bars, too_many_missing
 from tunesmith.domain.market.calendars import COUNTED, calendar_named
 from tunesmith.domain.market.expected_bars import MAX_OUTSIDE, Presence, presence_of
+from tunesmith.domain.market.layouts.reading import told_by_fields
+from tunesmith.domain.market.layouts.sheet import sheet_of_rows
 from tunesmith.domain.market.timeframes import timeframe_ms
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Invalid
-from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
-from tunesmith.storage.market.market_store import Loaded, MarketStore
+from tunesmith.storage.market.market_store import Loaded, MarketStore, Misread
 from tunesmith.storage.market.snapshots import open_snapshots
-from tunesmith.workers.chunks.payloads import BarCounts, ImportBars, KeepMarks, Prepare, Prepared
+from tunesmith.storage.tables.used_bars import UsedBars
+from tunesmith.workers.chunks.payloads import BarCounts, ImportBars, Imported, KeepMarks, Prepare, Prepared
 
 _CALENDAR = "/data/calendar"
 
@@ -89,12 +92,23 @@ def _counted(loaded: Loaded, payload: Prepare, bars: Bars, split: Split) -> dict
     }
 
 
-def import_bars(payload: ImportBars) -> ImportReport:
+def import_bars(payload: ImportBars) -> Imported:
     """Store bars that came with a request."""
     named = None if isinstance(payload.calendar, msgspec.UnsetType) else calendar_named(payload.calendar, _CALENDAR)
     store = open_market(payload.market)
-    report = store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
-    return report if named is None else store.name_calendar(report, named)
+    names = {"symbol": payload.symbol, "timeframe": payload.timeframe, "venue": payload.venue}
+    used = UsedBars(Path(payload.database), payload.new_evidence, "replace and new_evidence")
+    how: JsonObject = {**names, "replace": payload.replace, "changing": used.check if payload.replace else None}
+    if payload.rows is not None:
+        report = store.import_rows(payload.rows, **how, now_ms=payload.reading.now_ms)
+    else:
+        sheet = sheet_of_rows(payload.table or [], payload.header)
+        try:
+            report = store.import_sheet(sheet, **how, reading=payload.reading)
+        except Misread as error:
+            raise told_by_fields(error.cause) from error
+    report = report if named is None else store.name_calendar(report, named)
+    return Imported(report, bool(used.replaced))
 
 
 def keep_marks(payload: KeepMarks) -> None:

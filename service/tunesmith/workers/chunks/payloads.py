@@ -8,11 +8,13 @@ import msgspec
 
 from tunesmith.compute.decision.inputs import PackageInForce
 from tunesmith.domain.array_types import Flags, Floats
+from tunesmith.domain.market.layouts.reading import Reading
 from tunesmith.domain.parameters import ParamValues
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
+from tunesmith.protocol.messages.markets import ImportReport
 
 
 class Timed(NamedTuple):
@@ -264,14 +266,31 @@ class FetchBars(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
-    """Bars that came with a request, as rows [time in UTC milliseconds, open, high, low, close, volume]."""
+    """Bars that came with a request, as rows [time in UTC milliseconds, open, high, low, close, volume].
+
+    Where there are none, `table` holds rows as somebody has them, `header` their columns' names, `reading` what was
+    said of them. `replace` lets them win over stored bars; used ones with `new_evidence`, and `database` knows those.
+    """
 
     market: str
     venue: str
     symbol: str
     timeframe: str
-    rows: list[tuple[int, float, float, float, float, float]]
+    rows: list[tuple[int, float, float, float, float, float]] | None = None
+    table: list[list[Any]] | None = None
+    header: list[str] | None = None
+    reading: Reading = Reading()
+    replace: bool = False
+    new_evidence: bool = False
+    database: str = ""
     calendar: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Imported(NamedTuple):
+    """What came of bars in a request, and whether bars that had been used were replaced."""
+
+    report: ImportReport
+    renewed: bool
 
 
 class KeepMarks(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,93 @@
+"""Layouts: every sample of the guide's table is read right, or refused with an option that reads it right."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from domain.market.layouts.layout_samples import Sample
+from domain.market.layouts.layout_table import all_samples
+from tunesmith.domain.market.bars import COLUMNS
+from tunesmith.domain.market.layouts.reading import Reading
+from tunesmith.errors import Invalid
+from tunesmith.storage.market.market_folder import MarketFolder
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sample]:
+    return all_samples(tmp_path_factory.mktemp("samples"))
+
+
+def reading_of(options: str) -> Reading:
+    """What the options of the command say."""
+    words = shlex.split(options)
+    given: dict[str, Any] = {}
+    for name, value in zip(words[::2], words[1::2], strict=True):
+        given[name.removeprefix("--").replace("-", "_")] = value
+    return Reading(**given)
+
+
+def bring(folder: Path, sample: Sample, options: str) -> str:
+    """Import the sample with the options, compare what is stored with its candles; what was said of it."""
+    file = folder / sample.file
+    file.write_bytes(sample.content)
+    store = MarketFolder(folder / "market")
+    report = store.import_file(file, symbol=sample.symbol, timeframe=sample.timeframe, reading=reading_of(options))
+    bars = store.load("local", sample.symbol, sample.timeframe)
+    assert bars.timestamp.tolist() == [candle.ms for candle in sample.candles]
+    for name in COLUMNS:
+        np.testing.assert_allclose(getattr(bars, name), [getattr(c, name) for c in sample.candles], rtol=1e-12)
+    return "; ".join(report.warnings)
+
+
+def test_every_layout_is_read_right_or_refused_with_what_helps(samples: dict[str, Sample], tmp_path: Path) -> None:
+    wrong = {}
+    for i, (name, sample) in enumerate(samples.items()):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        try:
+            _hold(folder, sample)
+        except (Exception, pytest.fail.Exception) as error:
+            wrong[name] = f"{type(error).__name__} {error}"
+    assert wrong == {}, "\n\n".join(f"{name}: {error}" for name, error in wrong.items())
+
+
+def _hold(folder: Path, sample: Sample) -> None:
+    if sample.needs is None:
+        said = bring(folder, sample, sample.said)
+        assert ("no column of the volume" in said) is not sample.volume, said
+        return
+    with pytest.raises(Invalid) as refused:
+        bring(folder, sample, sample.said)
+    message = refused.value.message
+    assert message.startswith(sample.file)
+    assert sample.says in message
+    assert MarketFolder(folder / "market").list() == []
+    if sample.needs:
+        assert "Its first rows:" in message
+        assert sample.needs in list(_commands(message)), message
+        bring(folder, sample, sample.needs)
+
+
+def _commands(message: str) -> Iterator[str]:
+    """The options of the commands that a refusal names."""
+    for found in re.finditer(r"tunesmith data import \S+ \\\n +--symbol \S+ --timeframe \S+ \\\n +(.+)", message):
+        yield found[1]
+
+
+def test_the_guide_s_table_says_what_happens_to_each_layout(samples: dict[str, Sample]) -> None:
+    guide = (Path(__file__).resolve().parents[4] / "service" / "docs" / "candles.md").read_text()
+    rows = re.findall(r"^\| (.+) \| (.+) \|$", guide.partition("\n## Layouts\n")[2], re.MULTILINE)
+    assert dict(rows) == {name: _happens(sample) for name, sample in samples.items()}
+
+
+def _happens(sample: Sample) -> str:
+    if sample.needs is None:
+        return f"read with `{sample.said}`" if sample.said else "read"
+    return f"refused; `{sample.needs}` reads it" if sample.needs else f"refused: {sample.says}"
