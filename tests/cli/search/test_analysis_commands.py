@@ -156,6 +156,8 @@ def test_pictures_show_the_least_the_most_and_nothing() -> None:
         {"min": 0.1, "max": 0.30000000000000004, "step": 0.1},
         [1, 2.5],
         ["a", "b"],
+        ["1", "true", "a,b", "a:b", "1e3", "it's", " x"],
+        "1",
         [True, False],
         3,
         0.03439583184771313,
