@@ -56,7 +56,9 @@ def test_it_is_a_schema_with_names_ranges_defaults_and_docs() -> None:
 
 VALUES = st.one_of(
     st.integers(-10, 110),
-    st.sampled_from([20, 50, 20.0, 1, 1.0, "1", "true", "fast", "slow", "Fast", True, False, None, [], 0.001, 4.0, -0.5, 2.5, 2**60]),
+    st.sampled_from(
+        [20, 50, 20.0, 1, 1.0, "1", "true", "fast", "slow", "Fast", True, False, None, [], 0.001, 4.0, -0.5, 2.5, 2**60]
+    ),
     st.floats(-2, 5).filter(math.isfinite),
 )
 

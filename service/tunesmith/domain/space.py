@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,8 @@ from tunesmith.errors import FieldError, Invalid
 
 _MAX_VALUES = 1_000_000
 _STEPS_WITHOUT_STEP = 10
+_NEAR = Fraction(1, 10**9)
+"""The part of a step by which the last point may lie beyond the end: 0.1 + 0.2 is more than 0.3."""
 _MAX_DECIMALS = 22
 """10^22 is the largest power of ten that a float64 holds."""
 
@@ -31,7 +34,7 @@ class Dimension:
 
     Either `values` lists its points (codes, see `encode`), or it is the arithmetic sequence low, low + step, … <= high,
     or, with `step` None, the continuous interval [low, high] (log-uniform with `log`), which a grid samples at
-    `n_steps` points.
+    `n_steps` points. With a step of 1 and `log` it is every whole number, of which a sample takes small ones more often.
     """
 
     parameter: Parameter
@@ -46,19 +49,30 @@ class Dimension:
     def name(self) -> str:
         return self.parameter.name
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of grid points along this dimension."""
         if self.values:
             return len(self.values)
         if self.step is None:
             return self.n_steps if self.high > self.low else 1
-        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        # Exact for the decimal numbers that were written: a quotient of floats is off by one on tens of millions.
+        low, high, step = (Fraction(repr(float(value))) for value in (self.low, self.high, self.step))
+        return math.floor((high - low) / step + _NEAR) + 1
 
     @property
     def is_discrete(self) -> bool:
         """Whether the grid holds every value, so that the dimension is no continuous interval."""
         return bool(self.values) or self.step is not None or self.size == 1
+
+    @property
+    def has_equal_parts(self) -> bool:
+        """Whether its values are discrete and own equal parts of the unit interval; see `sample`."""
+        return self.is_discrete and not self._is_whole_log
+
+    @property
+    def _is_whole_log(self) -> bool:
+        return self.log and self.step is not None and self.high > self.low
 
     @cached_property
     def _codes(self) -> Floats:
@@ -81,11 +95,15 @@ class Dimension:
     def sample(self, unit: Floats) -> Floats:
         """Codes at the positions `unit` float64[n] in [0, 1] from the least to the greatest value; float64[n].
 
-        Discrete values own equal parts of the unit interval; 0 and 1 are the ends of a continuous one.
+        Discrete values own equal parts of the unit interval, but the whole numbers of a log range: number k owns what
+        lies from log(k - 0.5) to log(k + 0.5). 0 and 1 are the ends of a continuous one.
         """
+        if self._is_whole_log:
+            least, most = self._log_ends
+            return np.clip(np.rint(np.exp(least + unit * (most - least))), self.low, self.high)
         if self.values or self.step is not None:
             rank = np.minimum((unit * self.size).astype(np.int64), self.size - 1)
-            return self._ascending[rank] if self.values else self.at(rank)
+            return self.ranked(rank)
         if self.log:
             low, high = math.log(self.low), math.log(self.high)
             inside = np.exp(low + unit * (high - low))
@@ -106,6 +124,9 @@ class Dimension:
 
     def unit(self, codes: Floats) -> Floats:
         """Positions in [0, 1] of `codes` float64[n], the inverse of `sample`: the middle of a discrete value's part."""
+        if self._is_whole_log:
+            least, most = self._log_ends
+            return np.clip((np.log(np.clip(codes, self.low, self.high)) - least) / (most - least), 0.0, 1.0)
         if self.is_discrete:
             return (self.rank(codes) + 0.5) / self.size
         if self.log:
@@ -114,6 +135,25 @@ class Dimension:
         else:
             position = (codes - self.low) / (self.high - self.low)
         return np.clip(position, 0.0, 1.0)
+
+    def beside(self, code: float) -> Floats:
+        """The values next to a code: one below and one above, 5 % of a continuous range, every other Choice."""
+        here = np.array([code])
+        if self.parameter.kind == "choice":
+            return self.ranked(np.delete(np.arange(self.size), self.rank(here)))
+        if self.is_discrete:
+            ranks = self.rank(here) + np.array([-1, 1])
+            return self.ranked(ranks[(ranks >= 0) & (ranks < self.size)])
+        positions = self.unit(here) + np.array([-0.05, 0.05])
+        return self.sample(positions[(positions >= 0.0) & (positions <= 1.0)])
+
+    def ranked(self, rank: Ints) -> Floats:
+        """The codes of discrete values by where they stand among all of them, ascending; the inverse of `rank`."""
+        return self._ascending[rank] if self.values else self.at(rank)
+
+    @property
+    def _log_ends(self) -> tuple[float, float]:
+        return math.log(self.low - 0.5), math.log(self.high + 0.5)
 
     def _steps(self, index: NDArray[np.integer[Any]], step: float) -> Floats:
         """low + index * step without the rounding dust of repeated steps: 0.30000000000000004 is 0.3.
@@ -250,9 +290,15 @@ def _array(given: Any) -> NDArray[Any]:
 
 
 def build_space(
-    parameters: Sequence[Parameter], ranges: Mapping[str, Any] | None, path: str = "/data/param_ranges"
+    parameters: Sequence[Parameter],
+    ranges: Mapping[str, Any] | None,
+    path: str = "/data/param_ranges",
+    *,
+    whole_logs: bool = True,
 ) -> Space:
     """The space that `ranges` asks for; an empty one means every range that the strategy declares.
+
+    A log range of whole numbers has all of them; without `whole_logs` at most 64, as it had before there was this.
 
     `ranges` maps names to a `Range` (or its dict; an empty one is the declared range), a list of values or one fixed
     value; parameters left out keep their defaults. Raises `Invalid` with a path for each refused field.
@@ -274,7 +320,7 @@ def build_space(
                 errors.extend(error.errors)
     if errors:
         raise Invalid(errors[0].message, errors=tuple(errors))
-    return Space(tuple(parameters), tuple(dimensions), fixed)
+    return Space(tuple(parameters), tuple(dimensions if whole_logs else map(_thinned, dimensions)), fixed)
 
 
 def _place(parameter: Parameter, spec: Any, where: str, dimensions: list[Dimension], fixed: dict[str, float]) -> None:
@@ -348,18 +394,27 @@ def _checked_step(parameter: Parameter, spec: Range, where: str) -> float:
 
 
 def _spaced(parameter: Parameter, asked: Dimension, where: str) -> Dimension:
-    """The dimension as asked for, when its points can be counted; that of a log range of whole numbers is a list."""
+    """The dimension as asked for, when its points can be counted."""
+    if asked.log and parameter.kind == "int":
+        asked = replace(asked, step=1.0)
     low, high, step = asked.low, asked.high, asked.step
     span = high - low
     if not math.isfinite(span):
         raise Invalid(f"{low:g} to {high:g} is too wide a range", path=f"{where}/max")
     if step is not None and span > 0 and not (step >= math.ulp(max(-low, high)) and span / step < EXACT):
         raise Invalid(f"a step of {step!r} is too small for numbers from {low:g} to {high:g}", path=f"{where}/step")
-    if asked.log and parameter.kind == "int":
-        raw = np.exp(np.linspace(math.log(low), math.log(high), int(min(span + 1, 64))))
-        raw[0], raw[-1] = low, high
-        return Dimension(parameter, values=tuple(float(v) for v in np.unique(np.clip(np.rint(raw), low, high))))
     return asked
+
+
+def _thinned(dimension: Dimension) -> Dimension:
+    """A log range of whole numbers as the list of at most 64 of them that searches had at first."""
+    if not (dimension.log and dimension.step is not None):
+        return dimension
+    low, high = dimension.low, dimension.high
+    raw = np.exp(np.linspace(math.log(low), math.log(high), int(min(high - low + 1, 64))))
+    raw[0], raw[-1] = low, high
+    values = np.unique(np.clip(np.rint(raw), low, high))
+    return Dimension(dimension.parameter, values=tuple(float(v) for v in values))
 
 
 def _listed(parameter: Parameter, values: Any, where: str) -> Dimension:

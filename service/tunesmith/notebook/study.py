@@ -171,6 +171,7 @@ def optimize(
         bounds=trial_bounds(asked, DEFAULT_CRITERIA, "/constraints"),
         options=options or MethodOptions(),
         lossless_keeps=True,
+        whole_logs=True,
     )
     search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
     boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))

@@ -93,7 +93,9 @@ def _box(dimension: Dimension, codes: Floats, margin: int) -> Floats:
 def _range(dimension: Dimension, box: Floats) -> Range:
     if dimension.values:
         return Range(values=[decode(dimension.parameter, float(code)) for code in box])
-    return Range(min=float(box[0]), max=float(box[-1]), step=dimension.step, log=dimension.log)
+    return Range(
+        min=float(box[0]), max=float(box[-1]), step=None if dimension.log else dimension.step, log=dimension.log
+    )
 
 
 def _edges(dimension: Dimension, code: float) -> list[Edge]:

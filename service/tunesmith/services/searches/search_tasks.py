@@ -82,6 +82,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         bounds=trial_bounds(request.constraints, default_criteria(context.settings)),
         warm=await _warm(context, request),
         lossless_keeps=True,
+        whole_logs=True,
     )
     limit, asked = context.settings.limits.grid_points, plan
     plan, because = await context.aside.run(lambda: sized(rule, asked, request.method, objective, limit))
