@@ -34,7 +34,7 @@ class Dimension:
 
     Either `values` lists its points (codes, see `encode`), or it is the arithmetic sequence low, low + step, … <= high,
     or, with `step` None, the continuous interval [low, high] (log-uniform with `log`), which a grid samples at
-    `n_steps` points. With a step of 1 and `log` it is every whole number, of which a sample takes small ones more often.
+    `n_steps` points. With a step of 1 and `log` it is every whole number, a sample takes small ones more often.
     """
 
     parameter: Parameter

@@ -27,6 +27,7 @@ from tunesmith.compute.search.problem import region_of
 from tunesmith.compute.search.samplers import SAMPLERS, choose_method
 from tunesmith.compute.search.search import Market, Outcome, Search, run_whole
 from tunesmith.compute.search.split import Split, annualized, default_boundary, split_at
+from tunesmith.compute.search.stopping import check_stop
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.array_types import Floats
@@ -174,6 +175,7 @@ def optimize(
         whole_logs=True,
     )
     search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
+    check_stop(stop, search.objective.n_targets, "/stop")
     boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))
     bars = annualized(bars, boundary_ms)
     split = split_at(bars, boundary_ms)

@@ -14,6 +14,7 @@ from tunesmith.domain.trading import OWN_ENGINE
 _MIDNIGHT = "T00:00:00.000Z"
 _FEE_RATE = 0.001
 _ITERATIONS = 100
+_CASH = "10000"
 
 
 def command_of(request: JsonObject) -> str:
@@ -56,9 +57,10 @@ def _others(request: JsonObject) -> JsonObject:
         "end": (_day(request["end_date"], end=True), None),
         "fee": (costs.get("fee_rate", _FEE_RATE), _FEE_RATE),
         "slippage": (costs.get("slippage_rate", 0.0), 0.0),
-        "direction": (request["direction"], "long"),
+        "direction": (request["direction"], "auto"),
         "fill": (request["fill"], "next_open"),
         "engine": (request["engine"], OWN_ENGINE),
+        "cash": (spelt(request["initial_cash"]), _CASH),
     }
     return {name: value for name, (value, usual) in given.items() if value != usual}
 

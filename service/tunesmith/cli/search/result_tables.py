@@ -8,6 +8,7 @@ import typer
 
 from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
+from tunesmith.cli.search.market_options import terms_in_words
 from tunesmith.cli.search.target_text import is_metric, names_of
 from tunesmith.cli.search.walk_forward_tables import show_walk_forward
 from tunesmith.cli.tables import fill_text, metric, number, params, show_facts, show_table
@@ -72,6 +73,7 @@ def show_report(line: Line, report_id: str, status: JsonObject) -> None:
             "market": f"{about}, {report['start_date'][:10]} to {report['end_date'][:10]}",
             "held out": f"from {held_out[:10]} on" if held_out else ("seen" if report["used_holdout"] else None),
             "strategy": f"{report['strategy_id']}: {params(report['params'])}",
+            "trading": terms_in_words(report),
         }
     )
     typer.echo("")

@@ -15,6 +15,7 @@ from tunesmith.compute.language.program import Rule, read_rule
 from tunesmith.compute.stepping import Stepped
 from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.parameters import Parameter, ParamValues
+from tunesmith.domain.trading import AskedDirection, Direction
 from tunesmith.errors import Invalid
 
 
@@ -73,6 +74,14 @@ class Strategy:
     def has_short(self) -> bool:
         """Whether it can open short positions."""
         return self.stepped is not None or "enter_short" in self.orders
+
+    def direction(self, asked: AskedDirection) -> Direction:
+        """The sides to trade: those asked for, or with `auto` every side that it enters."""
+        if asked != "auto":
+            return asked
+        if self.has_long and self.has_short:
+            return "both"
+        return "long" if self.has_long else "short"
 
     @cached_property
     def plan(self) -> Plan:

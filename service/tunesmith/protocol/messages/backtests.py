@@ -7,7 +7,7 @@ import msgspec
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
-from tunesmith.protocol.messages.markets import MarketRequest
+from tunesmith.protocol.messages.markets import MarketRequest, Terms
 from tunesmith.protocol.messages.strategies import Params
 
 
@@ -23,7 +23,7 @@ class StartBacktest(MarketRequest, frozen=True, kw_only=True):
     label: GivenLabel = msgspec.UNSET
 
 
-class BacktestStarted(Reply, frozen=True, kw_only=True):
+class BacktestStarted(Terms, frozen=True, kw_only=True):
     """`estimated_time` in seconds; `withheld_from` says where the range was cut for the hold-out."""
 
     task_id: str
@@ -44,7 +44,7 @@ class CancelBacktest(Request, frozen=True, kw_only=True):
     task_id: Id
 
 
-class BacktestStatusReply(Reply, frozen=True, kw_only=True):
+class BacktestStatusReply(Terms, frozen=True, kw_only=True):
     task_id: str
     status: TaskStatus
     progress: float
@@ -82,6 +82,7 @@ class Report(Reply, frozen=True, kw_only=True):
     costs: dict[str, float]
     fill: str
     direction: str
+    initial_cash: float
     engine: str
     created_at: str
     stats: JsonObject

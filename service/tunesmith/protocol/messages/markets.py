@@ -7,12 +7,16 @@ from typing import Annotated, Any
 import msgspec
 
 from tunesmith.domain.names import Date, Symbol, Timeframe, Venue
-from tunesmith.domain.trading import OWN_ENGINE, Cash, Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Cash, Costs, Direction, Engine, Fill
 from tunesmith.protocol.envelope import Reply, Request
 
 
 class MarketRequest(Request, frozen=True, kw_only=True):
-    """The optional fields of every request that trades on a market."""
+    """The optional fields of every request that trades on a market.
+
+    `direction` auto trades every side that the strategy enters: both where its rule has short entries too. The reply
+    names the direction that it came to.
+    """
 
     venue: Venue | None = None
     timeframe: Timeframe | None = None
@@ -20,9 +24,17 @@ class MarketRequest(Request, frozen=True, kw_only=True):
     end_date: Date | None = None
     costs: Costs | None = None
     fill: Fill = "next_open"
-    direction: Direction = "long"
+    direction: AskedDirection = "auto"
     engine: Engine = OWN_ENGINE
     initial_cash: Cash = 10_000.0
+
+
+class Terms(Reply, frozen=True, kw_only=True):
+    """How what was asked for trades: the sides, the costs and the start capital. An older daemon's replies lack it."""
+
+    direction: Direction | None = None
+    costs: Costs | None = None
+    initial_cash: float | None = None
 
 
 class ListData(Request, frozen=True, kw_only=True):

@@ -52,12 +52,13 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
     point = encode_points(parsed.parameters, params, "/data/params")
     if not parsed.valid(point)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
-    check_engine(parsed, request.engine, request.costs or Costs(), request.direction, "/data")
+    direction = parsed.direction(request.direction)
+    check_engine(parsed, request.engine, request.costs or Costs(), direction, "/data")
     if request.optimization_id is not None:
         found = await optimization_table.get(context.database, request.optimization_id)
         if found is None or found.strategy_id != request.strategy_id:
             raise NotFound("there is no such optimization of this strategy", path="/data/optimization_id")
-    window = await window_of(context, request, request.symbol, use_holdout=request.use_holdout)
+    window = await window_of(context, request, request.symbol, direction, use_holdout=request.use_holdout)
     assignment = assign(row, window)
     task = build(BacktestTask, assignment, request, window=window, params=params)
     new = KIND.new(task, label=request.label)
@@ -66,9 +67,7 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
         if request.use_holdout:
             span = (window.start_ms, window.end_ms)
             await holdout_table.record_look(conn, window.venue, window.symbol, span, call.user, "backtest", row.id)
-        return BacktestStarted(
-            task_id=row.id, status="pending", estimated_time=_ESTIMATED_S, withheld_from=window.withheld_from
-        )
+        return build(BacktestStarted, window, task_id=row.id, status="pending", estimated_time=_ESTIMATED_S)
 
     return start_task(context, call, new, answer)
 
@@ -107,11 +106,11 @@ async def _show(context: Context, row: TaskRow, source: Source) -> BacktestStatu
         BacktestStatusReply,
         row,
         task,
+        task.window,
         task_id=row.id,
         progress=progress,
         report_id=report.id if report else None,
         metrics=report.metrics if report else None,
-        withheld_from=task.window.withheld_from,
     )
 
 

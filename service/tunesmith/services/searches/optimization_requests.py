@@ -182,6 +182,7 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
         OptimizationStatusReply,
         row,
         found,
+        task.window,
         optimization_id=row.id,
         progress=progress,
         method=task.plan.method,
@@ -190,7 +191,6 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
         eta_s=eta_s,
-        withheld_from=task.window.withheld_from,
     )
 
 
