@@ -1,4 +1,4 @@
-"""Which sides a request trades: those that it names, else every side that the strategy enters; the replies say which."""
+"""Which sides a request trades: those that it names, else every side that the strategy enters; replies say which."""
 
 from __future__ import annotations
 

@@ -53,6 +53,7 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
     if not parsed.valid(point)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
     direction = parsed.direction(request.direction)
+    parsed.check_levels(direction, "/data/direction")
     check_engine(parsed, request.engine, request.costs or Costs(), direction, "/data")
     if request.optimization_id is not None:
         found = await optimization_table.get(context.database, request.optimization_id)

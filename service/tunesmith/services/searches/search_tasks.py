@@ -70,6 +70,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
     row = await strategy_requests.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
     rule = strategy_requests.parse(row)
     direction = rule.direction(request.direction)
+    rule.check_levels(direction, "/data/direction")
     check_engine(rule, request.engine, request.costs or Costs(), direction, "/data")
     objective = Objective.parse(request.optimization_target)
     check_stop(request.stop, objective.n_targets, "/data/stop")
