@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Meta
 
 from tunesmith.compute.analysis.search_report import Report, report
 from tunesmith.compute.analysis.trial_set import Trials
@@ -44,17 +43,15 @@ from tunesmith.domain.search.findings import ImportanceMethod
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.trading import OWN_ENGINE, Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Costs, Engine, Fill
 from tunesmith.errors import Invalid
-from tunesmith.notebook.backtesting import Count, Index, Table, columns_of, n_cores
+from tunesmith.notebook.backtesting import Count, Index, Share, Table, columns_of, n_cores, traded_direction
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_POINTS = 1_000_000
 """Trials that `optimize` makes at most where the caller does not say; the daemon's settings have the same default."""
-
-_Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def optimize(
     seed: int = 0,
     costs: Costs | None = None,
     fill: Fill = "next_open",
-    direction: Direction = "long",
+    direction: AskedDirection = "auto",
     initial_cash: float = 10_000.0,
     constraints: ApprovalCriteria | Sequence[str] | None = None,
     stop: StopRules | None = None,
@@ -154,11 +151,14 @@ def optimize(
     The last `holdout_share` of the bars is withheld from the search. `target` is a metric, an expression over metrics,
     weights, a loss of freqtrade, or a list of these; `conditions` such as "fast < slow" come on top of the strategy's
     own, and `constraints` such as "n_trades >= 30" bound metrics. Without `method` it is chosen; see
-    `samplers.choose_method`. `progress(done, total)` is called after every part. Raises `Invalid` with the path of the
-    argument for what cannot be, and for a search of more than `max_points` trials.
+    `samplers.choose_method`. `direction` auto trades every side that the rule enters. `progress(done, total)` is called
+    after every part. Raises `Invalid` with the path of the argument for what cannot be, and for a search of more than
+    `max_points` trials.
     """
-    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash, engine)
-    check_engine(rule, engine, execution.costs, direction)
+    execution = Execution(
+        Costs() if costs is None else costs, fill, traded_direction(rule, direction), initial_cash, engine
+    )
+    check_engine(rule, engine, execution.costs, execution.direction)
     asked = constraints
     if isinstance(asked, ApprovalCriteria):
         asked = as_declared(asked, ApprovalCriteria, "/constraints")
@@ -176,7 +176,7 @@ def optimize(
     )
     search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
     check_stop(stop, search.objective.n_targets, "/stop")
-    boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))
+    boundary_ms = default_boundary(bars, as_declared(holdout_share, Share, "/holdout_share"))
     bars = annualized(bars, boundary_ms)
     split = split_at(bars, boundary_ms)
     if not split.n_in_sample:

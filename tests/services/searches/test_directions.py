@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from services.search_house import House
 from services.searches.test_search_driver import in_house
+from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.domain.records import build
+from tunesmith.errors import Invalid
 from tunesmith.services.schedules import schedule_requests
-from tunesmith.storage.tables import schedule_table, task_table
+from tunesmith.storage.tables import schedule_table, strategy_table, task_table
+from tunesmith.storage.tables.strategy_table import StrategyText
 
 ASKED: dict[str, Any] = {"symbol": "A/USDT", "strategy_id": "macd"}
 TERMS = {"costs": {"fee_rate": 0.001, "slippage_rate": 0.0, "fixed_fee": 0.0}, "initial_cash": 10_000.0}
@@ -82,3 +87,42 @@ async def test_a_schedule_of_the_settings_keeps_the_direction_that_it_had(house:
     assert new.search["direction"] == "auto"
     file.write_text(json.dumps([{**entry, "search": {**ASKED, "direction": "auto"}}]))
     assert await direction() == "auto"
+
+
+CHANGING = "enter_short(crossed_below(close, sma(close, 9)))\nexit_short(close > sma(close, 9))\n"
+
+
+@in_house()
+async def test_a_stop_that_cannot_be_one_is_refused_where_it_is_created_and_where_it_was_stored(
+    house: House, folder: Path
+) -> None:
+    code = f"{CHANGING}stop_loss(2 * atr(14) / close)\n"
+    with pytest.raises(Invalid, match=r"line 3, column 11: .* write the price, close \* \(1 \+ …\)") as refused:
+        await house.ask("strategy.create", id="short", code=code)
+    assert refused.value.path == "/data/code"
+    stored = Strategy.parse(code, id="short", is_stored=True)
+    text = build(StrategyText, stored, default_params={})
+    await house.context.database.write(lambda conn: strategy_table.create(conn, text))
+    for asked in ("backtest.start", "optimization.start"):
+        with pytest.raises(Invalid, match="the rule short cannot be traded: stop_loss") as refused:
+            await house.ask(asked, symbol="A/USDT", strategy_id="short")
+        assert refused.value.path == "/data/direction"
+    assert (await house.ask("strategy.get", id="short"))["code"] == code
+
+
+@in_house()
+async def test_stops_that_closed_positions_at_once_are_told_with_the_result(house: House, folder: Path) -> None:
+    await house.ask("strategy.create", id="short", code=f"{CHANGING}stop_loss(sma(close, 9) - 30)\n")
+    started = await house.ask("backtest.start", symbol="A/USDT", strategy_id="short")
+    await house.ended(started["task_id"])
+    status = await house.ask("backtest.status", task_id=started["task_id"])
+    report = await house.ask("report.get", report_id=status["report_id"])
+    n = len(report["trades"])
+    assert n > 5
+    assert status["metrics"]["win_rate"] == 0.0
+    [warning] = status["warnings"]
+    assert warning.startswith(f"{n} of {n} short entries had their stop_loss on the wrong side")
+    assert report["warnings"] == [warning]
+    assert f"A/USDT: {warning}" in await house.log_of(started["task_id"])
+    search = await house.search(symbol="A/USDT", strategy_id="short", constraints=["n_trades >= 0"])
+    assert search["warnings"] == [warning]

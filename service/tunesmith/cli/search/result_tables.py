@@ -81,6 +81,8 @@ def show_report(line: Line, report_id: str, status: JsonObject) -> None:
     half = (len(pairs) + 1) // 2
     left, right = pairs[:half], [*pairs[half:], ("", "")]
     show_table(("", "", " ", ""), [(*a, f"  {b[0]}", b[1]) for a, b in zip(left, right, strict=False)])
+    for warning in report.get("warnings", ()):
+        typer.echo("\n" + fill_text(f"Warning: {warning}"))
     if is_ruined(report["metrics"]["total_return"]):
         typer.echo("\n" + fill_text(RUINED))
     if report["task_id"] and not report["optimization_id"]:

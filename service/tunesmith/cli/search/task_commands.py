@@ -186,7 +186,7 @@ def show_task(line: Line, task_id: str, found: JsonObject) -> None:
         }
         if found["status"] == "completed" and found["best_params"] is None:
             facts["best"] = "no trial kept the constraints"
-    facts |= {"trading": terms_in_words(found)}
+    facts |= {"trading": terms_in_words(found), "warning": "\n".join(found.get("warnings", ())) or None}
     facts |= {"held out": f"from {found['withheld_from'][:10]} on" if found.get("withheld_from") else None}
     facts |= {"report": found.get("report_id"), "verdict": found.get("verdict_id")}
     facts |= {"next": _next(task_id, kind, found)}

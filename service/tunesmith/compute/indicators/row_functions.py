@@ -23,7 +23,7 @@ class RowFunction(NamedTuple):
 
     `compute(out, rows, sources, points)`: `out` float64[k, T]; `rows` the arguments' distinct rows float64[m, T] and
     `sources` int64[k] which of them each result reads; `points` the numbers float64[k] beside them. `look_back(points)`
-    int64[k]: bars that it needs before the first defined one. `measures` keeps stops from being set at what is no price.
+    int64[k]: bars that it needs before the first defined one. `measures` keeps stops from being set at no price.
     """
 
     op: str

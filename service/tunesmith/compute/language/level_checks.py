@@ -15,6 +15,9 @@ from tunesmith.compute.language.measures import measures_of
 Side = Literal["long", "short"]
 Place = Literal["below", "above"]
 
+_Where = Literal["below", "above", "at"] | None
+_Places = dict[int, _Where]
+
 SIDES: tuple[Side, ...] = ("long", "short")
 
 _FORMS = {"share": ("close * (1 - …)", "close * (1 + …)"), "distance": ("close - …", "close + …")}
@@ -70,28 +73,25 @@ def wrong_side(nodes: Sequence[Node], order: str, number: int, sides: Collection
     what = "target" if order == "take_profit" else "stop"
     needed = "above" if place == "below" else "below"
     return (
-        f"{order}() is a price {place} the close at every bar: the {what} of a {wrong[0]} lies {needed} it, and this one "
-        "would close the position as soon as it is opened"
+        f"{order}() is a price {place} the close at every bar: the {what} of a {wrong[0]} lies {needed} it, and this "
+        "one would close the position as soon as it is opened"
     )
 
 
 def place_of(nodes: Sequence[Node], number: int) -> Place | None:
-    """Where a price lies at every bar: not above the close, or not below it; None for the close, and what is not known."""
-    places: dict[int, Place | None | Literal["at"]] = {}
+    """Where a price lies at every bar: never above the close, or never below it; None where that is not known."""
+    places: _Places = {}
     for n, node in enumerate(nodes[: number + 1]):
         places[n] = _place(nodes, node, places)
     found = places[number]
     return None if found == "at" else found
 
 
-_Places = dict[int, "Place | None | Literal['at']"]
-
-
-def _place(nodes: Sequence[Node], node: Node, places: _Places) -> Place | None | Literal["at"]:
+def _place(nodes: Sequence[Node], node: Node, places: _Places) -> _Where:
     if node.frame is not None or not node.varies:
         return None
     if node.op == "column":
-        known: dict[object, Place | Literal["at"]] = {"low": "below", "high": "above", "close": "at"}
+        known: dict[object, _Where] = {"low": "below", "high": "above", "close": "at"}
         return known.get(node.value)
     if node.op in ("add", "sub"):
         a, b = node.args
@@ -108,12 +108,12 @@ def _place(nodes: Sequence[Node], node: Node, places: _Places) -> Place | None |
     return None
 
 
-def _moved(place: Place | None | Literal["at"], to: Place | None) -> Place | None:
+def _moved(place: _Where, to: Place | None) -> Place | None:
     """Where something at `place` comes to lie when it is moved that way."""
-    return to if to is not None and place in (to, "at") else None
+    return to if place in (to, "at") else None
 
 
-def _chosen(op: str, found: list[Place | None | Literal["at"]]) -> Place | None:
+def _chosen(op: str, found: list[_Where]) -> Place | None:
     for place in ("below", "above"):
         fits = [each in (place, "at") for each in found]
         if all(fits) and set(found) != {"at"}:
@@ -127,7 +127,7 @@ def _scale(nodes: Sequence[Node], number: int) -> Place | None:
     """Whether a factor makes a price smaller or larger; None where it is not known."""
     node = nodes[number]
     if not node.varies:
-        return "below" if 0.0 <= node.low and node.high <= 1.0 else "above" if node.low >= 1.0 else None
+        return "below" if node.low >= 0.0 and node.high <= 1.0 else "above" if node.low >= 1.0 else None
     if node.op in ("add", "sub"):
         a, b = node.args
         first, second = nodes[a], nodes[b]

@@ -34,7 +34,7 @@ class Measure:
     def is_share(self) -> bool:
         """Whether it is certainly no price but a share, an angle, a rank, or a plain number below 1."""
         if self.plain:
-            return -1.0 < self.low and self.high < 1.0
+            return self.low > -1.0 and self.high < 1.0
         return self.price == self.volume == 0.0
 
     @property
@@ -123,9 +123,9 @@ def _quotient(args: list[Measure], nodes: list[Node]) -> Measure | None:
         return Measure(plain=True)
     if b.plain:
         value = nodes[1].value
-        inverse = isinstance(value, float) and value != 0.0 and nodes[1].op == "const"
-        weight = 0.0 if a.weight == 0.0 else _exact(a.weight / value) if a.weight is not None and inverse else None
-        return replace(a, weight=weight)
+        if isinstance(value, float) and value != 0.0 and nodes[1].op == "const" and a.weight is not None:
+            return replace(a, weight=_exact(a.weight / value))
+        return replace(a, weight=0.0 if a.weight == 0.0 else None)
     return _powers(SHARE if a.plain else a, b, -1.0)
 
 

@@ -40,8 +40,8 @@ LEVEL_ORDERS: dict[str, str] = {
     "price, read at the signal's bar",
     "take_profit": "close at a gain: a fraction of the entry price, 0 for none, or where it changes from bar to bar a "
     "price, read at the signal's bar",
-    "trailing_stop": "a stop that follows the best price: a fraction, 0 for none, or where it changes from bar to bar a "
-    "price whose distance from the entry is kept",
+    "trailing_stop": "a stop that follows the best price: a fraction, 0 for none, or where it changes from bar to bar "
+    "a price whose distance from the entry is kept",
 }
 
 STATEMENTS: dict[str, tuple[str, str]] = {

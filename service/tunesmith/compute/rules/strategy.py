@@ -87,9 +87,9 @@ class Strategy:
         return "long" if self.has_long else "short"
 
     def check_levels(self, direction: Direction, path: str) -> None:
-        """Raise `Invalid` at `path` for a stop or target that is no price, or on the wrong side of a side that is traded.
+        """Raise `Invalid` at `path` for a stop or target that is no price, or on the wrong side of a traded position.
 
-        What a rule's text alone shows is refused where it is read; this looks at stored rules too, and at the direction.
+        What a rule's text alone shows is refused where it is read; this looks at stored rules and at the direction.
         """
         if self.rule is None:
             return

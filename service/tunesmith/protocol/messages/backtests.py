@@ -52,6 +52,7 @@ class BacktestStatusReply(Terms, frozen=True, kw_only=True):
     optimization_id: str | None = None
     metrics: dict[str, float | None] | None = None
     withheld_from: str | None = None
+    warnings: list[str] = []
     error: JsonObject | None = None
     label: str | None = None
 
@@ -63,7 +64,10 @@ class GetReport(Request, frozen=True, kw_only=True):
 
 
 class Report(Reply, frozen=True, kw_only=True):
-    """A stored backtest. `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points."""
+    """A stored backtest. `warnings` are sentences to read before the numbers.
+
+    `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points.
+    """
 
     report_id: str
     task_id: str | None
@@ -88,6 +92,7 @@ class Report(Reply, frozen=True, kw_only=True):
     stats: JsonObject
     trades: list[JsonObject]
     equity: list[tuple[int, float]]
+    warnings: list[str] = []
 
 
 class ListReports(Request, frozen=True, kw_only=True):

@@ -97,6 +97,7 @@ class OptimizationStatusReply(Terms, frozen=True, kw_only=True):
     """`progress` from 0 to 1; `eta_s` from the measured speed; `verdict_id` when the request went on to a verdict.
 
     `n_failed` counts trials that could not be evaluated; `stopped_by` says which rule ended the search early.
+    `warnings` are those of the best trial's report.
     """
 
     optimization_id: str
@@ -113,6 +114,7 @@ class OptimizationStatusReply(Terms, frozen=True, kw_only=True):
     report_id: str | None = None
     verdict_id: str | None = None
     withheld_from: str | None = None
+    warnings: list[str] = []
     error: JsonObject | None = None
     label: str | None = None
 

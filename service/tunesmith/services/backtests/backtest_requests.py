@@ -11,7 +11,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.backtests import BacktestStarted, BacktestStatusReply, StartBacktest
 from tunesmith.protocol.task_types import BACKTEST
 from tunesmith.services.backtests import backtest_results
-from tunesmith.services.backtests.report_requests import Origin, log_ruin, make_report
+from tunesmith.services.backtests.report_requests import Origin, log_warnings, make_report
 from tunesmith.services.market.market_windows import Assignment, assign, window_of
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
@@ -77,7 +77,7 @@ async def run(context: Context, job: Job) -> None:
     """Drive a backtest: cut the window and make the report in a worker, or find both in the cache; store it."""
     task = job.decode(BacktestTask)
     data, made = await backtest_results.backtest(context, job, task, task.params)
-    log_ruin(job, task.window.symbol, made)
+    log_warnings(job, task.window.symbol, made)
     job.advance(2, 3)
     report = make_report(
         Origin(
@@ -112,6 +112,7 @@ async def _show(context: Context, row: TaskRow, source: Source) -> BacktestStatu
         progress=progress,
         report_id=report.id if report else None,
         metrics=report.metrics if report else None,
+        warnings=report.warnings if report else [],
     )
 
 

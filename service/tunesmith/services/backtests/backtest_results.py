@@ -24,6 +24,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     stats: JsonObject
     trades: list[JsonObject]
     equity: list[tuple[int, float]]
+    warnings: list[str] = []
 
 
 async def backtest(context: Context, job: Job, task: Assignment, params: ParamValues) -> tuple[Prepared, JsonObject]:

@@ -49,7 +49,7 @@ def test_each_winner_is_chosen_on_the_past_and_trades_the_next_part(anchored: bo
         best = int(np.nanargmax(past.metrics["sharpe"]))
         assert (found.params["fast_period"], found.params["slow_period"]) == points[best]
         assert found.score == past.metrics["sharpe"][best]
-        after = ts.backtest(RULE, BARS.slice(0, part.end), found.params, start=part.stop)
+        after = ts.backtest(RULE, BARS.slice(0, part.end), found.params, start=part.stop, use_holdout=True)
         assert np.prod(1.0 + found.returns) - 1.0 == pytest.approx(after.metrics["total_return"], rel=1e-9, abs=1e-12)
         assert found.n_trades == after.metrics["n_trades"]
         returns.append(found)
