@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunesmith.domain.dimension import digits
 from tunesmith.domain.parameters import Parameter, Range, decode_point
-from tunesmith.domain.space import build_space, digits, encode_points
+from tunesmith.domain.space import build_space, encode_points
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=100)

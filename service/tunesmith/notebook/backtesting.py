@@ -32,7 +32,7 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import decode
 from tunesmith.domain.space import encode_points
-from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Costs, Direction, Engine, Fill
+from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Costs, Engine, Fill
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
@@ -90,10 +90,7 @@ def evaluate(
     path of the argument for what cannot be.
     """
     points = encode_points(rule.parameters, params or {})
-    execution = Execution(
-        Costs() if costs is None else costs, fill, traded_direction(rule, direction), initial_cash, engine
-    )
-    check_engine(rule, engine, execution.costs, execution.direction)
+    execution = execution_of(rule, costs, fill, direction, initial_cash, engine)
     start = _first_bar(bars, start)
     wanted = None if metrics is None else _metric_names(metrics)
     n_threads = n_threads or n_cores()
@@ -126,7 +123,7 @@ def backtest(
         raise Invalid(f"a backtest takes one point, got {len(points)}; evaluate takes many", path="/params")
     if not rule.valid(points)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/params")
-    execution = Execution(Costs() if costs is None else costs, fill, traded_direction(rule, direction), initial_cash)
+    execution = execution_of(rule, costs, fill, direction, initial_cash)
     first = _first_bar(bars, start)
     if use_holdout:
         return report_point(rule, bars, points[0], execution, first)
@@ -141,12 +138,21 @@ def backtest(
     return replace(report_point(rule, known, points[0], execution, first), withheld_from=boundary_ms)
 
 
-def traded_direction(rule: Strategy, asked: AskedDirection) -> Direction:
-    """The sides that an argument `direction` means for a rule; raises `Invalid` for none, and for stops wrong there."""
+def execution_of(
+    rule: Strategy,
+    costs: Costs | None,
+    fill: Fill,
+    asked: AskedDirection,
+    initial_cash: float,
+    engine: str = OWN_ENGINE,
+) -> Execution:
+    """How the arguments of a call trade a rule; raises `Invalid` with their paths, and for stops wrong on its sides."""
     one_of(asked, get_args(AskedDirection), "direction", "/direction")
     direction = rule.direction(asked)
     rule.check_levels(direction, "/direction")
-    return direction
+    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash, engine)
+    check_engine(rule, engine, execution.costs, direction)
+    return execution
 
 
 def _first_bar(bars: Bars, start: int) -> int:

@@ -19,7 +19,6 @@ import msgspec
 
 from tunesmith.compute.analysis.search_report import Report, report
 from tunesmith.compute.analysis.trial_set import Trials
-from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import region_of
@@ -45,7 +44,7 @@ from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Costs, Engine, Fill
 from tunesmith.errors import Invalid
-from tunesmith.notebook.backtesting import Count, Index, Share, Table, columns_of, n_cores, traded_direction
+from tunesmith.notebook.backtesting import Count, Index, Share, Table, columns_of, execution_of, n_cores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,10 +154,7 @@ def optimize(
     after every part. Raises `Invalid` with the path of the argument for what cannot be, and for a search of more than
     `max_points` trials.
     """
-    execution = Execution(
-        Costs() if costs is None else costs, fill, traded_direction(rule, direction), initial_cash, engine
-    )
-    check_engine(rule, engine, execution.costs, execution.direction)
+    execution = execution_of(rule, costs, fill, direction, initial_cash, engine)
     asked = constraints
     if isinstance(asked, ApprovalCriteria):
         asked = as_declared(asked, ApprovalCriteria, "/constraints")
@@ -173,6 +169,7 @@ def optimize(
         options=options or MethodOptions(),
         lossless_keeps=True,
         whole_logs=True,
+        first_loss_counts=True,
     )
     search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
     check_stop(stop, search.objective.n_targets, "/stop")

@@ -1,4 +1,4 @@
-"""Entries whose stop or target lay on the wrong side are counted as the orders and the slow interpreter's levels are."""
+"""Entries whose stop or target lay on the wrong side are told, as many as orders and slowly read levels say."""
 
 from __future__ import annotations
 

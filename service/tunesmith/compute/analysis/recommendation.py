@@ -9,9 +9,10 @@ import numpy as np
 
 from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.array_types import Floats
+from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import Range, RangeSpec, decode
 from tunesmith.domain.search.findings import Edge, Recommendation
-from tunesmith.domain.space import Dimension, build_space
+from tunesmith.domain.space import build_space
 
 MOST_GOOD = 100
 """Good trials that a box holds at most: of a large search the best tenth would be nearly everything."""

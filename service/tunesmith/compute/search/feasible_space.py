@@ -17,7 +17,8 @@ import numpy as np
 from tunesmith.compute.rules.feasibility import RANGES_PATH, Condition
 from tunesmith.compute.search.independent_parts import Factor, factorize, fixed_conditions
 from tunesmith.domain.array_types import Flags, Floats, Ints
-from tunesmith.domain.space import Dimension, Space, digits
+from tunesmith.domain.dimension import Dimension, digits
+from tunesmith.domain.space import Space
 from tunesmith.errors import Invalid
 
 _SAMPLE = 2**16

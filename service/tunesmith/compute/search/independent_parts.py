@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.rules.feasibility import Condition
 from tunesmith.domain.array_types import Flags, Floats
-from tunesmith.domain.space import Dimension, Space, digits
+from tunesmith.domain.dimension import Dimension, digits
+from tunesmith.domain.space import Space
 
 LISTED = 2**23
 """Combinations up to which a factor lists those that keep the conditions: half a second, and 32 MB at most."""

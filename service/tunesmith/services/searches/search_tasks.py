@@ -86,6 +86,7 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         warm=await _warm(context, request),
         lossless_keeps=True,
         whole_logs=True,
+        first_loss_counts=True,
     )
     limit, asked = context.settings.limits.grid_points, plan
     plan, because = await context.aside.run(lambda: sized(rule, asked, request.method, objective, limit))
