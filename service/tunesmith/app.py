@@ -61,6 +61,7 @@ from tunesmith.transport.zmq.event_socket import EventSocket, Origin
 from tunesmith.transport.zmq.request_sockets import InboxSocket, RequestSocket
 from tunesmith.transport.zmq.zap import ZapHandler
 from tunesmith.workers.daemon_pools import start_pools
+from tunesmith.workers.executor import Executor
 
 logger = structlog.get_logger("tunesmith.app")
 
@@ -179,6 +180,7 @@ class Daemon:
     async def _open_doors(self, stack: AsyncExitStack, context: Context) -> dict[str, str | None]:
         where, limits, dropped = self.settings.server, self.settings.limits, telemetry.count_dropped
         router = self._router = Router(handlers(context), limits, telemetry.observe_request)
+        router.is_starting = _until_able(context.executor)
         refusals = Refusals(context.database)
         stack.push_async_callback(refusals.flushed)
         router.refused = refusals.note_call
@@ -237,6 +239,18 @@ async def _open_database(settings: Settings) -> Database:
         logger.warning("files that others could read are the daemon's alone now", n=n_closed)
     keeping = BackupPolicy(settings.backups_dir, settings.backups.keep)
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
+
+
+def _until_able(executor: Executor) -> Callable[[], bool]:
+    """Whether the workers are still being started; once they are there, it is not looked at any more."""
+    able = False
+
+    def is_starting() -> bool:
+        nonlocal able
+        able = able or executor.stats().able
+        return not able
+
+    return is_starting
 
 
 def _open_signing_keys(settings: Settings) -> SigningKeys:

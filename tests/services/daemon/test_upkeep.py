@@ -45,7 +45,7 @@ def over(folder: Path, scene: Callable[[Context], Awaitable[None]], **of_backups
             settings=settings,
             database=database,
             noticed=Noticed(),
-            executor=SimpleNamespace(stats=lambda: SimpleNamespace(alive=1, ready=1, busy=0, queued=0)),
+            executor=SimpleNamespace(stats=lambda: SimpleNamespace(alive=1, ready=1, busy=0, queued=0, able=True)),
             cache=SimpleNamespace(trouble=no_trouble),
             tasks=SimpleNamespace(jobs={}),
             started=0.0,

@@ -2,8 +2,8 @@
 
 1. The bars are cut into windows: a part to search on, and the bars after it to trade with what was found. The part
    begins where the bars do (anchored) or moves along (rolling); the traded parts join without a gap.
-2. Each window is a search of its own, and its winner trades the next part from a flat account: what it says at the close
-   before the part is filled at the part's first open.
+2. Each window is a search of its own, and its winner trades the next part from a flat account: what it says at the
+   close before the part is filled at the part's first open.
 3. The traded returns are stitched to one equity; what it earned a bar, over what the winners had earned a bar in
    search, is the efficiency (Pardo 1992).
 A window whose search finds nothing trades nothing. A position that is open at the end of a part is closed at its last
