@@ -33,6 +33,7 @@ from tunesmith.services.daemon.daemon_health import condition
 from tunesmith.services.daemon.housekeeping import keep_house, set_gauges
 from tunesmith.services.packages.publisher import Publisher
 from tunesmith.services.packages.regrading import regrade_older
+from tunesmith.services.packages.reissuing import tell_on_second_topics
 from tunesmith.services.requests.audit_log import Refusals
 from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
@@ -133,6 +134,7 @@ class Daemon:
         database.signing_key = signing_keys.current
         await strategy_requests.seed(database)
         await regrade_older(database)
+        await tell_on_second_topics(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(wires.term)
         if gate is not None:
