@@ -65,7 +65,7 @@ def add(
 ) -> None:
     """Add a strategy from a file in the rule language. A mistake is answered with its line and column."""
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from None
     data: JsonObject = {"id": id or file.stem, "code": text, "name": name, "version": version}

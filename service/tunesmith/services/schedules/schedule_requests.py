@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from codecs import BOM_UTF8
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -201,7 +202,7 @@ async def _run(context: Context, row: ScheduleRow) -> None:
 
 
 def _read(name: str) -> bytes:
-    return Path(name).expanduser().read_bytes()
+    return Path(name).expanduser().read_bytes().removeprefix(BOM_UTF8)
 
 
 def _shown(row: ScheduleRow) -> ScheduleReply:
