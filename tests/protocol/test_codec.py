@@ -289,7 +289,7 @@ def test_any_bytes_are_refused_in_the_error_tree(body: bytes) -> None:
 )
 def test_a_whole_number_with_a_point_is_refused_in_the_envelope(envelope: dict[str, Any], path: str) -> None:
     body = json.dumps({"v": 1, "type": "ping", "id": "a", **envelope}).encode()
-    with pytest.raises(Invalid, match="written without point and exponent: 42, not 42.0") as refused:
+    with pytest.raises(Invalid, match=r"written without point and exponent: 42, not 42\.0") as refused:
         decode_envelope(body)
     assert refused.value.path == path
 
