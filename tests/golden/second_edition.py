@@ -18,7 +18,7 @@ _OTHERWISE = {"timing": ("asks", "reason"), "holdout": ("value", "reason")}
 
 _LINES = '"checks":['
 _NEW_IN_PACKAGES = re.compile(
-    r',"(spread|data_end|holdout_from|registered_at|accepted_old_data|budget|funding)":'
+    r',"(spread|data_end|holdout_from|registered_at|accepted_old_data|budget|funding|initial_cash)":'
     r'(null|true|false|[\d.e+-]+|"[^"]*"|{[^{}]*})'
 )
 """What the text of a package has in addition."""
@@ -46,6 +46,12 @@ ALLOWED = {
     ),
     r"^/audit-list/.*/detail: was '<vd \d+>', is \"<vd \d+>; .*, looser than the settings' ": "it says so since",
     r"/n_compared: was \d+, is \d+$": "the evidence has other values",
+    r"/((request|search)/direction|properties/direction/default): was 'long', is 'auto'$": (
+        "who names no direction trades every side that the rule enters; what was stored says long and keeps it"
+    ),
+    r"^/walkforward-status/reply/data/(metrics/\w+|efficiency|windows/\d/(total_return|n_trades)|equity/\d+/1): was ": (
+        "a part's first open is traded, and what is open at its end is closed as a trade that pays its exit"
+    ),
 }
 """Differences beside those of lines, as patterns of how they are told, and why they are to be."""
 
