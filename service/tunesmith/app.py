@@ -132,9 +132,7 @@ class Daemon:
         listeners: list[Callable[[str, str, Any], None]] = []
         pool = start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         database.signing_key = signing_keys.current
-        await strategy_requests.seed(database)
-        await regrade_older(database)
-        await tell_on_second_topics(database)
+        await _bring_up_to_date(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(wires.term)
         if gate is not None:
@@ -241,6 +239,13 @@ async def _open_database(settings: Settings) -> Database:
         logger.warning("files that others could read are the daemon's alone now", n=n_closed)
     keeping = BackupPolicy(settings.backups_dir, settings.backups.keep)
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
+
+
+async def _bring_up_to_date(database: Database) -> None:
+    """Store the strategies of this program, and tell of packages that an older one published as this one does."""
+    await strategy_requests.seed(database)
+    await regrade_older(database)
+    await tell_on_second_topics(database)
 
 
 def _until_able(executor: Executor) -> Callable[[], bool]:

@@ -319,9 +319,8 @@ class LocalPool:
         self._start_failures, self._last_failure, self._able = 0, None, True
         if worker.state is State.STARTING:
             worker.state = State.IDLE
-        for news in self._waiting_for_ready:
-            if not news.done():
-                news.set_result(None)
+        for news in (each for each in self._waiting_for_ready if not each.done()):
+            news.set_result(None)
         self._waiting_for_ready.clear()
         self._refill()
         self._hand_out()

@@ -46,6 +46,7 @@ FOUND = {
     "trades": [{"size": 1.0}],
     "equity": [(0, 10_000.0), (HOUR, 10_001.5)],
     "disagreements": [],
+    "warnings": [],
 }
 
 
