@@ -41,9 +41,7 @@ def wrong_kind(nodes: Sequence[Node], order: str, number: int, sides: Collection
     `sides` are those that the rule enters.
     """
     measure = measures_of(nodes)[number] if nodes[number].varies else None
-    if measure is None:
-        return None
-    kind = next((k for k, is_it in _kinds(measure.is_share, measure.is_distance, measure.is_foreign) if is_it), None)
+    kind = None if measure is None else measure.unlike_price
     if kind is None:
         return None
     below, above = _FORMS[kind]
@@ -55,10 +53,6 @@ def wrong_kind(nodes: Sequence[Node], order: str, number: int, sides: Collection
         f"{order}() takes one fraction of the entry price for all bars, or a price at each bar; "
         f"this is {_FOUND[kind]}: write the price, {written}"
     )
-
-
-def _kinds(is_share: bool, is_distance: bool, is_foreign: bool) -> Sequence[tuple[str, bool]]:
-    return (("share", is_share), ("distance", is_distance), ("foreign", is_foreign))
 
 
 def wrong_side(nodes: Sequence[Node], order: str, number: int, sides: Collection[Side]) -> str | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from tunesmith.compute.graph.nodes import Node
 from tunesmith.compute.indicators.registry import ROW_FUNCTIONS
@@ -31,21 +32,17 @@ class Measure:
     high: float = math.inf
 
     @property
-    def is_share(self) -> bool:
-        """Whether it is certainly no price but a share, an angle, a rank, or a plain number below 1."""
+    def unlike_price(self) -> Literal["share", "distance", "foreign"] | None:
+        """What it certainly is instead of a price; None for a price, and for what may be one.
+
+        A share is an angle, a rank or a ratio too, and a plain number below 1; foreign is volume, or prices squared.
+        """
+        powers = (self.price, self.volume)
         if self.plain:
-            return self.low > -1.0 and self.high < 1.0
-        return self.price == self.volume == 0.0
-
-    @property
-    def is_distance(self) -> bool:
-        """Whether it is certainly a difference of prices."""
-        return (self.price, self.volume) == (1.0, 0.0) and self.weight == 0.0
-
-    @property
-    def is_foreign(self) -> bool:
-        """Whether it certainly measures something else, such as volume."""
-        return not self.plain and not self.is_share and (self.price, self.volume) != (1.0, 0.0)
+            return "share" if self.low > -1.0 and self.high < 1.0 else None
+        if powers == (1.0, 0.0):
+            return "distance" if self.weight == 0.0 else None
+        return "share" if powers == (0.0, 0.0) else "foreign"
 
 
 PRICE, DISTANCE, SHARE, VOLUME = Measure(1.0, weight=1.0), Measure(1.0, weight=0.0), Measure(), Measure(volume=1.0)
@@ -152,7 +149,7 @@ def _power(args: list[Measure], nodes: list[Node]) -> Measure | None:
     base, exponent = args[0], nodes[1].value
     if base.plain:
         return Measure(plain=True)
-    if base.is_share:
+    if (base.price, base.volume) == (0.0, 0.0):
         return SHARE
     if nodes[1].op != "const" or not isinstance(exponent, float):
         return None
