@@ -29,7 +29,12 @@ def test_data_is_imported_and_listed(tmp_path: Path) -> None:
     assert "BTC/USDT" in listed.stdout
     assert max(map(len, listed.stdout.splitlines())) <= 80
     [series] = json.loads(tunesmith("data", "list", "--data-dir", tmp_path, "--json").stdout)
-    assert (series["n_bars"], series["n_gaps"]) == (5980, 0)
+    assert (series["n_bars"], series["n_gaps"], series["calendar"]) == (5980, 0, "24/7")
+    named = ("--calendar", "irregular", "--data-dir", tmp_path)
+    again = tunesmith("data", "import", SAMPLE, "--symbol", "BTC/USDT", "--timeframe", "1h", *named)
+    assert again.stdout.endswith("0 new bars, 5,980 in all, 2024-01-01 to 2024-09-06, calendar irregular\n")
+    told = tunesmith("data", "list", "--data-dir", tmp_path).stdout.splitlines()
+    assert told[-1] == "BTC/USDT 1h (local) trades by the calendar irregular"
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
@@ -58,6 +63,7 @@ def test_unsound_candles_are_refused_with_every_problem(tmp_path: Path) -> None:
     [
         (("data", "import", "absent.csv", "--symbol", "A/B", "--timeframe", "1h"), 1, "no file or folder absent.csv"),
         (("data", "import", "absent"), 1, "no file or folder absent"),
+        (("data", "import", SAMPLE, "--calendar", "noon"), 1, "'noon' is no calendar; expected 24/7, weekdays"),
         (("data", "import", SAMPLE), 2, "--symbol and --timeframe"),
         (("data", "import", SAMPLE, "--symbol", "../..", "--timeframe", "1h"), 1, "is no symbol"),
         (("data", "import", SAMPLE, "--symbol", "BTC/USDT", "--timeframe", "5m"), 1, "5m"),

@@ -16,11 +16,13 @@ from tunesmith.storage.market.series import Series
 
 Key = tuple[str, str, str]
 SHELVES: dict[str, dict[Key, Joined]] = {}
+CALENDARS: dict[str, dict[tuple[str, str], str]] = {}
 
 
 class Shelf(MarketStore):
     def __init__(self, address: str) -> None:
         self._kept = SHELVES.setdefault(address, {})
+        self._calendars = CALENDARS.setdefault(address, {})
         self._lock = threading.Lock()
 
     def list(self, venue: str | None = None, symbol: str | None = None) -> list[Series]:
@@ -39,6 +41,12 @@ class Shelf(MarketStore):
         if kept.series.file != series.file:
             raise FileNotFoundError(series.file)
         return kept.bars
+
+    def named_calendar(self, venue: str, symbol: str) -> str | None:
+        return self._calendars.get((venue, symbol))
+
+    def keep_calendar(self, venue: str, symbol: str, calendar: str) -> None:
+        self._calendars[venue, symbol] = calendar
 
     def put(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
         key = venue, symbol, timeframe
@@ -59,3 +67,4 @@ def shelf() -> Iterator[str]:
     finally:
         del MARKETS["shelf"]
         SHELVES.clear()
+        CALENDARS.clear()

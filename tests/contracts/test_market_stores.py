@@ -13,6 +13,7 @@ from contracts.market_shelf import Shelf, shelf
 from storage.candle_tables import HOUR, NAMES, START, bring, table, without, write
 from tunesmith import config
 from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.domain.market.calendars import IRREGULAR, calendar_named
 from tunesmith.domain.market.daily_closes import daily_closes
 from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
@@ -331,6 +332,18 @@ def test_a_mark_is_that_of_the_bars_and_is_made_where_it_is_missing(store: Marke
     bring(store, table(range(400), seed=1), replace=True)
     with pytest.raises(FileNotFoundError):
         store.mark(series)
+
+
+def test_a_market_has_the_calendar_that_is_recognized_until_one_is_named(store: MarketStore) -> None:
+    report = bring(store, table(range(400)))
+    (series,) = store.list()
+    assert (report.calendar, series.calendar, store.calendar_of(series)) == ("24/7", "24/7", "24/7")
+    named = store.name_calendar(report, calendar_named("irregular"))
+    assert (named.calendar, store.calendar_of(series)) == ("irregular", "irregular")
+    assert store.load("local", "BTC/USDT", "1h").calendar == IRREGULAR
+    with pytest.raises(Invalid, match="bars of BTC/USDT lie outside of the sessions of weekdays"):
+        store.name_calendar(report, calendar_named("weekdays"))
+    assert store.calendar_of(series) == "irregular"
 
 
 def test_workers_import_into_and_cut_from_the_store_of_the_setting(store: MarketStore, tmp_path: Path) -> None:

@@ -49,6 +49,20 @@ def show_facts(facts: Mapping[str, Any]) -> None:
                 console.print(f"{label if i == 0 else '':<{width}}", line, sep="", markup=False)
 
 
+def bars_text(used: Mapping[str, Any] | None) -> str | None:
+    """What bars a result was made with, in a line; None of bars around the clock of which none is missing."""
+    if used is None:
+        return None
+    said = [f"{used['missing']:.2%} missing"] if used["missing"] else []
+    said += [f"{used['partial']:.1%} partial"] if used["partial"] else []
+    for longer in used["longer"]:
+        if longer["partial"] or longer["stale"]:
+            said.append(
+                f"{longer['timeframe']}: {longer['partial']:.1%} partial, {longer['stale']:.1%} of the time stale"
+            )
+    return None if not said and used["calendar"] == "24/7" else ", ".join([f"calendar {used['calendar']}", *said])
+
+
 def show_text(text: str) -> None:
     """Print paragraphs, each filled anew to the width."""
     width = make_console().width

@@ -17,6 +17,9 @@ Symbol = Annotated[
 Venue = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}(?![\s\S])")]
 Timeframe = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[smhdw](?![\s\S])", description="such as 5m, 1h, 1d")]
 Date = Annotated[str, msgspec.Meta(max_length=40, description="ISO 8601, UTC; a bare end day is inclusive")]
+CalendarName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=120, description='such as 24/7, "09:30-16:00 America/New_York", XNYS')
+]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Label = Annotated[
     str,

@@ -25,6 +25,15 @@ OWN_ENGINE: Engine = "tunesmith"
 Cash = Annotated[float, msgspec.Meta(ge=1.0, le=1e15)]
 """Initial cash: at least one unit, so that sizes and profits stay far above what rounding and tolerances hide."""
 
+MAX_MISSING = 0.05
+"""The share of the bars expected by a market's calendar that may be missing where nobody accepts more.
+
+A longer bar made of the others then has another open, high, low or close in at most one of five cases, as each of these
+is another one where its own bar is missing (1 - .95^4), and annualized ratios are off by at most 2.6 % (1 / sqrt(.95)).
+"""
+
+MissingShare = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
 RUIN = 1e-7
 """An account is ruined once it holds nothing and this share of its initial cash is left, or less: of 10,000 a tenth of
 a cent, which no market takes an order for.

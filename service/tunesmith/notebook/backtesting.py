@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from tunesmith.compute.engines.bars_of_rule import check_bars
 from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.point_report import Report, report_point
@@ -32,7 +33,7 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import decode
 from tunesmith.domain.space import encode_points
-from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Costs, Engine, Fill
+from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, AskedDirection, Costs, Engine, Fill, MissingShare
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
@@ -110,13 +111,14 @@ def backtest(
     start: int = 0,
     use_holdout: bool = False,
     holdout_share: float = HOLDOUT_SHARE,
+    max_missing: float = MAX_MISSING,
 ) -> Report:
     """One point with every order, trade and equity value, replayed and reported by vectorbt.
 
     The last `holdout_share` of the bars is withheld, as the daemon withholds it and `optimize` does: the report's
     `withheld_from` says from where on. `use_holdout` takes all bars; who has looked at a hold-out has none any more.
-    `direction` auto trades every side that the rule enters. Raises `Invalid` with the path of the argument for what
-    cannot be.
+    `direction` auto trades every side that the rule enters. Of the bars that the market's calendar expects, the share
+    `max_missing` may be missing. Raises `Invalid` with the path of the argument for what cannot be.
     """
     points = encode_points(rule.parameters, params or {})
     if len(points) != 1:
@@ -125,6 +127,7 @@ def backtest(
         raise Invalid("these parameters break a require(…) of the strategy", path="/params")
     execution = execution_of(rule, costs, fill, direction, initial_cash)
     first = _first_bar(bars, start)
+    check_bars(bars, first, as_declared(max_missing, MissingShare, "/max_missing"))
     if use_holdout:
         return report_point(rule, bars, points[0], execution, first)
     boundary_ms = default_boundary(bars, as_declared(holdout_share, Share, "/holdout_share"))

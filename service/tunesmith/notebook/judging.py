@@ -180,7 +180,7 @@ def inputs_of_study(
         n_holdout=len(study.bars) - study.split.out_start,
         years=(study.bars.end_ms - int(study.bars.timestamp[study.split.first])) / YEAR_MS,
         ledger=ledger or Ledger(),
-        faults=faults_of(in_sample.bars, in_sample.first),
+        faults=[*faults_of(in_sample.bars, in_sample.first), *faults_of(study.bars, study.split.out_start)],
         edition=edition,
         fill=study.execution.fill,
     )

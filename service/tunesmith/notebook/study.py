@@ -19,6 +19,7 @@ import msgspec
 
 from tunesmith.compute.analysis.search_report import Report, report
 from tunesmith.compute.analysis.trial_set import Trials
+from tunesmith.compute.engines.bars_of_rule import check_bars
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import region_of
@@ -42,7 +43,7 @@ from tunesmith.domain.search.findings import ImportanceMethod
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Costs, Engine, Fill
+from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, AskedDirection, Costs, Engine, Fill, MissingShare
 from tunesmith.errors import Invalid
 from tunesmith.notebook.backtesting import Count, Index, Share, Table, columns_of, execution_of, n_cores
 
@@ -143,21 +144,21 @@ def optimize(
     holdout_share: float = HOLDOUT_SHARE,
     max_points: int = MAX_POINTS,
     engine: Engine = OWN_ENGINE,
+    max_missing: float = MAX_MISSING,
     progress: Callable[[int, int], None] | None = None,
 ) -> Study:
     """Search `param_ranges` (empty: what the strategy declares) for the best `target`.
 
     The last `holdout_share` of the bars is withheld from the search. `target` is a metric, an expression over metrics,
     weights, a loss of freqtrade, or a list of these; `conditions` such as "fast < slow" come on top of the strategy's
-    own, and `constraints` such as "n_trades >= 30" bound metrics. Without `method` it is chosen; see
-    `samplers.choose_method`. `direction` auto trades every side that the rule enters. `progress(done, total)` is called
-    after every part. Raises `Invalid` with the path of the argument for what cannot be, and for a search of more than
-    `max_points` trials.
+    own, and `constraints` such as "n_trades >= 30" bound metrics. Of the bars that the calendar expects, the share
+    `max_missing` may be missing. Without `method` it is chosen (`samplers.choose_method`); the direction auto trades
+    every side that the rule enters. `progress(done, total)` is called after every part. Raises `Invalid` with the path
+    of the argument for what cannot be, and for more than `max_points` trials.
     """
     execution = execution_of(rule, costs, fill, direction, initial_cash, engine)
-    asked = constraints
-    if isinstance(asked, ApprovalCriteria):
-        asked = as_declared(asked, ApprovalCriteria, "/constraints")
+    if isinstance(constraints, ApprovalCriteria):
+        constraints = as_declared(constraints, ApprovalCriteria, "/constraints")
     plan = SearchPlan(
         target=target,
         method=method or "auto",
@@ -165,15 +166,15 @@ def optimize(
         seed=as_declared(seed, Index, "/seed"),
         ranges=dict(param_ranges or {}),
         conditions=list(conditions),
-        bounds=trial_bounds(asked, DEFAULT_CRITERIA, "/constraints"),
+        bounds=trial_bounds(constraints, DEFAULT_CRITERIA, "/constraints"),
         options=options or MethodOptions(),
         lossless_keeps=True,
         whole_logs=True,
         first_loss_counts=True,
     )
-    search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
-    check_stop(stop, search.objective.n_targets, "/stop")
+    search = _search(rule, plan, as_declared(max_points, Count, "/max_points"), stop)
     boundary_ms = default_boundary(bars, as_declared(holdout_share, Share, "/holdout_share"))
+    check_bars(bars, 0, as_declared(max_missing, MissingShare, "/max_missing"))
     bars = annualized(bars, boundary_ms)
     split = split_at(bars, boundary_ms)
     if not split.n_in_sample:
@@ -200,8 +201,9 @@ def analyze(
     return report(study.scored(target, by), as_declared(n, Count, "/n"), method)
 
 
-def _search(rule: Strategy, plan: SearchPlan, max_points: int) -> Search:
+def _search(rule: Strategy, plan: SearchPlan, max_points: int, stop: StopRules | None) -> Search:
     objective = Objective.parse(plan.target, "/target")
+    check_stop(stop, objective.n_targets, "/stop")
     region = region_of(rule, plan, at="")
     if plan.method != "auto":
         one_of(plan.method, SAMPLERS, "method", "/method")

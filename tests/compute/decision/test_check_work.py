@@ -24,6 +24,7 @@ from tunesmith.compute.search.search import Market, Outcome, Search, run_whole
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.criteria import Bound
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.calendars import COUNTED
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.parameters import decode_point
 from tunesmith.domain.search.methods import MethodOptions
@@ -249,8 +250,8 @@ def test_the_reality_check_tells_an_edge_from_noise() -> None:
     assert bootstrap_trials(edge, 32, 400, SEED) == bootstrap_trials(edge, 32, 400, SEED)
 
 
-def test_gaps_are_a_fault_only_of_a_market_that_trades_around_the_clock() -> None:
-    bars = reverting(np.random.default_rng(1), 400, 8.0, 5.0)
+def test_before_there_were_calendars_gaps_were_a_fault_only_of_a_market_around_the_clock() -> None:
+    bars = reverting(np.random.default_rng(1), 400, 8.0, 5.0).by(COUNTED)
     assert faults_of(bars, 0) == []
     stamps = bars.timestamp.copy()
     stamps[300:] += 5 * 86_400_000

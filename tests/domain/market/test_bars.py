@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.domain.market.bars import COLUMNS, Bars, annual_bars, find_problems
+from tunesmith.domain.market.bars import COLUMNS, Bars, find_problems
+from tunesmith.domain.market.calendars import COUNTED, calendar_named
 from tunesmith.errors import Invalid
 
 HOUR = 3_600_000
@@ -95,21 +96,6 @@ def test_a_bad_timeframe_is_refused() -> None:
         Bars.from_arrays(stamps(), columns(), symbol="X", timeframe="hourly")
 
 
-@pytest.mark.parametrize(
-    ("times", "timeframe", "expected"),
-    [
-        (stamps(24), "1h", 8760.0),
-        (stamps(1), "1h", 8760.0),
-        (START + HOUR * 24 * np.arange(10), "1d", 365.0),
-        (START + HOUR * np.array([h for h in range(2400) if h % 24 < 7]), "1h", 2558.0),
-        (START + 24 * HOUR * np.array([d for d in range(3650) if d % 7 < 5]), "1d", 260.7),
-    ],
-    ids=["around the clock", "one bar", "days", "sessions", "weekdays"],
-)
-def test_bars_a_year_follow_the_market_s_hours(times: np.ndarray, timeframe: str, expected: float) -> None:
-    assert annual_bars(times, timeframe) == pytest.approx(expected, rel=0.02)
-
-
 def test_a_slice_is_a_copy_that_keeps_the_year() -> None:
     bars = Bars.from_arrays(stamps(), columns(), **NAMES, bars_per_year=123.0)
     part = bars.slice(1, 3)
@@ -135,6 +121,24 @@ def test_the_hash_is_the_data_s_identity() -> None:
         Bars.from_arrays(stamps(), {**columns(), "volume": np.full(5, 2.0)}, **NAMES),
     ]
     assert len({bars.data_hash, *(other.data_hash for other in others)}) == 6
+
+
+def test_the_calendar_is_a_part_of_the_identity_where_something_depends_on_it() -> None:
+    times = np.delete(stamps(48), 20)
+    data = {name: np.delete(column, 20) for name, column in columns(48).items()}
+
+    def by(calendar: str, which: slice = slice(None)) -> Bars:
+        cut = {name: column[which] for name, column in data.items()}
+        return Bars.from_arrays(times[which], cut, **NAMES, calendar=calendar, bars_per_year=8760.0)
+
+    old = by("24/7").by(COUNTED)
+    assert len({each.data_hash for each in (by("24/7"), by("irregular"), by("weekdays"), old)}) == 4
+    whole = slice(0, 20)
+    assert by("24/7", whole).data_hash == by("24/7", whole).by(COUNTED).data_hash == old.slice(0, 20).data_hash
+    assert by("24/7").by(calendar_named("weekdays")).bars_per_year == pytest.approx(24 * 365 * 5 / 7)
+    with pytest.raises(Invalid) as refused:
+        by("now and then")
+    assert refused.value.path == "/calendar"
 
 
 def test_a_frame_and_a_file_give_the_same_bars(tmp_path: Path) -> None:

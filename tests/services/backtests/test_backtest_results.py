@@ -45,6 +45,7 @@ FOUND = {
     "stats": {"Start": "2024"},
     "trades": [{"size": 1.0}],
     "equity": [(0, 10_000.0), (HOUR, 10_001.5)],
+    "longer": [{"timeframe": "4h", "partial": 0.5, "stale": 0.0}],
     "disagreements": [],
     "warnings": [],
 }
@@ -90,8 +91,8 @@ class House:
         """Which chunks ran for a backtest; its result is checked."""
         worker = Worker(self.series, **more)
         _, made = await backtest_results.backtest(self.context, cast(Job, worker), task, params)
-        assert {name: made[name] for name in ("metrics", "trades", "equity")} == {
-            name: FOUND[name] for name in ("metrics", "trades", "equity")
+        assert {name: made[name] for name in ("metrics", "trades", "equity", "longer")} == {
+            name: FOUND[name] for name in ("metrics", "trades", "equity", "longer")
         }
         return worker.ran
 

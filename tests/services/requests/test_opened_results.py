@@ -16,7 +16,7 @@ from tunesmith.protocol.catalog import MESSAGES
 from tunesmith.services.requests.opened_results import ASKED, NAMES, RESULTS, USED, may_show
 
 PLAIN = frozenset({
-    "approved", "changed", "chosen_because", "client", "completed_at", "costs", "created_at", "data_hash",
+    "approved", "bars", "changed", "chosen_because", "client", "completed_at", "costs", "created_at", "data_hash",
     "differences", "direction", "disk_mb", "eligible", "end_date", "engine", "equal", "error", "estimated_time",
     "eta_s", "exact", "explanations", "fill", "format", "grade", "index", "initial_cash", "items_by_status",
     "kind", "label", "lines", "memory_mb", "method", "mode", "ms_per_trial", "n_bars", "n_compared", "n_done",

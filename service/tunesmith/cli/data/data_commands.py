@@ -14,9 +14,11 @@ from rich.table import Table
 from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import remark
+from tunesmith.domain.market.calendars import AROUND_THE_CLOCK, Calendar, calendar_named
 from tunesmith.errors import Conflict, Internal, NotFound
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.market.series import Series
 from tunesmith.storage.secrets.import_log import note_import, note_new_evidence
 from tunesmith.storage.secrets.key_log import FILE
 from tunesmith.storage.tables.holdout_table import stored_boundaries
@@ -37,6 +39,13 @@ def import_(
     symbol: Annotated[str | None, typer.Option(help="Such as BTC/USDT; a folder's file names tell it.")] = None,
     timeframe: Annotated[str | None, typer.Option(help="Such as 5m, 1h, 1d; a folder's file names tell it.")] = None,
     venue: Annotated[str, typer.Option(help="Where the candles are from.")] = "local",
+    calendar: Annotated[
+        str | None,
+        typer.Option(
+            help='When the market trades: 24/7, weekdays, "09:30-16:00 America/New_York", an exchange such as XNYS, or '
+            "irregular. Without it the bars tell."
+        ),
+    ] = None,
     replace: Annotated[bool, typer.Option(help="Let the file win where stored bars differ.")] = False,
     new_evidence: Annotated[
         bool,
@@ -51,6 +60,7 @@ def import_(
     """Check candles and store them; nothing is stored of a file that is not sound."""
     if new_evidence and not replace:
         raise typer.BadParameter("--new-evidence goes with --replace")
+    named = None if calendar is None else calendar_named(calendar, "--calendar")
     settings = settings_in_force(None, data_dir).settings
     store = open_market(settings.market)
     used = _Used(settings.data_dir, new_evidence)
@@ -66,7 +76,9 @@ def import_(
     else:
         names = {"symbol": symbol, "timeframe": timeframe, "venue": venue}
         reports = [store.import_file(path, **names, replace=replace, changing=used.check)]
-    used.write_down(reports, replace=replace)
+    if named is not None:
+        reports = [store.name_calendar(report, named) for report in reports]
+    used.write_down(reports, replace=replace, calendar=named)
     if as_json:
         typer.echo(json.dumps({"imported": msgspec.to_builtins(reports), "skipped": skipped}, indent=2))
     else:
@@ -79,7 +91,8 @@ def import_(
 def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List what is stored, and from where on it is held out."""
     settings = settings_in_force(None, data_dir).settings
-    series = open_market(settings.market).list()
+    store = open_market(settings.market)
+    series = [msgspec.structs.replace(each, calendar=store.calendar_of(each)) for each in store.list()]
     begins = stored_boundaries(settings.data_dir / "tunesmith.db")
     held_out = {key: iso(edge) for key, edge in begins.items()}
     if as_json:
@@ -109,6 +122,17 @@ def list_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             str(row.n_gaps),
         )
     Console(highlight=False).print(table)
+    for line in calendar_lines(series):
+        typer.echo(line)
+
+
+def calendar_lines(series: list[Series]) -> list[str]:
+    """A line for each series that does not trade around the clock: its calendar, where one is known."""
+    return [
+        f"{each.symbol} {each.timeframe} ({each.venue}) trades by the calendar {each.calendar}"
+        for each in series
+        if each.calendar not in (None, AROUND_THE_CLOCK.text)
+    ]
 
 
 class _Used:
@@ -133,11 +157,11 @@ class _Used:
             )
         self._replaced.add((venue, symbol))
 
-    def write_down(self, reports: list[ImportReport], *, replace: bool) -> None:
+    def write_down(self, reports: list[ImportReport], *, replace: bool, calendar: Calendar | None) -> None:
         """Leave for the daemon's audit log what was imported. Raises `Internal` where evidence should begin anew."""
         try:
             for report in reports:
-                note_import(self._data_dir, report, replace=replace)
+                note_import(self._data_dir, report, replace=replace, calendar=calendar)
             for venue, symbol in sorted(self._replaced & {(report.venue, report.symbol) for report in reports}):
                 note_new_evidence(self._data_dir, venue, symbol)
         except OSError as error:
@@ -149,9 +173,10 @@ class _Used:
 
 def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
     for report in reports:
+        by = "" if report.calendar == AROUND_THE_CLOCK.text else f", calendar {report.calendar}"
         typer.echo(
             f"{report.symbol} {report.timeframe} ({report.venue}): {report.n_new:,} new bars, {report.n_bars:,} in all,"
-            f" {report.start[:10]} to {report.end[:10]}"
+            f" {report.start[:10]} to {report.end[:10]}{by}"
         )
         for gap in report.gaps[:_LISTED_GAPS]:
             typer.echo(f"  gap: {gap['missing']} bars missing from {gap['from']}")

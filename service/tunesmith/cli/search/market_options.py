@@ -25,6 +25,13 @@ Direction = Annotated[
 Cash = Annotated[float | None, typer.Option(help="Start capital.  [default: 10000]", metavar="AMOUNT")]
 Fill = Annotated[trading.Fill | None, typer.Option(help="Where orders fill.")]
 Engine = Annotated[trading.Engine | None, typer.Option(help="What evaluates the trials.")]
+MaxMissing = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the bars expected by the market's calendar that may be missing.  [default: 0.05]",
+        metavar="SHARE",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class MarketOptions(OptionGroup):
     fill: Fill = None
     engine: Engine = None
     cash: Cash = None
+    max_missing: MaxMissing = None
 
     def fields(self) -> dict[str, Any]:
         """The fields of a market's request."""
@@ -55,6 +63,7 @@ class MarketOptions(OptionGroup):
             "fill": self.fill,
             "engine": self.engine,
             "initial_cash": self.cash,
+            "max_missing": self.max_missing,
         }
 
 

@@ -61,6 +61,7 @@ def _others(request: JsonObject) -> JsonObject:
         "fill": (request["fill"], "next_open"),
         "engine": (request["engine"], OWN_ENGINE),
         "cash": (spelt(request["initial_cash"]), _CASH),
+        "max-missing": (request.get("max_missing"), None),
     }
     return {name: value for name, (value, usual) in given.items() if value != usual}
 

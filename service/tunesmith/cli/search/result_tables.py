@@ -11,7 +11,7 @@ from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.search.market_options import terms_in_words
 from tunesmith.cli.search.target_text import is_metric, names_of
 from tunesmith.cli.search.walk_forward_tables import show_walk_forward
-from tunesmith.cli.tables import fill_text, metric, number, params, show_facts, show_table
+from tunesmith.cli.tables import bars_text, fill_text, metric, number, params, show_facts, show_table
 from tunesmith.cli.watching import kind_of
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.trading import RUINED, is_ruined
@@ -74,6 +74,7 @@ def show_report(line: Line, report_id: str, status: JsonObject) -> None:
             "held out": f"from {held_out[:10]} on" if held_out else ("seen" if report["used_holdout"] else None),
             "strategy": f"{report['strategy_id']}: {params(report['params'])}",
             "trading": terms_in_words(report),
+            "bars": bars_text(report.get("bars")),
         }
     )
     typer.echo("")

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from tunesmith.cli.search.market_options import terms_in_words
-from tunesmith.cli.tables import duration, fill_text, metric, number, params, show_facts, show_table
+from tunesmith.cli.tables import bars_text, duration, fill_text, metric, number, params, show_facts, show_table
 
 _SHOWN = ("total_return", "sharpe", "max_drawdown", "n_trades")
 
@@ -25,6 +25,7 @@ def show_walk_forward(found: dict[str, Any]) -> None:
         "error": error.get("detail") or error.get("title"),
         "trading": terms_in_words(found),
         "held out": f"from {found['withheld_from'][:10]} on" if found["withheld_from"] else None,
+        "bars": bars_text(found.get("bars")),
     }
     facts |= {name.replace("_", " "): metric(name, metrics[name]) for name in _SHOWN if name in metrics}
     facts |= {"efficiency": None if found["efficiency"] is None else f"{found['efficiency']:.2f}"}

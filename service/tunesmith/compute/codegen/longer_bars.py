@@ -8,7 +8,8 @@ import numpy as np
 
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.market.resample import can_resample, resample
+from tunesmith.domain.market.bars_used import LongerBarsUsed
+from tunesmith.domain.market.resample import can_resample, lengthened, resample
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 
@@ -25,19 +26,36 @@ class LongerBars(NamedTuple):
 
 
 def longer_bars(bars: Bars, timeframe: str) -> LongerBars:
-    """The full bars of `timeframe` in `bars` (see `domain.resample`), each known from its own close on.
+    """The bars of `timeframe` made of `bars` (see `domain.resample`), each known from when it closes by the calendar.
 
-    Raises `Invalid` when the timeframe is no multiple of the bars', and when none of the longer bars is full though
-    there is time for some.
+    Raises `Invalid` when the timeframe is no multiple of the bars', and when none of the longer bars is whole from its
+    beginning to its close though there is time for some.
     """
     short, long = timeframe_ms(bars.timeframe), timeframe_ms(timeframe)
-    if timeframe != bars.timeframe and not can_resample(bars.timeframe, timeframe):
-        raise Invalid(f"the rule reads {timeframe} bars, which cannot be made of {bars.timeframe} bars")
     closes = bars.timestamp + short
+    if timeframe == bars.timeframe:
+        return LongerBars(bars, np.searchsorted(closes, closes, side="right").astype(np.int64) - 1)
+    if not can_resample(bars.timeframe, timeframe):
+        raise Invalid(f"the rule reads {timeframe} bars, which cannot be made of {bars.timeframe} bars")
     if int(closes[-1] - bars.timestamp[0]) < 2 * long and not _has_full(bars, timeframe):
         return LongerBars(None, np.full(len(bars), -1, np.int64))
-    made = resample(bars, timeframe)
-    return LongerBars(made, np.searchsorted(made.timestamp + long, closes, side="right").astype(np.int64) - 1)
+    made = lengthened(bars, timeframe)
+    return LongerBars(made.bars, np.searchsorted(made.closes, closes, side="right").astype(np.int64) - 1)
+
+
+def use_of(bars: Bars, timeframe: str, first: int) -> LongerBarsUsed:
+    """What is to be known of the bars of `timeframe` that a rule reads while it trades from bar `first` on."""
+    closes = bars.timestamp[first:] + timeframe_ms(bars.timeframe)
+    if timeframe == bars.timeframe or not _has_full(bars, timeframe):
+        return LongerBarsUsed(timeframe=timeframe, partial=0.0, stale=0.0)
+    made = lengthened(bars, timeframe)
+    known = np.searchsorted(made.closes, closes, side="right") - 1
+    due = np.searchsorted(made.due, closes, side="right") - 1
+    begun = (known >= 0) & (due >= 0)
+    stale = begun & (made.closes[known] < made.due[due])
+    read = slice(max(0, int(known[0])), int(known[-1]) + 1)
+    partial = float(made.is_partial[read].mean()) if read.start < read.stop else 0.0
+    return LongerBarsUsed(timeframe=timeframe, partial=partial, stale=float(stale.mean()))
 
 
 def _has_full(bars: Bars, timeframe: str) -> bool:

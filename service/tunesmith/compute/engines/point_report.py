@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.compute.engines.bars_of_rule import bars_used
 from tunesmith.compute.engines.engine_table import check_given, engine_named
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.vectorbt_replay import disagreements, replay
@@ -16,6 +17,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.parameters import ParamValues, decode_point
 from tunesmith.domain.trading import Direction
@@ -23,7 +25,8 @@ from tunesmith.domain.trading import Direction
 
 @dataclass(frozen=True)
 class Report:
-    """One point in full: our `metrics`, vectorbt's `stats`, and their `disagreements`, which should be none.
+    """One point in full: our `metrics`, vectorbt's `stats`, their `disagreements`, which should be none, and the `bars`
+    that it was made with.
 
     `warnings` are sentences to read before the numbers. `direction` is what was traded; `withheld_from`, in UTC
     milliseconds, where the hold-out begins that the bars were cut at, None for bars that were taken as they are.
@@ -36,6 +39,7 @@ class Report:
     timestamp: Ints
     equity: Floats
     disagreements: list[str]
+    bars: BarsUsed
     warnings: list[str]
     direction: Direction
     withheld_from: int | None = None
@@ -59,4 +63,5 @@ def report_point(rule: Strategy, bars: Bars, point: Floats, execution: Execution
         disagreements=disagreements(theirs, traced, numbers, bars, execution),
         warnings=wrong_stops(rule, bars, point, execution, traced),
         direction=execution.direction,
+        bars=bars_used(rule, bars, start),
     )

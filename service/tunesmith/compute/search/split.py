@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tunesmith.domain.market.bars import Bars, annual_bars
+from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.expected_bars import annual_bars
 from tunesmith.domain.market.timeframes import instant_at, timeframe_ms
 
 
@@ -44,11 +45,13 @@ def default_boundary(bars: Bars, holdout_share: float) -> int:
 
 
 def annualized(bars: Bars, boundary_ms: int) -> Bars:
-    """The bars with a year's number of bars that is counted before the boundary alone.
+    """The bars with a year's number of bars by their calendar, as far as it is counted from bars before the boundary.
 
     Counted on all of them it would tell a search how dense the hold-out is. A number that the caller chose is kept.
     """
-    if bars.bars_per_year != annual_bars(bars.timestamp, bars.timeframe):
+    if bars.bars_per_year != annual_bars(bars.calendar, bars.timestamp, bars.timeframe):
         return bars
     known = bars.timestamp[: split_at(bars, boundary_ms).in_stop]
-    return replace(bars, bars_per_year=annual_bars(known, bars.timeframe))
+    if not len(known):
+        return bars
+    return replace(bars, bars_per_year=annual_bars(bars.calendar, known, bars.timeframe))

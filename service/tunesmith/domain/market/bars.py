@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.domain.array_types import Floats, Ints
+from tunesmith.domain.market.calendar_recognition import recognized
+from tunesmith.domain.market.calendars import AROUND_THE_CLOCK, COUNTED, Calendar, calendar_named
 from tunesmith.domain.market.candle_columns import COLUMNS as COLUMNS
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
-from tunesmith.domain.market.timeframes import YEAR_MS, timeframe_ms
+from tunesmith.domain.market.expected_bars import Presence, annual_bars, is_whole
+from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_DENSE = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +27,10 @@ class Bars:
     """Candles of one market, oldest first.
 
     `timestamp` int64[n], UTC milliseconds at which a bar opens, strictly increasing; `open`, `high`, `low`, `close`,
-    `volume` float64[n], C-contiguous, finite, prices > 0, low <= open, close <= high. `bars_per_year` annualizes:
-    365 days over the bar's length where the market trades around the clock, else counted from the timestamps; slices
-    keep it. Build with `from_frame`, `from_arrays` or `read`, which check all of this and raise `Invalid`.
+    `volume` float64[n], C-contiguous, finite, prices > 0, low <= open, close <= high. `calendar` says when the market
+    trades, and `bars_per_year` annualizes: as many as that has in 365 days, or what the caller chose; slices keep both.
+    Build with `from_frame`, `from_arrays` or `read`, which check all of this and raise `Invalid`. They recognize the
+    calendar from the times where it is not given (`calendars.calendar_named` says what may be).
     """
 
     symbol: str
@@ -41,6 +43,7 @@ class Bars:
     close: Floats
     volume: Floats
     bars_per_year: float
+    calendar: Calendar = AROUND_THE_CLOCK
 
     def __len__(self) -> int:
         return len(self.timestamp)
@@ -55,6 +58,7 @@ class Bars:
         timeframe: str,
         venue: str = "local",
         bars_per_year: float | None = None,
+        calendar: Calendar | str | None = None,
     ) -> Bars:
         """Checked bars from columns; `ohlcv` maps each name in `COLUMNS` to float64[n]."""
         stamps = np.ascontiguousarray(timestamp, np.int64)
@@ -62,8 +66,12 @@ class Bars:
         problems = find_problems(stamps, columns)
         if problems:
             raise Invalid("; ".join(problems))
-        per_year = bars_per_year or annual_bars(stamps, timeframe)
-        return cls(symbol, timeframe, venue, stamps, **columns, bars_per_year=per_year)
+        if calendar is None:
+            calendar = recognized(stamps, timeframe)
+        elif isinstance(calendar, str):
+            calendar = calendar_named(calendar, "/calendar")
+        per_year = bars_per_year or annual_bars(calendar, stamps, timeframe)
+        return cls(symbol, timeframe, venue, stamps, **columns, bars_per_year=per_year, calendar=calendar)
 
     @classmethod
     def from_frame(
@@ -74,6 +82,7 @@ class Bars:
         timeframe: str,
         venue: str = "local",
         bars_per_year: float | None = None,
+        calendar: Calendar | str | None = None,
     ) -> Bars:
         """Checked bars from a DataFrame with timestamp (or a DatetimeIndex), open, high, low, close and volume.
 
@@ -82,7 +91,13 @@ class Bars:
         """
         stamps, columns = columns_of_frame(frame)
         return cls.from_arrays(
-            stamps, columns, symbol=symbol, timeframe=timeframe, venue=venue, bars_per_year=bars_per_year
+            stamps,
+            columns,
+            symbol=symbol,
+            timeframe=timeframe,
+            venue=venue,
+            bars_per_year=bars_per_year,
+            calendar=calendar,
         )
 
     @classmethod
@@ -94,10 +109,16 @@ class Bars:
         timeframe: str,
         venue: str = "local",
         bars_per_year: float | None = None,
+        calendar: Calendar | str | None = None,
     ) -> Bars:
         """Checked bars from a Parquet, Feather or CSV (also .gz) file."""
         return cls.from_frame(
-            read_frame(Path(path)), symbol=symbol, timeframe=timeframe, venue=venue, bars_per_year=bars_per_year
+            read_frame(Path(path)),
+            symbol=symbol,
+            timeframe=timeframe,
+            venue=venue,
+            bars_per_year=bars_per_year,
+            calendar=calendar,
         )
 
     def slice(self, start: int, stop: int) -> Bars:
@@ -114,10 +135,24 @@ class Bars:
         """When the last bar closes, UTC milliseconds."""
         return int(self.timestamp[-1]) + timeframe_ms(self.timeframe)
 
+    def by(self, calendar: Calendar | None) -> Bars:
+        """The same candles by another calendar, None: the one that is recognized, with the bars a year that it has."""
+        calendar = calendar or recognized(self.timestamp, self.timeframe)
+        per_year = annual_bars(calendar, self.timestamp, self.timeframe)
+        return replace(self, calendar=calendar, bars_per_year=per_year)
+
     @property
     def data_hash(self) -> str:
-        """sha256 over the market's name, the timeframe, the year's bars and every value: the identity of the data."""
+        """sha256 over the market's name, the timeframe, the year's bars and every value: the identity of the data.
+
+        The calendar is a part of it where something depends on it: not around the clock without a gap, where longer
+        bars are the same as they were before there were calendars.
+        """
         name = f"{self.venue}\0{self.symbol}\0{self.timeframe}\0{self.bars_per_year!r}\0{len(self)}\0"
+        if self.calendar != COUNTED and not (
+            self.calendar == AROUND_THE_CLOCK and is_whole(self.timestamp, self.timeframe)
+        ):
+            name += f"{self.calendar.text}\0"
         digest = hashlib.sha256(name.encode())
         digest.update(self.timestamp.astype("<i8").tobytes())
         for name in COLUMNS:
@@ -125,15 +160,14 @@ class Bars:
         return digest.hexdigest()
 
 
-def annual_bars(timestamp: Ints, timeframe: str) -> float:
-    """Bars per 365 days: the timeframe's own where at least nine tenths of its bars are there, else as counted."""
-    length = timeframe_ms(timeframe)
-    if len(timestamp) < 2:
-        return YEAR_MS / length
-    span = int(timestamp[-1] - timestamp[0])
-    counted = (len(timestamp) - 1) * YEAR_MS / span
-    full = YEAR_MS / length
-    return full if counted >= _DENSE * full else counted
+def too_many_missing(bars: Bars, timeframe: str, presence: Presence, most: float) -> str:
+    """What is said of bars where more of those that the calendar expects are missing than the share `most`."""
+    return (
+        f"{presence.n_missing:,} of the {presence.n_expected:,} {timeframe} bars of {bars.symbol} that its calendar "
+        f"({bars.calendar.text}) expects are missing: {presence.missing:.1%}, and {most:.0%} may be; import them, name "
+        "the market's calendar (irregular, where bars are only there when somebody traded), or accept more with "
+        "max_missing"
+    )
 
 
 def find_problems(timestamp: Ints, ohlcv: dict[str, Floats]) -> list[str]:

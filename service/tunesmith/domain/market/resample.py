@@ -1,59 +1,77 @@
-"""Resampling: longer bars from shorter ones."""
+"""Resampling: longer bars from shorter ones, by the calendar."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tunesmith.domain.array_types import Floats
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
-from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
+from tunesmith.domain.market.expected_bars import annual_bars
+from tunesmith.domain.market.longer_groups import MONDAY_MS as MONDAY_MS
+from tunesmith.domain.market.longer_groups import Groups, groups_of
+from tunesmith.domain.market.longer_groups import can_resample as can_resample
 from tunesmith.errors import Invalid
 
-MONDAY_MS = 4 * UNIT_MS["d"]
-"""The first Monday after the epoch, 1970-01-05: where weeks begin."""
 
+class Lengthened(NamedTuple):
+    """Longer bars and when each closes by the calendar, int64[m], UTC milliseconds; `is_partial` bool[m]: the calendar
+    expects more bars in it than are there; `due` int64[k]: when each closes that the calendar expects."""
 
-def can_resample(source: str, target: str) -> bool:
-    """Whether bars of the timeframe `target` can be made of whole bars of `source`."""
-    short, long = timeframe_ms(source), timeframe_ms(target)
-    return long > short and long % short == 0 and (not target.endswith("w") or MONDAY_MS % short == 0)
+    bars: Bars
+    closes: Ints
+    is_partial: NDArray[np.bool_]
+    due: Ints
 
 
 def resample(bars: Bars, timeframe: str) -> Bars:
     """Bars of the longer `timeframe`: first open, highest high, lowest low, last close, summed volume.
 
-    They begin at multiples of the timeframe since the epoch in UTC, weeks on Mondays. Only full ones are made: where a
-    source bar is missing, so is the bar that it belongs to. Raises `Invalid` when the timeframe is no multiple of the
-    source's, when the source does not begin on its own multiples, and when no bar would be full.
+    Each is made of the bars that are there, where the bars' calendar has it begin and close (see `longer_groups`).
+    Raises `Invalid` when the timeframe is no multiple of the source's, when the source does not begin on its own
+    multiples, and when no longer bar would be whole from its beginning to its close.
     """
     if timeframe == bars.timeframe or not len(bars):
         return replace(bars, timeframe=timeframe)
+    return lengthened(bars, timeframe).bars
+
+
+def lengthened(bars: Bars, timeframe: str) -> Lengthened:
+    """Bars of another, longer timeframe, and what is to be known of them. Raises as `resample` does.
+
+    A year's number of bars that the caller chose stays as many times that of the calendar as it was.
+    """
     if not can_resample(bars.timeframe, timeframe):
         raise Invalid(f"{timeframe} bars cannot be made of {bars.timeframe} bars")
-    source, target = timeframe_ms(bars.timeframe), timeframe_ms(timeframe)
-    offset = MONDAY_MS if timeframe.endswith("w") else 0
-    if ((bars.timestamp - offset) % source).any():
-        raise Invalid(
-            f"the {bars.timeframe} bars do not begin at multiples of {bars.timeframe} UTC; they stay as they are"
-        )
-    begins = (bars.timestamp - offset) // target * target + offset
-    start = np.flatnonzero(np.diff(begins, prepend=begins[0] - 1))
-    n_in = np.diff(np.append(start, len(begins)))
-    full = n_in == target // source
-    if not full.any():
+    groups = groups_of(bars.calendar, bars.timestamp, bars.timeframe, timeframe)
+    if not len(groups.start):
         raise Invalid(f"no {timeframe} bar would be full: {bars.symbol} {bars.timeframe} has too few bars in a row")
-    last = start + n_in - 1
-
-    def of(column: Floats) -> Floats:
-        return np.ascontiguousarray(column[full])
-
     columns = {
-        "open": of(bars.open[start]),
-        "high": of(np.maximum.reduceat(bars.high, start)),
-        "low": of(np.minimum.reduceat(bars.low, start)),
-        "close": of(bars.close[last]),
-        "volume": of(np.add.reduceat(bars.volume, start)),
+        "open": _used(bars.open, groups)[groups.start],
+        "high": _over(np.maximum, bars.high, groups),
+        "low": _over(np.minimum, bars.low, groups),
+        "close": _used(bars.close, groups)[groups.start + groups.n_in - 1],
+        "volume": _over(np.add, bars.volume, groups),
     }
-    return Bars.from_arrays(begins[start][full], columns, symbol=bars.symbol, timeframe=timeframe, venue=bars.venue)
+    made = Bars.from_arrays(
+        groups.begins, columns, symbol=bars.symbol, timeframe=timeframe, venue=bars.venue, calendar=bars.calendar
+    )
+    usual = annual_bars(bars.calendar, bars.timestamp, bars.timeframe)
+    if bars.bars_per_year != usual:
+        made = replace(made, bars_per_year=made.bars_per_year * bars.bars_per_year / usual)
+    return Lengthened(made, groups.closes, groups.n_in < groups.n_expected, groups.due)
+
+
+def _over(function: np.ufunc, column: Floats, groups: Groups) -> Floats:
+    """A function over the bars of each group. Between groups there may be bars of none that is made."""
+    edges = np.stack([groups.start, groups.start + groups.n_in], axis=1).ravel()
+    values = _used(column, groups)
+    made: Floats = function.reduceat(np.append(values, 0.0), edges)[::2]
+    return made
+
+
+def _used(column: Floats, groups: Groups) -> Floats:
+    return column if groups.used is None else column[groups.used]

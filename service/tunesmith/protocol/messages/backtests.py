@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
@@ -55,6 +56,7 @@ class BacktestStatusReply(Terms, frozen=True, kw_only=True):
     warnings: list[str] = []
     error: JsonObject | None = None
     label: str | None = None
+    bars: BarsUsed | None = None
 
 
 class GetReport(Request, frozen=True, kw_only=True):
@@ -66,7 +68,8 @@ class GetReport(Request, frozen=True, kw_only=True):
 class Report(Reply, frozen=True, kw_only=True):
     """A stored backtest. `warnings` are sentences to read before the numbers.
 
-    `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points.
+    `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points. `bars`: how many were missing
+    of those it was made with; null in reports of earlier versions.
     """
 
     report_id: str
@@ -93,6 +96,7 @@ class Report(Reply, frozen=True, kw_only=True):
     trades: list[JsonObject]
     equity: list[tuple[int, float]]
     warnings: list[str] = []
+    bars: BarsUsed | None = None
 
 
 class ListReports(Request, frozen=True, kw_only=True):

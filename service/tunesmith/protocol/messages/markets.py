@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tunesmith.domain.names import Date, Symbol, Timeframe, Venue
-from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Cash, Costs, Direction, Engine, Fill
+from tunesmith.domain.names import CalendarName, Date, Symbol, Timeframe, Venue
+from tunesmith.domain.trading import OWN_ENGINE, AskedDirection, Cash, Costs, Direction, Engine, Fill, MissingShare
 from tunesmith.protocol.envelope import Reply, Request
 
 
@@ -16,6 +16,7 @@ class MarketRequest(Request, frozen=True, kw_only=True):
 
     `direction` auto trades every side that the strategy enters: both where its rule has short entries too. The reply
     names the direction that it came to.
+    Of the bars that the market's calendar expects, the share `max_missing` may be missing (.05 where it is left out).
     """
 
     venue: Venue | None = None
@@ -27,6 +28,7 @@ class MarketRequest(Request, frozen=True, kw_only=True):
     direction: AskedDirection = "auto"
     engine: Engine = OWN_ENGINE
     initial_cash: Cash = 10_000.0
+    max_missing: MissingShare | msgspec.UnsetType = msgspec.UNSET
 
 
 class Terms(Reply, frozen=True, kw_only=True):
@@ -45,7 +47,11 @@ class ListData(Request, frozen=True, kw_only=True):
 
 
 class MarketData(Reply, frozen=True, kw_only=True):
-    """One stored series. `withheld_from`: where the hold-out of its venue and symbol begins; null before it is set."""
+    """One stored series. `withheld_from`: where the hold-out of its venue and symbol begins; null before it is set.
+
+    `calendar`: the one that was named for the market, else the one recognized from the bars; null where an older
+    version imported them, and it is recognized when they are read.
+    """
 
     venue: str
     symbol: str
@@ -57,6 +63,7 @@ class MarketData(Reply, frozen=True, kw_only=True):
     data_hash: str
     imported_at: str
     withheld_from: str | None = None
+    calendar: str | None = None
 
 
 class DataList(Reply, frozen=True, kw_only=True):
@@ -66,13 +73,15 @@ class DataList(Reply, frozen=True, kw_only=True):
 class ImportData(Request, frozen=True, kw_only=True):
     """`data.import`: bars inline, appended to or replacing what is stored. No path comes from the network.
 
-    `bars` holds rows [time in UTC milliseconds, open, high, low, close, volume].
+    `bars` holds rows [time in UTC milliseconds, open, high, low, close, volume]. `calendar` names the market's, such as
+    24/7, weekdays, "09:30-16:00 America/New_York", XNYS or irregular; without one it is recognized from the bars.
     """
 
     symbol: Symbol
     timeframe: Timeframe
     bars: Annotated[list[tuple[int, float, float, float, float, float]], msgspec.Meta(min_length=1, max_length=10_000)]
     venue: Venue = "local"
+    calendar: CalendarName | msgspec.UnsetType = msgspec.UNSET
 
 
 class ImportReport(Reply, frozen=True, kw_only=True):
@@ -87,3 +96,4 @@ class ImportReport(Reply, frozen=True, kw_only=True):
     end: str
     gaps: list[dict[str, Any]]
     data_hash: str
+    calendar: str | None = None

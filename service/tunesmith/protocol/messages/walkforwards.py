@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.search.methods import Method, MethodOptions
@@ -78,3 +79,4 @@ class WalkForwardReply(Terms, frozen=True, kw_only=True):
     cannot_say: str | None = None
     error: dict[str, Any] | None = None
     label: str | None = None
+    bars: BarsUsed | None = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tunesmith.compute.engines.engine_table import check_engine
+from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.records import build
 from tunesmith.domain.space import encode_points
 from tunesmith.domain.trading import Costs
@@ -113,6 +116,7 @@ async def _show(context: Context, row: TaskRow, source: Source) -> BacktestStatu
         report_id=report.id if report else None,
         metrics=report.metrics if report else None,
         warnings=report.warnings if report else [],
+        bars=msgspec.convert(report.bars, BarsUsed | None) if report else None,
     )
 
 

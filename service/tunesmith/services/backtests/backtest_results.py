@@ -17,13 +17,15 @@ from tunesmith.workers.chunks.payloads import OnePoint, Prepared
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the `backtest` chunk makes; `equity` holds pairs of UTC milliseconds and equity."""
+    """What the `backtest` chunk makes; `equity` holds pairs of UTC milliseconds and equity, `longer` what is to know of
+    the longer bars that the rule reads."""
 
     params: ParamValues
     metrics: dict[str, float | None]
     stats: JsonObject
     trades: list[JsonObject]
     equity: list[tuple[int, float]]
+    longer: list[JsonObject]
     warnings: list[str] = []
 
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.records import build
 from tunesmith.domain.trading import RUINED, is_ruined
 from tunesmith.errors import NotFound
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.backtests import GetReport, ListReports, Report, ReportList, ReportSummary
-from tunesmith.services.market.market_windows import Assignment
+from tunesmith.services.market.market_windows import Assignment, used_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Job
 from tunesmith.storage.tables import report_table
-from tunesmith.storage.tables.report_table import ReportRow, ReportSummaryRow
+from tunesmith.storage.tables.report_table import ReportRow
 from tunesmith.storage.timestamps import iso, now
 from tunesmith.workers.chunks.payloads import Prepared
-
-T = TypeVar("T", Report, ReportSummary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ def make_report(origin: Origin, assignment: Assignment, data: Prepared, made: di
         equity=made["equity"],
         warnings=made["warnings"],
         created_at=now(),
+        bars=msgspec.to_builtins(used_of(data, made["longer"])),
     )
 
 
@@ -71,7 +71,7 @@ async def get(context: Context, request: GetReport, call: Call) -> Report:
     row = await report_table.get(context.database, request.report_id)
     if row is None:
         raise NotFound(f"there is no report {request.report_id!r}", path="/data/report_id")
-    return _shown(Report, row)
+    return build(Report, row, report_id=row.id, bars=msgspec.convert(row.bars, BarsUsed | None))
 
 
 async def list_all(context: Context, request: ListReports, call: Call) -> ReportList:
@@ -84,8 +84,4 @@ async def list_all(context: Context, request: ListReports, call: Call) -> Report
         limit=request.limit,
         offset=request.offset,
     )
-    return ReportList(reports=[_shown(ReportSummary, row) for row in rows], total=total)
-
-
-def _shown(kind: type[T], row: ReportSummaryRow) -> T:
-    return build(kind, row, report_id=row.id)
+    return ReportList(reports=[build(ReportSummary, row, report_id=row.id) for row in rows], total=total)

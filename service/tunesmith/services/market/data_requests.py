@@ -27,6 +27,7 @@ async def list_all(context: Context, request: ListData, call: Call) -> DataList:
                 start=iso(series.start_ms),
                 end=iso(series.end_ms),
                 withheld_from=begins[series.venue, series.symbol],
+                calendar=context.market.calendar_of(series),
             )
             for series in stored
         ]

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import structlog
 
+from tunesmith.domain.market.bars_used import BarsUsed, LongerBarsUsed
 from tunesmith.domain.market.timeframes import timeframe_ms
-from tunesmith.domain.records import build
-from tunesmith.domain.trading import OWN_ENGINE, RUIN, Costs, Direction, Engine, Fill
+from tunesmith.domain.records import JsonObject, build
+from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, RUIN, Costs, Direction, Engine, Fill
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.messages.markets import MarketRequest
 from tunesmith.services.market.market_identity import Lineage, lineage_of
@@ -44,6 +45,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     Times are UTC milliseconds: trading begins at `start_ms`, bars must close by `end_ms`; the hold-out begins at
     `boundary_ms`. `withheld` says that the hold-out cut the range short. `ruin` is the share of the initial cash at
     which an account is ruined; windows that were stored before there was one have none, and are evaluated without.
+    The same goes for `calendar`: None is one that is recognized from the bars, and without one they are taken as they
+    were before there were any. Of the bars that it expects, the share `max_missing` may be missing.
     """
 
     venue: str
@@ -59,6 +62,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     initial_cash: float
     engine: Engine = OWN_ENGINE
     ruin: float | msgspec.UnsetType = msgspec.UNSET
+    calendar: str | msgspec.UnsetType | None = msgspec.UNSET
+    max_missing: float = 1.0
 
     @property
     def withheld_from(self) -> str | None:
@@ -99,6 +104,8 @@ async def window_of(
         costs=request.costs or Costs(),
         direction=direction,
         ruin=RUIN,
+        calendar=context.market.calendar_of(series),
+        max_missing=MAX_MISSING if isinstance(request.max_missing, msgspec.UnsetType) else request.max_missing,
     )
 
 
@@ -267,6 +274,21 @@ def prepare_payload(context: Context, window: Window, until_ms: int | None = Non
         market=context.settings.market,
         end_ms=window.end_ms if until_ms is None else until_ms,
         in_sample_end_ms=min(window.end_ms, window.boundary_ms),
+        max_missing=window.max_missing if until_ms is None else 1.0,  # of what a verdict sees, its data gate judges
+    )
+
+
+def used_of(data: Prepared, longer: list[JsonObject]) -> BarsUsed | None:
+    """What bars the work on a snapshot was made with, `longer` ones as its chunk told; None without a calendar."""
+    parts = [part for part in (data.in_sample, data.holdout) if part is not None]
+    if data.calendar is None:
+        return None
+    n_expected, n_missing = (sum(getattr(part, name) for part in parts) for name in ("n_expected", "n_missing"))
+    return BarsUsed(
+        calendar=data.calendar,
+        missing=n_missing / n_expected if n_expected else 0.0,
+        partial=data.partial or 0.0,
+        longer=msgspec.convert(longer, list[LongerBarsUsed]),
     )
 
 

@@ -52,4 +52,5 @@ async def cut_window(context: Context, job: Job, window: Window, known: Prepared
 def _key(context: Context, window: Window) -> str:
     market = context.market.find(window.symbol, window.timeframe, window.venue).data_hash
     of = (market, window.venue, window.symbol, window.timeframe, window.start_ms, window.end_ms, window.boundary_ms)
-    return key_of("window", [engine_version(), *of])
+    calendar = "" if isinstance(window.calendar, msgspec.UnsetType) else window.calendar
+    return key_of("window", [engine_version(), *of, calendar, window.max_missing])

@@ -34,6 +34,7 @@ DECISIONS = ("masking.py", "plain_text.py", "services")
 LIBRARIES = (
     "bidask",
     "deap",
+    "exchange_calendars",
     "llvmlite",
     "msgspec",
     "numba",

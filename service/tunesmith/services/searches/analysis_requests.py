@@ -9,10 +9,13 @@ import asyncio
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.domain.criteria import Bound
 from tunesmith.domain.metrics import METRICS, Goal, metric_named
 from tunesmith.domain.records import build
+from tunesmith.domain.trading import MAX_MISSING
 from tunesmith.errors import Conflict, Invalid
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.analysis import (
@@ -213,6 +216,7 @@ def _compared(row: TaskRow, task: OptimizationTask) -> ComparedSearch:
 def _next_search(task: OptimizationTask, ranges: dict[str, Any]) -> StartOptimization:
     """The request for a search as this one was asked for, of other ranges; it makes as many trials at most."""
     window, plan = task.window, task.plan
+    is_usual = isinstance(window.calendar, msgspec.UnsetType) or window.max_missing == MAX_MISSING
     same = all((other.start_ms, other.end_ms) == (window.start_ms, window.end_ms) for other in task.others)
     return build(
         StartOptimization,
@@ -231,6 +235,7 @@ def _next_search(task: OptimizationTask, ranges: dict[str, Any]) -> StartOptimiz
         seed=plan.seed,
         constraints=[_constraint(bound) for bound in plan.bounds],
         stop=task.stop,
+        max_missing=msgspec.UNSET if is_usual else window.max_missing,
     )
 
 

@@ -30,6 +30,8 @@ from tunesmith.compute.decision.statistics.permuted_markets import TIE
 from tunesmith.compute.decision.statistics.record_clock import N_DRAWS
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.array_types import Floats
+from tunesmith.domain.market.calendars import calendar_named
+from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.space import encode_points
 from tunesmith.errors import Internal, TunesmithError
@@ -278,7 +280,17 @@ def _with_parts(
 def _part_of(window: Window, part: Part) -> Window:
     end_ms = window.boundary_ms if part.end_ms is None else min(part.end_ms, window.boundary_ms)
     end_ms = min(end_ms, window.end_ms) if part.end_ms is None else end_ms
-    return msgspec.structs.replace(window, timeframe=part.timeframe, start_ms=part.start_ms, end_ms=end_ms)
+    calendar = window.calendar
+    if isinstance(calendar, str) and timeframe_ms(part.timeframe) < timeframe_ms(window.timeframe):
+        calendar = None if calendar_named(calendar).kind == "sessions" else calendar  # whole days say nothing of hours
+    return msgspec.structs.replace(
+        window,
+        timeframe=part.timeframe,
+        start_ms=part.start_ms,
+        end_ms=end_ms,
+        calendar=calendar,
+        max_missing=1.0,  # what was searched counts, whatever is missing in a part of it
+    )
 
 
 async def _markets(

@@ -18,7 +18,7 @@ import msgspec
 from tunesmith import __version__
 from tunesmith.compute.decision.checks.check_declaration import Work
 from tunesmith.compute.decision.checks.check_registry import progress_within, work_named
-from tunesmith.compute.decision.checks.data_gate import FAULTS
+from tunesmith.compute.decision.checks.data_gate import FAULTS, missing_faults
 from tunesmith.compute.decision.decision_plan import decide_search, public_checks, public_reason
 from tunesmith.compute.decision.inputs import (
     EDITION,
@@ -161,13 +161,24 @@ async def prepare(context: Context, job: Job, request: Request) -> PreparedDecis
         n_in_sample=min(data.n_in_sample for data in whole),
         n_holdout=min(data.n_holdout for data in whole),
         years=min(data.end_ms - data.start_ms for data in whole) / YEAR_MS,
-        faults=await job.run(CHUNK_OF[FAULTS.segment], faults),
+        faults=[*await job.run(CHUNK_OF[FAULTS.segment], faults), *_held_out_faults(request.windows, whole)],
         symbols=[window.symbol for window in request.windows],
         fill=request.windows[0].fill,
         edition=request.edition,
         age=request.age,
     )
     return PreparedDecision(request, winner, in_sample, whole, inputs)
+
+
+def _held_out_faults(windows: Sequence[Window], whole: Sequence[Prepared]) -> list[str]:
+    """That too many bars of a hold-out are missing, with the symbol where there are several; they are only counted."""
+    found = []
+    for window, data in zip(windows, whole, strict=True):
+        if data.holdout is not None and data.calendar is not None:
+            counts = data.holdout
+            faults = missing_faults(counts.n_missing, counts.n_expected, data.calendar, " that are held out")
+            found += [f"{window.symbol}: {fault}" if len(windows) > 1 else fault for fault in faults]
+    return found
 
 
 async def looked_before() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from tunesmith.compute.search.walk_forward.walk_windows import Part, parts_of
+from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.records import build
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.trading import OWN_ENGINE
@@ -15,7 +16,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.optimizations import StartOptimization
 from tunesmith.protocol.messages.walkforwards import StartWalkForward, WalkForwardReply, WalkForwardWindow
 from tunesmith.protocol.task_types import WALK_FORWARD
-from tunesmith.services.market.market_windows import Assignment, prepared, work_of
+from tunesmith.services.market.market_windows import Assignment, prepared, used_of, work_of
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.runtime.context import Context
@@ -96,6 +97,7 @@ async def run(context: Context, job: Job) -> None:
         job.advance(len(walked), len(parts))
     in_order = [walked[index] for index in range(len(parts))]
     result: dict[str, Any] = await job.run("stitch", StitchParts(work=work, parts=in_order))
+    result["bars"] = msgspec.to_builtins(used_of(data, result.pop("longer")))
 
     async def apply(conn: Connection) -> dict[str, Any]:
         return result
@@ -130,6 +132,7 @@ async def _show(context: Context, row: TaskRow, source: Source) -> WalkForwardRe
         windows=msgspec.convert(found.get("windows", []), list[WalkForwardWindow]),
         equity=[(int(time), float(cash)) for time, cash in found.get("equity", [])],
         cannot_say=found.get("cannot_say"),
+        bars=msgspec.convert(found.get("bars"), BarsUsed | None),
     )
 
 

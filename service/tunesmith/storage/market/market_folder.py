@@ -3,6 +3,7 @@
     <root>/<venue>/<quoted symbol>/<timeframe>.json             the manifest; renaming it into place is the commit
     <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.parquet   the candles that it points to
     <root>/<venue>/<quoted symbol>/<timeframe>-<hash>.mark      their mark, by which the market is known again
+    <root>/<venue>/<quoted symbol>/calendar                     the calendar that somebody named for the market
 
 Listing and finding read manifests alone, so the daemon's loop needs neither pandas nor pyarrow; importing and loading
 are for workers and the command line. Any number of processes may import and read at once.
@@ -17,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.calendars import COUNTED
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Internal, Invalid
 from tunesmith.protocol.messages.markets import ImportReport
@@ -26,6 +28,8 @@ from tunesmith.storage.file_lock import exclusive
 from tunesmith.storage.market.candles import Candles, read_parquet, write_parquet
 from tunesmith.storage.market.market_store import Joined, MarketStore, SeriesMark, joined, series_mark
 from tunesmith.storage.market.series import Series, check_names, folder_of, quote_symbol, read_manifest
+
+_CALENDAR = "calendar"
 
 
 class MarketFolder(MarketStore):
@@ -84,6 +88,20 @@ class MarketFolder(MarketStore):
             raise file_fault(error, f"{symbol} {timeframe}") from error
         return found.report
 
+    def named_calendar(self, venue: str, symbol: str) -> str | None:
+        """See `MarketStore.named_calendar`."""
+        try:
+            return (folder_of(self.root, venue, symbol) / _CALENDAR).read_text("utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+
+    def keep_calendar(self, venue: str, symbol: str, calendar: str) -> None:
+        """See `MarketStore.keep_calendar`."""
+        try:
+            write_content(folder_of(self.root, venue, symbol) / _CALENDAR, calendar.encode())
+        except OSError as error:
+            raise file_fault(error, f"the calendar of {symbol}") from error
+
     def _write(self, folder: Path, manifest: Path, found: Joined) -> None:
         series = found.series
         write_file(folder / series.file, lambda draft: write_parquet(draft, found.bars))
@@ -117,7 +135,12 @@ class MarketFolder(MarketStore):
         candles = read_parquet(path)
         try:
             bars = Bars.from_arrays(
-                candles.timestamp, candles.ohlcv, symbol=series.symbol, timeframe=timeframe, venue=series.venue
+                candles.timestamp,
+                candles.ohlcv,
+                symbol=series.symbol,
+                timeframe=timeframe,
+                venue=series.venue,
+                calendar=COUNTED,
             )
         except Invalid as error:
             raise Internal(f"{path} is damaged ({error.message}); import the data again with replace") from error

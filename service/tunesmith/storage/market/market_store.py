@@ -13,12 +13,16 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.domain.market.calendar_recognition import recognized
+from tunesmith.domain.market.calendars import COUNTED, Calendar, calendar_named
 from tunesmith.domain.market.candle_columns import columns_of_frame, read_frame
 from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.expected_bars import MAX_OUTSIDE, presence_of
 from tunesmith.domain.market.market_marks import mark_of, packed
-from tunesmith.domain.market.resample import MONDAY_MS, can_resample, resample
+from tunesmith.domain.market.resample import MONDAY_MS, can_resample, lengthened
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.records import build
 from tunesmith.errors import Conflict, FieldError, Internal, Invalid, NotFound, TunesmithError
@@ -64,6 +68,15 @@ class FolderReport(NamedTuple):
     skipped: list[Skipped]
 
 
+class Loaded(NamedTuple):
+    """Bars as they are asked for, the `stored` ones that they are or are made of, and `is_partial` bool[n]: a bar is
+    made of fewer than the calendar expects in it."""
+
+    bars: Bars
+    stored: Bars
+    is_partial: NDArray[np.bool_]
+
+
 class MarketStore(ABC):
     """Candles by venue, symbol and timeframe. Any number of processes may import and read at once."""
 
@@ -81,7 +94,8 @@ class MarketStore(ABC):
 
     @abstractmethod
     def bars(self, series: Series) -> Bars:
-        """The stored bars behind `series`; raises `Internal`, and `FileNotFoundError` where an import replaced them."""
+        """The stored bars behind `series`, as `joined` made them; raises `Internal`, and `FileNotFoundError` where an
+        import replaced them."""
 
     @abstractmethod
     def put(self, candles: Candles, symbol: str, timeframe: str, venue: str, replace: bool) -> ImportReport:
@@ -113,7 +127,7 @@ class MarketStore(ABC):
             if timeframe_ms(series.timeframe) == timeframe_ms(timeframe):
                 return series
         for series in reversed(of_symbol):
-            made = _resampled(series, timeframe)
+            made = _resampled(series, timeframe, self.calendar_of(series))
             if made is not None:
                 return made
         raise NotFound(
@@ -121,17 +135,58 @@ class MarketStore(ABC):
             path="/data/timeframe",
         )
 
+    def named_calendar(self, venue: str, symbol: str) -> str | None:
+        """The calendar that somebody named for a market; None where nobody did, or the store keeps none."""
+        return None
+
+    def keep_calendar(self, venue: str, symbol: str, calendar: str) -> None:
+        """Keep the calendar that somebody names for a market. Raises `Invalid` where the store keeps none."""
+        raise Invalid("this store of candles keeps no calendars", path="/data/calendar")
+
+    def calendar_of(self, series: Series) -> str | None:
+        """The calendar of a series: the market's named one, else that which was recognized at import, if it was."""
+        return self.named_calendar(series.venue, series.symbol) or series.calendar
+
+    def name_calendar(self, imported: ImportReport, calendar: Calendar) -> ImportReport:
+        """Name the calendar of a market that was just imported, for all its timeframes; the report that says so.
+
+        Raises `Invalid` where the exchange is not known or more than a hundredth of the bars are when it is closed.
+        """
+        series = self.find(imported.symbol, imported.timeframe, imported.venue)
+        bars = self.bars(series)
+        outside = presence_of(calendar, bars.timestamp, series.timeframe).n_outside
+        if outside > MAX_OUTSIDE * len(bars):
+            raise Invalid(
+                f"{outside:,} of {len(bars):,} {series.timeframe} bars of {series.symbol} lie outside of the sessions "
+                f"of {calendar.text}: it is not their calendar, or their times are in another zone; the bars are "
+                "stored, the calendar is not",
+                path="/data/calendar",
+            )
+        self.keep_calendar(series.venue, series.symbol, calendar.text)
+        return msgspec.structs.replace(imported, calendar=calendar.text)
+
     def load(self, venue: str, symbol: str, timeframe: str) -> Bars:
-        """Stored bars, made of shorter ones where need be.
+        """Stored bars by their calendar, made of shorter ones where need be.
 
         Raises as `find` does, `Invalid` where no bar would be full, and `Internal` for damaged files.
         """
+        series = self.find(symbol, timeframe, venue)
+        named = self.calendar_of(series)
+        return self.load_by(series, None if named is None else calendar_named(named)).bars
+
+    def load_by(self, asked: Series, calendar: Calendar | None) -> Loaded:
+        """What `load` answers of a found series by a calendar, None: the one that is recognized. Raises as it does."""
         for _ in range(_READ_ATTEMPTS):
-            series = self.find(symbol, timeframe, venue)
+            series = self.find(asked.symbol, asked.timeframe, asked.venue)
             with contextlib.suppress(FileNotFoundError):  # an import replaced it in between
-                return resample(self.bars(series), series.timeframe)
+                stored = self.bars(series).by(calendar)
+                if stored.timeframe == series.timeframe:
+                    return Loaded(stored, stored, np.zeros(len(stored), np.bool_))
+                made = lengthened(stored, series.timeframe)
+                return Loaded(made.bars, stored, made.is_partial)
         raise Internal(
-            f"{symbol} {timeframe}: the candles that the manifest names are gone; import the data again with replace"
+            f"{asked.symbol} {asked.timeframe}: the candles that the manifest names are gone; import the data again "
+            "with replace"
         )
 
     def import_file(
@@ -252,7 +307,9 @@ def joined(stored: Bars | None, candles: Candles, symbol: str, timeframe: str, v
     if stored is not None:
         candles, n_new = merge(of_bars(stored), candles, replace=replace)
         _refuse(problems_of(candles, timeframe))
-    bars = Bars.from_arrays(candles.timestamp, candles.ohlcv, symbol=symbol, timeframe=timeframe, venue=venue)
+    bars = Bars.from_arrays(  # by no calendar: the hash is that of the candles alone
+        candles.timestamp, candles.ohlcv, symbol=symbol, timeframe=timeframe, venue=venue, calendar=COUNTED
+    )
     gaps = gaps_of(bars.timestamp, timeframe)
     data_hash = bars.data_hash
     series = Series(
@@ -267,17 +324,22 @@ def joined(stored: Bars | None, candles: Candles, symbol: str, timeframe: str, v
         data_hash=data_hash,
         file=f"{timeframe}-{data_hash}.parquet",
         imported_at=now(),
+        calendar=recognized(bars.timestamp, timeframe).text,
     )
     start, end = iso(series.start_ms), iso(series.end_ms)
     report = build(ImportReport, series, n_new=n_new, start=start, end=end, gaps=gaps)
     return Joined(bars, series, report)
 
 
-def _resampled(series: Series, timeframe: str) -> Series | None:
+def _resampled(series: Series, timeframe: str, calendar: str | None) -> Series | None:
     """What full bars of `timeframe` made of `series` would span; None where there can be none."""
     if not can_resample(series.timeframe, timeframe):
         return None
     length = timeframe_ms(timeframe)
+    if calendar is not None and calendar_named(calendar).has_sessions:
+        end = series.end_ms - timeframe_ms(series.timeframe) + length  # the last session's, which may be shorter
+        n_bars = min(series.n_bars, math.ceil((end - series.start_ms) / length))
+        return msgspec.structs.replace(series, timeframe=timeframe, source=series.timeframe, end_ms=end, n_bars=n_bars)
     offset = MONDAY_MS if timeframe.endswith("w") else 0
     start = math.ceil((series.start_ms - offset) / length) * length + offset
     end = (series.end_ms - offset) // length * length + offset

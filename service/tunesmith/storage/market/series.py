@@ -21,7 +21,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     They span [start_ms, end_ms), UTC milliseconds, from the first bar's open to the last bar's close. `gaps` lists the
     first of `n_gaps` as {from, to, missing}: the opens of the first and last missing bar, and their number. For candles
     that are yet to be made of shorter ones `source` is the stored timeframe, `n_bars` the most there can be, and
-    `data_hash` the source's.
+    `data_hash` the source's. `calendar` is the one that was recognized at import; None where an older version imported.
     """
 
     venue: str
@@ -36,6 +36,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     imported_at: str
     source: str | None = None
+    calendar: str | None = None
 
     def time_at(self, share: float) -> int:
         """The open of the bar at `share` (0 to 1) of the span, UTC milliseconds."""

@@ -18,8 +18,10 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from tunesmith.domain.array_types import Floats
+from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import COLUMNS, Bars
+from tunesmith.domain.market.calendars import AROUND_THE_CLOCK, COUNTED, Calendar, calendar_named
+from tunesmith.domain.market.expected_bars import is_whole
 from tunesmith.domain.records import build
 from tunesmith.errors import Internal, NotFound
 from tunesmith.storage.atomic_files import write_content, write_file
@@ -34,6 +36,7 @@ class _Label(msgspec.Struct, frozen=True, kw_only=True):
     venue: str
     bars_per_year: float
     n_bars: int
+    calendar: str | None = None
 
 
 class SnapshotStore(Protocol):
@@ -82,7 +85,9 @@ class SnapshotFolder:
             table[row] = getattr(bars, column)
         try:
             write_file(self.root / f"{name}.npy", lambda path: _save(path, table))
-            write_content(label, msgspec.json.encode(build(_Label, bars, n_bars=len(bars))))
+            calendar = None if bars.calendar == COUNTED else bars.calendar.text
+            known = build(_Label, bars, n_bars=len(bars), calendar=calendar)
+            write_content(label, msgspec.json.encode(known))
         except OSError as error:
             raise file_fault(error, f"the snapshot of {bars.symbol} {bars.timeframe}") from error
         return name
@@ -116,13 +121,15 @@ class SnapshotFolder:
         if table.shape != (1 + len(COLUMNS), label.n_bars) or table.dtype != np.float64:
             raise Internal(f"the snapshot {name} is damaged: its table is {table.dtype}{table.shape}")
         columns = dict(zip(COLUMNS, table[1:], strict=True))
+        stamps = table[0].view(np.int64)
         return Bars(
             label.symbol,
             label.timeframe,
             label.venue,
-            table[0].view(np.int64),
+            stamps,
             **columns,
             bars_per_year=label.bars_per_year,
+            calendar=_calendar_of(label, stamps),
         )
 
     def prune(self, keep: Collection[str], older_than_s: float = 3600.0) -> int:
@@ -137,6 +144,13 @@ class SnapshotFolder:
                     path.unlink()
                     removed += path.suffix == ".json"
         return removed
+
+
+def _calendar_of(label: _Label, stamps: Ints) -> Calendar:
+    """The calendar of a snapshot. Bars without a gap have one snapshot, whether stored before there were calendars."""
+    if label.calendar is not None:
+        return calendar_named(label.calendar)
+    return AROUND_THE_CLOCK if is_whole(stamps, label.timeframe) else COUNTED
 
 
 def _save(path: Path, table: Floats) -> None:

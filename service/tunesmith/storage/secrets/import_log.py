@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tunesmith.domain.market.calendars import Calendar
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.series import Series
 from tunesmith.storage.secrets.key_log import note
@@ -12,10 +13,12 @@ IMPORT = "data.import"
 NEW_EVIDENCE = "data.new_evidence"
 
 
-def note_import(data_dir: Path, report: ImportReport, *, replace: bool) -> None:
-    """Add that candles were imported. Raises `OSError`."""
+def note_import(data_dir: Path, report: ImportReport, *, replace: bool, calendar: Calendar | None = None) -> None:
+    """Add that candles were imported, and which calendar was named for them. Raises `OSError`."""
     how = "replacing what differs" if replace else "adding"
     detail = f"{how}: {report.n_new} new bars, {report.n_bars} in all, {report.start[:10]} to {report.end[:10]}"
+    if calendar is not None:
+        detail += f"; the market's calendar is {calendar.text}"
     note(data_dir, IMPORT, f"{report.venue} {report.symbol} {report.timeframe}", detail=detail)
 
 

@@ -36,6 +36,7 @@ class ReportSummaryRow(Row, frozen=True, kw_only=True):
     initial_cash: float
     created_at: str
     warnings: list[str] = []
+    bars: JsonObject | None = None
 
 
 class ReportRow(ReportSummaryRow, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from tunesmith.compute.decision.segments import segment_work
@@ -29,6 +30,7 @@ def backtest(payload: OnePoint) -> dict[str, Any]:
         "equity": list(zip(report.timestamp[keep].tolist(), report.equity[keep].tolist(), strict=True)),
         "disagreements": report.disagreements,
         "warnings": report.warnings,
+        "longer": msgspec.to_builtins(report.bars.longer),
     }
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
-from tunesmith.compute.search.split import annualized, split_at
+from tunesmith.compute.search.split import Split, annualized, split_at
+from tunesmith.domain.market.bars import Bars, too_many_missing
+from tunesmith.domain.market.calendars import COUNTED, calendar_named
+from tunesmith.domain.market.expected_bars import MAX_OUTSIDE, Presence, presence_of
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Invalid
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
+from tunesmith.storage.market.market_store import Loaded, MarketStore
 from tunesmith.storage.market.snapshots import open_snapshots
-from tunesmith.workers.chunks.payloads import ImportBars, KeepMarks, Prepare, Prepared
+from tunesmith.workers.chunks.payloads import BarCounts, ImportBars, KeepMarks, Prepare, Prepared
+
+_CALENDAR = "/data/calendar"
 
 
 def prepare(payload: Prepare) -> Prepared:
@@ -21,7 +29,8 @@ def prepare(payload: Prepare) -> Prepared:
     What comes after the window is not in it, so that a worker that searches on it has no bars of the hold-out.
     """
     store = open_market(payload.market)
-    bars = store.load(payload.venue, payload.symbol, payload.timeframe)
+    loaded = _load(store, payload)
+    bars = loaded.bars
     length = timeframe_ms(payload.timeframe)
     stop = int(np.searchsorted(bars.timestamp + length, payload.end_ms, side="right"))
     first = bars.index_at(payload.start_ms)
@@ -29,6 +38,7 @@ def prepare(payload: Prepare) -> Prepared:
         raise Invalid(f"the range holds {max(0, stop - first)} bars; at least 2 are needed", path="/data/start_date")
     bars = annualized(bars, payload.in_sample_end_ms).slice(0, stop)
     split = split_at(bars, payload.boundary_ms, first, payload.in_sample_end_ms)
+    by_calendar = {} if bars.calendar == COUNTED else _counted(loaded, payload, bars, split)
     return Prepared(
         snapshot=open_snapshots(Path(payload.data_dir)).put(bars),
         n_bars=len(bars),
@@ -37,13 +47,54 @@ def prepare(payload: Prepare) -> Prepared:
         n_holdout=len(bars) - split.out_start,
         start_ms=int(bars.timestamp[first]),
         end_ms=bars.end_ms,
+        **by_calendar,
     )
+
+
+def _load(store: MarketStore, payload: Prepare) -> Loaded:
+    """The whole market by the window's calendar; as before there were calendars where the window has none."""
+    series = store.find(payload.symbol, payload.timeframe, payload.venue)
+    if isinstance(payload.calendar, msgspec.UnsetType):
+        return store.load_by(series, COUNTED)
+    return store.load_by(series, None if payload.calendar is None else calendar_named(payload.calendar))
+
+
+def _counted(loaded: Loaded, payload: Prepare, bars: Bars, split: Split) -> dict[str, Any]:
+    """What the calendar says of the window's bars. Raises `Invalid` where more are missing than is accepted, or where
+    too many are outside of its sessions, which no longer bar would hold."""
+    first, calendar = split.first, bars.calendar
+    begin_ms, end_ms = int(bars.timestamp[first]), bars.end_ms
+    parts = []
+    stamps = loaded.stored.timestamp
+    for begin, end in ((begin_ms, min(end_ms, payload.in_sample_end_ms)), (max(begin_ms, payload.boundary_ms), end_ms)):
+        part = stamps[np.searchsorted(stamps, begin) : np.searchsorted(stamps, end)]
+        parts.append(presence_of(calendar, part, loaded.stored.timeframe))
+    n_bars = int(np.searchsorted(stamps, end_ms) - np.searchsorted(stamps, begin_ms))
+    together = Presence(*(sum(numbers) for numbers in zip(*parts, strict=True)))
+    if together.n_outside > MAX_OUTSIDE * n_bars:
+        raise Invalid(
+            f"{together.n_outside:,} of {n_bars:,} {loaded.stored.timeframe} bars of {bars.symbol} lie outside of the "
+            f"sessions of its calendar ({calendar.text}): import them again with the calendar that they follow",
+            path="/data/symbol",
+        )
+    if together.missing > payload.max_missing:
+        said = too_many_missing(bars, loaded.stored.timeframe, together, payload.max_missing)
+        raise Invalid(said, path="/data/max_missing")
+    counts = [BarCounts(n_expected=part.n_expected, n_missing=part.n_missing) for part in parts]
+    return {
+        "calendar": calendar.text,
+        "in_sample": counts[0],
+        "holdout": counts[1],
+        "partial": float(loaded.is_partial[first : len(bars)].mean()),
+    }
 
 
 def import_bars(payload: ImportBars) -> ImportReport:
     """Store bars that came with a request."""
+    named = None if isinstance(payload.calendar, msgspec.UnsetType) else calendar_named(payload.calendar, _CALENDAR)
     store = open_market(payload.market)
-    return store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
+    report = store.import_rows(payload.rows, symbol=payload.symbol, timeframe=payload.timeframe, venue=payload.venue)
+    return report if named is None else store.name_calendar(report, named)
 
 
 def keep_marks(payload: KeepMarks) -> None:

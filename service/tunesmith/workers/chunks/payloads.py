@@ -33,7 +33,7 @@ class StrategyRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prepare(msgspec.Struct, frozen=True, kw_only=True):
-    """Cut bars that close by `end_ms` out of the market data; times as in `services.markets.Window`."""
+    """Cut bars that close by `end_ms` out of the market data; times and calendar as in `services.markets.Window`."""
 
     data_dir: str
     market: str
@@ -44,10 +44,23 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True):
     end_ms: int
     boundary_ms: int
     in_sample_end_ms: int
+    calendar: str | msgspec.UnsetType | None = msgspec.UNSET
+    max_missing: float = 1.0
+
+
+class BarCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Bars of a part of a market: those that its calendar expects, and how many of them are not there."""
+
+    n_expected: int
+    n_missing: int
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot: its hash, how many bars it has, the first that may be traded, and where the hold-out would begin."""
+    """A snapshot: its hash, how many bars it has, the first that may be traded, and where the hold-out would begin.
+
+    By a `calendar`: bars `in_sample` and in the `holdout`, counted in the stored ones that the bars are or are made of,
+    and the `partial` share of bars made of fewer than it expects. Snapshots of earlier versions have none of these.
+    """
 
     snapshot: str
     n_bars: int
@@ -56,6 +69,10 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     n_holdout: int
     start_ms: int
     end_ms: int
+    calendar: str | None = None
+    in_sample: BarCounts | None = None
+    holdout: BarCounts | None = None
+    partial: float | None = None
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +271,7 @@ class ImportBars(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     timeframe: str
     rows: list[tuple[int, float, float, float, float, float]]
+    calendar: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class KeepMarks(msgspec.Struct, frozen=True, kw_only=True):

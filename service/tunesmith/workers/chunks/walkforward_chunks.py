@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from tunesmith.compute.engines.bars_of_rule import longer_used
 from tunesmith.compute.search.search import Market
 from tunesmith.compute.search.walk_forward.walk_forward import WALK_FORWARD_CANNOT_SAY, Walked, walk_part
 from tunesmith.compute.search.walk_forward.walk_forward import stitch as stitch_walked
@@ -30,7 +32,7 @@ def walk(payload: WalkPart) -> WalkedPart:
 
 def stitch(payload: StitchParts) -> dict[str, Any]:
     """The windows as one account, as plain values for the task's result."""
-    _, bars = load_work(payload.work)
+    rule, bars = load_work(payload.work)
     walked = [
         Walked(Part(*each.part), each.params, each.score, each.earned, each.n_trades, each.returns)
         for each in payload.parts
@@ -45,6 +47,7 @@ def stitch(payload: StitchParts) -> dict[str, Any]:
         "windows": [_window(each, bars) for each in walked],
         "equity": [[int(times[i]), float(account.equity[i])] for i in keep],
         "cannot_say": WALK_FORWARD_CANNOT_SAY,
+        "longer": msgspec.to_builtins(longer_used(rule, bars, first)),
     }
 
 

@@ -9,7 +9,11 @@ from tunesmith.compute.decision.inputs import DecisionInputs, Findings, WorkInpu
 from tunesmith.compute.decision.statistics.sharpe_ratio import detectable_sharpe
 from tunesmith.compute.decision.winner import Winner
 from tunesmith.domain.approval import Check
+from tunesmith.domain.array_types import Ints
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.calendars import COUNTED
+from tunesmith.domain.market.expected_bars import presence_of
+from tunesmith.domain.trading import MAX_MISSING
 
 _SHORT_GAP = 3
 _MORE_BARS = Explanation("nothing", "Import more bars: a longer history, or the market's newer ones as they come.")
@@ -69,8 +73,27 @@ def find_faults(winner: Winner, inputs: WorkInputs) -> list[str]:
 
 
 def faults_of(bars: Bars, first: int) -> list[str]:
-    """Irregularities of the bars from `first` on, in words: gaps in a market that trades around the clock."""
-    steps = np.diff(bars.timestamp[first:])
+    """Irregularities of the bars from `first` on, in words: too many that the calendar expects are missing."""
+    stamps = bars.timestamp[first:]
+    if bars.calendar == COUNTED:
+        return _gaps_of(stamps)
+    presence = presence_of(bars.calendar, stamps, bars.timeframe)
+    return missing_faults(presence.n_missing, presence.n_expected, bars.calendar.text)
+
+
+def missing_faults(n_missing: int, n_expected: int, calendar: str, where: str = "") -> list[str]:
+    """In words that more bars are missing than `MAX_MISSING`, whatever a search accepted; empty where they are not."""
+    if n_missing <= MAX_MISSING * n_expected:
+        return []
+    return [
+        f"{n_missing:,} of {n_expected:,} bars{where} that the calendar {calendar} expects are missing "
+        f"({n_missing / n_expected:.1%}, and {MAX_MISSING:.0%} may be): import them, or name the market's calendar"
+    ]
+
+
+def _gaps_of(stamps: Ints) -> list[str]:
+    """The irregularities of bars that were searched before there were calendars."""
+    steps = np.diff(stamps)
     if not len(steps):
         return []
     usual = int(np.median(steps))
@@ -101,7 +124,9 @@ CHECK = DecisionCheck(
         "bars": _MORE_BARS,
         "in_sample_bars": _MORE_BARS,
         "holdout_bars": _MORE_BARS,
-        "sound_bars": Explanation("nothing", "Import the bars that are missing, or begin after the gaps."),
+        "sound_bars": Explanation(
+            "nothing", "Import the bars that are missing, begin after the gaps, or name the calendar."
+        ),
         "unseen_holdout": _NEW_HOLDOUT,
         "budget": _NEW_HOLDOUT,
     },
