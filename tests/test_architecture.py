@@ -74,7 +74,7 @@ ORDER_WITHIN = {
     "compute/decision/checks": "check_declaration trial_bootstrap search_permutations counted_searches * "
     "check_registry",
     "domain": "array_types records closed_trades metrics parameters names trading declared thresholds approval market "
-    "space criteria search",
+    "dimension space criteria search",
     "protocol": "private_files canonical signatures grades envelope messages topics task_types catalog key_files codec "
     "message_schema",
     "storage": "timestamps faults atomic_files private_tree file_lock redis_address cache market sources secrets "

@@ -33,6 +33,7 @@ from tunesmith.services.daemon.daemon_health import condition
 from tunesmith.services.daemon.housekeeping import keep_house, set_gauges
 from tunesmith.services.packages.publisher import Publisher
 from tunesmith.services.packages.regrading import regrade_older
+from tunesmith.services.packages.reissuing import tell_on_second_topics
 from tunesmith.services.requests.audit_log import Refusals
 from tunesmith.services.requests.program_version import program_version
 from tunesmith.services.runtime.context import Context
@@ -61,6 +62,7 @@ from tunesmith.transport.zmq.event_socket import EventSocket, Origin
 from tunesmith.transport.zmq.request_sockets import InboxSocket, RequestSocket
 from tunesmith.transport.zmq.zap import ZapHandler
 from tunesmith.workers.daemon_pools import start_pools
+from tunesmith.workers.executor import Executor
 
 logger = structlog.get_logger("tunesmith.app")
 
@@ -130,8 +132,7 @@ class Daemon:
         listeners: list[Callable[[str, str, Any], None]] = []
         pool = start_pools(settings, stack, lambda task_id, kind, payload: listeners[0](task_id, kind, payload))
         database.signing_key = signing_keys.current
-        await strategy_requests.seed(database)
-        await regrade_older(database)
+        await _bring_up_to_date(database)
         wires: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(wires.term)
         if gate is not None:
@@ -179,6 +180,7 @@ class Daemon:
     async def _open_doors(self, stack: AsyncExitStack, context: Context) -> dict[str, str | None]:
         where, limits, dropped = self.settings.server, self.settings.limits, telemetry.count_dropped
         router = self._router = Router(handlers(context), limits, telemetry.observe_request)
+        router.is_starting = _until_able(context.executor)
         refusals = Refusals(context.database)
         stack.push_async_callback(refusals.flushed)
         router.refused = refusals.note_call
@@ -237,6 +239,25 @@ async def _open_database(settings: Settings) -> Database:
         logger.warning("files that others could read are the daemon's alone now", n=n_closed)
     keeping = BackupPolicy(settings.backups_dir, settings.backups.keep)
     return await Database.open(settings.data_dir / "tunesmith.db", instance=settings.server.instance, keeping=keeping)
+
+
+async def _bring_up_to_date(database: Database) -> None:
+    """Store the strategies of this program, and tell of packages that an older one published as this one does."""
+    await strategy_requests.seed(database)
+    await regrade_older(database)
+    await tell_on_second_topics(database)
+
+
+def _until_able(executor: Executor) -> Callable[[], bool]:
+    """Whether the workers are still being started; once they are there, it is not looked at any more."""
+    able = False
+
+    def is_starting() -> bool:
+        nonlocal able
+        able = able or executor.stats().able
+        return not able
+
+    return is_starting
 
 
 def _open_signing_keys(settings: Settings) -> SigningKeys:

@@ -231,7 +231,7 @@ def explain(
         file = Path(environ[FILE])
     if file is not None:
         try:
-            tree = tomllib.loads(file.read_text("utf-8"))
+            tree = tomllib.loads(file.read_text("utf-8-sig"))
         except OSError as error:
             raise Invalid(f"cannot read the configuration file {file}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

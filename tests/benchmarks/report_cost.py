@@ -71,7 +71,7 @@ def main() -> int:
         stats = theirs(rule, bars, params)
 
         def report(params: dict[str, float] = params) -> Any:
-            return ts.backtest(rule, bars, params, costs=ts.Costs(fee_rate=FEE_RATE))
+            return ts.backtest(rule, bars, params, costs=ts.Costs(fee_rate=FEE_RATE), use_holdout=True)
 
         told, full = stats(), report()
         if int(told["Total Closed Trades"]) != full.stats["Total Closed Trades"] or full.disagreements:

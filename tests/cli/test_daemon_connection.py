@@ -78,6 +78,15 @@ def test_ranges_are_read_as_they_are_meant() -> None:
     assert parse_params(["n=4", "on=false", "mode=a:b", "x=0.5"]) == expected
 
 
+def test_what_stands_in_quotes_is_text_so_that_every_choice_can_be_named() -> None:
+    assert parse_ranges(['a="1","true",b', "b='1:2'", 'c="x,y",1']) == {
+        "a": ["1", "true", "b"],
+        "b": "1:2",
+        "c": ["x,y", 1],
+    }
+    assert parse_params(['digit="1"', "on='true'", "plain=1"]) == {"digit": "1", "on": "true", "plain": 1}
+
+
 @pytest.mark.parametrize("text", ["a", "a=", "=5", "a=1:x", "a=1:2:3:4", "a=1:2:lin", "a=:5", "a=true:5"])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):

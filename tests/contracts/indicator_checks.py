@@ -69,7 +69,7 @@ def values_of(expression: str, bars: Bars) -> tuple[Values, int]:
     for written in (expression, f"where({expression}, 1, 0)"):
         code = f"enter_long(close > 0)\ntake_profit({written})\n"
         try:
-            strategy = Strategy.parse(code)
+            strategy = Strategy.parse(code, is_stored=True)
         except Exception:  # a condition is no level
             if written != expression:
                 raise

@@ -33,6 +33,7 @@ MODE = Parameter(name="mode", kind="choice", default="slow", choices=("slow", "q
 FLAG = Parameter(name="flag", kind="bool", default=False)
 RATE = Parameter(name="rate", kind="float", default=0.01, low=1e-4, high=1e-1, log=True)
 SHARE = Parameter(name="share", kind="float", default=0.5, low=0.0, high=1.0)
+LOG = Parameter(name="log", kind="int", default=5, low=1, high=300, log=True)
 WIDE = tuple(Parameter(name=name, kind="int", default=5, low=0, high=999) for name in "abcd")
 
 REGIONS = {
@@ -42,6 +43,8 @@ REGIONS = {
     "conditions": region_of((FAST, SLOW, BAND), conditions=["fast < slow"]),
     "conditions, mixed": region_of((FAST, SLOW, SHARE), conditions=["fast < slow", "share * slow > 5"]),
     "conditions, too many to list": region_of(WIDE, conditions=["a < b < c < d"]),
+    "whole logs": region_of((LOG, MODE)),
+    "whole logs, conditions": region_of((LOG, SLOW), conditions=["log < slow"]),
     "some fixed": region_of((FAST, SLOW, SHARE, FLAG), {"fast": [3, 20, 9], "slow": 10, "share": {}}, ["fast < slow"]),
 }
 N = 48

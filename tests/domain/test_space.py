@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunesmith.domain.dimension import digits
 from tunesmith.domain.parameters import Parameter, Range, decode_point
-from tunesmith.domain.space import build_space, digits, encode_points
+from tunesmith.domain.space import build_space, encode_points
 from tunesmith.errors import Invalid
 
 FAST = Parameter(name="fast", kind="int", default=5, low=2, high=100)
@@ -204,8 +206,40 @@ def test_the_ends_of_a_range_without_a_step_are_exact(low: float, high: float) -
 
 def test_the_ends_of_a_log_range_of_whole_numbers_are_exact() -> None:
     wide = (Parameter(name="n", kind="int", default=3, low=3, high=10**9, log=True),)
-    codes = build_space(wide, {}).grid(0, 64)[:, 0]
-    assert (codes[0], codes[-1]) == (3, 10**9)
+    (dimension,) = build_space(wide, {}).dimensions
+    assert dimension.size == 10**9 - 2
+    assert dimension.at(np.array([0, 10**9 - 3])).tolist() == [3, 10**9]
+    assert dimension.sample(np.array([0.0, 1.0])).tolist() == [3, 10**9]
+
+
+def test_a_log_range_of_whole_numbers_has_all_of_them_the_small_ones_more_often() -> None:
+    (dimension,) = build_space((Parameter(name="n", kind="int", default=3, low=1, high=100, log=True),), {}).dimensions
+    every = np.arange(1.0, 101.0)
+    assert dimension.at(np.arange(100)).tolist() == every.tolist()
+    assert dimension.sample(dimension.unit(every)).tolist() == every.tolist()
+    counts = np.bincount(dimension.sample((np.arange(10**6) + 0.5) / 10**6).astype(int), minlength=101)[1:]
+    expected = np.log((every + 0.5) / (every - 0.5)) / math.log(100.5 / 0.5) * 10**6
+    np.testing.assert_allclose(counts, expected, atol=1.0)
+    assert dimension.beside(1.0).tolist() == [2.0]
+    assert dimension.beside(70.0).tolist() == [69.0, 71.0]
+
+
+@pytest.mark.parametrize(
+    ("high", "step", "size"),
+    [(0.3, 1e-8, 30_000_001), (1.0, 3e-8, 33_333_334), (0.7, 1e-9, 700_000_001), (0.1 + 0.2, 0.1, 4), (1.0, 1 / 3, 4)],
+)
+def test_a_grid_of_tens_of_millions_has_its_last_point(high: float, step: float, size: int) -> None:
+    fine = (Parameter(name="x", kind="float", default=0.0, low=0.0, high=1.0),)
+    (dimension,) = build_space(fine, {"x": {"min": 0.0, "max": high, "step": step}}).dimensions
+    assert dimension.size == size
+    last = dimension.at(np.array([size - 2, size - 1]))
+    assert last[0] < last[1] <= high
+
+
+def test_a_search_that_was_stored_keeps_its_thinned_log_range() -> None:
+    wide = (Parameter(name="n", kind="int", default=3, low=1, high=10, log=True),)
+    thinned = build_space(wide, {}, whole_logs=False)
+    assert thinned.grid(0, thinned.size)[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 8, 10]
 
 
 @pytest.mark.parametrize("step", [1e-13, 2.5e-9, 1e-20])

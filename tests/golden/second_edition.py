@@ -18,7 +18,7 @@ _OTHERWISE = {"timing": ("asks", "reason"), "holdout": ("value", "reason")}
 
 _LINES = '"checks":['
 _NEW_IN_PACKAGES = re.compile(
-    r',"(spread|data_end|holdout_from|registered_at|accepted_old_data|budget|funding)":'
+    r',"(spread|data_end|holdout_from|registered_at|accepted_old_data|budget|funding|initial_cash)":'
     r'(null|true|false|[\d.e+-]+|"[^"]*"|{[^{}]*})'
 )
 """What the text of a package has in addition."""
@@ -53,6 +53,12 @@ ALLOWED = {
     rf"/(anyOf|parameters): .*{_SYMBOL}.* is gone$": "likewise, where a symbol is one of several things",
     r"^/schemas/data\.import/request/(required: 'bars' is gone|properties/bars/\w+ is gone)$": (
         "rows may come in the place of bars"
+    ),
+    r"/((request|search)/direction|properties/direction/default): was 'long', is 'auto'$": (
+        "who names no direction trades every side that the rule enters; what was stored says long and keeps it"
+    ),
+    r"^/walkforward-status/reply/data/(metrics/\w+|efficiency|windows/\d/(total_return|n_trades)|equity/\d+/1): was ": (
+        "a part's first open is traded, and what is open at its end is closed as a trade that pays its exit"
     ),
 }
 """Differences beside those of lines, as patterns of how they are told, and why they are to be."""

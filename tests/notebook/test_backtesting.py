@@ -15,6 +15,7 @@ from tunesmith.config import Settings
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.criteria import bounds
 from tunesmith.domain.metrics import ACCOUNT_METRICS, METRICS, PATH_METRICS
+from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.domain.thresholds import Thresholds
 from tunesmith.errors import Invalid
 from tunesmith.notebook.backtesting import Table
@@ -95,11 +96,45 @@ def test_an_analysis_of_a_study_is_of_its_trials(study: Study) -> None:
 
 
 def test_the_best_point_computes_its_own_numbers_again(study: Study) -> None:
-    in_sample = study.bars.slice(0, study.split.in_stop)
-    report = ts.backtest(RULE, in_sample, study.best_params, costs=FREE)
+    report = ts.backtest(RULE, BARS, study.best_params, costs=FREE)
     assert report.disagreements == []
     assert report.params == study.best_params
     assert report.metrics["sharpe"] == study.best_score
+
+
+def test_a_backtest_withholds_what_a_search_does_and_says_so(study: Study) -> None:
+    report = ts.backtest(RULE, BARS, study.best_params, costs=FREE)
+    assert report.withheld_from == study.split.boundary_ms
+    assert report.timestamp[-1] == BARS.timestamp[study.split.in_stop - 1]
+    in_sample = study.bars.slice(0, study.split.in_stop)
+    cut = ts.backtest(RULE, in_sample, study.best_params, costs=FREE, use_holdout=True)
+    assert (cut.withheld_from, cut.metrics, cut.trades) == (None, report.metrics, report.trades)
+    whole = ts.backtest(RULE, BARS, study.best_params, costs=FREE, use_holdout=True)
+    assert whole.timestamp[-1] == BARS.timestamp[-1]
+    assert ts.backtest(RULE, BARS, holdout_share=0.5).timestamp[-1] < report.timestamp[-1]
+    with pytest.raises(Invalid, match=f"hold-out, which begins at bar {study.split.in_stop}") as refused:
+        ts.backtest(RULE, BARS, start=study.split.in_stop)
+    assert refused.value.path == "/start"
+
+
+def test_a_rule_with_short_entries_trades_both_sides_where_nobody_names_one() -> None:
+    macd, params = ts.strategy("macd"), {"with_trend": False}
+    both = ts.backtest(macd, BARS, params)
+    assert both.direction == "both"
+    assert both.metrics == ts.backtest(macd, BARS, params, direction="both").metrics
+    assert {trade["side"] for trade in both.trades} == {"long", "short"}
+    assert {trade["side"] for trade in ts.backtest(macd, BARS, params, direction="long").trades} == {"long"}
+    table = ts.evaluate(macd, BARS, params)
+    assert table.metrics["total_return"] == ts.evaluate(macd, BARS, params, direction="both").metrics["total_return"]
+    assert ts.optimize(macd, BARS, {"fast": [12]}, constraints=["n_trades >= 0"]).execution.direction == "both"
+    assert ts.backtest(MA, BARS).direction == "long"
+
+
+def test_a_score_to_reach_of_several_targets_is_refused_as_the_daemon_refuses_it() -> None:
+    for stop, path in ((StopRules(target=1.0), "/stop/target"), (StopRules(), "/stop")):
+        with pytest.raises(Invalid) as refused:
+            ts.optimize(MA, BARS, {"fast_period": [5]}, target=["sharpe", "drawdown"], stop=stop)
+        assert refused.value.path == path
 
 
 def test_a_study_of_choices_can_be_judged_and_nothing_guards_it(plain: Study) -> None:
@@ -150,7 +185,7 @@ def test_metrics_of_the_path_are_there_where_they_are_asked_for() -> None:
     table = ts.evaluate(MA, BARS, params, metrics=["timing_sharpe", "return", "omega", "omega"])
     assert list(table.metrics) == ["timing_sharpe", "total_return", "omega"]
     assert len(table) == 2
-    report = ts.backtest(MA, BARS, {"fast_period": 5, "slow_period": 30})
+    report = ts.backtest(MA, BARS, {"fast_period": 5, "slow_period": 30}, use_holdout=True)
     assert list(report.metrics) == list(METRICS)
     assert report.metrics["timing_sharpe"] == table.metrics["timing_sharpe"][0]
 

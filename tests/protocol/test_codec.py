@@ -281,3 +281,29 @@ def test_any_bytes_are_refused_in_the_error_tree(body: bytes) -> None:
         decode_envelope(body)
     reply = decode_reply(encode_error(refused.value, *salvage(body)))
     assert not reply.ok
+
+
+@pytest.mark.parametrize(
+    ("envelope", "path"),
+    [({"v": 1.0}, "/v"), ({"deadline_ms": 5e3}, "/deadline_ms")],
+)
+def test_a_whole_number_with_a_point_is_refused_in_the_envelope(envelope: dict[str, Any], path: str) -> None:
+    body = json.dumps({"v": 1, "type": "ping", "id": "a", **envelope}).encode()
+    with pytest.raises(Invalid, match=r"written without point and exponent: 42, not 42\.0") as refused:
+        decode_envelope(body)
+    assert refused.value.path == path
+
+
+def test_a_whole_number_with_a_point_is_refused_in_the_data_and_a_number_of_any_kind_is_not() -> None:
+    search = {"symbol": "BTC/USDT", "strategy_id": "s"}
+    for field in ("seed", "max_iterations"):
+        with pytest.raises(Invalid, match=r"Expected `int`, got `float`; a whole number is written without") as refused:
+            decode_data(StartOptimization, json.dumps({**search, field: 42.0}).encode())
+        assert refused.value.path == f"/data/{field}"
+    cash = decode_data(StartOptimization, json.dumps({**search, "initial_cash": 5000}).encode()).initial_cash
+    assert cash == 5000.0
+
+
+def test_a_byte_order_mark_is_refused_by_name() -> None:
+    with pytest.raises(BadJson, match="begins with a byte order mark"):
+        decode_envelope(b'\xef\xbb\xbf{"v": 1, "type": "ping", "id": "a"}')

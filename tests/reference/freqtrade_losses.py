@@ -7,7 +7,13 @@ import pandas as pd
 
 
 def frame_of(
-    profits: list[float], ratios: list[float], opened_ms: list[int], closed_ms: list[int], balance: float
+    profits: list[float],
+    ratios: list[float],
+    opened_ms: list[int],
+    closed_ms: list[int],
+    balance: float,
+    *,
+    first_loss_counts: bool = True,
 ) -> pd.DataFrame:
     """Closed trades as rows; the running account is part of the table."""
     frame = pd.DataFrame(
@@ -19,7 +25,7 @@ def frame_of(
         }
     )
     frame["account"] = frame["profit"].cumsum()
-    frame["peak"] = frame["account"].cummax()
+    frame["peak"] = frame["account"].cummax().clip(lower=0.0 if first_loss_counts else None)
     frame["fall"] = frame["peak"] - frame["account"]
     frame["relative"] = frame["fall"] / (balance + frame["peak"])
     return frame

@@ -134,7 +134,7 @@ def examine(case: RuleCase, engines: Iterable[str] = (), *, measure: bool = Fals
     `measure` also notes how far vectorbt's metrics are, which takes a second replay.
     """
     found = Findings(n_rules=1)
-    strategy = Strategy.parse(case.code)
+    strategy = Strategy.parse(case.code, is_stored=True)
     valid = strategy.valid(case.points)
     wanted = (*METRICS, TIMING_T)
     metrics = evaluate_points(strategy, case.bars, case.points, case.execution, start=case.start, metrics=wanted)
@@ -263,7 +263,7 @@ def smallest(case: RuleCase, fails: Callable[[RuleCase], bool]) -> RuleCase:
     for line in list(lines):
         fewer = [kept for kept in lines if kept != line]
         try:
-            Strategy.parse(HEADER + "\n".join(fewer) + "\n")
+            Strategy.parse(HEADER + "\n".join(fewer) + "\n", is_stored=True)
         except Invalid:
             continue
         if fails(replace(case, code=HEADER + "\n".join(fewer) + "\n")):
@@ -273,7 +273,7 @@ def smallest(case: RuleCase, fails: Callable[[RuleCase], bool]) -> RuleCase:
 
 def seen_ahead(case: RuleCase, cuts: Iterable[int]) -> list[str]:
     """Where the signals of the first `cut` bars alone are not, to the last bit, the first signals of all bars."""
-    strategy = Strategy.parse(case.code)
+    strategy = Strategy.parse(case.code, is_stored=True)
     n = len(case.points)
     whole = bind(strategy, case.bars, case.points)
     told = whole.signals(0, n)

@@ -167,6 +167,19 @@ def test_what_changes_something_goes_on_after_its_deadline() -> None:
     bench(test)
 
 
+def test_who_names_no_deadline_is_given_the_time_in_which_the_workers_start() -> None:
+    async def test(bench: Bench) -> None:
+        bench.router.is_starting = lambda: True
+        asked = bench.send(body("backtest.start", "import", START))
+        named = await bench.ask(body("backtest.start", "named", START, deadline_ms=30))
+        assert code(named) == "deadline_exceeded"
+        assert not asked.done()
+        bench.handlers.gate.set()
+        assert code(await asked) == "ok"
+
+    bench(test, default_deadline_ms=20)
+
+
 def test_the_default_deadline_is_the_setting() -> None:
     async def test(bench: Bench) -> None:
         assert code(await bench.ask(body("task.list"))) == "deadline_exceeded"

@@ -75,6 +75,8 @@ def test_stats_count_searching_workers_and_the_chunks_of_all_lanes() -> None:
     assert (stats.target, stats.alive, stats.busy, stats.queued) == (2, 2, 3, 9)
     assert (stats.restarts, stats.last_failure) == (1, "no memory")
     assert router(holdout=Named("holdout", alive=0)).stats().alive == 0, "without it the daemon is not ready"
+    assert router(network=Named("network", able=False)).stats().able
+    assert not router(holdout=Named("holdout", able=False)).stats().able, "an import would wait for it"
 
 
 def test_every_kind_names_a_function_of_a_lane() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,12 @@ import typer
 
 from tunesmith.domain.records import JsonObject
 
-WHAT_IS_A_RANGE = "A range is MIN:MAX, MIN:MAX:STEP, MIN:MAX:log, or values as A,B,C."
+WHAT_IS_A_RANGE = (
+    "A range is MIN:MAX, MIN:MAX:STEP, MIN:MAX:log, or values as A,B,C; text that looks like a number in quotes."
+)
+
+_QUOTED = r"\s*(?:\"[^\"]*\"|'[^']*')\s*"
+_PIECE = re.compile(rf"({_QUOTED}|[^,]*)(?:,|\Z)")
 
 
 def parse_ranges(texts: Sequence[str]) -> JsonObject:
@@ -30,7 +36,9 @@ def ranges_of(table: Mapping[str, Any]) -> JsonObject:
 
 
 def scalar(text: str) -> bool | int | float | str:
-    """A value as it is meant: true and false, numbers, else text."""
+    """A value as it is meant: true and false, numbers, else text; what stands in quotes is the text within them."""
+    if is_quoted(text):
+        return text.strip()[1:-1]
     if text in ("true", "false"):
         return text == "true"
     for kind in (int, float):
@@ -39,6 +47,21 @@ def scalar(text: str) -> bool | int | float | str:
         except ValueError:
             continue
     return text
+
+
+def spelt(value: bool | int | float | str) -> str:
+    """A value as `scalar` reads it again: a text in quotes where it would be read as something else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return str(int(value)) if float(value).is_integer() and abs(value) < 2**53 else str(value)
+    plain = value and value == value.strip() and not set(value) & set(",:")
+    return value if plain and scalar(value) == value else f"'{value}'" if '"' in value else f'"{value}"'
+
+
+def is_quoted(text: str) -> bool:
+    """Whether a value stands in quotes, so that it is text though it looks like a number: `"1"`, `'true'`."""
+    return re.fullmatch(_QUOTED, text) is not None
 
 
 def _split(text: str, what: str, example: str) -> tuple[str, str]:
@@ -50,10 +73,11 @@ def _split(text: str, what: str, example: str) -> tuple[str, str]:
 
 def parse_range(name: str, text: str) -> Any:
     """One range as a message has it; raises `typer.BadParameter`."""
-    if "," in text:
-        return [scalar(part.strip()) for part in text.split(",")]
+    pieces = _PIECE.findall(text)[: -1 if not text.endswith(",") else None]
+    if len(pieces) > 1:
+        return [scalar(part.strip()) for part in pieces]
     parts = text.split(":")
-    if len(parts) == 1:
+    if len(parts) == 1 or is_quoted(text):
         return scalar(text)
     bounds = [scalar(part) for part in parts[:2]]
     found: JsonObject = {"min": bounds[0], "max": bounds[1]}

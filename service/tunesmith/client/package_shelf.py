@@ -17,6 +17,9 @@ from tunesmith.protocol.topics import package_topic
 log = logging.getLogger("tunesmith.client")
 
 
+_SLASHES = 4
+"""In a package's topic beside those of the symbol."""
+
 Kind = Literal["approved", "revoked", "expired", "superseded", "refused"]
 
 
@@ -59,7 +62,12 @@ class PackageFilter(msgspec.Struct, frozen=True):
         return prefix
 
     def read(self, told: Numbered) -> PackageEvent | None:
-        """The event as far as it concerns these packages; what is refused is logged with the reason."""
+        """The event as far as it concerns these packages; what is refused is logged with the reason.
+
+        The prefix of a symbol without a slash hears the symbols that begin with it too, and its own a second time.
+        """
+        if told.topic.count("/") != self.symbol.count("/") + _SLASHES:
+            return None
         data = told.event.data if isinstance(told.event.data, dict) else {}
         if told.refusal is not None:
             level = logging.INFO if self.refusals else logging.WARNING  # who asks for refusals need not be warned

@@ -16,6 +16,7 @@ class ClosedTrades:
     its fee included (of what a short's entry brought, its fee taken off); `opened_ms`, `closed_ms` int64[m] when the
     bars of entry and exit open, UTC milliseconds. `initial_cash` is the account's at `first_ms`, when the first bar
     opens that may be traded on; `last_ms` is when the last bar opens. A position open at the end is no closed trade.
+    `first_loss_counts`: drawdowns begin at the initial cash, and not at the profit of the first trade.
     """
 
     profit_abs: Floats
@@ -25,6 +26,7 @@ class ClosedTrades:
     initial_cash: float
     first_ms: int
     last_ms: int
+    first_loss_counts: bool = True
 
     def __len__(self) -> int:
         return len(self.profit_abs)

@@ -45,9 +45,10 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         if self.kind == "bool":
             return None if isinstance(value, bool) else f"{shown(value)} is not true or false"
         if self.kind == "choice":
-            if any(type(value) is type(c) and value == c for c in self.choices):
+            if _place_of(self, value) is not None:
                 return None
-            return f"{shown(value)} is none of {', '.join(map(repr, self.choices))}"
+            quoted = "; give the text, in quotes" if str(value) in self.choices else ""
+            return f"{shown(value)} is none of {', '.join(map(repr, self.choices))}{quoted}"
         wrong = not_finite(value)
         if wrong:
             return wrong
@@ -71,8 +72,19 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 def encode(parameter: Parameter, value: Any) -> float:
     """The code of a checked value: numbers are themselves, a bool is 0 or 1, a choice is its index."""
     if parameter.kind == "choice":
-        return float(next(i for i, c in enumerate(parameter.choices) if type(c) is type(value) and c == value))
+        return float(_place_of(parameter, value) or 0)
     return float(value)
+
+
+def _place_of(parameter: Parameter, value: Any) -> int | None:
+    """Which of a Choice's values this is; None for none.
+
+    Numbers are the same when they are equal, as in JSON, whose 1 is 1.0; a text is no number, and true is no 1.
+    """
+    is_text = isinstance(value, str)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return next((i for i, c in enumerate(parameter.choices) if isinstance(c, str) is is_text and c == value), None)
 
 
 def decode(parameter: Parameter, code: float) -> Scalar:

@@ -7,145 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Floats, Ints
+from tunesmith.domain.dimension import Dimension, digits
 from tunesmith.domain.parameters import EXACT, Parameter, Range, encode, not_finite, pointer_step, refuse_unknown, shown
 from tunesmith.errors import FieldError, Invalid
 
 _MAX_VALUES = 1_000_000
-_STEPS_WITHOUT_STEP = 10
-_MAX_DECIMALS = 22
-"""10^22 is the largest power of ten that a float64 holds."""
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """One searched parameter.
-
-    Either `values` lists its points (codes, see `encode`), or it is the arithmetic sequence low, low + step, … <= high,
-    or, with `step` None, the continuous interval [low, high] (log-uniform with `log`), which a grid samples at
-    `n_steps` points.
-    """
-
-    parameter: Parameter
-    low: float = 0.0
-    high: float = 0.0
-    step: float | None = None
-    log: bool = False
-    values: tuple[float, ...] = ()
-    n_steps: int = _STEPS_WITHOUT_STEP
-
-    @property
-    def name(self) -> str:
-        return self.parameter.name
-
-    @property
-    def size(self) -> int:
-        """Number of grid points along this dimension."""
-        if self.values:
-            return len(self.values)
-        if self.step is None:
-            return self.n_steps if self.high > self.low else 1
-        return math.floor((self.high - self.low) / self.step + 1e-9) + 1
-
-    @property
-    def is_discrete(self) -> bool:
-        """Whether the grid holds every value, so that the dimension is no continuous interval."""
-        return bool(self.values) or self.step is not None or self.size == 1
-
-    @cached_property
-    def _codes(self) -> Floats:
-        return np.asarray(self.values, np.float64)
-
-    @cached_property
-    def _ascending(self) -> Floats:
-        return np.sort(self._codes)
-
-    def at(self, index: NDArray[np.integer[Any]]) -> Floats:
-        """Codes of the grid points `index` int[n] (0 <= index < size), a list's in its order; float64[n]."""
-        if self.values:
-            return np.take(self._codes, index)
-        if self.step is not None:
-            return np.minimum(self._steps(index, self.step), self.high)
-        if self.size == 1:
-            return np.full(len(index), self.low)
-        return self.sample(index / (self.size - 1))
-
-    def sample(self, unit: Floats) -> Floats:
-        """Codes at the positions `unit` float64[n] in [0, 1] from the least to the greatest value; float64[n].
-
-        Discrete values own equal parts of the unit interval; 0 and 1 are the ends of a continuous one.
-        """
-        if self.values or self.step is not None:
-            rank = np.minimum((unit * self.size).astype(np.int64), self.size - 1)
-            return self._ascending[rank] if self.values else self.at(rank)
-        if self.log:
-            low, high = math.log(self.low), math.log(self.high)
-            inside = np.exp(low + unit * (high - low))
-        else:
-            inside = self.low + unit * (self.high - self.low)
-        inside = np.clip(inside, self.low, self.high)
-        return np.where(unit <= 0.0, self.low, np.where(unit >= 1.0, self.high, inside))
-
-    def rank(self, codes: Floats) -> Ints:
-        """Where the nearest discrete values to `codes` float64[n] stand among all of them, ascending; int64[n]."""
-        if not self.values:
-            nearest = np.rint((codes - self.low) / (self.step or 1.0))
-            return np.clip(nearest, 0, self.size - 1).astype(np.int64)
-        ascending = self._ascending
-        above = np.clip(np.searchsorted(ascending, codes), 1, max(1, self.size - 1))
-        is_lower = codes - ascending[above - 1] <= ascending[np.minimum(above, self.size - 1)] - codes
-        return np.minimum(np.where(is_lower, above - 1, above), self.size - 1)
-
-    def unit(self, codes: Floats) -> Floats:
-        """Positions in [0, 1] of `codes` float64[n], the inverse of `sample`: the middle of a discrete value's part."""
-        if self.is_discrete:
-            return (self.rank(codes) + 0.5) / self.size
-        if self.log:
-            low, high = math.log(self.low), math.log(self.high)
-            position = (np.log(np.maximum(codes, self.low)) - low) / (high - low)
-        else:
-            position = (codes - self.low) / (self.high - self.low)
-        return np.clip(position, 0.0, 1.0)
-
-    def _steps(self, index: NDArray[np.integer[Any]], step: float) -> Floats:
-        """low + index * step without the rounding dust of repeated steps: 0.30000000000000004 is 0.3.
-
-        Where all of it are whole numbers over one power of ten, both of which float64 holds, one division rounds once.
-        """
-        decimals = max(_decimals(self.low), _decimals(step))
-        if decimals <= _MAX_DECIMALS:
-            scale = 10.0**decimals
-            if (abs(self.low) + abs(self.high) + step) * scale <= EXACT:
-                return np.asarray((round(self.low * scale) + index.astype(np.float64) * round(step * scale)) / scale)
-        return self.low + index.astype(np.float64) * step
-
-
-def digits(index: NDArray[np.integer[Any]], sizes: Sequence[int]) -> list[NDArray[np.integer[Any]]]:
-    """The place of `index` int[n] along each axis of a grid of these sizes, the last axis fastest; one int[n] an axis.
-
-    Where 32 bits hold every index they are used: dividing them is ten times as fast.
-    """
-    rest = index.astype(np.int32) if math.prod(sizes) < 2**31 else index
-    found = []
-    for size in reversed(sizes[1:]):
-        above = rest // size
-        found.append(rest - above * size)
-        rest = above
-    return [rest, *reversed(found)][: len(sizes)]
-
-
-def _decimals(value: float) -> int:
-    """How many digits follow the decimal point of the shortest text that means `value`."""
-    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,9 +123,15 @@ def _array(given: Any) -> NDArray[Any]:
 
 
 def build_space(
-    parameters: Sequence[Parameter], ranges: Mapping[str, Any] | None, path: str = "/data/param_ranges"
+    parameters: Sequence[Parameter],
+    ranges: Mapping[str, Any] | None,
+    path: str = "/data/param_ranges",
+    *,
+    whole_logs: bool = True,
 ) -> Space:
     """The space that `ranges` asks for; an empty one means every range that the strategy declares.
+
+    A log range of whole numbers has all of them; without `whole_logs` at most 64, as it had before there was this.
 
     `ranges` maps names to a `Range` (or its dict; an empty one is the declared range), a list of values or one fixed
     value; parameters left out keep their defaults. Raises `Invalid` with a path for each refused field.
@@ -274,7 +153,7 @@ def build_space(
                 errors.extend(error.errors)
     if errors:
         raise Invalid(errors[0].message, errors=tuple(errors))
-    return Space(tuple(parameters), tuple(dimensions), fixed)
+    return Space(tuple(parameters), tuple(dimensions if whole_logs else map(_thinned, dimensions)), fixed)
 
 
 def _place(parameter: Parameter, spec: Any, where: str, dimensions: list[Dimension], fixed: dict[str, float]) -> None:
@@ -348,18 +227,27 @@ def _checked_step(parameter: Parameter, spec: Range, where: str) -> float:
 
 
 def _spaced(parameter: Parameter, asked: Dimension, where: str) -> Dimension:
-    """The dimension as asked for, when its points can be counted; that of a log range of whole numbers is a list."""
+    """The dimension as asked for, when its points can be counted."""
+    if asked.log and parameter.kind == "int":
+        asked = replace(asked, step=1.0)
     low, high, step = asked.low, asked.high, asked.step
     span = high - low
     if not math.isfinite(span):
         raise Invalid(f"{low:g} to {high:g} is too wide a range", path=f"{where}/max")
     if step is not None and span > 0 and not (step >= math.ulp(max(-low, high)) and span / step < EXACT):
         raise Invalid(f"a step of {step!r} is too small for numbers from {low:g} to {high:g}", path=f"{where}/step")
-    if asked.log and parameter.kind == "int":
-        raw = np.exp(np.linspace(math.log(low), math.log(high), int(min(span + 1, 64))))
-        raw[0], raw[-1] = low, high
-        return Dimension(parameter, values=tuple(float(v) for v in np.unique(np.clip(np.rint(raw), low, high))))
     return asked
+
+
+def _thinned(dimension: Dimension) -> Dimension:
+    """A log range of whole numbers as the list of at most 64 of them that searches had at first."""
+    if not (dimension.log and dimension.step is not None):
+        return dimension
+    low, high = dimension.low, dimension.high
+    raw = np.exp(np.linspace(math.log(low), math.log(high), int(min(high - low + 1, 64))))
+    raw[0], raw[-1] = low, high
+    values = np.unique(np.clip(np.rint(raw), low, high))
+    return Dimension(dimension.parameter, values=tuple(float(v) for v in values))
 
 
 def _listed(parameter: Parameter, values: Any, where: str) -> Dimension:

@@ -12,6 +12,9 @@ Fill = Literal["next_open", "close"]
 Direction = Literal["long", "short", "both"]
 """Which side may be traded; signals of the other side are ignored."""
 
+AskedDirection = Literal["auto", "long", "short", "both"]
+"""As a request says it: `auto` trades every side that the strategy enters. What is stored names the sides."""
+
 Engine = Literal["tunesmith", "vectorbt"]
 """What evaluates: our engine, or vectorbt where it means the same: slow, and the same numbers. The names of
 `compute.engines.engine_table`, as requests may give them."""

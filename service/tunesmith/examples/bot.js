@@ -21,7 +21,8 @@ async function main(
   watch(hearing, key);
   asking.connect(requests);
   hearing.connect(events);
-  hearing.subscribe(`pkg/${symbol}/`);
+  // a symbol without a slash begins others: ETH and ETH/USDT; what it alone hears has one slash more
+  hearing.subscribe(symbol.includes("/") ? `pkg/${symbol}/` : `pkg/${symbol}//`);
   const last = new Map(); // the newest `seq` by topic; another epoch, another database, counts anew
   for await (const [topicFrame, frame, signature] of hearing) {
     const topic = topicFrame.toString();

@@ -42,7 +42,9 @@ def main(requests: str = REQUESTS, events: str = EVENTS, symbol: str = "BTC/USDT
     asking.req_relaxed = asking.req_correlate = 1
     asking.connect(requests)
     last: dict[tuple[str, str], int] = {}  # the newest `seq` by topic; another epoch, another database, counts anew
-    for topic, frame, signature in heard(hearing, events, f"pkg/{symbol}/", key):
+    # a symbol without a slash begins others: ETH and ETH/USDT; what it alone hears has one slash more
+    prefix = f"pkg/{symbol}/" if "/" in symbol else f"pkg/{symbol}//"
+    for topic, frame, signature in heard(hearing, events, prefix, key):
         event = believed(frame, signature, keys)
         if event is None:
             continue

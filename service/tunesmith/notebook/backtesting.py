@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import numpy as np
 from msgspec import Meta
@@ -22,16 +22,18 @@ from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.point_report import Report, report_point
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.search.split import annualized, default_boundary, split_at
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.compute.strategies.installed import installed
 from tunesmith.domain.array_types import Floats
+from tunesmith.domain.criteria import HOLDOUT_SHARE
 from tunesmith.domain.declared import as_declared, one_of
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TARGET_ALIASES
 from tunesmith.domain.parameters import decode
 from tunesmith.domain.space import encode_points
-from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, Costs, Direction, Engine, Fill, MissingShare
+from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, AskedDirection, Costs, Engine, Fill, MissingShare
 from tunesmith.errors import Invalid
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 Count = Annotated[int, Meta(ge=1, le=2**53)]
 Index = Annotated[int, Meta(ge=0, le=2**53)]
+Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def evaluate(
     *,
     costs: Costs | None = None,
     fill: Fill = "next_open",
-    direction: Direction = "long",
+    direction: AskedDirection = "auto",
     initial_cash: float = 10_000.0,
     start: int = 0,
     n_threads: int | None = None,
@@ -81,14 +84,14 @@ def evaluate(
     """Metrics of every point in `params`: arrays of one length, zipped; scalars repeated; the unnamed take defaults.
 
     `metrics` names those that are wanted, of `domain.metrics.METRICS`; without it they are the account's, which cost
-    the least: one of the path alone needs every bar's equity. `engine` vectorbt gives the same numbers, slowly, and NaN
+    the least: one of the path alone needs every bar's equity. `direction` auto trades every side that the rule enters.
+    All bars are taken, none withheld as a hold-out. `engine` vectorbt gives the same numbers, slowly, and NaN
     where an account's course means something else there (see `compute.engines.vectorbt_engine`).
     Points that break a `require` are NaN rows. Bars before `start` only warm indicators up. Raises `Invalid` with the
     path of the argument for what cannot be.
     """
     points = encode_points(rule.parameters, params or {})
-    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash, engine)
-    check_engine(rule, engine, execution.costs, direction)
+    execution = execution_of(rule, costs, fill, direction, initial_cash, engine)
     start = _first_bar(bars, start)
     wanted = None if metrics is None else _metric_names(metrics)
     n_threads = n_threads or n_cores()
@@ -103,25 +106,56 @@ def backtest(
     *,
     costs: Costs | None = None,
     fill: Fill = "next_open",
-    direction: Direction = "long",
+    direction: AskedDirection = "auto",
     initial_cash: float = 10_000.0,
     start: int = 0,
+    use_holdout: bool = False,
+    holdout_share: float = HOLDOUT_SHARE,
     max_missing: float = MAX_MISSING,
 ) -> Report:
     """One point with every order, trade and equity value, replayed and reported by vectorbt.
 
-    Of the bars that the market's calendar expects, the share `max_missing` may be missing. Raises `Invalid` with the
-    path of the argument for what cannot be.
+    The last `holdout_share` of the bars is withheld, as the daemon withholds it and `optimize` does: the report's
+    `withheld_from` says from where on. `use_holdout` takes all bars; who has looked at a hold-out has none any more.
+    `direction` auto trades every side that the rule enters. Of the bars that the market's calendar expects, the share
+    `max_missing` may be missing. Raises `Invalid` with the path of the argument for what cannot be.
     """
     points = encode_points(rule.parameters, params or {})
     if len(points) != 1:
         raise Invalid(f"a backtest takes one point, got {len(points)}; evaluate takes many", path="/params")
     if not rule.valid(points)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/params")
-    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash)
+    execution = execution_of(rule, costs, fill, direction, initial_cash)
     first = _first_bar(bars, start)
     check_bars(bars, first, as_declared(max_missing, MissingShare, "/max_missing"))
-    return report_point(rule, bars, points[0], execution, first)
+    if use_holdout:
+        return report_point(rule, bars, points[0], execution, first)
+    boundary_ms = default_boundary(bars, as_declared(holdout_share, Share, "/holdout_share"))
+    known = annualized(bars, boundary_ms)
+    known = known.slice(0, split_at(known, boundary_ms).in_stop)
+    if first >= len(known):
+        raise Invalid(
+            f"bar {first} lies in the hold-out, which begins at bar {len(known)}; use_holdout=True looks at it",
+            path="/start",
+        )
+    return replace(report_point(rule, known, points[0], execution, first), withheld_from=boundary_ms)
+
+
+def execution_of(
+    rule: Strategy,
+    costs: Costs | None,
+    fill: Fill,
+    asked: AskedDirection,
+    initial_cash: float,
+    engine: str = OWN_ENGINE,
+) -> Execution:
+    """How the arguments of a call trade a rule; raises `Invalid` with their paths, and for stops wrong on its sides."""
+    one_of(asked, get_args(AskedDirection), "direction", "/direction")
+    direction = rule.direction(asked)
+    rule.check_levels(direction, "/direction")
+    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash, engine)
+    check_engine(rule, engine, execution.costs, direction)
+    return execution
 
 
 def _first_bar(bars: Bars, start: int) -> int:

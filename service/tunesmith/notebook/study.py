@@ -13,21 +13,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Meta
 
 from tunesmith.compute.analysis.search_report import Report, report
 from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.compute.engines.bars_of_rule import check_bars
-from tunesmith.compute.engines.engine_table import check_engine
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import region_of
 from tunesmith.compute.search.samplers import SAMPLERS, choose_method
 from tunesmith.compute.search.search import Market, Outcome, Search, run_whole
 from tunesmith.compute.search.split import Split, annualized, default_boundary, split_at
+from tunesmith.compute.search.stopping import check_stop
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.approval import ApprovalCriteria
 from tunesmith.domain.array_types import Floats
@@ -44,17 +43,15 @@ from tunesmith.domain.search.findings import ImportanceMethod
 from tunesmith.domain.search.methods import MethodOptions
 from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.search.stop_rules import StopRules
-from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, Costs, Direction, Engine, Fill, MissingShare
+from tunesmith.domain.trading import MAX_MISSING, OWN_ENGINE, AskedDirection, Costs, Engine, Fill, MissingShare
 from tunesmith.errors import Invalid
-from tunesmith.notebook.backtesting import Count, Index, Table, columns_of, n_cores
+from tunesmith.notebook.backtesting import Count, Index, Share, Table, columns_of, execution_of, n_cores
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MAX_POINTS = 1_000_000
 """Trials that `optimize` makes at most where the caller does not say; the daemon's settings have the same default."""
-
-_Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def optimize(
     seed: int = 0,
     costs: Costs | None = None,
     fill: Fill = "next_open",
-    direction: Direction = "long",
+    direction: AskedDirection = "auto",
     initial_cash: float = 10_000.0,
     constraints: ApprovalCriteria | Sequence[str] | None = None,
     stop: StopRules | None = None,
@@ -154,16 +151,14 @@ def optimize(
 
     The last `holdout_share` of the bars is withheld from the search. `target` is a metric, an expression over metrics,
     weights, a loss of freqtrade, or a list of these; `conditions` such as "fast < slow" come on top of the strategy's
-    own, and `constraints` such as "n_trades >= 30" bound metrics. Of the bars that the market's calendar expects, the
-    share `max_missing` may be missing. Without `method` it is chosen; see
-    `samplers.choose_method`. `progress(done, total)` is called after every part. Raises `Invalid` with the path of the
-    argument for what cannot be, and for a search of more than `max_points` trials.
+    own, and `constraints` such as "n_trades >= 30" bound metrics. Of the bars that the calendar expects, the share
+    `max_missing` may be missing. Without `method` it is chosen (`samplers.choose_method`); the direction auto trades
+    every side that the rule enters. `progress(done, total)` is called after every part. Raises `Invalid` with the path
+    of the argument for what cannot be, and for more than `max_points` trials.
     """
-    execution = Execution(Costs() if costs is None else costs, fill, direction, initial_cash, engine)
-    check_engine(rule, engine, execution.costs, direction)
-    asked = constraints
-    if isinstance(asked, ApprovalCriteria):
-        asked = as_declared(asked, ApprovalCriteria, "/constraints")
+    execution = execution_of(rule, costs, fill, direction, initial_cash, engine)
+    if isinstance(constraints, ApprovalCriteria):
+        constraints = as_declared(constraints, ApprovalCriteria, "/constraints")
     plan = SearchPlan(
         target=target,
         method=method or "auto",
@@ -171,12 +166,14 @@ def optimize(
         seed=as_declared(seed, Index, "/seed"),
         ranges=dict(param_ranges or {}),
         conditions=list(conditions),
-        bounds=trial_bounds(asked, DEFAULT_CRITERIA, "/constraints"),
+        bounds=trial_bounds(constraints, DEFAULT_CRITERIA, "/constraints"),
         options=options or MethodOptions(),
         lossless_keeps=True,
+        whole_logs=True,
+        first_loss_counts=True,
     )
-    search = _search(rule, plan, as_declared(max_points, Count, "/max_points"))
-    boundary_ms = default_boundary(bars, as_declared(holdout_share, _Share, "/holdout_share"))
+    search = _search(rule, plan, as_declared(max_points, Count, "/max_points"), stop)
+    boundary_ms = default_boundary(bars, as_declared(holdout_share, Share, "/holdout_share"))
     check_bars(bars, 0, as_declared(max_missing, MissingShare, "/max_missing"))
     bars = annualized(bars, boundary_ms)
     split = split_at(bars, boundary_ms)
@@ -204,8 +201,9 @@ def analyze(
     return report(study.scored(target, by), as_declared(n, Count, "/n"), method)
 
 
-def _search(rule: Strategy, plan: SearchPlan, max_points: int) -> Search:
+def _search(rule: Strategy, plan: SearchPlan, max_points: int, stop: StopRules | None) -> Search:
     objective = Objective.parse(plan.target, "/target")
+    check_stop(stop, objective.n_targets, "/stop")
     region = region_of(rule, plan, at="")
     if plan.method != "auto":
         one_of(plan.method, SAMPLERS, "method", "/method")

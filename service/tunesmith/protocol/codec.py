@@ -1,5 +1,8 @@
 """Bytes ↔ messages. Needs msgspec alone, so that bots do not install the daemon's libraries.
 
+Numbers are read as they are written: a field of whole numbers takes 42, and neither 42.0 nor "42"; a byte order mark is
+refused. Who writes JSON by a library has nothing to do for it.
+
 A request is read in two steps: the envelope (`decode_envelope`), then its `data` as the type says (`decode_data`).
 What cannot be read is refused with the error tree; `salvage` finds the type and id that the refusal should repeat.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -31,6 +35,7 @@ _MESSAGE_LIMIT = 300
 _READABLE = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
+_POINTED = re.compile(r"Expected `int\b.*`, got `float`")
 _LOCATED = re.compile(r"(.*) - at `([^`]*)`\Z", re.DOTALL)
 _KEY_LOCATED = re.compile(r"(.*) - at `key` in `([^`]*)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|(\[\.\.\.\])")
@@ -199,6 +204,8 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
     try:
         if not body.isascii():
             body.decode()
+            if body.startswith(BOM_UTF8):
+                raise BadJson("the body begins with a byte order mark, which JSON on a wire has none of: leave it out")
         try:
             return decoder.decode(body)
         except msgspec.ValidationError:
@@ -282,6 +289,8 @@ def _invalid(error: msgspec.ValidationError, body: bytes, kind: Any, root: str) 
     for pattern, wording in ((_UNKNOWN_FIELD, "unknown field"), (_MISSING_FIELD, "required field is missing")):
         if found := pattern.fullmatch(what):
             path, what = path + pointer(found[1]), wording
+    if _POINTED.fullmatch(what):
+        what += "; a whole number is written without point and exponent: 42, not 42.0"
     refused = FieldError(_cut(path, _PATH_LIMIT), _cut(what, _MESSAGE_LIMIT))
     return Invalid(f"{refused.path or 'the body'}: {refused.message}", errors=(refused,))
 

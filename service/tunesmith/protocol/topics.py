@@ -1,6 +1,8 @@
 """Topics of events, and who may hear them.
 
-Every topic ends in `/`, so that a subscription to one market never matches another's prefix.
+Every topic ends in `/`, so that a subscription to BTC/USD does not match BTC/USDT. A symbol without a slash, such as
+ETH, begins those of all its pairs: `pkg/ETH/` matches `pkg/ETH/USDT/…` too. Its events come on a second topic as well,
+below `pkg/ETH//`, which begins no other market's.
 """
 
 from __future__ import annotations
@@ -14,6 +16,17 @@ _PUBLIC = ("pkg/", "task/", HEARTBEAT)
 
 def package_topic(symbol: str, timeframe: str, strategy_id: str) -> str:
     return f"pkg/{symbol}/{timeframe}/{strategy_id}/"
+
+
+def package_topics(symbol: str, timeframe: str, strategy_id: str) -> list[str]:
+    """Every topic on which events about these packages come; the first is `package_topic`."""
+    first = package_topic(symbol, timeframe, strategy_id)
+    return [first] if "/" in symbol else [first, f"{market_prefix(symbol)}{timeframe}/{strategy_id}/"]
+
+
+def market_prefix(symbol: str) -> str:
+    """What a subscription to the packages of one market, and of no other, begins with."""
+    return f"pkg/{symbol}/" if "/" in symbol else f"pkg/{symbol}//"
 
 
 def done_topic(task_id: str) -> str:

@@ -48,6 +48,8 @@ from tunesmith.protocol.envelope import Role
 
 BUSY_RETRY_MS = 50
 DRAINING_RETRY_MS = 1_000
+START_DEADLINE_MS = 60_000
+"""How long a request that names no deadline waits at least while the workers start: loading them takes seconds."""
 UNKNOWN = "unknown"
 """Requests whose type does not exist are counted under this: names from the network are no metric labels."""
 
@@ -104,6 +106,7 @@ class _Flight:
 class Router:
     """The handlers behind the sockets. While `draining` is set, new requests are refused.
 
+    `is_starting` says whether the workers are still being started: who names no deadline is given the time for that.
     A handler is `async (request, call) -> reply`, or a plain function where the reply is at hand: that one is answered
     on the spot, without a task, and is never in flight.
     """
@@ -120,6 +123,7 @@ class Router:
         self._idle = asyncio.Event()
         self._idle.set()
         self.refused: Refused = _nobody_listens
+        self.is_starting: Callable[[], bool] = lambda: False
 
     @property
     def in_flight(self) -> int:
@@ -200,6 +204,8 @@ class Router:
 
     def _call(self, type: str, id: str, peer: Peer, deadline_ms: int | None, client: str | None) -> Call:
         wait_ms = self._limits.default_deadline_ms if deadline_ms is None else deadline_ms
+        if deadline_ms is None and self.is_starting():
+            wait_ms = max(wait_ms, START_DEADLINE_MS)
         deadline = time.monotonic() + wait_ms / 1000  # the clock of asyncio's loops
         return Call(type, id, peer.user, peer.role, peer.door, deadline, client)
 

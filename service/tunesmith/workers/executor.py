@@ -35,6 +35,7 @@ class Stats(NamedTuple):
 
     `restarts` counts workers replaced since the start because they died or were killed, `recycled` those replaced for
     their age or size. `start_failures` counts the rounds in a row in which no worker came up, `last_failure` says why.
+    `able`: since the start there has been a worker for every kind of chunk that a request waits for.
     """
 
     target: int
@@ -46,6 +47,7 @@ class Stats(NamedTuple):
     recycled: int = 0
     start_failures: int = 0
     last_failure: str | None = None
+    able: bool = True
 
 
 OnMessage = Callable[[str | None, str, Any], None]

@@ -71,4 +71,5 @@ class LaneRouter:
             restarts=sum(stats.restarts for stats in each.values()),
             recycled=sum(stats.recycled for stats in each.values()),
             last_failure=next((stats.last_failure for stats in each.values() if stats.last_failure), None),
+            able=all(each[lane].able for lane in _ALWAYS_UP),
         )

@@ -103,7 +103,7 @@ class LocalPool:
         self._children = GroupMemory()
         self._retry: asyncio.TimerHandle | None = None
         self._closed: asyncio.Future[None] | None = None
-        self._started = False
+        self._started = self._able = False
         self._restarts = self._recycled = self._start_failures = 0
         self._last_failure: str | None = None
 
@@ -194,6 +194,7 @@ class LocalPool:
             recycled=self._recycled,
             start_failures=self._start_failures,
             last_failure="what workers are forked from does not answer" if silent else self._last_failure,
+            able=self._able,
         )
 
     def pids(self) -> list[int]:
@@ -315,12 +316,11 @@ class LocalPool:
     def _greet(self, worker: WorkerProcess, pid: int) -> None:
         worker.pid = pid
         worker.remember_size()
-        self._start_failures, self._last_failure = 0, None
+        self._start_failures, self._last_failure, self._able = 0, None, True
         if worker.state is State.STARTING:
             worker.state = State.IDLE
-        for news in self._waiting_for_ready:
-            if not news.done():
-                news.set_result(None)
+        for news in (each for each in self._waiting_for_ready if not each.done()):
+            news.set_result(None)
         self._waiting_for_ready.clear()
         self._refill()
         self._hand_out()

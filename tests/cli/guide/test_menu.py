@@ -120,7 +120,9 @@ def test_a_newcomer_comes_from_nothing_to_a_verdict(tmp_path: Path) -> None:
         new.answer("b", "How shall it search?")
         new.answer("1", "How many points")
         assert "'ten' is not a number of points" in new.answer("ten")
-        assert "trials 20" in new.answer("100", "Start it?")
+        planned = new.answer("100", "Start it?")
+        assert "trials 20" in planned
+        assert "long only, fee 0.001 of an order, slippage 0, start capital 10,000" in planned
         shown = new.answer("1", "What next?")
         assert "All 20 points are tried" in shown
         assert "20 of 20, grid" in shown
@@ -149,7 +151,10 @@ def test_several_strategies_are_a_session_that_can_be_found_again_and_deleted(te
     terminal.answer("", "What shall be best?")
     terminal.answer("2", "How shall it search?")
     terminal.answer("2", "How many points of each strategy on each market")
-    assert "trials 60" in terminal.answer("30", "Start it?")
+    planned = terminal.answer("30", "Start it?")
+    assert "trials 60" in planned
+    assert "every side that its rule enters, fee 0.001 of an order" in planned
+    assert re.search(r"macd +both +30", planned)
     shown = terminal.answer("1", "What next?")
     assert "60 of 60 (100%)" in shown
     assert "by total_return" in shown

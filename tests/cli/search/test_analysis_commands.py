@@ -156,6 +156,8 @@ def test_pictures_show_the_least_the_most_and_nothing() -> None:
         {"min": 0.1, "max": 0.30000000000000004, "step": 0.1},
         [1, 2.5],
         ["a", "b"],
+        ["1", "true", "a,b", "a:b", "1e3", "it's", " x"],
+        "1",
         [True, False],
         3,
         0.03439583184771313,
@@ -189,6 +191,7 @@ def test_a_command_that_is_wider_than_the_terminal_is_broken_between_options(mon
         "direction": "both",
         "fill": "close",
         "engine": "tunesmith",
+        "initial_cash": 5000.0,
     }
     text = command_of(request)
     assert max(map(len, text.splitlines())) <= WIDTH
@@ -202,6 +205,8 @@ def test_a_command_that_is_wider_than_the_terminal_is_broken_between_options(mon
         ("--end", "2024-02-29"),
         ("--fee", "0.0"),
         ("--aggregate", "median"),
+        ("--direction", "both"),
+        ("--cash", "5000"),
     ):
         assert value in [words[i + 1] for i, word in enumerate(words) if word == option]
     assert not re.search(r"--engine|None", text)

@@ -69,6 +69,7 @@ def test_auto_says_which_method_it_chose_and_why(folder: Path) -> None:
     done = run("optimize", "PLANTED/USDT", RULE, *SMALL, "--data-dir", folder)
     assert "grid search, 152 trials" in done.stdout
     assert "All 152 points are tried" in said(done)
+    assert "It trades long only, fee 0.001 of an order, slippage 0, start capital 10,000." in said(done)
 
 
 def test_a_search_ends_early_by_a_rule_and_says_by_which(folder: Path) -> None:

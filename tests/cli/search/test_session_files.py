@@ -82,3 +82,9 @@ def test_a_file_that_is_no_session_is_refused(tmp_path: Path, name: str, text: s
 def test_options_may_be_repeated_or_hold_several() -> None:
     assert words(["BTC/USDT, ETH/USDT", "XRP/USDT"]) == ["BTC/USDT", "ETH/USDT", "XRP/USDT"]
     assert words(None) == []
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.toml", "symbols = ['A/B']"), ("a.json", '{"symbols": ["A/B"]}')])
+def test_an_editors_byte_order_mark_is_no_part_of_a_file(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_session(tmp_path / name)["symbols"] == ["A/B"]

@@ -290,6 +290,15 @@ def test_lists_of_numbers_are_narrowed_to_their_own_values() -> None:
     assert found.param_ranges["fast"] == Range(values=[3, 5, 8])
 
 
+def test_a_log_range_of_whole_numbers_is_narrowed_to_one() -> None:
+    space = build_space((Parameter(name="n", kind="int", default=5, low=1, high=100, log=True),), {})
+    points = space.grid(0, 100)
+    found = recommend(Trials(space, points, -np.abs(points[:, 0] - 20.0), np.ones(100, bool)), 0.05)
+    assert found is not None
+    assert found.param_ranges["n"] == Range(min=18.0, max=22.0, log=True)
+    assert found.size == 5
+
+
 def test_a_large_search_is_analysed_in_seconds() -> None:
     trials = search(436_800)
     importance.importances(search(100))  # what is loaded once

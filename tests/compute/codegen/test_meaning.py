@@ -25,7 +25,7 @@ LAW = settings(
 
 def same(code: str, bars: Bars, codes: np.ndarray, *, strict: bool) -> None:
     """Compare all orders of a rule at some points with the interpreter's."""
-    strategy = Strategy.parse(code)
+    strategy = Strategy.parse(code, is_stored=True)
     signals = bind(strategy, bars, codes).signals(0, len(codes))
     for i, point in enumerate(codes):
         told = read(code, bars, decode_point(strategy.parameters, point), strict=strict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,15 +13,17 @@ import pytest
 import tunesmith as ts
 from reference.cases import random_bars
 from stepped import colours
-from tunesmith.compute.engines.engine_table import check_engine
+from tunesmith.compute.engines.engine_table import ENGINES, check_engine
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.vectorbt_engine import share_left
 from tunesmith.compute.rules.strategy import Strategy
+from tunesmith.compute.search.search import Market, Search
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.strategies import builtin
 from tunesmith.compute.strategies.installed import as_strategy
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import METRICS, TIMING_T
+from tunesmith.domain.search.search_plan import SearchPlan
 from tunesmith.domain.space import build_space
 from tunesmith.domain.trading import Costs
 from tunesmith.errors import Invalid
@@ -113,11 +116,18 @@ def test_points_that_break_a_require_stay_nan() -> None:
     assert np.isnan(found["total_return"]).tolist() == [True, False]
 
 
-def test_a_short_that_comes_to_its_end_is_not_given() -> None:
+RISEN = "enter_short(close == 100)\nexit_short(close > 259)\n"
+
+
+def risen() -> Bars:
+    """A market that a short at 100 does not survive."""
     close = np.concatenate([np.full(5, 100.0), np.linspace(100.0, 260.0, 20)])
     columns = {"open": close, "high": close * 1.001, "low": close * 0.999, "close": close, "volume": close}
-    bars = Bars.from_arrays(np.arange(25, dtype=np.int64) * 3_600_000, columns, symbol="X/Y", timeframe="1h")
-    rule = Strategy.parse("enter_short(close == 100)\nexit_short(close > 259)\n")
+    return Bars.from_arrays(np.arange(25, dtype=np.int64) * 3_600_000, columns, symbol="X/Y", timeframe="1h")
+
+
+def test_a_short_that_comes_to_its_end_is_not_given() -> None:
+    bars, rule = risen(), Strategy.parse(RISEN)
     execution = Execution(direction="short", engine="vectorbt")
     assert np.isnan(evaluate_points(rule, bars, np.zeros((1, 0)), execution)["total_return"][0])
     calm = evaluate_points(rule, bars.slice(0, 8), np.zeros((1, 0)), execution)
@@ -192,3 +202,30 @@ def test_the_library_searches_with_either_engine() -> None:
         with pytest.raises(Invalid) as error:
             refused(ts.strategy("rsi_reversion"), bars, engine="vectorbt")  # type: ignore[operator]
         assert error.value.path == "/engine"
+
+
+@pytest.mark.parametrize("fill", ["next_open", "close"])
+def test_losses_are_scored_from_its_own_trades(fill: Any) -> None:
+    rule = builtin("macd")
+    bars = random_bars(np.random.default_rng(21), 700)
+    points = build_space(rule.parameters, {"fast": [8, 12, 20], "slow": [16, 26], "with_trend": False}).grid(0, 6)
+    execution = Execution(Costs(), fill, "both", engine="vectorbt")
+    theirs = ENGINES["vectorbt"].closed_trades(rule, bars, points, execution, start=50)
+    ours = ENGINES["tunesmith"].closed_trades(rule, bars, points, execution, start=50)
+    assert [trades is None for trades in theirs] == [False, False, False, False, True, False]  # 20 < 16 is required
+    assert [trades is None for trades in ours] == [trades is None for trades in theirs]
+    for a, b in zip(theirs, ours, strict=True):
+        if a is not None and b is not None:
+            assert len(a) == len(b) > 5
+            np.testing.assert_allclose(a.profit_abs, b.profit_abs, rtol=1e-9, atol=1e-6)
+            np.testing.assert_allclose(a.profit_ratio, b.profit_ratio, rtol=1e-9, atol=1e-12)
+            assert a.closed_ms.tolist() == b.closed_ms.tolist()
+
+
+def test_a_point_that_it_has_no_numbers_for_has_no_loss_either() -> None:
+    rule = Strategy.parse(RISEN)
+    plan = SearchPlan(target="freqtrade:OnlyProfitHyperOptLoss", method="grid", n_trials=1, first_loss_counts=True)
+    for engine, has_a_score in (("tunesmith", True), ("vectorbt", False)):
+        market = Market("X/Y", risen(), Execution(direction="short", engine=engine))
+        found = Search(rule, plan).evaluate([market], 0, 1)
+        assert np.isfinite(found.values[0, 0]) == has_a_score == np.isfinite(found.metrics["total_return"][0])

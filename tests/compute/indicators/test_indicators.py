@@ -21,7 +21,7 @@ Values = NDArray[np.float64]
 def values(expression: str, bars: Bars, n: int = 14) -> Values:
     """An expression's values float64[T], as a price level's, with the window `n`."""
     code = f"n = Int(14, 2, 2000)\nenter_long(close > 0)\ntake_profit({expression})\n"
-    bound = bind(Strategy.parse(code), bars, np.array([[float(n)]]))
+    bound = bind(Strategy.parse(code, is_stored=True), bars, np.array([[float(n)]]))
     level = bound.signals(0, 1).take_profit
     assert level is not None
     assert level.price is not None
@@ -159,7 +159,7 @@ def test_warm_up_is_the_first_defined_bar(expression: str, n: int) -> None:
     closes = 100 + np.cumsum(random.normal(0, 1, 80))
     bars = of_closes(closes, random.uniform(1, 5, 80))
     code = f"n = Int(14, 2, 2000)\nenter_long(close > 0)\ntake_profit({expression})\n"
-    bound = bind(Strategy.parse(code), bars, np.array([[float(n)]]))
+    bound = bind(Strategy.parse(code, is_stored=True), bars, np.array([[float(n)]]))
     found = values(expression, bars, n)
     assert bound.warmup[0] == BEGINNINGS[expression](n)
     assert np.isnan(found[: bound.warmup[0]]).all()

@@ -213,3 +213,16 @@ def test_real_hours_are_made_of_real_five_minutes(shared_data: Path) -> None:
         np.testing.assert_allclose(getattr(made, name), getattr(hours, name), rtol=1e-12)
     assert_equal(resample(fine, "1d"), by_pandas(fine, "1d"))
     assert_equal(resample(hours, "1w"), by_pandas(hours, "1w"))
+
+
+def test_a_year_s_bars_that_the_caller_chose_are_kept() -> None:
+    hours = np.arange(400, dtype=np.int64) * 3_600_000
+    columns = {name: np.full(400, 10.0) for name in ("open", "high", "low", "close", "volume")}
+    for chosen, expected in ((None, 365.0 * 6), (6000.0, 1500.0)):
+        bars = Bars.from_arrays(hours, columns, symbol="A/B", timeframe="1h", calendar="24/7", bars_per_year=chosen)
+        assert resample(bars, "4h").bars_per_year == pytest.approx(expected)
+    # Monday to Friday, from 1970-01-05 on
+    weekdays = np.array([(5 + 7 * week + day - 1) * 86_400_000 for week in range(12) for day in range(5)], np.int64)
+    daily = {name: np.full(60, 10.0) for name in columns}
+    stocks = Bars.from_arrays(weekdays, daily, symbol="GOOG", timeframe="1d", calendar="weekdays", bars_per_year=252.0)
+    assert resample(stocks, "1w").bars_per_year == pytest.approx(252.0 / 5.0, rel=1e-9)

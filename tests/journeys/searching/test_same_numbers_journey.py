@@ -68,7 +68,7 @@ def test_library_daemon_and_vectorbt_agree(
 ) -> None:
     in_sample = bars.slice(0, split_at(bars, default_boundary(bars, 0.3)).in_stop)
     rule = ts.strategy(strategy_id)
-    report = ts.backtest(rule, in_sample, params, costs=COSTS)
+    report = ts.backtest(rule, bars, params, costs=COSTS)
     assert report.disagreements == []
     table = ts.evaluate(rule, in_sample, params, costs=COSTS, metrics=list(report.metrics))
     np.testing.assert_array_equal([table.metrics[name][0] for name in report.metrics], list(report.metrics.values()))
@@ -104,7 +104,7 @@ def test_the_reference_simulator_agrees_on_real_candles(
         profits = [trade.profit for trade in expected.trades]
         slow = slow_metrics(expected.equity, expected.position, profits, execution.initial_cash, bars.bars_per_year)
         assert_close({name: float(values[0]) for name, values in table.metrics.items()}, slow)
-        report = ts.backtest(rule, bars, params, costs=COSTS, fill=fill, direction=direction)
+        report = ts.backtest(rule, bars, params, costs=COSTS, fill=fill, direction=direction, use_holdout=True)
         np.testing.assert_allclose(report.equity, expected.equity, rtol=1e-9)
         assert len(profits) > 5
 
@@ -152,7 +152,7 @@ def test_a_resampled_timeframe_is_the_same_in_both(dealer: Dealer, bars: ts.Bars
         symbol="BTC/USDT",
         timeframe="4h",
     )  # fmt: skip
-    expected = ts.backtest(ts.strategy("ma_cross_v1.0"), four_hourly)
+    expected = ts.backtest(ts.strategy("ma_cross_v1.0"), four_hourly, use_holdout=True)
     assert_close(done["metrics"], expected.metrics)
 
 

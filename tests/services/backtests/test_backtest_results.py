@@ -47,6 +47,7 @@ FOUND = {
     "equity": [(0, 10_000.0), (HOUR, 10_001.5)],
     "longer": [{"timeframe": "4h", "partial": 0.5, "stale": 0.0}],
     "disagreements": [],
+    "warnings": [],
 }
 
 

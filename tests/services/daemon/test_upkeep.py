@@ -45,7 +45,7 @@ def over(folder: Path, scene: Callable[[Context], Awaitable[None]], **of_backups
             settings=settings,
             database=database,
             noticed=Noticed(),
-            executor=SimpleNamespace(stats=lambda: SimpleNamespace(alive=1, ready=1, busy=0, queued=0)),
+            executor=SimpleNamespace(stats=lambda: SimpleNamespace(alive=1, ready=1, busy=0, queued=0, able=True)),
             cache=SimpleNamespace(trouble=no_trouble),
             tasks=SimpleNamespace(jobs={}),
             started=0.0,
@@ -94,6 +94,20 @@ def test_a_backup_that_fails_is_told_until_one_succeeds(tmp_path: Path, monkeypa
         context.noticed.backup_due = 0.0
         await upkeep.back_up_when_due(context)
         assert (await condition(context, {}, draining=False)).degraded == ()
+
+    over(tmp_path, scene)
+
+
+def test_it_is_not_ready_before_a_worker_of_each_kind_has_come_up(tmp_path: Path) -> None:
+    async def scene(context: Context) -> None:
+        stats = context.executor.stats()
+        stats.able = False  # type: ignore[misc]
+        context.executor.stats = lambda: stats  # type: ignore[method-assign]
+        stats.last_failure = None  # type: ignore[misc]
+        [reason] = (await condition(context, {}, draining=False)).reasons
+        assert reason == "no worker is ready yet: they are being started"
+        stats.able = True  # type: ignore[misc]
+        assert (await condition(context, {}, draining=False)).reasons == ()
 
     over(tmp_path, scene)
 

@@ -61,7 +61,7 @@ class Town:
         await self.context.database.write(write)
 
     async def window(self, timeframe: str = "1h") -> Window:
-        return await window_of(self.context, MarketRequest(timeframe=timeframe), MARKET[1])
+        return await window_of(self.context, MarketRequest(timeframe=timeframe), MARKET[1], "long")
 
     async def verdict(self, task_id: str, window: Window, end_ms: int) -> ledger.Look:
         """Have a verdict look at the hold-out of now, as verdicts' tasks do; what it read where that is used up."""

@@ -142,7 +142,7 @@ def test_looks_and_tries_stay_with_a_market_whose_times_were_changed_or_whose_ca
             restamped(tmp_path, "BACK/USDT", "1d", 946_684_800_000, backwards=True)
             shutil.rmtree(tmp_path / "market" / "local" / quote_symbol(ONE))
             for symbol in (COPY, "BACK/USDT"):
-                window = await window_of(context, MarketRequest(), symbol)
+                window = await window_of(context, MarketRequest(), symbol, "long")
                 lineage = await lineage_of(context, "local", symbol)
                 assert ("local", ONE) in lineage.elsewhen
                 asked = ledger.Asked(windows=[window], end_ms=context.market.list(symbol=symbol)[0].end_ms)
@@ -173,7 +173,7 @@ def test_used_bars_that_were_replaced_are_no_evidence_and_their_budget_stays(tmp
             assert (await decided(house, optimization_id=again))["verdict"] != "insufficient_data"
             marks = await context.database.fetch_all("SELECT id FROM market_marks")
             assert (len(marks), marks[0]["id"]) == (2, mark["id"])
-            window = await window_of(context, MarketRequest(), ONE)
+            window = await window_of(context, MarketRequest(), ONE, "long")
             assert await n_counted(context, "local", [window]) == 3
 
     asyncio.run(main())

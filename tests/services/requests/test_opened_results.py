@@ -18,12 +18,13 @@ from tunesmith.services.requests.opened_results import ASKED, NAMES, RESULTS, US
 PLAIN = frozenset({
     "approved", "bars", "changed", "chosen_because", "client", "completed_at", "costs", "created_at", "data_hash",
     "differences", "direction", "disk_mb", "eligible", "end_date", "engine", "equal", "error", "estimated_time",
-    "eta_s", "exact", "explanations", "fill", "format", "grade", "index", "items_by_status", "kind", "label", "lines",
-    "memory_mb", "method", "mode", "ms_per_trial", "n_bars", "n_compared", "n_done", "n_failed", "n_items",
-    "n_trials", "n_windows", "next_offset", "not_asked", "number", "offset", "optimization_target", "path",
-    "progress", "reason", "request", "seconds", "session_id", "start_date", "started_at", "status", "stopped_by",
-    "strategy_id", "strategy_version", "symbol", "symbols", "timeframe", "total", "trials_per_s", "used_holdout",
-    "user", "venue", "verdict", "verdict_id", "version", "warnings", "withheld_from", "workers",
+    "eta_s", "exact", "explanations", "fill", "format", "grade", "index", "initial_cash", "items_by_status",
+    "kind", "label", "lines", "memory_mb", "method", "mode", "ms_per_trial", "n_bars", "n_compared", "n_done",
+    "n_failed", "n_items", "n_trials", "n_windows", "next_offset", "not_asked", "number", "offset",
+    "optimization_target", "path", "progress", "reason", "request", "seconds", "session_id", "start_date",
+    "started_at", "status", "stopped_by", "strategy_id", "strategy_version", "symbol", "symbols", "timeframe",
+    "total", "trials_per_s", "used_holdout", "user", "venue", "verdict", "verdict_id", "version", "warnings",
+    "withheld_from", "workers",
 })  # fmt: skip
 """Fields of what is about tasks that tell nothing of what a task found, beyond that it ended and how."""
 

@@ -86,6 +86,7 @@ def show(line: Line, id: PackageId) -> None:
             "trading": f"{package['direction']}, fills at {package['fill'].replace('_', ' ')}, "
             + params(package["costs"])
             + (f", spread {number(package['spread'])}" if "spread" in package else "")
+            + (f", start capital {number(package['initial_cash'])}" if "initial_cash" in package else "")
             + (", no funding charged" if package.get("funding", "unknown") is None else ""),
             "candles": _candles(package),
             "budget": _budget(package.get("budget")),

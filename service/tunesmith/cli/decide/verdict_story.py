@@ -51,7 +51,8 @@ def _searched(
     if report is not None:
         yield _line(
             f"Bars from {report['start_date'][:10]} to {report['end_date'][:10]}, {report['direction']}, fills at "
-            f"{report['fill'].replace('_', ' ')}, {params(report['costs'])}."
+            f"{report['fill'].replace('_', ' ')}, {params(report['costs'])}"
+            + (f", start capital {report['initial_cash']:,.10g}." if "initial_cash" in report else ".")
         )
     if search is None:
         yield _line(

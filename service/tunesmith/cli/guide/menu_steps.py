@@ -11,7 +11,7 @@ import typer
 
 from tunesmith.cli.daemon_connection import Line
 from tunesmith.cli.guide.prompting import ask, choose, choose_some, say
-from tunesmith.cli.range_text import WHAT_IS_A_RANGE, parse_ranges
+from tunesmith.cli.range_text import WHAT_IS_A_RANGE, parse_ranges, spelt
 from tunesmith.cli.search.session_commands import ask_plan, show_plan
 from tunesmith.cli.tables import number, show_table
 from tunesmith.domain.records import JsonObject
@@ -198,7 +198,7 @@ def _show_ranges(strategy: JsonObject, ranges: JsonObject) -> None:
 
 def _in_words(given: Any) -> str:
     if isinstance(given, list):
-        return ", ".join(map(str, given))
+        return ", ".join(map(spelt, given))
     if not isinstance(given, dict):
         return f"always {number(given)}"
     found = f"{number(given['min'])} to {number(given['max'])}"

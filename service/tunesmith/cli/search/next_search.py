@@ -6,6 +6,7 @@ import shlex
 from datetime import datetime, timedelta
 from typing import Any
 
+from tunesmith.cli.range_text import spelt
 from tunesmith.cli.tables import make_console
 from tunesmith.domain.records import JsonObject
 from tunesmith.domain.trading import OWN_ENGINE
@@ -13,6 +14,7 @@ from tunesmith.domain.trading import OWN_ENGINE
 _MIDNIGHT = "T00:00:00.000Z"
 _FEE_RATE = 0.001
 _ITERATIONS = 100
+_CASH = "10000"
 
 
 def command_of(request: JsonObject) -> str:
@@ -23,7 +25,7 @@ def command_of(request: JsonObject) -> str:
     parts += [["--target", _target(each)] for each in _listed(request["optimization_target"])]
     parts += [["--constraint", text] for text in request["constraints"] or ()]
     parts += [["--condition", text] for text in request["conditions"]]
-    parts += [["--stop", f"{name}={_plain(value)}"] for name, value in (request["stop"] or {}).items() if value]
+    parts += [["--stop", f"{name}={spelt(value)}"] for name, value in (request["stop"] or {}).items() if value]
     parts += [[f"--{name}", str(value)] for name, value in _others(request).items()]
     return _broken([shlex.join(part) for part in parts])
 
@@ -31,15 +33,15 @@ def command_of(request: JsonObject) -> str:
 def range_text(given: Any) -> str:
     """A range or a value as it follows `-r NAME=`."""
     if isinstance(given, list):
-        return ",".join(map(_plain, given))
+        return ",".join(map(spelt, given))
     if not isinstance(given, dict):
-        return _plain(given)
+        return spelt(given)
     if given.get("values") is not None:
         return range_text(given["values"])
-    ends = f"{_plain(given['min'])}:{_plain(given['max'])}"
+    ends = f"{spelt(given['min'])}:{spelt(given['max'])}"
     if given.get("log"):
         return f"{ends}:log"
-    return ends if given.get("step") in (None, 1) else f"{ends}:{_plain(given['step'])}"
+    return ends if given.get("step") in (None, 1) else f"{ends}:{spelt(given['step'])}"
 
 
 def _others(request: JsonObject) -> JsonObject:
@@ -55,9 +57,10 @@ def _others(request: JsonObject) -> JsonObject:
         "end": (_day(request["end_date"], end=True), None),
         "fee": (costs.get("fee_rate", _FEE_RATE), _FEE_RATE),
         "slippage": (costs.get("slippage_rate", 0.0), 0.0),
-        "direction": (request["direction"], "long"),
+        "direction": (request["direction"], "auto"),
         "fill": (request["fill"], "next_open"),
         "engine": (request["engine"], OWN_ENGINE),
+        "cash": (spelt(request["initial_cash"]), _CASH),
         "max-missing": (request.get("max_missing"), None),
     }
     return {name: value for name, (value, usual) in given.items() if value != usual}
@@ -79,12 +82,6 @@ def _target(target: Any) -> str:
     if not isinstance(target, dict):
         return str(target)
     return "{" + ", ".join(f'"{name}": {weight!r}' for name, weight in target.items()) + "}"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else str(value)
 
 
 def _broken(parts: list[str]) -> str:

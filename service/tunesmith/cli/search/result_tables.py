@@ -8,6 +8,7 @@ import typer
 
 from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
+from tunesmith.cli.search.market_options import terms_in_words
 from tunesmith.cli.search.target_text import is_metric, names_of
 from tunesmith.cli.search.walk_forward_tables import show_walk_forward
 from tunesmith.cli.tables import bars_text, fill_text, metric, number, params, show_facts, show_table
@@ -72,6 +73,7 @@ def show_report(line: Line, report_id: str, status: JsonObject) -> None:
             "market": f"{about}, {report['start_date'][:10]} to {report['end_date'][:10]}",
             "held out": f"from {held_out[:10]} on" if held_out else ("seen" if report["used_holdout"] else None),
             "strategy": f"{report['strategy_id']}: {params(report['params'])}",
+            "trading": terms_in_words(report),
             "bars": bars_text(report.get("bars")),
         }
     )
@@ -80,6 +82,8 @@ def show_report(line: Line, report_id: str, status: JsonObject) -> None:
     half = (len(pairs) + 1) // 2
     left, right = pairs[:half], [*pairs[half:], ("", "")]
     show_table(("", "", " ", ""), [(*a, f"  {b[0]}", b[1]) for a, b in zip(left, right, strict=False)])
+    for warning in report.get("warnings", ()):
+        typer.echo("\n" + fill_text(f"Warning: {warning}"))
     if is_ruined(report["metrics"]["total_return"]):
         typer.echo("\n" + fill_text(RUINED))
     if report["task_id"] and not report["optimization_id"]:

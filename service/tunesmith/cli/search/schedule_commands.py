@@ -19,6 +19,7 @@ from tunesmith.cli.search.market_options import (
     Start,
     Timeframe,
     Venue,
+    terms_in_words,
 )
 from tunesmith.cli.search.search_commands import Aggregate, MethodName, Ranges, symbols_of
 from tunesmith.cli.search.target_text import Constraint, Target, parse_targets
@@ -141,6 +142,7 @@ def _show(schedule: JsonObject) -> None:
             "suspended": schedule.get("suspended"),
             "search": f"{_symbols(schedule)} {search.get('timeframe') or ''}".rstrip() + f", {search['strategy_id']}",
             "ranges": _ranges(search["param_ranges"]),
+            "trading": terms_in_words(search),
             "target": search["optimization_target"],
             "criteria": params(criteria) if criteria else "those of the settings",
             "old candles": "are accepted" if accepts_old else None,

@@ -11,7 +11,7 @@ from tunesmith.cli.daemon_connection import Label, Line, talks
 from tunesmith.cli.decide.verdict_commands import AcceptOldData, Criteria, show_told
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.range_text import parse_ranges
-from tunesmith.cli.search.market_options import MarketOptions
+from tunesmith.cli.search.market_options import MarketOptions, terms_in_words
 from tunesmith.cli.search.target_text import (
     Condition,
     Constraint,
@@ -153,6 +153,8 @@ def say_started(line: Line, started: JsonObject, watch: bool) -> None:
     typer.echo(f"{task_id}: {method} search, {started['n_trials']:,} trials")
     if started.get("chosen_because"):
         typer.echo(fill_text(started["chosen_because"]))
+    if terms := terms_in_words(started):
+        typer.echo(fill_text(f"It trades {terms}."))
     if started["withheld_from"]:
         typer.echo(f"The bars from {started['withheld_from'][:10]} on are the hold-out, which no search sees.")
     if not watch:

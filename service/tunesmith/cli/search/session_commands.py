@@ -12,7 +12,7 @@ import typer
 from tunesmith.cli import FAILED
 from tunesmith.cli.daemon_connection import Label, Line, OptionGroup, talks
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.cli.search.market_options import MarketOptions
+from tunesmith.cli.search.market_options import MarketOptions, terms_in_words
 from tunesmith.cli.search.search_commands import Watch
 from tunesmith.cli.search.session_files import session_request, words
 from tunesmith.cli.search.session_tables import SessionId, finish_session
@@ -151,14 +151,22 @@ def show_plan(found: JsonObject) -> None:
             f"{found['trials_per_s']:,.0f} trials a second",
             "memory": f"about {size(found['memory_mb'])}",
             "disk": f"about {size(found['disk_mb'])}",
+            "trading": terms_in_words({"direction": "auto", **_told(found)}),
         }
     )
     if found["n_items"] > 1:
         typer.echo("")
-        rows = [(i["symbol"], i["strategy_id"], f"{i['n_trials']:,}", duration(i["seconds"])) for i in found["items"]]
-        show_table(("market", "strategy", "trials", "time"), rows, right=("trials", "time"))
+        rows = [
+            (i["symbol"], i["strategy_id"], i.get("direction") or "", f"{i['n_trials']:,}", duration(i["seconds"]))
+            for i in found["items"]
+        ]
+        show_table(("market", "strategy", "direction", "trials", "time"), rows, right=("trials", "time"))
     for warning in found["warnings"]:
         typer.echo("\n" + fill_text(f"Warning: {warning}."))
+
+
+def _told(found: JsonObject) -> JsonObject:
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _warn(line: Line, session: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
-from tunesmith.cli.range_text import parse_params
+from tunesmith.cli.range_text import parse_params, spelt
 from tunesmith.cli.tables import moment, number, params, show_facts, show_table, show_text
 from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict, Invalid, TunesmithError
@@ -65,7 +65,7 @@ def add(
 ) -> None:
     """Add a strategy from a file in the rule language. A mistake is answered with its line and column."""
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from None
     data: JsonObject = {"id": id or file.stem, "code": text, "name": name, "version": version}
@@ -109,7 +109,7 @@ def _show(found: JsonObject) -> None:
 
 def _range(parameter: JsonObject) -> str:
     if parameter["choices"]:
-        return ", ".join(map(str, parameter["choices"]))
+        return ", ".join(map(spelt, parameter["choices"]))
     if parameter["low"] is None or parameter["high"] is None:
         return ""
     log = ", log" if parameter["log"] else ""

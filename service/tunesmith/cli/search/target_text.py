@@ -80,7 +80,7 @@ def read_stages(file: Path) -> list[JsonObject]:
 def read_table(file: Path) -> Any:
     """What a TOML or JSON file says; raises `Invalid` with the reason."""
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
         return json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"cannot read {file}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}") from None

@@ -14,6 +14,7 @@ from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.decide.explain_commands import show_replay
 from tunesmith.cli.decide.verdict_commands import end_with, show_verdict
 from tunesmith.cli.lazy_commands import new_app
+from tunesmith.cli.search.market_options import terms_in_words
 from tunesmith.cli.search.session_tables import finish_session, show_session
 from tunesmith.cli.search.walk_forward_tables import show_walk_forward
 from tunesmith.cli.tables import duration, moment, number, params, show_facts, show_table
@@ -185,6 +186,7 @@ def show_task(line: Line, task_id: str, found: JsonObject) -> None:
         }
         if found["status"] == "completed" and found["best_params"] is None:
             facts["best"] = "no trial kept the constraints"
+    facts |= {"trading": terms_in_words(found), "warning": "\n".join(found.get("warnings", ())) or None}
     facts |= {"held out": f"from {found['withheld_from'][:10]} on" if found.get("withheld_from") else None}
     facts |= {"report": found.get("report_id"), "verdict": found.get("verdict_id")}
     facts |= {"next": _next(task_id, kind, found)}

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from tunesmith.cli.search.market_options import terms_in_words
 from tunesmith.cli.tables import bars_text, duration, fill_text, metric, number, params, show_facts, show_table
 
 _SHOWN = ("total_return", "sharpe", "max_drawdown", "n_trades")
@@ -22,6 +23,7 @@ def show_walk_forward(found: dict[str, Any]) -> None:
         "windows": f"{found['n_windows']:,}",
         "time left": duration(found["eta_s"]) if running and found["eta_s"] is not None else None,
         "error": error.get("detail") or error.get("title"),
+        "trading": terms_in_words(found),
         "held out": f"from {found['withheld_from'][:10]} on" if found["withheld_from"] else None,
         "bars": bars_text(found.get("bars")),
     }

@@ -10,8 +10,8 @@ import numpy as np
 from tunesmith.compute.analysis.fanova import Coded, first_order_shares
 from tunesmith.compute.analysis.trial_set import Trials, positions
 from tunesmith.domain.array_types import Floats, Ints
+from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.search.findings import Effect, Importance, ImportanceMethod
-from tunesmith.domain.space import Dimension
 
 MOST_TRIALS = {"fanova": 4_000, "ped_anova": 5_000}
 """Trials that a method looks at, drawn from all by a fixed seed: what keeps it within seconds."""

@@ -9,9 +9,10 @@ import numpy as np
 
 from tunesmith.compute.analysis.trial_set import Trials
 from tunesmith.domain.array_types import Floats
+from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import Range, RangeSpec, decode
 from tunesmith.domain.search.findings import Edge, Recommendation
-from tunesmith.domain.space import Dimension, build_space
+from tunesmith.domain.space import build_space
 
 MOST_GOOD = 100
 """Good trials that a box holds at most: of a large search the best tenth would be nearly everything."""
@@ -93,7 +94,9 @@ def _box(dimension: Dimension, codes: Floats, margin: int) -> Floats:
 def _range(dimension: Dimension, box: Floats) -> Range:
     if dimension.values:
         return Range(values=[decode(dimension.parameter, float(code)) for code in box])
-    return Range(min=float(box[0]), max=float(box[-1]), step=dimension.step, log=dimension.log)
+    return Range(
+        min=float(box[0]), max=float(box[-1]), step=None if dimension.log else dimension.step, log=dimension.log
+    )
 
 
 def _edges(dimension: Dimension, code: float) -> list[Edge]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from tunesmith.compute.search.selection import ranked
 from tunesmith.domain.array_types import Flags, Floats, Ints
+from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import ParamValues, decode, decode_point
 from tunesmith.domain.search.findings import Axis
-from tunesmith.domain.space import Dimension, Space
+from tunesmith.domain.space import Space
 from tunesmith.errors import Invalid
 
 MAX_BINS = 40

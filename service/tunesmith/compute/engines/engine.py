@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from tunesmith.compute.engines.trace import Trace
+from tunesmith.compute.measures.trades_of_points import closed_trades_of
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.compute.simulation.run import PreparedBars
 from tunesmith.domain.array_types import Floats
+from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.trading import Costs, Direction
 
@@ -61,10 +63,19 @@ class TracePoint(Protocol):
     ) -> Trace: ...
 
 
+class FindTrades(Protocol):
+    """Gives the closed trades of each of `points` float64[n, p]; None for one that it has no numbers for."""
+
+    def __call__(
+        self, strategy: Strategy, bars: Bars, points: Floats, execution: Execution, *, start: int = 0
+    ) -> list[ClosedTrades | None]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """One engine that evaluates strategies. `engine_table` holds all of them by name.
 
+    `closed_trades` are what targets that are functions of trades are computed from: ours, where an engine brings none.
     `no_numbers` says why a valid point may have NaN for all metrics; None where it always has numbers.
     `assumed_ns` is what a point takes on one bar, in nanoseconds of one core, until it was measured. A search hands the
     engine `chunk_divisor` times fewer trials at once than it hands the quickest, so that progress and cancelling stay
@@ -77,5 +88,6 @@ class Engine:
     evaluate: Evaluate
     trace: TracePoint
     assumed_ns: float
+    closed_trades: FindTrades = closed_trades_of
     chunk_divisor: int = 1
     no_numbers: str | None = None

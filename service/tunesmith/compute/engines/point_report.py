@@ -12,6 +12,7 @@ from tunesmith.compute.engines.engine_table import check_given, engine_named
 from tunesmith.compute.engines.evaluate import evaluate_points
 from tunesmith.compute.engines.vectorbt_replay import disagreements, replay
 from tunesmith.compute.engines.vectorbt_report import full_report
+from tunesmith.compute.engines.wrong_stops import wrong_stops
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Floats, Ints
@@ -19,12 +20,17 @@ from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.metrics import METRICS
 from tunesmith.domain.parameters import ParamValues, decode_point
+from tunesmith.domain.trading import Direction
 
 
 @dataclass(frozen=True)
 class Report:
     """One point in full: our `metrics`, vectorbt's `stats`, their `disagreements`, which should be none, and the `bars`
-    that it was made with."""
+    that it was made with.
+
+    `warnings` are sentences to read before the numbers. `direction` is what was traded; `withheld_from`, in UTC
+    milliseconds, where the hold-out begins that the bars were cut at, None for bars that were taken as they are.
+    """
 
     params: ParamValues
     metrics: dict[str, float]
@@ -34,6 +40,9 @@ class Report:
     equity: Floats
     disagreements: list[str]
     bars: BarsUsed
+    warnings: list[str]
+    direction: Direction
+    withheld_from: int | None = None
 
 
 def report_point(rule: Strategy, bars: Bars, point: Floats, execution: Execution, start: int) -> Report:
@@ -52,5 +61,7 @@ def report_point(rule: Strategy, bars: Bars, point: Floats, execution: Execution
         timestamp=bars.timestamp[start:],
         equity=traced.equity,
         disagreements=disagreements(theirs, traced, numbers, bars, execution),
+        warnings=wrong_stops(rule, bars, point, execution, traced),
+        direction=execution.direction,
         bars=bars_used(rule, bars, start),
     )

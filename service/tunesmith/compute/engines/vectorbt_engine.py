@@ -25,6 +25,7 @@ from tunesmith.compute.engines.trace import trace
 from tunesmith.compute.engines.vectorbt_loading import load_vectorbt
 from tunesmith.compute.measures.account_metrics import ROUNDING
 from tunesmith.compute.measures.path_metrics import PathReader, named, path_names
+from tunesmith.compute.measures.trades_of_points import read_trades
 from tunesmith.compute.rules.binding import bind
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.simulation.arrays import (
@@ -39,11 +40,14 @@ from tunesmith.compute.simulation.arrays import (
     ORDER_REASON,
     ORDER_SIDE,
     ORDER_SIZE,
+    Results,
 )
 from tunesmith.compute.simulation.execution import Execution
-from tunesmith.compute.simulation.run import PreparedBars, empty_results
+from tunesmith.compute.simulation.run import PreparedBars, check_start, empty_results, prepare
 from tunesmith.compute.simulation.signals import Signals
 from tunesmith.domain.array_types import Flags, Floats
+from tunesmith.domain.closed_trades import ClosedTrades
+from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.domain.metrics import ACCOUNT_METRICS, TIMING_T
 from tunesmith.domain.trading import Costs, Direction
@@ -94,7 +98,7 @@ def _evaluate(
     metrics: Collection[str],
 ) -> Columns:
     """Rows of NaN where vectorbt would mean otherwise (step 4 above). Runs on one thread."""
-    length = max(1, _BUDGET // (_BYTES_A_CELL * len(prepared.bars)))
+    length = _chunk_length(prepared.bars)
     parts = []
     for lo in range(0, len(points), length):
         bound = bind(strategy, prepared.bars, points[lo : lo + length])
@@ -211,13 +215,44 @@ def _path_metrics(
     reader = PathReader(prepared, execution, start, names)
     found = np.empty((values.shape[1], len(names)))
     for i in range(values.shape[1]):
-        orders = _orders(records[records["col"] == i], start)
-        out = empty_results(np.zeros((1, N_TOTALS)), n_orders=len(orders), n_marks=len(values))
-        out.orders[:] = orders
-        out.totals[0, N_ORDERS] = len(orders)
+        out = _results(records[records["col"] == i], start, n_marks=len(values))
         out.marks[0], out.marks[1] = values[:, i], sizes[:, i]
         reader.read(out, found[i])
     return named(found, names)
+
+
+def _closed_trades(
+    strategy: Strategy, bars: Bars, points: Floats, execution: Execution, *, start: int = 0
+) -> list[ClosedTrades | None]:
+    """The closed trades of vectorbt's own orders; None where a require(…) is broken, and where step 4 says so."""
+    check_start(bars, start)
+    points = np.ascontiguousarray(points, np.float64)
+    prepared = prepare(bars)
+    found: list[ClosedTrades | None] = [None] * len(points)
+    chosen = np.flatnonzero(strategy.valid(points))
+    length = _chunk_length(bars)
+    for lo in range(0, len(chosen), length):
+        rows = chosen[lo : lo + length]
+        signals = bind(strategy, bars, points[rows]).signals(0, len(rows))
+        portfolio = _portfolio(signals, prepared, execution, start)
+        otherwise = _means_otherwise(portfolio, _frame(portfolio.value()), prepared, execution, start)
+        records = portfolio.orders.records
+        for i in np.flatnonzero(~otherwise).tolist():
+            found[rows[i]] = read_trades(_results(records[records["col"] == i], start), bars, execution, start)
+    return found
+
+
+def _chunk_length(bars: Bars) -> int:
+    return max(1, _BUDGET // (_BYTES_A_CELL * len(bars)))
+
+
+def _results(records: Any, start: int, *, n_marks: int = 0) -> Results:
+    """Results with the orders of one point, and room for its marks."""
+    orders = _orders(records, start)
+    out = empty_results(np.zeros((1, N_TOTALS)), n_orders=len(orders), n_marks=n_marks)
+    out.orders[:] = orders
+    out.totals[0, N_ORDERS] = len(orders)
+    return out
 
 
 def _orders(records: Any, start: int) -> Floats:
@@ -277,6 +312,7 @@ VECTORBT = Engine(
     evaluate=_evaluate,
     # Whatever gets here trades alike in both, so our trace has its orders; vectorbt's replay confirms them.
     trace=trace,
+    closed_trades=_closed_trades,
     assumed_ns=500.0,
     chunk_divisor=20,
     no_numbers="its account was worn down, or a short came to its end, where vectorbt goes on otherwise",

@@ -132,7 +132,7 @@ DECLARED = (
         (series(), window()),
         "simple moving average, exact to the last digit",
         look_back="n - 1",
-        rows=(windowed("sma", sma_nb, less=1, space=sum_space),),
+        rows=(windowed("sma", sma_nb, less=1, space=sum_space, measures="argument"),),
     ),
     Indicator(
         "ema",
@@ -140,7 +140,7 @@ DECLARED = (
         (series(), window()),
         "exponential moving average, weight 2 / (n + 1), seeded with the mean of the first n values",
         look_back="n - 1",
-        rows=(windowed("ema", ema_nb, less=1),),
+        rows=(windowed("ema", ema_nb, less=1, measures="argument"),),
     ),
     Indicator(
         "wma",
@@ -148,7 +148,7 @@ DECLARED = (
         (series(), window()),
         "weighted moving average, weights 1 to n",
         look_back="n - 1",
-        rows=(windowed("wma", wma_nb, less=1, space=moment_space),),
+        rows=(windowed("wma", wma_nb, less=1, space=moment_space, measures="argument"),),
     ),
     Indicator(
         "dema",

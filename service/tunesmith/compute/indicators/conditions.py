@@ -104,7 +104,7 @@ DECLARED = (
         "bars since the condition last held, 0 where it holds; undefined before it first does",
         look_back="0",
         formula=_since,
-        rows=(RowFunction("since", _since_rows, lambda points: 0),),
+        rows=(RowFunction("since", _since_rows, lambda points: 0, "share"),),
         refusal=_never_changes,
     ),
 )

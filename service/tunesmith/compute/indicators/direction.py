@@ -123,7 +123,7 @@ def _directional(op: str, which: int) -> RowFunction:
         directional_nb(high, low, close, points[0].astype(np.int64), which, out)
 
     needed = 2 if which == ADX else 1
-    return RowFunction(op, compute, lambda points: needed * points[0].astype(np.int64) - (needed - 1))
+    return RowFunction(op, compute, lambda points: needed * points[0].astype(np.int64) - (needed - 1), "share")
 
 
 def _percent_rank_rows(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
@@ -169,7 +169,7 @@ DECLARED = (
         (series(), window(least=2)),
         "slope a bar of the least-squares line",
         look_back="n - 1",
-        rows=(windowed("linreg_slope", linreg_slope_nb, less=1, space=moment_space),),
+        rows=(windowed("linreg_slope", linreg_slope_nb, less=1, space=moment_space, measures="spread"),),
     ),
     Indicator(
         "percent_rank",
@@ -177,6 +177,6 @@ DECLARED = (
         (series(), window()),
         "percentage of the n values before that are not above x",
         look_back="n",
-        rows=(RowFunction("percent_rank", _percent_rank_rows, lambda points: points[0].astype(np.int64)),),
+        rows=(RowFunction("percent_rank", _percent_rank_rows, lambda points: points[0].astype(np.int64), "share"),),
     ),
 )

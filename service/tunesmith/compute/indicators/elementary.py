@@ -72,7 +72,7 @@ DECLARED = (
         "x as it was n bars ago",
         look_back="n",
         formula=shift,
-        rows=(windowed("shift", shift_nb),),
+        rows=(windowed("shift", shift_nb, measures="argument"),),
     ),
     Indicator(
         "at",

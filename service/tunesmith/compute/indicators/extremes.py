@@ -74,7 +74,7 @@ DECLARED = (
         (series(), window()),
         "largest of the last n values, this bar's among them",
         look_back="n - 1",
-        rows=(windowed("highest", highest_nb, less=1, space=scan_space),),
+        rows=(windowed("highest", highest_nb, less=1, space=scan_space, measures="argument"),),
     ),
     Indicator(
         "lowest",
@@ -82,7 +82,7 @@ DECLARED = (
         (series(), window()),
         "smallest of the last n values, this bar's among them",
         look_back="n - 1",
-        rows=(windowed("lowest", lowest_nb, less=1, space=scan_space),),
+        rows=(windowed("lowest", lowest_nb, less=1, space=scan_space, measures="argument"),),
     ),
     Indicator(
         "donchian",

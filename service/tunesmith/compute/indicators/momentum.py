@@ -164,7 +164,7 @@ DECLARED = (
         (series(), window(14)),
         "relative strength index, 0 to 100, Wilder's smoothing; undefined while nothing has moved",
         look_back="n",
-        rows=(windowed("rsi", rsi_nb),),
+        rows=(windowed("rsi", rsi_nb, measures="share"),),
     ),
     Indicator(
         "stoch",
@@ -183,7 +183,7 @@ DECLARED = (
         look_back="max(fast, slow) - 1; signal, hist: signal - 1 more",
         formula=_macd,
         fields=("line", "signal", "hist"),
-        rows=(RowFunction("macd_line", _macd_rows, lambda points: np.maximum(*points).astype(np.int64) - 1),),
+        rows=(RowFunction("macd_line", _macd_rows, lambda points: np.maximum(*points).astype(np.int64) - 1, "spread"),),
     ),
     Indicator(
         "cci",
@@ -192,7 +192,7 @@ DECLARED = (
         "commodity channel index: the typical price's distance from its mean, in mean deviations / 0.015",
         look_back="n - 1",
         formula=_cci,
-        rows=(windowed("cci", cci_nb, less=1, space=moment_space),),
+        rows=(windowed("cci", cci_nb, less=1, space=moment_space, measures="share"),),
     ),
     Indicator("roc", "momentum", (series(), window()), "change over n bars in percent", look_back="n", formula=_roc),
     Indicator("mom", "momentum", (series(), window()), "change over n bars", look_back="n", formula=_mom),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Floats, Ints, Rows
+
+Measures = Literal["argument", "spread", "price", "distance", "share", "volume", "unknown"]
+"""What a row is a value of: what its first argument is, how far values of that lie apart, a price, a distance between
+prices, a share or rank or angle, a volume."""
 
 Space = Callable[[int], tuple[NDArray[Any], ...]]
 """Makes a kernel's working space for series of some length."""
@@ -19,12 +23,13 @@ class RowFunction(NamedTuple):
 
     `compute(out, rows, sources, points)`: `out` float64[k, T]; `rows` the arguments' distinct rows float64[m, T] and
     `sources` int64[k] which of them each result reads; `points` the numbers float64[k] beside them. `look_back(points)`
-    int64[k]: bars that it needs before the first defined one.
+    int64[k]: bars that it needs before the first defined one. `measures` keeps stops from being set at no price.
     """
 
     op: str
     compute: Callable[[Rows, Sequence[Rows], Sequence[Ints], Sequence[Floats]], None]
     look_back: Callable[[Sequence[Floats]], Any]
+    measures: Measures = "unknown"
 
 
 def no_space(n_bars: int) -> tuple[NDArray[Any], ...]:
@@ -51,7 +56,14 @@ def moment_space(n_bars: int) -> tuple[NDArray[Any], ...]:
     return np.empty((4, n_bars + 1)), np.empty(n_bars + 1, np.int64), np.empty(n_bars, np.int64)
 
 
-def windowed(op: str, kernel: Callable[..., None], *, less: int = 0, space: Space = no_space) -> RowFunction:
+def windowed(
+    op: str,
+    kernel: Callable[..., None],
+    *,
+    less: int = 0,
+    space: Space = no_space,
+    measures: Measures = "unknown",
+) -> RowFunction:
     """A function of one row and one window n, defined from n - `less` on.
 
     The kernel takes x, source, window, the working space, out (see the package's table).
@@ -60,14 +72,14 @@ def windowed(op: str, kernel: Callable[..., None], *, less: int = 0, space: Spac
     def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
         kernel(rows[0], sources[0], points[0].astype(np.int64), *space(out.shape[1]), out)
 
-    return RowFunction(op, compute, lambda points: points[0].astype(np.int64) - less)
+    return RowFunction(op, compute, lambda points: points[0].astype(np.int64) - less, measures)
 
 
-def of_bars(op: str, kernel: Callable[..., None], look_back: int) -> RowFunction:
+def of_bars(op: str, kernel: Callable[..., None], look_back: int, measures: Measures = "unknown") -> RowFunction:
     """A function of columns alone; the kernel takes each of them float64[T], and out float64[T]."""
 
     def compute(out: Rows, rows: Sequence[Rows], sources: Sequence[Ints], points: Sequence[Any]) -> None:
         for j in range(len(out)):
             kernel(*(row[source[j]] for row, source in zip(rows, sources, strict=True)), out[j])
 
-    return RowFunction(op, compute, lambda points: look_back)
+    return RowFunction(op, compute, lambda points: look_back, measures)

@@ -161,7 +161,7 @@ def _supertrend_rows(op: str, direction: bool) -> RowFunction:
         high, low, close = (row[0] for row in rows[:3])
         supertrend_nb(high, low, close, rows[3], sources[3], points[0], direction, out)
 
-    return RowFunction(op, compute, lambda points: 0)
+    return RowFunction(op, compute, lambda points: 0, "share" if direction else "price")
 
 
 DECLARED = (
@@ -172,7 +172,7 @@ DECLARED = (
         "the largest of high - low, |high - close before|, |low - close before|",
         look_back="1",
         inputs=("high", "low", "close"),
-        rows=(of_bars("true_range", true_range_nb, 1),),
+        rows=(of_bars("true_range", true_range_nb, 1, "distance"),),
     ),
     Indicator(
         "atr",
@@ -181,7 +181,7 @@ DECLARED = (
         "average true range, Wilder's smoothing",
         look_back="n",
         formula=_atr,
-        rows=(windowed("wilder", wilder_nb, less=1),),
+        rows=(windowed("wilder", wilder_nb, less=1, measures="argument"),),
     ),
     Indicator(
         "stddev",
@@ -189,7 +189,7 @@ DECLARED = (
         (series(), window()),
         "standard deviation, divided by n",
         look_back="n - 1",
-        rows=(windowed("stddev", stddev_nb, less=1, space=moment_space),),
+        rows=(windowed("stddev", stddev_nb, less=1, space=moment_space, measures="spread"),),
     ),
     Indicator(
         "zscore",

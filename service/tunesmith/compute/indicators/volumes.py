@@ -45,7 +45,7 @@ DECLARED = (
         "on-balance volume",
         look_back="0",
         inputs=("close", "volume"),
-        rows=(of_bars("obv", obv_nb, 0),),
+        rows=(of_bars("obv", obv_nb, 0, "volume"),),
     ),
     Indicator(
         "mfi",

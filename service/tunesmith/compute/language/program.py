@@ -17,6 +17,7 @@ from tunesmith.compute.graph.nodes import Node
 from tunesmith.compute.indicators.declaration import MAX_WINDOW
 from tunesmith.compute.language.declarations import declare, is_declaration
 from tunesmith.compute.language.expressions import Broken, Expressions, Fields, Skipped
+from tunesmith.compute.language.level_checks import SIDES, wrong_kind, wrong_side
 from tunesmith.compute.language.mistakes import MAX_REPORTED, Mistake, mistake_at, nearest, refusal
 from tunesmith.compute.language.points import defaults_point, satisfied
 from tunesmith.compute.language.scanner import scan
@@ -41,14 +42,17 @@ class Rule:
     requires: tuple[int, ...]
 
 
-def read_rule(code: str) -> Rule:
-    """The rule that `code` says; raises `Invalid` with one `FieldError` for each mistake found, path /data/code."""
+def read_rule(code: str, *, is_stored: bool = False) -> Rule:
+    """The rule that `code` says; raises `Invalid` with one `FieldError` for each mistake found, path /data/code.
+
+    One that `is_stored` may have stops that were not looked at yet when it was: what was made with it stays readable.
+    """
     try:
         scan(code)
         tree = parsed(code)
     except Mistake as mistake:
         raise refusal([mistake]) from None
-    program = _Program()
+    program = _Program(is_stored)
     for statement in tree.body:
         if program.goes_on:
             program.read(statement)
@@ -89,7 +93,8 @@ def in_characters(mistake: Mistake, code: str) -> Mistake:
 class _Program:
     """What has been read of a rule so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_stored: bool) -> None:
+        self._is_stored = is_stored
         self.graph = GraphBuilder(MAX_NODES)
         self.expressions = Expressions(self.graph)
         self.mistakes: list[Mistake] = []
@@ -99,6 +104,7 @@ class _Program:
         self._lines: dict[str, int] = {}
         self._conditions: dict[str, int] = {}
         self._levels: dict[str, int] = {}
+        self._places: dict[str, ast.expr] = {}
         self._holding: int | None = None
         self._requires: list[tuple[int, ast.stmt]] = []
 
@@ -136,10 +142,21 @@ class _Program:
         for side in ("long", "short"):
             if f"exit_{side}" in self._conditions and f"enter_{side}" not in self._conditions:
                 self.mistakes.append(mistake_at(start, f"the rule has exit_{side}(…) but never enters {side}"))
+        self._check_levels()
         defaults = defaults_point(self.expressions.parameters)
         for node, statement in self._requires:
             if not satisfied(self.graph.nodes, self.expressions.parameters, [node], defaults)[0]:
                 self.mistakes.append(mistake_at(statement, "the parameters' defaults do not fulfil this"))
+
+    def _check_levels(self) -> None:
+        """Note levels that are no price, and those that lie on the wrong side for every side that the rule enters."""
+        sides = [side for side in SIDES if f"enter_{side}" in self._conditions]
+        for name, number in () if self._is_stored else self._levels.items():
+            wrong = wrong_kind(self.graph.nodes, name, number, sides)
+            if wrong is None and len(sides) == 1:
+                wrong = wrong_side(self.graph.nodes, name, number, sides)
+            if wrong is not None:
+                self.mistakes.append(mistake_at(self._places[name], wrong))
 
     def rule(self) -> Rule:
         return Rule(
@@ -215,7 +232,7 @@ class _Program:
             raise mistake_at(place, f"{name}() takes a fraction of the entry price: 0.05 is 5 %; found {node.low:g}")
         if not node.varies and node.high < 0:
             raise mistake_at(place, f"{name}() takes a positive fraction of the entry price, found {node.high:g}")
-        self._levels[name] = found
+        self._levels[name], self._places[name] = found, place
 
     def _hold(self, name: str, place: ast.expr, statement: ast.stmt) -> None:
         if self._holding is not None:

@@ -36,9 +36,12 @@ CONDITION_ORDERS: dict[str, str] = {
 }
 
 LEVEL_ORDERS: dict[str, str] = {
-    "stop_loss": "close at a loss: a fraction of the entry price, or a price read at the signal's bar; 0 is none",
-    "take_profit": "close at a gain: a fraction of the entry price, or a price read at the signal's bar; 0 is none",
-    "trailing_stop": "a stop that follows the best price: a fraction, or a price whose distance is kept; 0 is none",
+    "stop_loss": "close at a loss: a fraction of the entry price, 0 for none, or where it changes from bar to bar a "
+    "price, read at the signal's bar",
+    "take_profit": "close at a gain: a fraction of the entry price, 0 for none, or where it changes from bar to bar a "
+    "price, read at the signal's bar",
+    "trailing_stop": "a stop that follows the best price: a fraction, 0 for none, or where it changes from bar to bar "
+    "a price whose distance from the entry is kept",
 }
 
 STATEMENTS: dict[str, tuple[str, str]] = {

@@ -10,11 +10,13 @@ from typing import Literal
 import numpy as np
 
 from tunesmith.compute.codegen.rule_plan import Plan, make_plan
+from tunesmith.compute.language.level_checks import SIDES, wrong_kind, wrong_side
 from tunesmith.compute.language.points import satisfied
 from tunesmith.compute.language.program import Rule, read_rule
 from tunesmith.compute.stepping import Stepped
 from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.parameters import Parameter, ParamValues
+from tunesmith.domain.trading import AskedDirection, Direction
 from tunesmith.errors import Invalid
 
 
@@ -38,12 +40,14 @@ class Strategy:
     stepped: Stepped | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def parse(cls, code: str, *, id: str = "strategy", name: str | None = None, version: str = "1.0") -> Strategy:
-        """The strategy that `code` says in the rule language.
+    def parse(
+        cls, code: str, *, id: str = "strategy", name: str | None = None, version: str = "1.0", is_stored: bool = False
+    ) -> Strategy:
+        """The strategy that `code` says in the rule language; of one that `is_stored` no stop is looked at anew.
 
         Raises `Invalid` with path /data/code; each error names line, column, what was found and the nearest right name.
         """
-        rule = read_rule(code)
+        rule = read_rule(code, is_stored=is_stored)
         return cls(id, name or id, version, code, "rule", rule.doc, rule.parameters, rule)
 
     @property
@@ -73,6 +77,31 @@ class Strategy:
     def has_short(self) -> bool:
         """Whether it can open short positions."""
         return self.stepped is not None or "enter_short" in self.orders
+
+    def direction(self, asked: AskedDirection) -> Direction:
+        """The sides to trade: those asked for, or with `auto` every side that it enters."""
+        if asked != "auto":
+            return asked
+        if self.has_long and self.has_short:
+            return "both"
+        return "long" if self.has_long else "short"
+
+    def check_levels(self, direction: Direction, path: str) -> None:
+        """Raise `Invalid` at `path` for a stop or target that is no price, or on the wrong side of a traded position.
+
+        What a rule's text alone shows is refused where it is read; this looks at stored rules and at the direction.
+        """
+        if self.rule is None:
+            return
+        sides = [side for side in SIDES if direction in (side, "both") and f"enter_{side}" in self.orders]
+        for order, number in self.rule.levels:
+            wrong = wrong_kind(self.rule.nodes, order, number, sides)
+            if wrong is not None:
+                raise Invalid(f"the rule {self.id} cannot be traded: {wrong}", path=path)
+            wrong = wrong_side(self.rule.nodes, order, number, sides)
+            if wrong is not None:
+                hint = "; name a direction for which it is right, or give each side its own price by where(…)"
+                raise Invalid(f"the rule {self.id} cannot be traded {direction}: {wrong}{hint}", path=path)
 
     @cached_property
     def plan(self) -> Plan:

@@ -17,7 +17,8 @@ import numpy as np
 from tunesmith.compute.rules.feasibility import RANGES_PATH, Condition
 from tunesmith.compute.search.independent_parts import Factor, factorize, fixed_conditions
 from tunesmith.domain.array_types import Flags, Floats, Ints
-from tunesmith.domain.space import Dimension, Space, digits
+from tunesmith.domain.dimension import Dimension, digits
+from tunesmith.domain.space import Space
 from tunesmith.errors import Invalid
 
 _SAMPLE = 2**16
@@ -165,18 +166,12 @@ class Region:
 
         In each dimension alone: one value up and down, 5 % of the range where it is continuous, and every other choice.
         """
-        here = self.to_unit(point[np.newaxis])[0]
         rows = [point]
-        for i, dimension in enumerate(self.dimensions):
-            if dimension.parameter.kind == "choice":
-                positions = (np.arange(dimension.size) + 0.5) / dimension.size
-                positions = positions[positions != here[i]]
-            else:
-                step = 1.0 / dimension.size if dimension.is_discrete else 0.05
-                positions = here[i] + np.array([-step, step])
-            for position in positions[(positions >= 0.0) & (positions <= 1.0)]:
+        for dimension in self.dimensions:
+            column = self._column[dimension.name]
+            for code in dimension.beside(float(point[column])):
                 row = point.copy()
-                row[self._column[dimension.name]] = dimension.sample(np.array([position]))[0]
+                row[column] = code
                 rows.append(row)
         beside = np.array(rows[1:]).reshape(-1, len(point))
         return beside[self.valid(beside)]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from tunesmith.compute.rules.feasibility import Condition
 from tunesmith.domain.array_types import Flags, Floats
-from tunesmith.domain.space import Dimension, Space, digits
+from tunesmith.domain.dimension import Dimension, digits
+from tunesmith.domain.space import Space
 
 LISTED = 2**23
 """Combinations up to which a factor lists those that keep the conditions: half a second, and 32 MB at most."""
@@ -30,7 +31,7 @@ class Factor:
 
     `kept` uint32[n_cells] are those of all combinations that keep the conditions; None means all of them.
     `is_exact`: every cell keeps the conditions on these dimensions. `is_drawn`: the cells are also all there is to
-    draw, no dimension being continuous.
+    draw, each as often as any other: no dimension is continuous or the whole numbers of a log range.
     """
 
     dimensions: tuple[Dimension, ...]
@@ -76,16 +77,16 @@ def _groups(
 
 def _factor(space: Space, group: tuple[Dimension, ...], tied: tuple[Condition, ...]) -> Factor:
     n = math.prod(dimension.size for dimension in group)
-    is_discrete = all(dimension.is_discrete for dimension in group)
+    is_drawn = all(dimension.has_equal_parts for dimension in group)
     if not tied:
-        return Factor(group, n, None, is_exact=True, is_drawn=is_discrete)
+        return Factor(group, n, None, is_exact=True, is_drawn=is_drawn)
     if n > LISTED:
         return Factor(group, n, None, is_exact=False, is_drawn=False, conditions=tied)
     whole = Factor(group, n, None, is_exact=False, is_drawn=False)
     slices = [np.arange(start, min(n, start + _SLICE), dtype=np.int32) for start in range(0, n, _SLICE)]
     kept = [cell[_hold(space, tied, whole.columns(cell), len(cell))].astype(np.uint32) for cell in slices]
     listed = np.concatenate(kept)
-    return Factor(group, len(listed), listed, is_exact=True, is_drawn=is_discrete, conditions=tied)
+    return Factor(group, len(listed), listed, is_exact=True, is_drawn=is_drawn, conditions=tied)
 
 
 def _hold(space: Space, conditions: Sequence[Condition], columns: Mapping[str, Floats], n: int) -> Flags:

@@ -16,7 +16,8 @@ from tunesmith.domain.space import build_space, encode_points
 
 def region_of(rule: Strategy, plan: SearchPlan, *, at: str = "/data") -> Region:
     """Where a plan searches; raises `Invalid`, with a path below `at`, for ranges and conditions that cannot be."""
-    space = build_space(rule.parameters, plan.ranges, f"{at}/param_ranges")
+    whole_logs = plan.whole_logs is True
+    space = build_space(rule.parameters, plan.ranges, f"{at}/param_ranges", whole_logs=whole_logs)
     own = (replace(condition, path=f"{at}/param_ranges") for condition in required(rule))
     return Region(space, (*own, *read_conditions(plan.conditions, rule.parameters, f"{at}/conditions")))
 

@@ -7,12 +7,12 @@ from the method, is evaluated on every market, the markets' metrics are made one
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tunesmith.compute.engines.engine_table import engine_named
 from tunesmith.compute.engines.evaluate import evaluate_points
-from tunesmith.compute.measures.trades_of_points import closed_trades_of
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import problem_of, region_of
@@ -22,6 +22,7 @@ from tunesmith.compute.search.selection import aggregate, best_of, eligible
 from tunesmith.compute.search.stopping import Watch
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Flags, Floats
+from tunesmith.domain.closed_trades import ClosedTrades
 from tunesmith.domain.market.bars import Bars
 from tunesmith.domain.metrics import search_metrics
 from tunesmith.domain.search.search_plan import SearchPlan
@@ -125,13 +126,18 @@ class Search:
     ) -> Floats:
         if not self.objective.needs_trades:
             return self.objective.values(metrics)
-        trades = {
-            market.symbol: closed_trades_of(self.rule, market.bars, points, market.execution, start=market.first)
-            for market in markets
-        }
+        trades = {market.symbol: self._trades_on(market, points) for market in markets}
         if len(each) > 1:
             return self.objective.values_over(each, trades, self.plan.aggregate)
         return self.objective.values(metrics, next(iter(trades.values())))
+
+    def _trades_on(self, market: Market, points: Floats) -> Sequence[ClosedTrades | None]:
+        """The closed trades of `points` float64[n, p] by the engine that evaluates them."""
+        find = engine_named(market.execution.engine).closed_trades
+        found = find(self.rule, market.bars, points, market.execution, start=market.first)
+        if self.plan.first_loss_counts is True:
+            return found
+        return [None if trades is None else replace(trades, first_loss_counts=False) for trades in found]
 
 
 @dataclass(frozen=True, eq=False)

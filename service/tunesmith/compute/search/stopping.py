@@ -16,6 +16,7 @@ import numpy as np
 from tunesmith.compute.search.pareto import non_dominated
 from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.search.stop_rules import StopRules
+from tunesmith.errors import Invalid
 
 Reason = Literal["no_improvement", "target_reached", "time_budget"]
 
@@ -25,6 +26,16 @@ class Stop(msgspec.Struct, frozen=True):
 
     n_trials: int
     reason: Reason
+
+
+def check_stop(rules: StopRules | None, n_targets: int, path: str) -> None:
+    """Raise `Invalid` below `path` for rules that stop nothing, and for a score to reach where there are several."""
+    if rules is None:
+        return
+    if rules.patience is None and rules.target is None and rules.time_budget_s is None:
+        raise Invalid("give at least one of patience, target and time_budget_s", path=path)
+    if n_targets > 1 and rules.target is not None:
+        raise Invalid("several targets have no single score to reach", path=f"{path}/target")
 
 
 class EarlyStop:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import Bars
+from tunesmith.domain.market.expected_bars import annual_bars
 from tunesmith.domain.market.longer_groups import MONDAY_MS as MONDAY_MS
 from tunesmith.domain.market.longer_groups import Groups, groups_of
 from tunesmith.domain.market.longer_groups import can_resample as can_resample
@@ -39,7 +40,10 @@ def resample(bars: Bars, timeframe: str) -> Bars:
 
 
 def lengthened(bars: Bars, timeframe: str) -> Lengthened:
-    """Bars of another, longer timeframe, and what is to be known of them. Raises as `resample` does."""
+    """Bars of another, longer timeframe, and what is to be known of them. Raises as `resample` does.
+
+    A year's number of bars that the caller chose stays as many times that of the calendar as it was.
+    """
     if not can_resample(bars.timeframe, timeframe):
         raise Invalid(f"{timeframe} bars cannot be made of {bars.timeframe} bars")
     groups = groups_of(bars.calendar, bars.timestamp, bars.timeframe, timeframe)
@@ -55,6 +59,9 @@ def lengthened(bars: Bars, timeframe: str) -> Lengthened:
     made = Bars.from_arrays(
         groups.begins, columns, symbol=bars.symbol, timeframe=timeframe, venue=bars.venue, calendar=bars.calendar
     )
+    usual = annual_bars(bars.calendar, bars.timestamp, bars.timeframe)
+    if bars.bars_per_year != usual:
+        made = replace(made, bars_per_year=made.bars_per_year * bars.bars_per_year / usual)
     return Lengthened(made, groups.closes, groups.n_in < groups.n_expected, groups.due)
 
 

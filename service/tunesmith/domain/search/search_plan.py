@@ -18,7 +18,9 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     `target`, `ranges` and `conditions` as in `optimization.start`; a trial must keep every one of `bounds`; `aggregate`
     makes one number of several symbols'; `warm` are parameters that a method which learns tries first. With
     `lossless_keeps` a trial whose closed trades all won keeps a lower bound on the profit factor, which is infinite
-    then; plans that were stored before have no such rule, and their searches are made again without it.
+    then. With `whole_logs` a log range of whole numbers has all of them, else at most 64. With `first_loss_counts` the
+    drawdowns of freqtrade's losses begin at the initial cash. Plans that were stored before there were these three are
+    without them, and so their searches are made again.
     """
 
     target: Any
@@ -32,3 +34,5 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     aggregate: Aggregation = "mean"
     warm: list[ParamValues] = []
     lossless_keeps: bool | msgspec.UnsetType = msgspec.UNSET
+    whole_logs: bool | msgspec.UnsetType = msgspec.UNSET
+    first_loss_counts: bool | msgspec.UnsetType = msgspec.UNSET

@@ -8,7 +8,7 @@ from tunesmith.domain.market.bars_used import BarsUsed
 from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.records import JsonObject
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus
-from tunesmith.protocol.messages.markets import MarketRequest
+from tunesmith.protocol.messages.markets import MarketRequest, Terms
 from tunesmith.protocol.messages.strategies import Params
 
 
@@ -24,7 +24,7 @@ class StartBacktest(MarketRequest, frozen=True, kw_only=True):
     label: GivenLabel = msgspec.UNSET
 
 
-class BacktestStarted(Reply, frozen=True, kw_only=True):
+class BacktestStarted(Terms, frozen=True, kw_only=True):
     """`estimated_time` in seconds; `withheld_from` says where the range was cut for the hold-out."""
 
     task_id: str
@@ -45,7 +45,7 @@ class CancelBacktest(Request, frozen=True, kw_only=True):
     task_id: Id
 
 
-class BacktestStatusReply(Reply, frozen=True, kw_only=True):
+class BacktestStatusReply(Terms, frozen=True, kw_only=True):
     task_id: str
     status: TaskStatus
     progress: float
@@ -53,6 +53,7 @@ class BacktestStatusReply(Reply, frozen=True, kw_only=True):
     optimization_id: str | None = None
     metrics: dict[str, float | None] | None = None
     withheld_from: str | None = None
+    warnings: list[str] = []
     error: JsonObject | None = None
     label: str | None = None
     bars: BarsUsed | None = None
@@ -65,9 +66,10 @@ class GetReport(Request, frozen=True, kw_only=True):
 
 
 class Report(Reply, frozen=True, kw_only=True):
-    """A stored backtest. `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points.
+    """A stored backtest. `warnings` are sentences to read before the numbers.
 
-    `bars`: how many were missing of those it was made with; null in reports of earlier versions.
+    `equity` holds pairs of UTC milliseconds and equity, thinned to at most 2,000 points. `bars`: how many were missing
+    of those it was made with; null in reports of earlier versions.
     """
 
     report_id: str
@@ -87,11 +89,13 @@ class Report(Reply, frozen=True, kw_only=True):
     costs: dict[str, float]
     fill: str
     direction: str
+    initial_cash: float
     engine: str
     created_at: str
     stats: JsonObject
     trades: list[JsonObject]
     equity: list[tuple[int, float]]
+    warnings: list[str] = []
     bars: BarsUsed | None = None
 
 

@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tunesmith.domain.names import CalendarName, Date, Name, Symbol, Timeframe, Venue
-from tunesmith.domain.trading import OWN_ENGINE, Cash, Costs, Direction, Engine, Fill, MissingShare
+from tunesmith.domain.trading import (
+    OWN_ENGINE,
+    AskedDirection,
+    Cash,
+    Costs,
+    Direction,
+    Engine,
+    Fill,
+    MissingShare,
+)
 from tunesmith.protocol.envelope import Reply, Request
 
 MAX_BARS = 10_000
@@ -18,6 +27,8 @@ class MarketRequest(Request, frozen=True, kw_only=True):
     """The optional fields of every request that trades on a market.
 
     Of the bars that the market's calendar expects, the share `max_missing` may be missing (.05 where it is left out).
+    `direction` auto trades every side that the strategy enters: both where its rule has short entries too. The reply
+    names the direction that it came to.
     """
 
     venue: Venue | None = None
@@ -26,10 +37,18 @@ class MarketRequest(Request, frozen=True, kw_only=True):
     end_date: Date | None = None
     costs: Costs | None = None
     fill: Fill = "next_open"
-    direction: Direction = "long"
+    direction: AskedDirection = "auto"
     engine: Engine = OWN_ENGINE
     initial_cash: Cash = 10_000.0
     max_missing: MissingShare | msgspec.UnsetType = msgspec.UNSET
+
+
+class Terms(Reply, frozen=True, kw_only=True):
+    """How what was asked for trades: the sides, the costs and the start capital. An older daemon's replies lack it."""
+
+    direction: Direction | None = None
+    costs: Costs | None = None
+    initial_cash: float | None = None
 
 
 class ListData(Request, frozen=True, kw_only=True):

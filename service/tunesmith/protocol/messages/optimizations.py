@@ -14,7 +14,7 @@ from tunesmith.domain.records import JsonObject
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.domain.search.stop_rules import StopRules
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, TaskStatus, WorkerCount
-from tunesmith.protocol.messages.markets import MarketRequest
+from tunesmith.protocol.messages.markets import MarketRequest, Terms
 
 OneTarget = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 Weights = Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=32)]
@@ -61,7 +61,7 @@ class StartOptimization(MarketRequest, frozen=True, kw_only=True):
     label: GivenLabel = msgspec.UNSET
 
 
-class OptimizationStarted(Reply, frozen=True, kw_only=True):
+class OptimizationStarted(Terms, frozen=True, kw_only=True):
     optimization_id: str
     status: TaskStatus
     progress: float
@@ -93,10 +93,11 @@ class ResumeOptimization(Request, frozen=True, kw_only=True):
     retry_failed: bool = False
 
 
-class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
+class OptimizationStatusReply(Terms, frozen=True, kw_only=True):
     """`progress` from 0 to 1; `eta_s` from the measured speed; `verdict_id` when the request went on to a verdict.
 
     `n_failed` counts trials that could not be evaluated; `stopped_by` says which rule ended the search early.
+    `warnings` are those of the best trial's report.
     """
 
     optimization_id: str
@@ -113,6 +114,7 @@ class OptimizationStatusReply(Reply, frozen=True, kw_only=True):
     report_id: str | None = None
     verdict_id: str | None = None
     withheld_from: str | None = None
+    warnings: list[str] = []
     error: JsonObject | None = None
     label: str | None = None
 

@@ -39,8 +39,8 @@ class Package(Reply, frozen=True, kw_only=True):
     `registered_at` is when rule, parameters and costs were fixed. `accepted_old_data`: the candles had ended more than
     a tenth of the hold-out's length before the verdict was asked for, and who asked accepted that; its time is counted
     from its approval then, else from the end of the candles. `budget` is null where no search stands behind it.
-    `funding` is null: holding a position was charged nothing, as no funding rates are known. An older daemon's packages
-    say none of these.
+    `funding` is null: holding a position was charged nothing, as no funding rates are known. `initial_cash` is the
+    start capital of the decision's accounts. An older daemon's packages say none of these.
 
     `grade_reason` says why a package has another grade than its verdict gave; `promotes` names the package that it was
     made of when it came to be proven. A package that is called proven and names none was made by an older daemon, which
@@ -77,6 +77,7 @@ class Package(Reply, frozen=True, kw_only=True):
     funding: JsonObject | msgspec.UnsetType | None = msgspec.UNSET
     grade_reason: str | msgspec.UnsetType = msgspec.UNSET
     promotes: str | msgspec.UnsetType = msgspec.UNSET
+    initial_cash: float | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def grade_today(self) -> Grade:

@@ -9,8 +9,9 @@ import msgspec
 from tunesmith.domain.names import GivenLabel, Id, Symbol
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.records import JsonObject
+from tunesmith.domain.trading import Direction
 from tunesmith.protocol.envelope import Limit, Offset, Reply, Request, WorkerCount
-from tunesmith.protocol.messages.markets import MarketRequest
+from tunesmith.protocol.messages.markets import MarketRequest, Terms
 from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target, TrialLimit
 
 Mode = Literal["exhaustive", "grid", "random", "latin_hypercube", "sobol"]
@@ -46,7 +47,7 @@ class GenerateSession(SessionRequest, frozen=True, kw_only=True):
 
 
 class SessionItem(Reply, frozen=True, kw_only=True):
-    """One search of a session; `status` is null before it has begun."""
+    """One search of a session; `status` is null before it has begun. A plan names the `direction` that it will have."""
 
     number: int
     symbol: str
@@ -58,10 +59,11 @@ class SessionItem(Reply, frozen=True, kw_only=True):
     best_score: float | None = None
     best_params: JsonObject | None = None
     seconds: float | None = None
+    direction: Direction | None = None
     error: JsonObject | None = None
 
 
-class SessionPlan(Reply, frozen=True, kw_only=True):
+class SessionPlan(Terms, frozen=True, kw_only=True):
     """`seconds` of work at `workers` workers, from the measured `trials_per_s`; bytes on disk; `warnings` in words."""
 
     n_items: int

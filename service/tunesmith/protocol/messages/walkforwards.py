@@ -11,7 +11,7 @@ from tunesmith.domain.names import GivenLabel, Id, Symbol, Version
 from tunesmith.domain.parameters import RangeSpec
 from tunesmith.domain.search.methods import Method, MethodOptions
 from tunesmith.protocol.envelope import Reply, Request, TaskStatus
-from tunesmith.protocol.messages.markets import MarketRequest
+from tunesmith.protocol.messages.markets import MarketRequest, Terms
 from tunesmith.protocol.messages.optimizations import Conditions, Constraints, Seed, Target, TrialLimit
 
 Bars = Annotated[int, msgspec.Meta(ge=2, le=100_000_000)]
@@ -60,7 +60,7 @@ class WalkForwardWindow(Reply, frozen=True, kw_only=True):
     n_trades: int
 
 
-class WalkForwardReply(Reply, frozen=True, kw_only=True):
+class WalkForwardReply(Terms, frozen=True, kw_only=True):
     """`metrics` of the stitched account, its `equity` thinned to [time in UTC milliseconds, cash] pairs.
 
     `efficiency`: what it earned a bar, over what the winners had earned a bar in search.

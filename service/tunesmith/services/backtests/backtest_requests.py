@@ -14,7 +14,7 @@ from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.backtests import BacktestStarted, BacktestStatusReply, StartBacktest
 from tunesmith.protocol.task_types import BACKTEST
 from tunesmith.services.backtests import backtest_results
-from tunesmith.services.backtests.report_requests import Origin, log_ruin, make_report
+from tunesmith.services.backtests.report_requests import Origin, log_warnings, make_report
 from tunesmith.services.market.market_windows import Assignment, assign, window_of
 from tunesmith.services.requests.handlers import Route
 from tunesmith.services.requests.idempotency import Change
@@ -55,12 +55,14 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
     point = encode_points(parsed.parameters, params, "/data/params")
     if not parsed.valid(point)[0]:
         raise Invalid("these parameters break a require(…) of the strategy", path="/data/params")
-    check_engine(parsed, request.engine, request.costs or Costs(), request.direction, "/data")
+    direction = parsed.direction(request.direction)
+    parsed.check_levels(direction, "/data/direction")
+    check_engine(parsed, request.engine, request.costs or Costs(), direction, "/data")
     if request.optimization_id is not None:
         found = await optimization_table.get(context.database, request.optimization_id)
         if found is None or found.strategy_id != request.strategy_id:
             raise NotFound("there is no such optimization of this strategy", path="/data/optimization_id")
-    window = await window_of(context, request, request.symbol, use_holdout=request.use_holdout)
+    window = await window_of(context, request, request.symbol, direction, use_holdout=request.use_holdout)
     assignment = assign(row, window)
     task = build(BacktestTask, assignment, request, window=window, params=params)
     new = KIND.new(task, label=request.label)
@@ -69,9 +71,7 @@ async def start(context: Context, request: StartBacktest, call: Call) -> Change:
         if request.use_holdout:
             span = (window.start_ms, window.end_ms)
             await holdout_table.record_look(conn, window.venue, window.symbol, span, call.user, "backtest", row.id)
-        return BacktestStarted(
-            task_id=row.id, status="pending", estimated_time=_ESTIMATED_S, withheld_from=window.withheld_from
-        )
+        return build(BacktestStarted, window, task_id=row.id, status="pending", estimated_time=_ESTIMATED_S)
 
     return start_task(context, call, new, answer)
 
@@ -80,7 +80,7 @@ async def run(context: Context, job: Job) -> None:
     """Drive a backtest: cut the window and make the report in a worker, or find both in the cache; store it."""
     task = job.decode(BacktestTask)
     data, made = await backtest_results.backtest(context, job, task, task.params)
-    log_ruin(job, task.window.symbol, made)
+    log_warnings(job, task.window.symbol, made)
     job.advance(2, 3)
     report = make_report(
         Origin(
@@ -110,11 +110,12 @@ async def _show(context: Context, row: TaskRow, source: Source) -> BacktestStatu
         BacktestStatusReply,
         row,
         task,
+        task.window,
         task_id=row.id,
         progress=progress,
         report_id=report.id if report else None,
         metrics=report.metrics if report else None,
-        withheld_from=task.window.withheld_from,
+        warnings=report.warnings if report else [],
         bars=msgspec.convert(report.bars, BarsUsed | None) if report else None,
     )
 

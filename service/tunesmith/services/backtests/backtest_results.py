@@ -26,6 +26,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trades: list[JsonObject]
     equity: list[tuple[int, float]]
     longer: list[JsonObject]
+    warnings: list[str] = []
 
 
 async def backtest(context: Context, job: Job, task: Assignment, params: ParamValues) -> tuple[Prepared, JsonObject]:

@@ -52,13 +52,16 @@ def make_report(origin: Origin, assignment: Assignment, data: Prepared, made: di
         stats=made["stats"],
         trades=made["trades"],
         equity=made["equity"],
+        warnings=made["warnings"],
         created_at=now(),
         bars=msgspec.to_builtins(used_of(data, made["longer"])),
     )
 
 
-def log_ruin(job: Job, symbol: str, made: dict[str, Any]) -> None:
-    """Say in the task's log that the account of what the `backtest` chunk made was ruined, where it was."""
+def log_warnings(job: Job, symbol: str, made: dict[str, Any]) -> None:
+    """Write the warnings of what the `backtest` chunk made into the task's log, and that its account was ruined."""
+    for warning in made["warnings"]:
+        job.log(f"{symbol}: {warning}", "warning")
     if is_ruined(made["metrics"]["total_return"]):
         job.log(f"{symbol}: {RUINED}", "warning")
 

@@ -28,6 +28,8 @@ async def condition(context: Context, alive: Mapping[str, Callable[[], bool]], *
     reasons += [f"the {part} has ended" for part, is_alive in alive.items() if not is_alive()]
     if not stats.alive:
         reasons.append(f"no worker is alive: {stats.last_failure or 'they are being started'}")
+    elif not stats.able:
+        reasons.append(f"no worker is ready yet: {stats.last_failure or 'they are being started'}")
     noticed = context.noticed
     degraded = [await context.cache.trouble(), noticed.backup_trouble]
     if noticed.free_bytes is not None and noticed.free_bytes < LITTLE_ROOM_BYTES:

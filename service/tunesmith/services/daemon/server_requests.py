@@ -43,6 +43,7 @@ def ping(context: Context, request: Ping, call: Call) -> Pong:
 
 def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
     """What this daemon is and may do; no secrets."""
+    stats = context.executor.stats()
     return ServerInfoReply(
         version=__version__,
         protocol=VERSION,
@@ -50,10 +51,10 @@ def info(context: Context, request: ServerInfo, call: Call) -> ServerInfoReply:
         epoch=context.database.epoch,
         head=context.database.head,
         uptime_s=_uptime(context),
-        ready=context.executor.stats().ready > 0,
+        ready=stats.able and stats.ready > 0,
         doors=context.doors,
         limits=msgspec.to_builtins(context.settings.limits),
-        workers={name: n for name, n in context.executor.stats()._asdict().items() if isinstance(n, int)},
+        workers={name: n for name, n in stats._asdict().items() if type(n) is int},
         metrics=[{key: text for key, text in row._asdict().items() if key != "compute"} for row in METRICS.values()],
         methods=list(SAMPLERS),
         types=list(MESSAGES),

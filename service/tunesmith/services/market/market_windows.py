@@ -70,9 +70,12 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         return iso(self.boundary_ms) if self.withheld else None
 
 
-async def window_of(context: Context, request: MarketRequest, symbol: str, *, use_holdout: bool = False) -> Window:
+async def window_of(
+    context: Context, request: MarketRequest, symbol: str, direction: Direction, *, use_holdout: bool = False
+) -> Window:
     """The window that a request names; bars that are not stored are asked of the upstream first, where there is one.
 
+    `direction` is what the request's comes to for its strategy.
     Raises `NotFound` for an unknown symbol or timeframe, `Invalid` for dates that are no dates, upside down or outside
     the data, and for a venue that must be named.
     """
@@ -99,6 +102,7 @@ async def window_of(context: Context, request: MarketRequest, symbol: str, *, us
         boundary_ms=boundary,
         withheld=withheld,
         costs=request.costs or Costs(),
+        direction=direction,
         ruin=RUIN,
         calendar=context.market.calendar_of(series),
         max_missing=MAX_MISSING if isinstance(request.max_missing, msgspec.UnsetType) else request.max_missing,

@@ -12,7 +12,7 @@ import structlog
 
 from tunesmith import telemetry
 from tunesmith.domain.approval import Check, DataAge
-from tunesmith.domain.records import build
+from tunesmith.domain.records import JsonObject, build
 from tunesmith.errors import Conflict, NotFound
 from tunesmith.protocol.canonical import canonical_hash
 from tunesmith.protocol.catalog import Call
@@ -31,11 +31,11 @@ from tunesmith.protocol.messages.packages import (
     RollbackPackage,
 )
 from tunesmith.protocol.messages.verdicts import Apply
-from tunesmith.protocol.topics import package_topic
+from tunesmith.protocol.topics import package_topic, package_topics
 from tunesmith.services.market.market_windows import Assignment
 from tunesmith.services.requests.idempotency import Change, Passing
 from tunesmith.services.runtime.context import Context
-from tunesmith.storage.sqlite.connections import Connection, Source
+from tunesmith.storage.sqlite.connections import Appended, Connection, Source
 from tunesmith.storage.tables import ack_table, outbox, package_table
 from tunesmith.storage.tables.ack_table import AckRow, LastAck
 from tunesmith.storage.tables.package_table import PackageRow
@@ -43,6 +43,8 @@ from tunesmith.storage.timestamps import iso, now
 from tunesmith.workers.chunks.payloads import Prepared
 
 logger = structlog.get_logger(__name__)
+
+PackageEventType = Literal["package.approved", "package.revoked", "package.expired"]
 
 OLDER_GRADE = (
     "an older version called this grade 'proven'; what passes a verdict is 'tested', and 'proven' is what also held on "
@@ -96,6 +98,7 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
         "costs": msgspec.to_builtins(window.costs),
         "fill": window.fill,
         "direction": window.direction,
+        "initial_cash": window.initial_cash,
         "valid_from": iso(created_ms),
         "valid_until": iso(counted_from_ms + end_ms - window.boundary_ms),
         "supersedes": incumbent.id if incumbent else None,
@@ -116,9 +119,17 @@ async def compose(conn: Connection, approved: Approved, params: dict[str, Any], 
 
 async def publish(conn: Connection, package: Package, *, verdict_id: str | None, report_id: str) -> PackageRow:
     """Store a package and its event, in the transaction that stored its verdict; it goes out after the commit."""
-    topic = package_topic(package.symbol, package.timeframe, package.strategy_id)
-    event = await outbox.append(conn, topic, "package.approved", package.symbol, msgspec.to_builtins(package))
+    event = await announce(conn, package, "package.approved", msgspec.to_builtins(package))
     return await package_table.create(conn, package, seq=event.seq, backtest_id=report_id, verdict_id=verdict_id)
+
+
+async def announce(
+    conn: Connection, package: Package | PackageRow, event_type: PackageEventType, data: JsonObject
+) -> Appended:
+    """Append an event on every topic of a package, in the transaction of what it tells of; the first of them."""
+    topics = package_topics(package.symbol, package.timeframe, package.strategy_id)
+    appended = [await outbox.append(conn, topic, event_type, package.symbol, data) for topic in topics]
+    return appended[0]
 
 
 async def issue_again(
@@ -228,7 +239,7 @@ def _says(ack: AckRow) -> tuple[str, str, str]:
 
 
 async def announce_withdrawn(
-    conn: Connection, event_type: Literal["package.revoked", "package.expired"], why: Sequence[tuple[PackageRow, str]]
+    conn: Connection, event_type: PackageEventType, why: Sequence[tuple[PackageRow, str]]
 ) -> None:
     """Append an event for each package that went out of force, with its reason, in the transaction that took it out.
 
@@ -241,11 +252,11 @@ async def announce_withdrawn(
         topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
         topics[topic] = row
         suspended = {"suspended": True} if row.suspended else {}
-        await outbox.append(conn, topic, event_type, row.symbol, {"package_id": row.id, "reason": reason, **suspended})
-    for topic, row in topics.items():
+        await announce(conn, row, event_type, {"package_id": row.id, "reason": reason, **suspended})
+    for row in topics.values():
         left = await package_table.latest(conn, row.symbol, timeframe=row.timeframe, strategy_id=row.strategy_id)
         if left is not None:
-            await outbox.append(conn, topic, "package.approved", left.symbol, left.doc)
+            await announce(conn, left, "package.approved", left.doc)
 
 
 async def _before(conn: Connection, row: PackageRow) -> PackageRow:

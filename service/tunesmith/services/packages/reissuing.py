@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import structlog
 
-from tunesmith.protocol.topics import package_topic
+from tunesmith.protocol.topics import package_topics
+from tunesmith.services.packages.package_requests import announce
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.sqlite.connections import Connection
+from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import outbox, package_table
 
 logger = structlog.get_logger(__name__)
@@ -44,7 +46,22 @@ async def _reissue(conn: Connection) -> int:
         return 0
     due = await package_table.signed_by_others(conn, key.keyid, _AT_A_TIME)
     for row in due:
-        topic = package_topic(row.symbol, row.timeframe, row.strategy_id)
-        event = await outbox.append(conn, topic, "package.approved", row.symbol, row.doc)
+        event = await announce(conn, row, "package.approved", row.doc)
         await package_table.carry(conn, row.id, event.seq)
+    return len(due)
+
+
+async def tell_on_second_topics(database: Database) -> int:
+    """Announce packages in force on the second topic of their market, where none has told of them there; how many."""
+    n_told = 0
+    while await package_table.without_second_topic(database, 1):
+        n_told += await database.write(_tell_again)
+    return n_told
+
+
+async def _tell_again(conn: Connection) -> int:
+    due = await package_table.without_second_topic(conn, _AT_A_TIME)
+    for row in due:
+        *_, topic = package_topics(row.symbol, row.timeframe, row.strategy_id)
+        await outbox.append(conn, topic, "package.approved", row.symbol, row.doc)
     return len(due)

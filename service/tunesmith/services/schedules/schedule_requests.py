@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from codecs import BOM_UTF8
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,6 +59,7 @@ async def create(context: Context, request: CreateSchedule, call: Call) -> Chang
 async def load(context: Context) -> int:
     """Set the stored schedules straight, then store those of the settings' file that changed; how many it has.
 
+    An entry that names no direction keeps that of the schedule which it made before: the default was long once.
     Raises `Invalid` for a file that is none.
     """
     await set_straight(context)
@@ -67,13 +69,16 @@ async def load(context: Context) -> int:
     try:
         text = await asyncio.to_thread(_read, name)
         asked = msgspec.json.decode(text, type=list[CreateSchedule])
+        named = ["direction" in entry["search"] for entry in msgspec.json.decode(text)]
     except OSError as error:
         raise Invalid(f"cannot read the schedules in {name}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise Invalid(f"{name} holds no list of schedules: {error}") from error
-    for request in asked:
+    for request, names_direction in zip(asked, named, strict=True):
         row = _row(request, "settings")
         known = await schedule_table.get(context.database, row.id)
+        if known is not None and not names_direction:
+            row.search["direction"] = known.search["direction"]
         same = known is not None and (known.every, known.cron, known.search) == (row.every, row.cron, row.search)
         if not same:
             await context.database.write(functools.partial(schedule_table.put, schedule=row))
@@ -197,7 +202,7 @@ async def _run(context: Context, row: ScheduleRow) -> None:
 
 
 def _read(name: str) -> bytes:
-    return Path(name).expanduser().read_bytes()
+    return Path(name).expanduser().read_bytes().removeprefix(BOM_UTF8)
 
 
 def _shown(row: ScheduleRow) -> ScheduleReply:

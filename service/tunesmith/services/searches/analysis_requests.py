@@ -193,6 +193,7 @@ def _stored(
         by=score.metric,
         minimized=score.direction == "minimize",
         metrics=metrics,
+        whole_logs=task.plan.whole_logs is True,
     )
 
 

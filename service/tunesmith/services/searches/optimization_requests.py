@@ -47,7 +47,7 @@ from tunesmith.services.tasks.task_kinds import (
 )
 from tunesmith.services.tasks.tried import Tried
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.tables import optimization_table, task_table, trial_table
+from tunesmith.storage.tables import optimization_table, report_table, task_table, trial_table
 from tunesmith.storage.tables.task_table import TaskRow
 
 _RESUMABLE = ("cancelled", "failed")
@@ -178,10 +178,12 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
     progress, eta_s = live_progress(context, row)
     best = await _best(context, source, row, task)
     stored = await optimization_table.result(source, row.id)
+    report = await report_table.summary(source, found.report_id) if found.report_id else None
     return build(
         OptimizationStatusReply,
         row,
         found,
+        task.window,
         optimization_id=row.id,
         progress=progress,
         method=task.plan.method,
@@ -190,7 +192,7 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
         eta_s=eta_s,
-        withheld_from=task.window.withheld_from,
+        warnings=report.warnings if report else [],
     )
 
 

@@ -26,7 +26,7 @@ from tunesmith.domain.parameters import Parameter
 from tunesmith.domain.space import encode_points
 from tunesmith.errors import Internal, TunesmithError
 from tunesmith.protocol.task_types import OPTIMIZATION
-from tunesmith.services.backtests.report_requests import Origin, log_ruin, make_report
+from tunesmith.services.backtests.report_requests import Origin, log_warnings, make_report
 from tunesmith.services.market.market_windows import Assignment, prepared, work_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Completed, Job
@@ -101,7 +101,7 @@ async def _finish(
         report = await job.run("backtest", OnePoint(work=work, params=params))
         if report["disagreements"]:
             raise Internal(f"vectorbt computes other numbers: {'; '.join(report['disagreements'])}")
-        log_ruin(job, assignment.window.symbol, report)
+        log_warnings(job, assignment.window.symbol, report)
         origin = Origin(report_id=new_id("rp-"), task_id=job.id, optimization_id=job.id, used_holdout=False)
         made.append(make_report(origin, assignment, data, report))
     verdict = None

@@ -16,6 +16,7 @@ from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.objective.objective import Objective
 from tunesmith.compute.search.problem import problem_of, region_of
 from tunesmith.compute.search.samplers import choose_method, make_sampler
+from tunesmith.compute.search.stopping import check_stop
 from tunesmith.config import Settings
 from tunesmith.domain.approval import ApprovalCriteria, VerdictWish
 from tunesmith.domain.criteria import trial_bounds
@@ -68,9 +69,11 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
     """
     row = await strategy_requests.load(context, request.strategy_id, request.strategy_version, path="/data/strategy_id")
     rule = strategy_requests.parse(row)
-    check_engine(rule, request.engine, request.costs or Costs(), request.direction, "/data")
+    direction = rule.direction(request.direction)
+    rule.check_levels(direction, "/data/direction")
+    check_engine(rule, request.engine, request.costs or Costs(), direction, "/data")
     objective = Objective.parse(request.optimization_target)
-    _refuse(request, objective)
+    check_stop(request.stop, objective.n_targets, "/data/stop")
     ranges: dict[str, Any] = msgspec.to_builtins(request.param_ranges)
     plan = build(
         SearchPlan,
@@ -82,10 +85,12 @@ async def make_search(context: Context, request: StartOptimization) -> NewSearch
         bounds=trial_bounds(request.constraints, default_criteria(context.settings)),
         warm=await _warm(context, request),
         lossless_keeps=True,
+        whole_logs=True,
+        first_loss_counts=True,
     )
     limit, asked = context.settings.limits.grid_points, plan
     plan, because = await context.aside.run(lambda: sized(rule, asked, request.method, objective, limit))
-    windows = [await window_of(context, request, symbol) for symbol in _symbols(request)]
+    windows = [await window_of(context, request, symbol, direction) for symbol in _symbols(request)]
     series = [context.market.find(window.symbol, window.timeframe, window.venue) for window in windows]
     if request.approve is not None:
         check_lengths(windows, "/data/approve")
@@ -219,16 +224,6 @@ def _symbols(request: StartOptimization) -> list[str]:
         if symbol in symbols[:i]:
             raise Invalid(f"{symbol} is there twice", path=f"/data/symbols/{i}")
     return symbols
-
-
-def _refuse(request: StartOptimization, objective: Objective) -> None:
-    """Raise `Invalid` for fields that do not go together."""
-    if request.stop is None:
-        return
-    if request.stop.patience is None and request.stop.target is None and request.stop.time_budget_s is None:
-        raise Invalid("give at least one of patience, target and time_budget_s", path="/data/stop")
-    if objective.n_targets > 1 and request.stop.target is not None:
-        raise Invalid("several targets have no single score to reach", path="/data/stop/target")
 
 
 async def _warm(context: Context, request: StartOptimization) -> list[dict[str, Any]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from tunesmith.domain.trading import Direction
 from tunesmith.protocol.catalog import Call
 from tunesmith.protocol.messages.sessions import PlanSession, SessionItem, SessionPlan
 from tunesmith.services.market.market_windows import prepare_payload, work_of
 from tunesmith.services.requests.waited_answers import waited_answer
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.searches.search_tasks import NewSearch
-from tunesmith.services.sessions.session_requests import plan_items
+from tunesmith.services.sessions.session_requests import Planned, plan_items
 from tunesmith.services.tasks.task_kinds import new_id
 from tunesmith.workers.chunks.payloads import Prepared, Probe, Probed, Search, SearchSpec
 from tunesmith.workers.executor import Chunk
@@ -61,6 +63,9 @@ async def plan(context: Context, request: PlanSession, call: Call) -> SessionPla
         memory_mb=memory_mb,
         disk_mb=disk_mb,
         warnings=_warnings(context, seconds, memory_mb, disk_mb),
+        direction=_common_direction(planned),
+        costs=planned[0].made.task.window.costs,
+        initial_cash=planned[0].made.task.window.initial_cash,
         items=[
             SessionItem(
                 number=number,
@@ -68,10 +73,17 @@ async def plan(context: Context, request: PlanSession, call: Call) -> SessionPla
                 strategy_id=item.made.task.strategy.id,
                 n_trials=item.made.task.plan.n_trials,
                 seconds=need.seconds / n_workers,
+                direction=item.made.task.window.direction,
             )
             for number, (item, need) in enumerate(zip(planned, needs, strict=True))
         ],
     )
+
+
+def _common_direction(planned: Sequence[Planned]) -> Direction | None:
+    """The direction of all searches; None where they differ, as `auto` may with the strategies."""
+    found = {item.made.task.window.direction for item in planned}
+    return found.pop() if len(found) == 1 else None
 
 
 async def _probe(context: Context, made: NewSearch, call: Call) -> tuple[Probed, int]:

@@ -137,13 +137,13 @@ def parse(row: StrategyRow) -> Strategy:
 @functools.lru_cache(maxsize=_PARSED)
 def _stored_rule(code: str, strategy_id: str, name: str, version: str) -> Strategy:
     """A rule that parsed before it was stored; it is asked for again with every search and backtest."""
-    return Strategy.parse(code, id=strategy_id, name=name, version=version)
+    return Strategy.parse(code, id=strategy_id, name=name, version=version, is_stored=True)
 
 
 def parse_ref(ref: StrategyRef) -> Strategy:
     """The parsed strategy of what is stored with a task."""
     if ref.kind == "rule":
-        return Strategy.parse(ref.code, id=ref.id, version=ref.version)
+        return Strategy.parse(ref.code, id=ref.id, version=ref.version, is_stored=True)
     return builtin(ref.id) if ref.id in BUILTIN_IDS else installed_strategy(ref.id, ref.code_hash)
 
 

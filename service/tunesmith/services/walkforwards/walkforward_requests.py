@@ -122,11 +122,11 @@ async def _show(context: Context, row: TaskRow, source: Source) -> WalkForwardRe
     return build(
         WalkForwardReply,
         row,
+        task.window,
         walkforward_id=row.id,
         progress=progress,
         n_windows=len(found["windows"]) if found else task.n_windows,
         eta_s=eta_s,
-        withheld_from=task.window.withheld_from,
         metrics=found.get("metrics"),
         efficiency=found.get("efficiency"),
         windows=msgspec.convert(found.get("windows", []), list[WalkForwardWindow]),

@@ -160,6 +160,13 @@ async def signed_by_others(conn: Connection, keyid: str, limit: int = 100) -> li
     return await select(conn, PackageRow, tail, (now(), keyid, limit))
 
 
+async def without_second_topic(source: Source, limit: int = 100) -> list[PackageRow]:
+    """Packages in force of symbols without a slash that no event on `topics.package_topics`' second one told of."""
+    untold = "NOT EXISTS (SELECT 1 FROM events WHERE topic = 'pkg/'||symbol||'//'||timeframe||'/'||strategy_id||'/')"
+    tail = f"WHERE {_STANDING} AND instr(symbol, '/') = 0 AND {untold} LIMIT ?"
+    return await select(source, PackageRow, tail, (limit,))
+
+
 async def carry(conn: Connection, package_id: str, seq: int) -> None:
     """Another event brings the package from now on."""
     await conn.execute("UPDATE parameter_packages SET seq = ? WHERE id = ?", (seq, package_id))

@@ -35,6 +35,7 @@ class ReportSummaryRow(Row, frozen=True, kw_only=True):
     direction: str
     initial_cash: float
     created_at: str
+    warnings: list[str] = []
     bars: JsonObject | None = None
 
 

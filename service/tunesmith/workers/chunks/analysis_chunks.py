@@ -86,7 +86,7 @@ def export_trials(payload: Export) -> Exported:
 
 def load(search: StoredSearch) -> tuple[Trials, Floats]:
     """The trials of a search that are stored, and all targets' own values float64[n, k]."""
-    space = build_space(search.parameters, search.ranges)
+    space = build_space(search.parameters, search.ranges, whole_logs=search.whole_logs)
     wanted = tuple(dict.fromkeys((*search.metrics, *([] if search.by is None else [search.by]))))
     decode = _decoder(search.parameters)
     parts: list[Columns] = []

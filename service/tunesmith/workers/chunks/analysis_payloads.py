@@ -16,7 +16,7 @@ class StoredSearch(msgspec.Struct, frozen=True, kw_only=True):
     """Where the trials of a search are, and what they mean.
 
     Its score is the target of position `target`, or the metric `by`; `minimized` says which way is better. `metrics`
-    are those to read.
+    are those to read; `whole_logs` is the plan's.
     """
 
     database: str
@@ -29,6 +29,7 @@ class StoredSearch(msgspec.Struct, frozen=True, kw_only=True):
     by: str | None
     minimized: bool
     metrics: tuple[str, ...] = ()
+    whole_logs: bool = False
 
 
 class Analyze(msgspec.Struct, frozen=True, kw_only=True):

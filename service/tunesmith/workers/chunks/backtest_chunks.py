@@ -29,6 +29,7 @@ def backtest(payload: OnePoint) -> dict[str, Any]:
         "trades": report.trades,
         "equity": list(zip(report.timestamp[keep].tolist(), report.equity[keep].tolist(), strict=True)),
         "disagreements": report.disagreements,
+        "warnings": report.warnings,
         "longer": msgspec.to_builtins(report.bars.longer),
     }
 

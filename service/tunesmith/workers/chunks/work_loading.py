@@ -51,7 +51,7 @@ def point_of(rule: Strategy, params: ParamValues) -> Floats:
 def strategy_of(ref: StrategyRef) -> Strategy:
     """The strategy that a reference names."""
     if ref.kind == "rule":
-        return Strategy.parse(ref.code, id=ref.id, version=ref.version)
+        return Strategy.parse(ref.code, id=ref.id, version=ref.version, is_stored=True)
     return builtin(ref.id) if ref.id in BUILTIN_IDS else installed_strategy(ref.id, ref.code_hash)
 
 

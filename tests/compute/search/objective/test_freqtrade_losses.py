@@ -82,7 +82,17 @@ def test_original_quirks_are_kept() -> None:
     assert loss("SharpeHyperOptLoss", [10.0, 10.0, 10.0]) == 100.0
     assert loss("MaxDrawDownHyperOptLoss", [10.0, 20.0]) == -30.0
     assert loss("MultiMetricHyperOptLoss", [-10.0, -20.0]) < loss("MultiMetricHyperOptLoss", [-10.0, 9.0])
-    assert drawdown(trades_with([-10.0])) == (0.0, 0.0, 0.0)
+
+
+def test_the_loss_of_the_first_trade_is_in_the_drawdown_but_of_searches_that_were_stored_before() -> None:
+    # account -100, -50, -70 of a balance of 1000: the fall is 100 of 1000, as in freqtrade 2026.9
+    trades = trades_with([-100.0, 50.0, -20.0])
+    assert drawdown(trades) == pytest.approx((100.0, 0.1, 0.1))
+    assert loss_of("MaxDrawDownHyperOptLoss", trades, guarded=False) == pytest.approx(70 / 100)
+    before = replace(trades, first_loss_counts=False)
+    assert drawdown(before) == pytest.approx((20.0, 20 / 950, 20 / 950))
+    assert drawdown(replace(trades_with([-10.0]), first_loss_counts=False)) == (0.0, 0.0, 0.0)
+    assert drawdown(trades_with([-10.0])) == pytest.approx((10.0, 0.01, 0.01))
 
 
 def test_guarded_ones_have_no_such_quirks() -> None:
@@ -104,15 +114,16 @@ many = st.lists(amounts, min_size=1, max_size=12)
 
 
 @settings(max_examples=100, deadline=None)
-@given(many, st.integers(1, 30))
-def test_the_same_numbers_by_way_of_pandas(profits: list[float], n_days: int) -> None:
-    trades = trades_with(profits, n_days)
+@given(many, st.integers(1, 30), st.booleans())
+def test_the_same_numbers_by_way_of_pandas(profits: list[float], n_days: int, counts: bool) -> None:
+    trades = replace(trades_with(profits, n_days), first_loss_counts=counts)
     frame = frame_of(
         trades.profit_abs.tolist(),
         trades.profit_ratio.tolist(),
         trades.opened_ms.tolist(),
         trades.closed_ms.tolist(),
         trades.initial_cash,
+        first_loss_counts=counts,
     )
     assume(frame["profit"].nunique() > 1 or len(frame) == 1)
     expected = expected_losses(frame, trades.initial_cash, trades.first_ms, trades.last_ms)

@@ -23,9 +23,9 @@ from tunesmith.compute.search.samplers import SAMPLERS, make_sampler
 from tunesmith.compute.search.search import Market
 from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Flags, Floats
+from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.metrics import Aggregation
 from tunesmith.domain.search.search_plan import SearchPlan
-from tunesmith.domain.space import Dimension
 from tunesmith.domain.trading import OWN_ENGINE
 
 REAL = -1

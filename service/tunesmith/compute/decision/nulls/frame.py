@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 
 from tunesmith.domain.array_types import Floats
+from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import Parameter
-from tunesmith.domain.space import Dimension
 
 Uses = tuple[Dimension, ...]
 """The values that a search used of each parameter, in declared order; one value where it is not searched."""

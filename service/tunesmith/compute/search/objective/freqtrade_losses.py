@@ -1,13 +1,13 @@
 """The loss functions of freqtrade's hyperopt by name: functions of closed trades, smaller is better.
 
-Formulas are those of freqtrade 2024.10 (`MaxDrawDownPerPairHyperOptLoss`: 2025.1). Symbols, over the m closed trades of
-a point in the order of closing:
+Formulas are those of freqtrade 2024.10 (`MaxDrawDownPerPairHyperOptLoss`: 2025.1), drawdowns those of 2026.9. Symbols,
+over the m closed trades of a point in the order of closing:
 
 p_j, r_j    net profit in cash, and as a fraction of what the entry cost
 B           starting balance; P = sum(p)
 d           days from the first bar to the last, rounded down, at least 1
-c_j, h_j    profit so far, p_1 + … + p_j, and the highest so far, max(c_1 … c_j): the loss of the first trade is in no
-            drawdown (freqtrade counts it only since 2025)
+c_j, h_j    profit so far, p_1 + … + p_j, and the highest so far, max(0, c_1 … c_j): the loss of the first trade counts.
+            Searches that were stored before it did are made again without it, as freqtrade was until 2025
 D, R        greatest drawdown max(h_j - c_j) in cash, the first of equals, and (h_j - c_j) / (B + h_j) at that trade
 s_i         sum of r - 0.0005 over the trades closed on UTC day i, for each of N days from the first bar's to the last's
 
@@ -58,11 +58,13 @@ class Loss(NamedTuple):
 
 def drawdown(trades: ClosedTrades) -> tuple[float, float, float]:
     """D, R and the greatest relative drawdown, as freqtrade counts them; zeros without a drawdown."""
-    return _drawdown(np.cumsum(trades.profit_abs), trades.initial_cash)
+    least = 0.0 if trades.first_loss_counts else -math.inf
+    return _drawdown(np.cumsum(trades.profit_abs), trades.initial_cash, least)
 
 
-def _drawdown(profit: Floats, balance: float) -> tuple[float, float, float]:
-    high = np.maximum.accumulate(profit)
+def _drawdown(profit: Floats, balance: float, least: float) -> tuple[float, float, float]:
+    """The same of the profit so far, whose highest is `least` at least."""
+    high = np.maximum(np.maximum.accumulate(profit), least)
     fall = high - profit
     relative = fall / (balance + high)
     at = int(np.argmax(fall))
@@ -71,8 +73,7 @@ def _drawdown(profit: Floats, balance: float) -> tuple[float, float, float]:
 
 def _guarded_drawdown(trades: ClosedTrades) -> tuple[float, float]:
     """Greatest drawdowns from the balance on, of the starting balance and of the highest: at least one loss, R <= 1."""
-    path = np.concatenate([[0.0], np.cumsum(trades.profit_abs)])
-    fall, _, relative = _drawdown(path, trades.initial_cash)
+    fall, _, relative = _drawdown(np.cumsum(trades.profit_abs), trades.initial_cash, 0.0)
     return max(fall / trades.initial_cash, _ONE_LOSS), min(max(relative, _ONE_LOSS), 1.0)
 
 

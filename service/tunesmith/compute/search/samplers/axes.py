@@ -12,13 +12,14 @@ _CONTINUOUS = 1e-3
 
 
 class Axes:
-    """`sizes` int64[d]: values of each axis, 0 for a continuous one; `categorical` bool[d]: whether they have no order;
+    """`sizes` int64[d]: values of each axis, 0 for a continuous one and for the whole numbers of a log range, which
+    are what a continuous one is rounded to; `categorical` bool[d]: whether they have no order;
     `cell` float64[d]: how far it is to the next value.
     """
 
     def __init__(self, region: Region) -> None:
         dimensions = region.dimensions
-        self.sizes = np.array([d.size if d.is_discrete else 0 for d in dimensions], np.int64)
+        self.sizes = np.array([d.size if d.has_equal_parts else 0 for d in dimensions], np.int64)
         self.categorical = np.array([d.parameter.kind in ("choice", "bool") for d in dimensions], np.bool_)
         self.cell = np.where(self.sizes > 0, 1.0 / np.maximum(self.sizes, 1), _CONTINUOUS)
 

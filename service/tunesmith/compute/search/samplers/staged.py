@@ -21,9 +21,10 @@ from tunesmith.compute.search.samplers.axes import nearest
 from tunesmith.compute.search.samplers.learner import Learner, best_first
 from tunesmith.compute.search.samplers.sampler import Problem
 from tunesmith.domain.array_types import Flags, Floats
+from tunesmith.domain.dimension import Dimension
 from tunesmith.domain.parameters import decode, encode
 from tunesmith.domain.search.methods import Stage
-from tunesmith.domain.space import Dimension, Space, build_space
+from tunesmith.domain.space import Space, build_space
 from tunesmith.errors import FieldError, Invalid
 
 _BLOCK = 1024

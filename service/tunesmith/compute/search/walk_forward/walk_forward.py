@@ -2,11 +2,12 @@
 
 1. The bars are cut into windows: a part to search on, and the bars after it to trade with what was found. The part
    begins where the bars do (anchored) or moves along (rolling); the traded parts join without a gap.
-2. Each window is a search of its own, and its winner trades the next part from a flat account.
+2. Each window is a search of its own, and its winner trades the next part from a flat account: what it says at the
+   close before the part is filled at the part's first open.
 3. The traded returns are stitched to one equity; what it earned a bar, over what the winners had earned a bar in
    search, is the efficiency (Pardo 1992).
-A window whose search finds nothing trades nothing. A position open at the end of a part counts at its last close, and
-costs nothing to leave.
+A window whose search finds nothing trades nothing. A position that is open at the end of a part is closed at its last
+close: the next part has other parameters. It is a trade like any other, and pays for its exit.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunesmith.compute.engines.trace import trace
+from tunesmith.compute.engines.trace import Trace, trace
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.compute.search.search import Market, Search, run_whole
 from tunesmith.compute.search.walk_forward.walk_windows import Part
+from tunesmith.compute.simulation.execution import Execution
 from tunesmith.domain.array_types import Floats
 from tunesmith.domain.parameters import ParamValues, decode_point
 from tunesmith.domain.search.search_plan import SearchPlan
@@ -63,16 +65,33 @@ def walk_part(rule: Strategy, plan: SearchPlan, market: Market, part: Part) -> W
         return Walked(part, None, None, math.nan, 0, np.zeros(part.end - part.stop))
     point = outcome.found.points[outcome.best]
     known = market.bars.slice(0, part.end)
-    path = trace(rule, known, point, market.execution, start=part.stop)
+    lead = 1 if market.execution.fill == "next_open" else 0
+    path = trace(rule, known, point, market.execution, start=part.stop - lead)
+    returns, n_trades = _left_flat(path, market.execution, float(known.close[-1]))
     growth = 1.0 + float(outcome.found.metrics["total_return"][outcome.best])
     return Walked(
         part=part,
         params=decode_point(rule.parameters, point),
         score=float(outcome.found.values[outcome.best, 0]),
         earned=math.log(growth) / (part.stop - past.first) if growth > 0.0 else math.nan,
-        n_trades=len(path.trades),
-        returns=path.returns,
+        n_trades=n_trades,
+        returns=returns[lead:],
     )
+
+
+def _left_flat(path: Trace, execution: Execution, close: float) -> tuple[Floats, int]:
+    """The returns of a path whose position is closed at its last close with all costs, and its closed trades then."""
+    size = float(path.position[-1])
+    if size == 0.0:
+        return path.returns, len(path.trades)
+    costs, equity = execution.costs, float(path.equity[-1])
+    sign = 1.0 if size > 0.0 else -1.0
+    value = abs(size) * close * (1.0 - sign * costs.slippage_rate)
+    left = max(equity - size * close + sign * value - value * costs.fee_rate - costs.fixed_fee, 0.0)
+    returns = path.returns.copy()
+    if equity > 0.0:
+        returns[-1] = (1.0 + returns[-1]) * left / equity - 1.0
+    return returns, len(path.trades) + 1
 
 
 def stitch(walked: Sequence[Walked], bars_per_year: float, initial_cash: float) -> Stitched:
