@@ -54,7 +54,8 @@ SEARCH = {"strategy_id": "averages", "param_ranges": {"fast": [5, 10, 20], "slow
 WIDE = {"strategy_id": "ma_cross_v1.0", "param_ranges": {"fast_period": {"min": 2, "max": 90},
         "slow_period": {"min": 91, "max": 400}}, "method": "grid"}  # fmt: skip
 HOSTILE = "\x1b[2J\x07\u202e'; DROP TABLE tasks; --"
-GRANTED_TO_NOBODY = ("use_holdout", "priority", "approve", "strategy.approve", "package.revoke", "data.import")
+GRANTED_TO_NOBODY = ("use_holdout", "priority", "approve", "strategy.approve", "package.revoke", "data.import",
+                     "data.remove")  # fmt: skip
 
 
 class Requests:
@@ -103,6 +104,7 @@ class Requests:
             ("strategy.approve", "strategy.approve", {"strategy_id": "averages", **search}),
             ("package.revoke", "package.revoke", {"package_id": package}),
             ("data.import", "data.import", {**market, "timeframe": "1d", "bars": [[0, 1.0, 1.0, 1.0, 1.0, 1.0]]}),
+            ("data.remove", "data.remove", {**market, "force": True}),
         ])  # fmt: skip
         return one
 

@@ -82,7 +82,7 @@ class DataList(Reply, frozen=True, kw_only=True):
     data: list[MarketData]
 
 
-Cell = str | int | float | bool | None
+Cell = Annotated[str, msgspec.Meta(max_length=100)] | int | float | bool | None
 """A value of a table as JSON has it."""
 
 

@@ -224,7 +224,7 @@ class MarketStore(ABC):
         try:
             return self.import_sheet(sheet, **names, replace=replace, changing=changing, reading=reading)
         except Misread as error:
-            told = explained(error.cause, sheet, path, Target(symbol, timeframe, venue))
+            told = explained(error.cause, sheet, path, Target(symbol, timeframe, venue), reading)
             raise reworded(told, f"{path.name}: {told.message}") from error
         except (Invalid, Conflict) as error:
             raise type(error)(f"{path.name}: {error.message}", errors=error.errors) from error

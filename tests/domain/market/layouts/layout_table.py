@@ -42,6 +42,7 @@ BINANCE_HEADER = (
 )
 WINTER = made(begin=datetime(2024, 10, 26, 22, tzinfo=UTC))
 """Hours over the end of summer time in Berlin."""
+SUMMER = made(begin=datetime(2024, 3, 9, 22, tzinfo=UTC))
 NEW_YORK = made(120, datetime(2024, 1, 20, tzinfo=UTC), timedelta(days=1))
 OLD = made(begin=datetime(1962, 1, 2, tzinfo=UTC), step=timedelta(days=1))
 EVENING = made(begin=datetime(2024, 1, 20, 17, tzinfo=UTC), step=timedelta(days=1))
@@ -331,6 +332,20 @@ def of_times() -> dict[str, Sample]:
         ),
         "local times with a zone": Sample(
             "e.csv", plain(WINTER, local("Europe/Berlin", "%Y-%m-%d %H:%M:%S")), WINTER, said="--timezone Europe/Berlin"
+        ),
+        "local hours without a zone, in autumn": Sample(
+            "e.csv",
+            plain(WINTER, local("Europe/Berlin", "%Y-%m-%d %H:%M:%S")),
+            WINTER,
+            needs="--timezone Europe/Berlin",
+            says="an hour is there twice at 2024-10-27T02:00:00.000, when clocks change",
+        ),
+        "local hours without a zone, in spring": Sample(
+            "e.csv",
+            plain(SUMMER, local("America/New_York", "%Y-%m-%d %H:%M:%S")),
+            SUMMER,
+            needs="--timezone America/New_York",
+            says="an hour is left out at 2024-03-10T03:00:00.000, when clocks",
         ),
         "days of New York": Sample(
             "e.csv", plain(NEW_YORK, lambda c: c.time.replace(tzinfo=NY).isoformat()), NEW_YORK, timeframe="1d"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from domain.market.layouts.layout_samples import Sample
+from domain.market.layouts.layout_samples import Sample, form, made, plain
 from domain.market.layouts.layout_table import all_samples
 from tunesmith.domain.market.bars import COLUMNS
 from tunesmith.domain.market.layouts.reading import Reading
@@ -73,6 +74,18 @@ def _hold(folder: Path, sample: Sample) -> None:
         assert "Its first rows:" in message
         assert sample.needs in list(_commands(message)), message
         bring(folder, sample, sample.needs)
+
+
+def test_the_commands_that_are_named_keep_what_was_said(tmp_path: Path) -> None:
+    early = made(8, datetime(2024, 2, 1, tzinfo=UTC))
+    zoned = [candle._replace(time=candle.time - timedelta(hours=8)) for candle in early]
+    sample = Sample("a.csv", plain(early, form("%d/%m/%Y %H:%M")), zoned)
+    with pytest.raises(Invalid) as refused:
+        bring(tmp_path, sample, "--timezone Asia/Shanghai")
+    first, second = _commands(refused.value.message)
+    assert first == "--timezone Asia/Shanghai --time-format '%d/%m/%Y %H:%M'"
+    assert second == "--timezone Asia/Shanghai --time-format '%m/%d/%Y %H:%M'"
+    bring(tmp_path, sample, first)
 
 
 def _commands(message: str) -> Iterator[str]:

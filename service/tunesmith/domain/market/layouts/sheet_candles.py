@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +26,7 @@ TAKEN_AS_UTC = "the times name no zone and are taken as UTC"
 
 _DAY_MS = 86_400_000
 _MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
 _SHOWN = 4
 _LOCAL = frozenset({"localtime"})
 _PRICES = ("open", "high", "low", "close")
@@ -58,6 +60,7 @@ def candles_of_sheet(sheet: Sheet, reading: Reading, symbol: str, timeframe: str
     times = _times(sheet, plan, reading, kept, length)
     stamps = times.stamps
     if times.naive and not times.date_only and n:
+        _refuse_clock_changes(times.stamps, length)
         notes.append(TAKEN_AS_UTC)
     if times.own_zone and reading.timezone is not None and n:
         raise Invalid("the times name their zone themselves, or are epochs: leave timezone out", path="/data/timezone")
@@ -164,6 +167,31 @@ def _opening(stamps: Ints, sheet: Sheet, plan: Plan, reading: Reading, length: i
 def _days_of_a_moving_zone(times: Times) -> bool:
     offsets = times.wall - times.stamps
     return len(offsets) > 0 and bool((offsets != offsets[0]).any()) and bool((times.wall % _DAY_MS == 0).all())
+
+
+def _refuse_clock_changes(stamps: Ints, length: int) -> None:
+    """Refuse times without a zone that leave out an hour where clocks are put forward, or have one twice in autumn."""
+    if length >= _DAY_MS or len(stamps) < 2:
+        return
+    once, counts = np.unique(stamps, return_counts=True)
+    skipped = once[1:][np.diff(once) == length + _HOUR_MS]
+    for when, name in ((skipped, "left out"), (once[counts > 1], "there twice")):
+        changes = [each for each in when.tolist() if _clocks_change(each, autumn=name != "left out")]
+        if len(changes) == len(when) > 0:
+            raise unread(
+                f"an hour is {name} at {np.datetime64(changes[0], 'ms')}, when clocks change, and no zone is named",
+                "--timezone Europe/Berlin",
+                "--timezone America/New_York",
+                "--timezone UTC",
+                path="/data/timezone",
+            )
+
+
+def _clocks_change(time_ms: int, *, autumn: bool) -> bool:
+    """Whether clocks of Europe or America change in the night of a time: Sundays of March, October and November."""
+    moment = datetime(1970, 1, 1) + timedelta(milliseconds=time_ms)
+    days = {10: range(25, 32), 11: range(1, 8)} if autumn else {3: (*range(8, 15), *range(25, 32))}
+    return moment.weekday() == 6 and moment.hour <= 3 and moment.day in days.get(moment.month, ())
 
 
 def _clocked(sheet: Sheet, date: int, clock: int, kept: Ints) -> pd.Series:
