@@ -375,6 +375,10 @@ def test_a_market_has_the_calendar_that_is_recognized_until_one_is_named(store: 
     with pytest.raises(Invalid, match="bars of BTC/USDT lie outside of the sessions of weekdays"):
         store.name_calendar(report, calendar_named("weekdays"))
     assert store.calendar_of(series) == "irregular"
+    if isinstance(store, MarketFolder):
+        store.remove(series)
+        bring(store, table(range(400)))
+        assert store.calendar_of(store.find("BTC/USDT")) == "24/7"  # who named one, named it for what is gone
 
 
 def test_workers_import_into_and_cut_from_the_store_of_the_setting(store: MarketStore, tmp_path: Path) -> None:
