@@ -67,8 +67,11 @@ def lengthened(bars: Bars, timeframe: str) -> Lengthened:
 
 def _over(function: np.ufunc, column: Floats, groups: Groups) -> Floats:
     """A function over the bars of each group. Between groups there may be bars of none that is made."""
-    edges = np.stack([groups.start, groups.start + groups.n_in], axis=1).ravel()
-    values = _used(column, groups)
+    values, ends = _used(column, groups), groups.start + groups.n_in
+    if np.array_equal(ends[:-1], groups.start[1:]):
+        together: Floats = function.reduceat(values[: ends[-1]], groups.start)
+        return together
+    edges = np.stack([groups.start, ends], axis=1).ravel()
     made: Floats = function.reduceat(np.append(values, 0.0), edges)[::2]
     return made
 
