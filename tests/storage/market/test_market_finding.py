@@ -271,3 +271,18 @@ def test_a_manifest_is_json_that_anyone_can_read(store: MarketFolder) -> None:
     stored = pd.read_parquet(store.root / "local" / "BTC%2FUSDT" / manifest["file"])
     assert list(stored.columns) == ["timestamp", *COLUMNS]
     assert str(stored["timestamp"].dtype) == "datetime64[ms, UTC]"
+
+
+def test_candles_of_the_earliest_programs_are_read(tmp_path: Path) -> None:
+    store = MarketFolder(tmp_path)
+    rows = [(i * 3_600_000, 1.0, 2.0, 0.5, 1.5, 1.0) for i in range(300)]
+    store.import_rows(rows, symbol="A/B", timeframe="1h", venue="v")
+    [manifest] = tmp_path.rglob("1h.json")
+    stored = json.loads(manifest.read_text())
+    theirs = "9ca68c55a05143006bae554c977ae9c51bd771d545dd880404aa7bfe622168c9"  # as commit 3201b83 stores these rows
+    assert stored["data_hash"] != theirs
+    manifest.write_text(json.dumps({**stored, "data_hash": theirs}))
+    assert len(MarketFolder(tmp_path).load("v", "A/B", "1h")) == 300
+    manifest.write_text(json.dumps({**stored, "data_hash": "0" * 64}))
+    with pytest.raises(Internal, match="its content has another hash"):
+        MarketFolder(tmp_path).load("v", "A/B", "1h")

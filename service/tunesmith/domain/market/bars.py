@@ -150,11 +150,23 @@ class Bars:
         The calendar is a part of it where something depends on it: not around the clock without a gap, where longer
         bars are the same as they were before there were calendars.
         """
-        name = f"{self.venue}\0{self.symbol}\0{self.timeframe}\0{self.bars_per_year!r}\0{len(self)}\0"
+        name = f"{self._name}{self.bars_per_year!r}\0{len(self)}\0"
         if self.calendar != COUNTED and not (
             self.calendar == AROUND_THE_CLOCK and is_whole(self.timestamp, self.timeframe)
         ):
             name += f"{self.calendar.text}\0"
+        return self._hash(name)
+
+    @property
+    def earliest_hash(self) -> str:
+        """The hash that the earliest programs stored with these bars, without the year's."""
+        return self._hash(f"{self._name}{len(self)}\0")
+
+    @property
+    def _name(self) -> str:
+        return f"{self.venue}\0{self.symbol}\0{self.timeframe}\0"
+
+    def _hash(self, name: str) -> str:
         digest = hashlib.sha256(name.encode())
         digest.update(self.timestamp.astype("<i8").tobytes())
         for name in COLUMNS:

@@ -158,7 +158,7 @@ class MarketFolder(MarketStore):
             )
         except Invalid as error:
             raise Internal(f"{path} is damaged ({error.message}); import the data again with replace") from error
-        if bars.data_hash != series.data_hash:
+        if bars.data_hash != series.data_hash and bars.earliest_hash != series.data_hash:
             raise Internal(f"{path} is damaged (its content has another hash); import the data again with replace")
         return bars
 
