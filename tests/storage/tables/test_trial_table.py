@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -126,10 +127,30 @@ def test_sorting_and_the_best_trial(data: list[tuple[float, float, bool]], desce
 async def test_what_failed_or_lies_beyond_the_end_is_deleted_and_no_longer_counted(database: Database) -> None:
     await database.write(lambda conn: add_optimization(conn, "o1"))
     await insert(database, 0, [1.0, 2.0, 3.0, 4.0], errors=[None, "broke", None, None])
-    assert await trial_table.count_failed(database, "o1") == 1
+    assert await trial_table.count_failed(database, ["o1"]) == 1
     assert await database.write(lambda conn: trial_table.delete_failed(conn, "o1")) == 1
     assert await database.write(lambda conn: trial_table.delete_from(conn, "o1", 3)) == 1
     assert await trial_table.done_ranges(database, "o1") == [(0, 1), (2, 3)]
     search = await optimization_table.get(database, "o1")
     assert search is not None
     assert search.n_done == 2
+
+
+@over_database
+async def test_what_is_counted_is_what_is_there(database: Database) -> None:
+    await database.write(lambda conn: add_optimization(conn, "o1"))
+    draws = random.Random(16)
+    for _ in range(60):
+        start, n = draws.randrange(40), draws.randrange(1, 12)
+        errors = [draws.choice([None, None, "broke"]) for _ in range(n)]
+        match draws.randrange(4):
+            case 0:
+                await database.write(lambda conn: trial_table.delete_failed(conn, "o1"))
+            case 1:
+                await database.write(lambda conn, start=start: trial_table.delete_from(conn, "o1", start + 10))  # type: ignore[misc]
+            case _:
+                await insert(database, start, [0.0] * n, errors=errors)
+        [there] = await database.fetch_all("SELECT count(*), count(error) FROM trials")
+        search = await optimization_table.get(database, "o1")
+        assert search is not None
+        assert (search.n_done, search.n_failed) == tuple(there)

@@ -187,7 +187,6 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
         optimization_id=row.id,
         progress=progress,
         method=task.plan.method,
-        n_failed=await trial_table.count_failed(source, row.id),
         stopped_by=stored.stopped_by if stored else None,
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,

@@ -63,7 +63,7 @@ async def reopen(conn: Connection, state: ItemState, parallel: int | None, *, re
     """Make a search that did not come to its end pending again, or one with trials to try again."""
     if state.optimization_id is None:
         return
-    failed = await trial_table.count_failed(conn, state.optimization_id) if retry_failed else 0
+    failed = await trial_table.count_failed(conn, [state.optimization_id]) if retry_failed else 0
     if failed:
         await trial_table.delete_failed(conn, state.optimization_id)
     if state.status in ("cancelled", "failed") or failed:

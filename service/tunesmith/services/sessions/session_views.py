@@ -19,8 +19,7 @@ from tunesmith.storage.timestamps import now, seconds_between
 
 async def n_failed(source: Source, states: list[ItemState]) -> int:
     """How many trials of these searches could not be evaluated."""
-    counts = [await trial_table.count_failed(source, s.optimization_id) for s in states if s.optimization_id]
-    return sum(counts)
+    return await trial_table.count_failed(source, [s.optimization_id for s in states if s.optimization_id])
 
 
 async def reply_of(context: Context, session: SessionRow, source: Source, *, detailed: bool = False) -> SessionReply:

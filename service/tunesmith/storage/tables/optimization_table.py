@@ -36,11 +36,12 @@ class NewOptimization(Row, frozen=True, kw_only=True):
 
 
 class OptimizationRow(NewOptimization, frozen=True, kw_only=True):
-    """A search; `n_done` trials are stored."""
+    """A search; `n_done` trials are stored, of which `n_failed` could not be evaluated."""
 
     status: TaskStatus
     progress: float
     n_done: int
+    n_failed: int
     report_id: str | None
     verdict_id: str | None
     created_at: str

@@ -14,7 +14,7 @@ from tunesmith.domain.array_types import Flags, Floats
 from tunesmith.domain.metrics import METRICS
 from tunesmith.errors import Invalid
 from tunesmith.storage.sqlite.connections import Connection, Source
-from tunesmith.storage.sqlite.rows import number
+from tunesmith.storage.sqlite.rows import json_text, number
 
 _OWN = ("idx", "params", "error", "score", "eligible", "scores", "by_symbol")
 
@@ -74,33 +74,40 @@ async def insert_batch(conn: Connection, optimization_id: str, batch: Batch) -> 
         columns["by_symbol"] = batch.by_symbol
     columns.update({name: _column(batch.metrics[name], n) for name in METRICS if name in batch.metrics})
     rows = zip(*columns.values(), strict=True)
+    stop = batch.start + n
+    failed = -await _count_failed(conn, optimization_id, batch.start, stop) if "error" in columns else 0
     fresh = max(0, await conn.execute_many(_insert(tuple(columns)), rows))
-    sql = "UPDATE optimization_tasks SET n_done = n_done + ? WHERE id = ?"
-    await conn.execute(sql, (fresh, optimization_id))
+    failed += await _count_failed(conn, optimization_id, batch.start, stop) if "error" in columns else 0
+    await _count(conn, optimization_id, fresh, failed)
     return fresh
 
 
 async def delete_from(conn: Connection, optimization_id: str, index: int) -> int:
     """Deletes the trials from number `index` on, of a search that has ended before them; how many there were."""
+    failed = await _count_failed(conn, optimization_id, index)
     sql = "DELETE FROM trials WHERE optimization_id = ? AND idx >= ?"
-    return await _forget(conn, optimization_id, await conn.execute(sql, (optimization_id, index)))
+    n = await conn.execute(sql, (optimization_id, index))
+    await _count(conn, optimization_id, -n, -failed)
+    return n
 
 
 async def delete_failed(conn: Connection, optimization_id: str) -> int:
     """Deletes the trials that could not be evaluated, so that they are tried again; how many there were."""
-    sql = "DELETE FROM trials WHERE optimization_id = ? AND error IS NOT NULL"
-    return await _forget(conn, optimization_id, await conn.execute(sql, (optimization_id,)))
+    sql = "DELETE FROM trials INDEXED BY idx_trials_failed WHERE optimization_id = ? AND error IS NOT NULL"
+    n = await conn.execute(sql, (optimization_id,))
+    await _count(conn, optimization_id, -n, -n)
+    return n
 
 
 async def count(source: Source, optimization_id: str) -> int:
-    """Number of stored trials."""
-    return await number(source, "SELECT count(*) FROM trials WHERE optimization_id = ?", (optimization_id,))
+    """Number of stored trials, which is counted as they are stored."""
+    return await number(source, "SELECT total(n_done) FROM optimization_tasks WHERE id = ?", (optimization_id,))
 
 
-async def count_failed(source: Source, optimization_id: str) -> int:
-    """Number of stored trials that could not be evaluated."""
-    sql = "SELECT count(*) FROM trials WHERE optimization_id = ? AND error IS NOT NULL"
-    return await number(source, sql, (optimization_id,))
+async def count_failed(source: Source, optimization_ids: Sequence[str]) -> int:
+    """Number of stored trials of these searches that could not be evaluated, which is counted as they are stored."""
+    sql = "SELECT total(n_failed) FROM optimization_tasks WHERE id IN (SELECT value FROM json_each(?))"
+    return await number(source, sql, (json_text(list(optimization_ids)),))
 
 
 async def done_ranges(source: Source, optimization_id: str) -> list[tuple[int, int]]:
@@ -209,9 +216,15 @@ def _insert(names: tuple[str, ...]) -> str:
     return f"INSERT OR IGNORE INTO trials ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
 
 
-async def _forget(conn: Connection, optimization_id: str, n: int) -> int:
-    await conn.execute("UPDATE optimization_tasks SET n_done = n_done - ? WHERE id = ?", (n, optimization_id))
-    return n
+async def _count(conn: Connection, optimization_id: str, n: int, n_failed: int) -> None:
+    sql = "UPDATE optimization_tasks SET n_done = n_done + ?, n_failed = n_failed + ? WHERE id = ?"
+    await conn.execute(sql, (n, n_failed, optimization_id))
+
+
+async def _count_failed(conn: Connection, optimization_id: str, start: int, stop: int = 2**62) -> int:
+    sql = """SELECT count(*) FROM trials INDEXED BY idx_trials_failed
+             WHERE optimization_id = ? AND error IS NOT NULL AND idx >= ? AND idx < ?"""
+    return await number(conn, sql, (optimization_id, start, stop))
 
 
 def _metric(name: str, path: str | None = None) -> str:
