@@ -164,3 +164,19 @@ async def test_a_grid_of_every_nth_point_stays_below_its_size(house: House, fold
             assert n <= size
             assert n == -(-120 // every)
             assert every == 1 or -(-120 // (every - 1)) > size
+
+
+@in_house(chunk_trials=40)
+async def test_after_a_restart_it_starts_its_searches_itself_one_after_the_other(house: House, folder: Path) -> None:
+    session_id = await generated(house)
+    before = [item["optimization_id"] for item in (await house.execute(session_id))["items"]]
+    again = "UPDATE tasks SET status = 'pending', started_at = NULL, completed_at = NULL WHERE kind <> 'verdict'"
+    for sql in (again, "DELETE FROM trials", "UPDATE optimization_tasks SET n_done = 0"):
+        await house.context.database.write(lambda conn, sql=sql: conn.execute(sql))  # type: ignore[misc]
+    assert await house.context.tasks.recover() == 1
+    await house.ended(session_id)
+    first, second = [await task_table.get(house.context.database, task_id) for task_id in before]
+    assert first is not None
+    assert second is not None
+    assert (first.status, second.status) == ("completed", "completed")
+    assert str(first.completed_at) <= str(second.started_at)

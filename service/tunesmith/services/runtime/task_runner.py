@@ -206,8 +206,8 @@ class Tasks:
         self._draining = self._closing = False
 
     async def recover(self) -> int:
-        """Start every unfinished task, oldest first within its priority; how many there were."""
-        rows = await task_table.unfinished(self.database)
+        """Start what was unfinished, oldest first within its priority; how many there were."""
+        rows = await task_table.to_go_on(self.database)
         for row in rows:
             self.log(row.id, "info", "the daemon started again; the task goes on")
             self.start(row)

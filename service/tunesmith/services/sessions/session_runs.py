@@ -40,13 +40,15 @@ async def run(context: Context, job: Job) -> None:
         if row is None:
             failures.append(item.number)
             continue
-        context.tasks.start(row)
-        while not await context.tasks.wait(row.id, _POLL_S):
-            child = context.tasks.jobs.get(row.id)
-            job.advance(done + int(item.n_trials * (child.progress if child else 0.0)), total)
+        ended = row
+        if row.status in ("pending", "running"):
+            context.tasks.start(row)
+            while not await context.tasks.wait(row.id, _POLL_S):
+                child = context.tasks.jobs.get(row.id)
+                job.advance(done + int(item.n_trials * (child.progress if child else 0.0)), total)
+            job.advance(done + item.n_trials, total)
+            ended = await load(context, row.id)
         done += item.n_trials
-        job.advance(done, total)
-        ended = await load(context, row.id)
         if ended.status != "completed":
             failures.append(item.number)
             job.log(f"search {item.number} ({item.symbol}, {item.strategy_id}) is {ended.status}", "warning")

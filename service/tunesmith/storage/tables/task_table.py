@@ -172,8 +172,16 @@ async def mark_changed(conn: Connection, task_id: str) -> None:
 
 
 async def unfinished(source: Source) -> list[TaskRow]:
-    """Every task that has not ended, by priority, then oldest first: what a restart goes on with."""
+    """Every task that has not ended, by priority, then oldest first."""
     return await select(source, TaskRow, f"WHERE {_UNFINISHED} ORDER BY priority, created_at, rowid")
+
+
+async def to_go_on(source: Source) -> list[TaskRow]:
+    """What a restart goes on with: the unfinished, but for searches that their session starts one after the other."""
+    of_session = """SELECT i.optimization_id FROM session_items AS i JOIN tasks AS s ON s.id = i.session_id
+                    WHERE i.optimization_id IS NOT NULL AND s.status IN ('pending', 'running')"""
+    tail = f"WHERE {_UNFINISHED} AND id NOT IN ({of_session}) ORDER BY priority, created_at, rowid"
+    return await select(source, TaskRow, tail)
 
 
 async def count_unfinished(source: Source, user: str | None = None) -> int:
