@@ -324,3 +324,18 @@ def test_a_file_in_the_directory_s_place_is_said(tmp_path: Path) -> None:
 
 async def _make(path: Path) -> None:
     await (await Database.open(path)).close()
+
+
+def test_a_query_that_nobody_waits_for_any_more_stops(tmp_path: Path) -> None:
+    endless = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+    async def main() -> None:
+        database = await Database.open(tmp_path / "t.db", n_readers=1)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(database.fetch_all(endless), 0.05)
+            [row] = await asyncio.wait_for(database.fetch_all("SELECT 1"), 30.0)
+            assert row[0] == 1
+        await database.close()
+
+    asyncio.run(main())

@@ -163,11 +163,15 @@ class Readers:
                     await self._turns.get()
 
     async def fetch_all(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Every row of a query; it sees every write that was answered before."""
+        """Every row of a query; it sees every write that was answered before. Cancelled, it stops where it is."""
         if self.closing:
             raise Draining("the database is closing")
         async with self.lend() as conn:
-            return list(await conn.execute_fetchall(sql, parameters))
+            try:
+                return list(await conn.execute_fetchall(sql, parameters))
+            except asyncio.CancelledError:
+                await conn.interrupt()
+                raise
 
     async def fetch_one(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Row | None:
         """The first row of a query that an index serves, or None; it sees every write that was answered before.
