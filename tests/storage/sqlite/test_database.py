@@ -331,9 +331,14 @@ def test_a_query_that_nobody_waits_for_any_more_stops(tmp_path: Path) -> None:
 
     async def main() -> None:
         database = await Database.open(tmp_path / "t.db", n_readers=1)
-        for _ in range(3):
+
+        async def in_a_transaction() -> None:
+            async with database.reader() as reader:
+                await reader.fetch_all(endless)
+
+        for ask in (lambda: database.fetch_all(endless), in_a_transaction) * 2:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(database.fetch_all(endless), 0.05)
+                await asyncio.wait_for(ask(), 0.05)
             [row] = await asyncio.wait_for(database.fetch_all("SELECT 1"), 30.0)
             assert row[0] == 1
         await database.close()

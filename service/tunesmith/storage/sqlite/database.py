@@ -141,6 +141,9 @@ class Database:
             try:
                 await conn.execute_fetchall("BEGIN")
                 yield ReadConnection(conn)
+            except asyncio.CancelledError:
+                await conn.interrupt()
+                raise
             finally:
                 await conn.rollback()
 
