@@ -15,9 +15,9 @@ from tunesmith import config
 from tunesmith.domain.market.bars import COLUMNS, Bars
 from tunesmith.domain.market.calendars import IRREGULAR, calendar_named
 from tunesmith.domain.market.daily_closes import daily_closes
+from tunesmith.domain.market.layouts.file_names import named_market
 from tunesmith.domain.market.market_marks import mark_of, packed
 from tunesmith.errors import Conflict, Invalid, NotFound, TunesmithError
-from tunesmith.storage.market.candle_files import named_market
 from tunesmith.storage.market.market_folder import MarketFolder
 from tunesmith.storage.market.market_schemes import MARKETS, open_market, register_market
 from tunesmith.storage.market.market_store import MarketStore

@@ -79,12 +79,16 @@ def encode(parameter: Parameter, value: Any) -> float:
 def _place_of(parameter: Parameter, value: Any) -> int | None:
     """Which of a Choice's values this is; None for none.
 
-    Numbers are the same when they are equal, as in JSON, whose 1 is 1.0; a text is no number, and true is no 1.
+    The same in type and value comes first. Else numbers are the same when they are equal, as in JSON, whose 1 is 1.0; a
+    text is no number, and true is no 1.
     """
-    is_text = isinstance(value, str)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    return next((i for i, c in enumerate(parameter.choices) if isinstance(c, str) is is_text and c == value), None)
+    same = [i for i, c in enumerate(parameter.choices) if type(c) is type(value) and c == value]
+    equal = [i for i, c in enumerate(parameter.choices) if _is_number(c) and _is_number(value) and c == value]
+    return next(iter(same + equal), None)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def decode(parameter: Parameter, code: float) -> Scalar:

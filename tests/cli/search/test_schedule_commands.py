@@ -50,4 +50,4 @@ def test_a_market_is_listed_with_where_its_holdout_begins(folder: Path) -> None:
     read("optimize", *SEARCH[:6], "--method", "random", "--iterations", "2", "--data-dir", folder)
     stored = {each["symbol"]: each["withheld_from"] for each in read("data", "list", "--data-dir", folder)}
     assert stored["PLANTED/USDT"] is not None
-    assert f" {stored['PLANTED/USDT'][:10]} " in run("data", "list", "--data-dir", folder).stdout
+    assert stored["PLANTED/USDT"][:10] in run("data", "list", "--data-dir", folder).stdout

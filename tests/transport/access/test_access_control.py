@@ -438,8 +438,9 @@ def test_behind_a_gate_a_door_may_open_to_the_outside(tmp_path: Path) -> None:
 def test_the_plain_example_bot_comes_in_by_its_key(house: House, tmp_path: Path) -> None:
     key = house.store.add("example", "bot")
     event = {"type": "package.approved", "seq": 1, "prev": 0, "data": {"params": {"n": 1}}}
-    house.room.call(house.room.events.publish, "pkg/EXAMPLE/1h/s/", json.dumps(event).encode())
-    command = [sys.executable, bot_plain.__file__, house.room.requests.endpoint, house.room.events.endpoint, "EXAMPLE"]
+    house.room.call(house.room.events.publish, "pkg/EXAMPLE/USDT/1h/s/", json.dumps(event).encode())
+    addresses = [house.room.requests.endpoint, house.room.events.endpoint]
+    command = [sys.executable, bot_plain.__file__, *addresses, "EXAMPLE/USDT"]
     environ = {**os.environ, "TUNESMITH_KEY": str(key)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as bot:
         try:

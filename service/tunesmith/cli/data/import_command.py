@@ -14,11 +14,11 @@ from tunesmith.cli.daemon_connection import AsJson, DataDir, settings_in_force
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.tables import remark
 from tunesmith.domain.market.calendars import AROUND_THE_CLOCK, Calendar, calendar_named
+from tunesmith.domain.market.layouts.file_names import named_market
 from tunesmith.domain.market.layouts.known_layouts import LAYOUTS
 from tunesmith.domain.market.layouts.reading import Reading
 from tunesmith.errors import Internal, NotFound
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market.candle_files import named_market
 from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.market.market_store import FolderReport, MarketStore
 from tunesmith.storage.secrets.import_log import note_import, note_new_evidence

@@ -26,8 +26,8 @@ from tunesmith.cli.guide.prompting import Back, Quit, ask, choose, say
 from tunesmith.cli.lazy_commands import Row, load, new_app
 from tunesmith.cli.search.search_commands import say_started
 from tunesmith.cli.watching import follow
+from tunesmith.domain.market.layouts.file_names import Named, named_market
 from tunesmith.errors import DeadlineExceeded, Invalid, TunesmithError
-from tunesmith.storage.market.candle_files import Named, named_market
 
 app = new_app()
 

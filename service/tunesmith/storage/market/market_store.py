@@ -18,7 +18,8 @@ from tunesmith.domain.market.calendars import Calendar, calendar_named
 from tunesmith.domain.market.candle_warnings import SILENT, warnings_of
 from tunesmith.domain.market.expected_bars import MAX_OUTSIDE, presence_of
 from tunesmith.domain.market.layouts.column_plan import NO_VOLUME
-from tunesmith.domain.market.layouts.file_formats import is_readable_name, read_sheet
+from tunesmith.domain.market.layouts.file_formats import read_sheet
+from tunesmith.domain.market.layouts.file_names import is_readable_name, named_market, venue_of
 from tunesmith.domain.market.layouts.reading import UNSAID, Reading, reworded
 from tunesmith.domain.market.layouts.sheet import Sheet
 from tunesmith.domain.market.layouts.sheet_candles import candles_of_sheet
@@ -26,7 +27,7 @@ from tunesmith.domain.market.resample import lengthened
 from tunesmith.domain.market.timeframes import timeframe_ms
 from tunesmith.errors import Conflict, Internal, Invalid, NotFound, TunesmithError
 from tunesmith.protocol.messages.markets import ImportReport
-from tunesmith.storage.market.candle_files import Target, explained, named_market, venue_of
+from tunesmith.storage.market.candle_files import Target, explained
 from tunesmith.storage.market.candles import (
     Candles,
     final_candles,

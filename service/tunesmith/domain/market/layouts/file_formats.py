@@ -12,31 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tunesmith.domain.market.layouts.file_names import is_readable_name, kind_of
 from tunesmith.domain.market.layouts.json_tables import read_json
-from tunesmith.domain.market.layouts.sheet import Sheet, sheet_of_frame, sheet_of_rows
+from tunesmith.domain.market.layouts.sheet import Sheet, sheet_of_frame
 from tunesmith.domain.market.layouts.text_tables import is_data, read_text
 from tunesmith.errors import Invalid
 
-_KINDS = {
-    "CSV": (".csv", ".txt", ".tsv", ".tab", ".prn"),
-    "JSON": (".json", ".ndjson", ".jsonl"),
-    "Parquet": (".parquet", ".pq"),
-    "Feather": (".feather", ".arrow", ".arrows", ".ipc"),
-    "Excel": (".xlsx", ".xls", ".xlsb", ".ods"),
-    "HDF5": (".h5", ".hdf5", ".hdf"),
-}
-_COMPRESSED = (".gz", ".zip", ".zst", ".xz", ".bz2")
 _NO_TABLE = (ValueError, EOFError, ArithmeticError, LookupError, Warning)
 """What libraries raise for what is no table; some warn, where a row would be cut."""
 _INSTALL = "pip install 'tunesmith[files]'"
-
-ENDINGS = tuple(ending for endings in _KINDS.values() for ending in endings)
-"""What the names of readable files end in, before the ending of a compression."""
-
-
-def is_readable_name(name: str) -> bool:
-    """Whether a file of this name could be read."""
-    return _kind_of(_bare(name)) is not None
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -44,12 +28,12 @@ def read_sheet(path: Path) -> Sheet:
     name = path.name
     if not is_readable_name(name) and not name.lower().endswith(".zip"):
         raise Invalid(f"{name}: expected a file such as .csv, .csv.gz, .json, .xlsx, .h5, .parquet or .feather")
-    kind = _kind_of(_bare(name)) or "zip"
+    kind = kind_of(name) or "zip"
     try:
         if path.stat().st_size == 0:
             raise Invalid(f"{name}: the file is empty")
         inside, content = _content(path)
-        kind = _kind_of(_bare(inside)) or kind
+        kind = kind_of(inside) or kind
         sheet = _READERS[kind](path if content is None else content)
     except ImportError as error:
         raise Invalid(f"{name}: {kind} files need the extra packages of `files`: {_INSTALL}") from error
@@ -62,15 +46,6 @@ def read_sheet(path: Path) -> Sheet:
     if not sheet.columns:
         raise Invalid(f"{name}: there are no columns")
     return sheet
-
-
-def _bare(name: str) -> str:
-    low = name.lower()
-    return next((low.removesuffix(ending) for ending in _COMPRESSED if low.endswith(ending)), low)
-
-
-def _kind_of(name: str) -> str | None:
-    return next((kind for kind, endings in _KINDS.items() if name.endswith(endings)), None)
 
 
 def _content(path: Path) -> tuple[str, bytes | None]:
@@ -187,5 +162,3 @@ _READERS: dict[str, Callable[[Path | bytes], Sheet]] = {
     "Excel": _read_excel,
     "HDF5": _read_hdf,
 }
-
-__all__ = ["ENDINGS", "is_readable_name", "read_sheet", "sheet_of_rows"]
