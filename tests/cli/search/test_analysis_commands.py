@@ -85,10 +85,11 @@ def test_two_searches_stand_side_by_side(search: str, lowest: str, folder: Path)
     assert (refused.returncode, "give a metric to compare them by" in said(refused)) == (1, True)
     shown = run("compare", search, lowest, "--by", "sharpe", "--data-dir", folder)
     assert shown.returncode == 0
-    for part in (search, lowest, "191 points were tried in both: 0 are better in B, 0 are worse"):
+    for part in (search, lowest, "191 points were tried in both: 0 are better in B, 0 are worse", "long only"):
         assert part in said(shown)
     compared = read("compare", search, lowest, "--by", "sharpe", "--data-dir", folder)
     assert compared["comparison"]["n_common"] == 191
+    assert [(side["direction"], side["initial_cash"]) for side in (compared["a"], compared["b"])] == [("long", 1e4)] * 2
 
 
 def test_an_export_is_a_file_in_the_form_of_its_name(search: str, folder: Path, tmp_path: Path) -> None:

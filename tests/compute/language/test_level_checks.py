@@ -35,7 +35,8 @@ PRICES = (
     "sqrt(high * low)", "shift(sma(close, n))", "where(close > open, close - atr(n), close + atr(n))",
     "high ** 0.3 * low ** 0.6 * close ** 0.1", "sma(close * (high - low), n) / sma(high - low, n)",
     "close * atr(50) / atr(n)", "low + close * (close - low) / (high - low)", "shift(low)",
-    "max(close - k * atr(n), close * (1 - part))", "close - where(close > open, 1, -1) * k * atr(n)", "highest(high, n) - k * atr(n)",
+    "max(close - k * atr(n), close * (1 - part))", "close - where(close > open, 1, -1) * k * atr(n)",
+    "highest(high, n) - k * atr(n)",
     "close - 2 * (close - lowest(low, n))", "sma(close * volume, n) / sma(volume, n)", "2 / (1 / high + 1 / low)",
     "where(adx(n) > 25, close - atr(n), where(use, close * 0.9, 0))",
 )  # fmt: skip
