@@ -126,3 +126,18 @@ async def test_stops_that_closed_positions_at_once_are_told_with_the_result(hous
     assert f"A/USDT: {warning}" in await house.log_of(started["task_id"])
     search = await house.search(symbol="A/USDT", strategy_id="short", constraints=["n_trades >= 0"])
     assert search["warnings"] == [warning]
+
+
+@in_house()
+async def test_a_side_that_the_rule_never_enters_is_told_with_the_result(house: House, folder: Path) -> None:
+    asked = {"symbol": "A/USDT", "strategy_id": "ma_cross_v1.0"}
+    never = "The strategy ma_cross_v1.0 never enters short: with the direction"
+    short, both = f"{never} short nothing can be traded.", f"{never} both it traded long alone."
+    for direction, told in (("short", short), ("both", both), ("long", None)):
+        started = await house.ask("backtest.start", **asked, direction=direction)
+        await house.ended(started["task_id"])
+        status = await house.ask("backtest.status", task_id=started["task_id"])
+        assert status["warnings"] == ([told] if told else [])
+    search = await house.search(**asked, direction="short", param_ranges={"fast_period": [5]})
+    assert (search["best_params"], search["warnings"]) == (None, [short])
+    assert search["warnings"][0] in await house.log_of(search["optimization_id"])
