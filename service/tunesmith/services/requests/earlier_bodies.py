@@ -13,12 +13,15 @@ from tunesmith.protocol.envelope import Request
 from tunesmith.protocol.messages.markets import ImportData, MarketRequest
 from tunesmith.protocol.messages.schedules import CreateSchedule
 
+CHANGED = MarketRequest | CreateSchedule | ImportData
+"""Requests that were other data to the releases before, though somebody wrote the same."""
+
 _FIRST_OF_IMPORTS = ("symbol", "timeframe", "bars", "venue")
 
 
 def earlier_body(request: Request) -> JsonObject | None:
     """The data as it was before the direction `auto`; None for a request whose fields are what they were."""
-    if not isinstance(request, MarketRequest | CreateSchedule | ImportData):
+    if not isinstance(request, CHANGED):
         return None
     data: JsonObject = msgspec.to_builtins(request)
     if isinstance(request, ImportData):

@@ -25,7 +25,7 @@ from tunesmith.errors import Conflict, Forbidden, TunesmithError, from_problem
 from tunesmith.protocol.catalog import MESSAGES, Call, Handler
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.services.requests import audit_log
-from tunesmith.services.requests.earlier_bodies import earlier_body
+from tunesmith.services.requests.earlier_bodies import CHANGED, earlier_body
 from tunesmith.services.requests.operator_rights import (
     needs_operator,
     refuse_former_operator,
@@ -110,9 +110,9 @@ def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handl
 def fingerprint(message_type: str, request: Request) -> str:
     """sha256 over the type and the data, the same however the JSON was written.
 
-    Where `earlier_body` says that the data was another to releases before, the print is none that they could make.
+    Where the data was another to releases before, the print is none that they could make.
     """
-    mark = "" if earlier_body(request) is None else "2 "
+    mark = "2 " if isinstance(request, CHANGED) else ""
     return _sha256(f"{mark}{message_type}", request)
 
 
