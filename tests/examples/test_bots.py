@@ -124,6 +124,28 @@ def test_the_plain_bot_asks_for_what_it_missed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
+def test_a_plain_bot_of_a_symbol_without_a_slash_hears_no_pair_that_begins_with_it(
+    language: str, tmp_path: Path
+) -> None:
+    with zmq.Context() as context, context.socket(zmq.XPUB) as events:
+        events.setsockopt(zmq.LINGER, 0)
+        events.setsockopt(zmq.RCVTIMEO, 20_000)
+        events.bind("tcp://127.0.0.1:*")
+        nobody = "tcp://127.0.0.1:9"
+        address = events.getsockopt_string(zmq.LAST_ENDPOINT)
+        bot = Bot([*bot_command(language, tmp_path), nobody, address, "ETH"], tmp_path)
+        try:
+            assert events.recv() == b"\x01pkg/ETH//"
+            for n, topic in enumerate(("pkg/ETH/USDT/1d/r/", "pkg/ETH/1d/r/", "pkg/ETH//1d/r/")):
+                event = {"type": "package.approved", "seq": n + 1, "prev": 0, "data": {"n": n}}
+                events.send_multipart([topic.encode(), json.dumps(event).encode()])
+            bot.says(json.dumps({"n": 2}, separators=(",", ":" if language == "node" else ": ")))
+            assert len(bot.output.read_text().splitlines()) == 1
+        finally:
+            bot.end()
+
+
+@pytest.mark.parametrize("language", ["python", "node"])
 def test_a_plain_bot_heeds_what_a_trusted_key_signed_alone(language: str, tmp_path: Path) -> None:
     """Doors of our own: unsigned, altered and signed events, and a replay that brings a signed and an altered one."""
     topic = f"pkg/{SYMBOL}/1d/{RULE}/"

@@ -86,6 +86,7 @@ _GIVEN_AS = {
     "params": "--param",
     "costs/fee_rate": "--fee",
     "costs/slippage_rate": "--slippage",
+    "costs/fixed_fee": "--fixed-fee",
     "max_iterations": "--iterations",
     "size": "--size",
     "symbols": "--symbol",

@@ -85,10 +85,11 @@ def test_two_searches_stand_side_by_side(search: str, lowest: str, folder: Path)
     assert (refused.returncode, "give a metric to compare them by" in said(refused)) == (1, True)
     shown = run("compare", search, lowest, "--by", "sharpe", "--data-dir", folder)
     assert shown.returncode == 0
-    for part in (search, lowest, "191 points were tried in both: 0 are better in B, 0 are worse"):
+    for part in (search, lowest, "191 points were tried in both: 0 are better in B, 0 are worse", "long only"):
         assert part in said(shown)
     compared = read("compare", search, lowest, "--by", "sharpe", "--data-dir", folder)
     assert compared["comparison"]["n_common"] == 191
+    assert [(side["direction"], side["initial_cash"]) for side in (compared["a"], compared["b"])] == [("long", 1e4)] * 2
 
 
 def test_an_export_is_a_file_in_the_form_of_its_name(search: str, folder: Path, tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_a_command_that_is_wider_than_the_terminal_is_broken_between_options(mon
         "venue": "demo",
         "start_date": "2024-01-01T00:00:00.000Z",
         "end_date": "2024-03-01T00:00:00.000Z",
-        "costs": {"fee_rate": 0.0, "slippage_rate": 0.0005},
+        "costs": {"fee_rate": 0.0, "slippage_rate": 0.0005, "fixed_fee": 1.5},
         "direction": "both",
         "fill": "close",
         "engine": "tunesmith",
@@ -204,6 +205,7 @@ def test_a_command_that_is_wider_than_the_terminal_is_broken_between_options(mon
         ("--start", "2024-01-01"),
         ("--end", "2024-02-29"),
         ("--fee", "0.0"),
+        ("--fixed-fee", "1.5"),
         ("--aggregate", "median"),
         ("--direction", "both"),
         ("--cash", "5000"),

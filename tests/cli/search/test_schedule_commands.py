@@ -16,7 +16,14 @@ def test_a_schedule_is_added_shown_listed_replaced_and_deleted(folder: Path) -> 
     assert added.returncode == 0, added.stderr
     assert "PLANTED/USDT, ma_cross_v1.0" in said(added)
     shown = said(run("schedules", "show", "weekly", *where))
-    for words in ("cron 0 3 * * 1", "fast_period=2:6:2; slow_period=20", "min_sharpe 0.8", "last run none yet"):
+    trading = "every side that its rule enters, fee 0.001 of an order, slippage 0, start capital 10,000"
+    for words in (
+        trading,
+        "cron 0 3 * * 1",
+        "fast_period=2:6:2; slow_period=20",
+        "min_sharpe 0.8",
+        "last run none yet",
+    ):
         assert words in shown, shown
     [stored] = read("schedules", "list", *where)["schedules"]
     assert stored == read("schedules", "show", "weekly", *where)

@@ -180,6 +180,7 @@ def test_strategies_are_listed_shown_and_added(folder: Path, tmp_path: Path) -> 
             "timeframe: it must look like 5m, 1h or 1d",
         ),
         (("backtest", "BTC/USDT", RULE, "--fee", "2"), 1, "tunesmith: --fee: it must be below 0.5"),
+        (("backtest", "BTC/USDT", RULE, "--fixed-fee", "-1"), 1, "tunesmith: --fixed-fee: it must be at least 0"),
         (("optimize", "BTC/USDT", RULE, "-r", "fast_period=60:5"), 1, "min 60 is above max 5"),
         (("optimize", "BTC/USDT", RULE, "-r", "fast_period=a:5"), 2, "MIN:MAX"),
         (("optimize", "BTC/USDT", RULE, "-r", "fast_period=5-60"), 1, "is not a number A range is MIN:MAX"),

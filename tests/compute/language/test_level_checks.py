@@ -13,12 +13,13 @@ from tunesmith.compute.strategies import BUILTIN_IDS, builtin
 from tunesmith.errors import Invalid
 
 LONG, SHORT = "enter_long(close > open)\n", "enter_short(close < open)\n"
-HEAD = "k = Float(2, 0.5, 6)\nn = Int(14, 2, 50)\nuse = Bool(True)\n"
+HEAD = "k = Float(2, 0.5, 6)\nn = Int(14, 2, 50)\nuse = Bool(True)\npart = Float(0.05, 0.01, 0.2)\n"
 
 SHARES = (
     "k * atr(n) / close", "where(adx(n) > 25, 0.05, 0.02)", "roc(close, n)", "rsi(close)", "close / open",
     "stddev(close, n) / sma(close, n)", "(high - low) / (high + low)", "log(close)", "sqrt(atr(n) / close)",
     "max(atr(n) / close, 0.01)", "shift(k * atr(n) / close)", "percent_rank(close, n) / 100", "zscore(close, n)",
+    "part * where(adx(n) > 25, 1, 2)", "where(adx(n) > 25, 5, 2) / 100", "where(use, k * atr(n) / close, part)",
 )  # fmt: skip
 DISTANCES = (
     "k * atr(n)", "true_range()", "high - low", "stddev(close, n)", "mom(close, n)", "macd(close).line",
@@ -32,6 +33,12 @@ PRICES = (
     "close * (1 - k * atr(n) / close)", "close - close * 0.05", "exp(sma(log(close), n))", "(high + low) / 2",
     "lowest(low, n) - atr(n)", "where(use, close - atr(n), 0)", "close - 5", 'at("4h", low)', "high ** 2 / high",
     "sqrt(high * low)", "shift(sma(close, n))", "where(close > open, close - atr(n), close + atr(n))",
+    "high ** 0.3 * low ** 0.6 * close ** 0.1", "sma(close * (high - low), n) / sma(high - low, n)",
+    "close * atr(50) / atr(n)", "low + close * (close - low) / (high - low)", "shift(low)",
+    "max(close - k * atr(n), close * (1 - part))", "close - where(close > open, 1, -1) * k * atr(n)",
+    "highest(high, n) - k * atr(n)",
+    "close - 2 * (close - lowest(low, n))", "sma(close * volume, n) / sma(volume, n)", "2 / (1 / high + 1 / low)",
+    "where(adx(n) > 25, close - atr(n), where(use, close * 0.9, 0))",
 )  # fmt: skip
 
 
@@ -44,7 +51,7 @@ def test_a_fraction_that_changes_is_no_stop(level: str) -> None:
         ("trailing_stop", LONG + SHORT, "where(the condition that enters long, close * (1 - …), close * (1 + …))"),
     ):
         refused = refusal(f"{HEAD}{order}({level})\n{sides}")
-        assert refused.startswith(f"line 4, column {len(order) + 2}: {order}() takes one fraction")
+        assert refused.startswith(f"line 5, column {len(order) + 2}: {order}() takes one fraction")
         assert refused.endswith(f"this is a fraction that changes from bar to bar: write the price, {form}")
 
 
@@ -62,6 +69,16 @@ def test_a_price_is_a_stop_as_it_was(level: str) -> None:
     assert rule == Strategy.parse(f"{HEAD}stop_loss({level})\n{LONG}", is_stored=True).rule
     measure = measures_of(rule.nodes)[dict(rule.levels)["stop_loss"]]
     assert measure is None or (measure.price, measure.volume) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("other", "is_"),
+    [("part", "a fraction that changes from bar to bar"), ("k * atr(n)", "a distance between prices"),
+     ("where(adx(n) > 25, close * 0.9, atr(n) / close)", "a fraction that changes from bar to bar")],
+)  # fmt: skip
+def test_each_value_that_a_level_chooses_from_is_a_price(other: str, is_: str) -> None:
+    for level in (f"where(use, close - k * atr(n), {other})", f"where(close > open, {other}, close - atr(n))"):
+        assert f"a value of its where(…) is {is_}: write the price" in refusal(f"{HEAD}stop_loss({level})\n{LONG}")
 
 
 def test_what_measures_something_else_is_no_stop() -> None:

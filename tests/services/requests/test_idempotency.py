@@ -13,9 +13,9 @@ import pytest
 
 from tunesmith.config import Settings
 from tunesmith.errors import Busy, Conflict, NotFound, TunesmithError
-from tunesmith.protocol.catalog import Call
+from tunesmith.protocol.catalog import MESSAGES, Call
 from tunesmith.protocol.messages.strategies import DeleteStrategy, StrategyDeleted
-from tunesmith.services.requests.idempotency import Change, fingerprint, once
+from tunesmith.services.requests.idempotency import Change, accepted_prints, fingerprint, once
 from tunesmith.services.runtime.context import Context, everybody_operates
 from tunesmith.storage.sqlite.database import Database
 from tunesmith.storage.tables import reply_table
@@ -240,3 +240,35 @@ def test_copies_of_what_must_be_sent_again_are_tried_one_by_one(tmp_path: Path) 
 
     with_database(tmp_path, scene)
     assert counter.done == 1
+
+
+OF_BEFORE: list[tuple[str, str, str]] = [
+    ("backtest.start", '{"symbol":"BTC/USDT","strategy_id":"macd"}', "ae1a96fe4ed9"),
+    ("backtest.start", '{"symbol":"BTC/USDT","strategy_id":"macd","direction":"long"}', "ae1a96fe4ed9"),
+    ("optimization.start", '{"symbol":"BTC/USDT","strategy_id":"macd","param_ranges":{"fast":[1]}}', "7361e0e8e5eb"),
+    ("schedule.create", '{"schedule_id":"a","every":"1d","search":{"symbol":"BTC/USDT","strategy_id":"macd"}}',
+     "6ee8251b4897"),
+    ("data.import", '{"symbol":"A","timeframe":"1h","venue":"x","bars":[[1704067200000,1.0,1.0,1.0,1.0,1.0]]}',
+     "cd79f6766116"),
+]  # fmt: skip
+"""Requests, and how their fingerprints began that release 0.1 stored."""
+
+
+@pytest.mark.parametrize(("message_type", "text", "begins"), OF_BEFORE)
+def test_a_request_that_the_release_before_answered_is_known_when_it_is_sent_again(
+    message_type: str, text: str, begins: str
+) -> None:
+    request = msgspec.json.decode(text, type=MESSAGES[message_type].request)
+    accepted = accepted_prints(message_type, request)
+    assert [each for each in accepted if each.startswith(begins)]
+    assert not fingerprint(message_type, request).startswith(begins)
+    assert fingerprint(message_type, request) in accepted
+
+
+def test_who_names_long_and_who_names_no_direction_ask_for_different_things() -> None:
+    unnamed, long = (
+        msgspec.convert({"symbol": "A", "strategy_id": "macd", **more}, MESSAGES["backtest.start"].request)
+        for more in ({}, {"direction": "long"})
+    )
+    assert fingerprint("backtest.start", long) not in accepted_prints("backtest.start", unnamed)
+    assert fingerprint("backtest.start", unnamed) not in accepted_prints("backtest.start", long)

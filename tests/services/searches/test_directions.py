@@ -1,4 +1,7 @@
-"""Which sides a request trades: those that it names, else every side that the strategy enters; replies say which."""
+"""Which sides a request trades: those that it names, else every side that the strategy enters; replies say which.
+
+And which values of its parameters it names, where JSON writes 1 for 1.0.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from services.searches.test_search_driver import in_house
 from tunesmith.compute.rules.strategy import Strategy
 from tunesmith.domain.records import build
 from tunesmith.errors import Invalid
+from tunesmith.protocol.codec import decode_data
+from tunesmith.protocol.messages.backtests import StartBacktest
 from tunesmith.services.schedules import schedule_requests
 from tunesmith.storage.tables import schedule_table, strategy_table, task_table
 from tunesmith.storage.tables.strategy_table import StrategyText
@@ -126,3 +131,51 @@ async def test_stops_that_closed_positions_at_once_are_told_with_the_result(hous
     assert f"A/USDT: {warning}" in await house.log_of(started["task_id"])
     search = await house.search(symbol="A/USDT", strategy_id="short", constraints=["n_trades >= 0"])
     assert search["warnings"] == [warning]
+
+
+@in_house()
+async def test_a_side_that_the_rule_never_enters_is_told_with_the_result(house: House, folder: Path) -> None:
+    asked = {"symbol": "A/USDT", "strategy_id": "ma_cross_v1.0"}
+    never = "The strategy ma_cross_v1.0 never enters short: with the direction"
+    short, both = f"{never} short nothing can be traded.", f"{never} both it traded long alone."
+    for direction, told in (("short", short), ("both", both), ("long", None)):
+        started = await house.ask("backtest.start", **asked, direction=direction)
+        await house.ended(started["task_id"])
+        status = await house.ask("backtest.status", task_id=started["task_id"])
+        assert status["warnings"] == ([told] if told else [])
+    search = await house.search(**asked, direction="short", param_ranges={"fast_period": [5]})
+    assert (search["best_params"], search["warnings"]) == (None, [short])
+    assert search["warnings"][0] in await house.log_of(search["optimization_id"])
+
+
+@in_house()
+async def test_numbers_and_texts_of_a_choice_are_taken_as_json_writes_them(house: House, folder: Path) -> None:
+    code = (
+        'scale = Choice(1.5, [0.5, 1.0, 1.5])\nmode = Choice("1", ["1", "true"])\nn = Int(9, 1, 1000, log=True)\n'
+        'enter_long(close > sma(close, n) * scale and mode == "1")\n'
+    )
+    await house.ask("strategy.create", id="chosen", code=code)
+
+    async def params(text: str) -> Any:
+        body = f'{{"symbol":"A/USDT","strategy_id":"chosen","params":{text}}}'
+        asked = msgspec.to_builtins(decode_data(StartBacktest, body.encode()))
+        started = await house.ask("backtest.start", **asked)
+        await house.ended(started["task_id"])
+        status = await house.ask("backtest.status", task_id=started["task_id"])
+        return (await house.ask("report.get", report_id=status["report_id"]))["params"]
+
+    assert await params('{"scale":1}') == await params('{"scale":1.0}') == {"scale": 1.0, "mode": "1", "n": 9}
+    for text, path in (
+        ('{"mode":1}', "mode"),
+        ('{"mode":true}', "mode"),
+        ('{"scale":"1"}', "scale"),
+        ('{"n":9.5}', "n"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            await params(text)
+        assert refused.value.path == f"/data/params/{path}"
+    search = await house.search(
+        symbol="A/USDT", strategy_id="chosen", method="grid", constraints=["n_trades >= 0"],
+        param_ranges={"n": {"min": 1, "max": 100, "log": True}, "scale": [1]},
+    )  # fmt: skip
+    assert search["n_trials"] == 100

@@ -12,6 +12,7 @@ import typer
 from tunesmith.cli.daemon_connection import Line, talks
 from tunesmith.cli.lazy_commands import new_app
 from tunesmith.cli.pictures import bar, curve, shades
+from tunesmith.cli.search.market_options import terms_in_words
 from tunesmith.cli.search.next_search import command_of, range_text
 from tunesmith.cli.tables import fill_text, metric, number, params, show_facts, show_table
 from tunesmith.cli.watching import kind_of
@@ -93,6 +94,7 @@ def compare(
         ("search", *(about["optimization_id"] for about, _ in sides)),
         ("market", *(f"{_some(about['symbols'])} {about['timeframe']}" for about, _ in sides)),
         ("strategy", *(about["strategy_id"] for about, _ in sides)),
+        *([("trading", *terms)] if any(terms := [terms_in_words(about) or "" for about, _ in sides]) else []),
         ("method", *(f"{about['method'].replace('_', ' ')}, {about['status']}" for about, _ in sides)),
         ("trials", *(f"{of['n_trials']:,}" for _, of in sides)),
         ("that may be the best", *(f"{of['n_eligible']:,}" for _, of in sides)),

@@ -18,6 +18,9 @@ Start = Annotated[str | None, typer.Option("--start", help="First day or time of
 End = Annotated[str | None, typer.Option("--end", help="Last day, inclusive, or time, UTC.", metavar="DATE")]
 Fee = Annotated[float | None, typer.Option(help="Fee of an order, a fraction of its value.  [default: 0.001]")]
 Slippage = Annotated[float | None, typer.Option(help="Slippage of an order, a fraction.  [default: 0]")]
+FixedFee = Annotated[
+    float | None, typer.Option(help="Cash that each order costs beside.  [default: 0]", metavar="AMOUNT")
+]
 Direction = Annotated[
     trading.AskedDirection | None,
     typer.Option(help="Sides to trade; auto is every side that the rule enters.  [default: auto]"),
@@ -49,10 +52,11 @@ class MarketOptions(OptionGroup):
     engine: Engine = None
     cash: Cash = None
     max_missing: MaxMissing = None
+    fixed_fee: FixedFee = None
 
     def fields(self) -> dict[str, Any]:
         """The fields of a market's request."""
-        rates = {"fee_rate": self.fee, "slippage_rate": self.slippage}
+        rates = {"fee_rate": self.fee, "slippage_rate": self.slippage, "fixed_fee": self.fixed_fee}
         return {
             "timeframe": self.timeframe,
             "venue": self.venue,

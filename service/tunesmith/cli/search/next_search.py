@@ -57,6 +57,7 @@ def _others(request: JsonObject) -> JsonObject:
         "end": (_day(request["end_date"], end=True), None),
         "fee": (costs.get("fee_rate", _FEE_RATE), _FEE_RATE),
         "slippage": (costs.get("slippage_rate", 0.0), 0.0),
+        "fixed-fee": (costs.get("fixed_fee", 0.0), 0.0),
         "direction": (request["direction"], "auto"),
         "fill": (request["fill"], "next_open"),
         "engine": (request["engine"], OWN_ENGINE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 import typer
 
 from tunesmith.cli.daemon_connection import Label, Line, talks
@@ -25,6 +26,7 @@ from tunesmith.cli.search.search_commands import Aggregate, MethodName, Ranges, 
 from tunesmith.cli.search.target_text import Constraint, Target, parse_targets
 from tunesmith.cli.tables import fill_text, moment, number, params, show_facts, show_table
 from tunesmith.domain.records import JsonObject
+from tunesmith.domain.trading import Costs
 from tunesmith.errors import NotFound
 
 app = new_app()
@@ -142,7 +144,7 @@ def _show(schedule: JsonObject) -> None:
             "suspended": schedule.get("suspended"),
             "search": f"{_symbols(schedule)} {search.get('timeframe') or ''}".rstrip() + f", {search['strategy_id']}",
             "ranges": _ranges(search["param_ranges"]),
-            "trading": terms_in_words(search),
+            "trading": terms_in_words({**search, "costs": search["costs"] or msgspec.to_builtins(Costs())}),
             "target": search["optimization_target"],
             "criteria": params(criteria) if criteria else "those of the settings",
             "old candles": "are accepted" if accepts_old else None,

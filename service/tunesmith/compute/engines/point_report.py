@@ -53,6 +53,7 @@ def report_point(rule: Strategy, bars: Bars, point: Floats, execution: Execution
     traced = engine_named(execution.engine).trace(rule, bars, point, execution, start=start)
     theirs = replay(traced, bars, execution, start)
     full = full_report(theirs, traced, bars)
+    idle = rule.never_entered(execution.direction)
     return Report(
         params=decode_point(rule.parameters, point),
         metrics=numbers,
@@ -61,7 +62,7 @@ def report_point(rule: Strategy, bars: Bars, point: Floats, execution: Execution
         timestamp=bars.timestamp[start:],
         equity=traced.equity,
         disagreements=disagreements(theirs, traced, numbers, bars, execution),
-        warnings=wrong_stops(rule, bars, point, execution, traced),
+        warnings=[*([idle] if idle else []), *wrong_stops(rule, bars, point, execution, traced)],
         direction=execution.direction,
         bars=bars_used(rule, bars, start),
     )

@@ -40,10 +40,15 @@ def wrong_kind(nodes: Sequence[Node], order: str, number: int, sides: Collection
 
     `sides` are those that the rule enters.
     """
-    measure = measures_of(nodes)[number] if nodes[number].varies else None
-    kind = None if measure is None else measure.unlike_price
+    if not nodes[number].varies:
+        return None
+    measures = measures_of(nodes)
+    values = [measures[n] for n in _values(nodes, number)]
+    kinds = [None if measure is None else measure.unlike_price for measure in values]
+    kind = next((kind for kind in kinds if kind is not None), None)
     if kind is None:
         return None
+    which = "this is" if set(kinds) == {kind} else "a value of its where(…) is"
     below, above = _FORMS[kind]
     form = {side: below if right_place(order, side) == "below" else above for side in ("long", "short")}
     written = form["long"] if "long" in sides else form["short"]
@@ -51,8 +56,21 @@ def wrong_kind(nodes: Sequence[Node], order: str, number: int, sides: Collection
         written = f"where(the condition that enters long, {form['long']}, {form['short']})"
     return (
         f"{order}() takes one fraction of the entry price for all bars, or a price at each bar; "
-        f"this is {_FOUND[kind]}: write the price, {written}"
+        f"{which} {_FOUND[kind]}: write the price, {written}"
     )
+
+
+def _values(nodes: Sequence[Node], number: int) -> list[int]:
+    """The values of which a level is one at each bar: those that where(…) chooses from, but a 0, which is none."""
+    found, waiting = [], [number]
+    while waiting:
+        n = waiting.pop(0)
+        node = nodes[n]
+        if node.op == "where":
+            waiting = [*node.args[1:], *waiting]
+        elif not (node.op == "const" and node.value == 0.0):
+            found.append(n)
+    return found
 
 
 def wrong_side(nodes: Sequence[Node], order: str, number: int, sides: Collection[Side]) -> str | None:

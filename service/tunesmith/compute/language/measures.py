@@ -88,11 +88,18 @@ def _of_row(op: str, args: list[Measure | None]) -> Measure | None:
     return _OF_ROWS.get(kind)
 
 
+def _plain(ends: list[float]) -> Measure:
+    """A plain number between the least and the greatest of these; of any size where one is not known."""
+    if not ends or any(math.isnan(end) for end in ends):
+        return Measure(plain=True)
+    return Measure(plain=True, low=min(ends), high=max(ends))
+
+
 def _sum(sign: float) -> Callable[[list[Measure], list[Node]], Measure | None]:
     def rule(args: list[Measure], nodes: list[Node]) -> Measure | None:
         a, b = args
         if a.plain and b.plain:
-            return Measure(plain=True)
+            return _plain([x + sign * y for x in (a.low, a.high) for y in (b.low, b.high)])
         if a.plain or b.plain:
             return replace(b if a.plain else a, weight=None)
         if (a.price, a.volume) != (b.price, b.volume):
@@ -106,7 +113,7 @@ def _sum(sign: float) -> Callable[[list[Measure], list[Node]], Measure | None]:
 def _product(args: list[Measure], nodes: list[Node]) -> Measure | None:
     a, b = args
     if a.plain and b.plain:
-        return Measure(plain=True)
+        return _plain([x * y for x in (a.low, a.high) for y in (b.low, b.high)])
     if b.plain:
         return replace(a, weight=_scaled(a.weight, nodes[1]))
     if a.plain:
@@ -117,7 +124,8 @@ def _product(args: list[Measure], nodes: list[Node]) -> Measure | None:
 def _quotient(args: list[Measure], nodes: list[Node]) -> Measure | None:
     a, b = args
     if a.plain and b.plain:
-        return Measure(plain=True)
+        is_apart = b.low > 0.0 or b.high < 0.0
+        return _plain([x / y for x in (a.low, a.high) for y in (b.low, b.high)] if is_apart else [])
     if b.plain:
         value = nodes[1].value
         if isinstance(value, float) and value != 0.0 and nodes[1].op == "const" and a.weight is not None:
@@ -127,8 +135,10 @@ def _quotient(args: list[Measure], nodes: list[Node]) -> Measure | None:
 
 
 def _powers(a: Measure, b: Measure, sign: float) -> Measure:
-    no_level = a.weight == 0.0 or (sign > 0.0 and b.weight == 0.0)
-    return Measure(a.price + sign * b.price, a.volume + sign * b.volume, 0.0 if no_level else None)
+    """A product or quotient; over a distance anything may come out: (close * range) / range is a price again."""
+    no_level = a.weight == 0.0 and b.weight != 0.0 if sign < 0.0 else 0.0 in (a.weight, b.weight)
+    powers = _exact(a.price + sign * b.price), _exact(a.volume + sign * b.volume)
+    return Measure(*powers, 0.0 if no_level else None)
 
 
 def _alike(args: list[Measure], nodes: list[Node]) -> Measure | None:
@@ -153,7 +163,9 @@ def _power(args: list[Measure], nodes: list[Node]) -> Measure | None:
         return SHARE
     if nodes[1].op != "const" or not isinstance(exponent, float):
         return None
-    return Measure(base.price * exponent, base.volume * exponent, base.weight if exponent == 1.0 else None)
+    return Measure(
+        _exact(base.price * exponent), _exact(base.volume * exponent), base.weight if exponent == 1.0 else None
+    )
 
 
 def _root(args: list[Measure], nodes: list[Node]) -> Measure | None:
@@ -178,9 +190,9 @@ def _scaled(weight: float | None, by: Node) -> float | None:
     return _exact(weight * by.value) if by.op == "const" and isinstance(by.value, float) else None
 
 
-def _exact(weight: float) -> float:
-    """Sums of decimal weights, such as 0.7 + 0.3 - 1, without rounding."""
-    return round(weight, 9) + 0.0
+def _exact(value: float) -> float:
+    """Sums of decimal weights and powers, such as 0.7 + 0.3 - 1, without rounding."""
+    return round(value, 9) + 0.0
 
 
 _RULES: dict[str, Callable[[list[Measure], list[Node]], Measure | None]] = {

@@ -86,6 +86,16 @@ class Strategy:
             return "both"
         return "long" if self.has_long else "short"
 
+    def never_entered(self, direction: Direction) -> str | None:
+        """What is to be said of a direction that names a side which the strategy never enters; None for nothing."""
+        can = {"long": self.has_long, "short": self.has_short}
+        traded = [side for side in SIDES if can[side] and direction in (side, "both")]
+        idle = [side for side in SIDES if not can[side] and direction in (side, "both")]
+        if not idle:
+            return None
+        what = f"it traded {traded[0]} alone" if traded else "nothing can be traded"
+        return f"The strategy {self.id} never enters {idle[0]}: with the direction {direction} {what}."
+
     def check_levels(self, direction: Direction, path: str) -> None:
         """Raise `Invalid` at `path` for a stop or target that is no price, or on the wrong side of a traded position.
 

@@ -25,6 +25,7 @@ from tunesmith.domain.search.findings import (
     Summary,
 )
 from tunesmith.protocol.envelope import Reply, Request, TaskStatus
+from tunesmith.protocol.messages.markets import Terms
 from tunesmith.protocol.messages.optimizations import StartOptimization
 
 Part = Literal[
@@ -115,7 +116,7 @@ class CompareOptimizations(Request, frozen=True, kw_only=True):
     by: MetricName | None = None
 
 
-class ComparedSearch(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedSearch(Terms, frozen=True, kw_only=True):
     """One of two searches."""
 
     optimization_id: str

@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tunesmith.domain.records import JsonObject
 from tunesmith.errors import Conflict, Forbidden, TunesmithError, from_problem
 from tunesmith.protocol.catalog import MESSAGES, Call, Handler
 from tunesmith.protocol.envelope import Reply, Request
 from tunesmith.services.requests import audit_log
+from tunesmith.services.requests.earlier_bodies import CHANGED, earlier_body
 from tunesmith.services.requests.operator_rights import (
     needs_operator,
     refuse_former_operator,
@@ -96,7 +98,7 @@ def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handl
         ended = under_way[key] = asyncio.Event()
         try:
             stored = await reply_table.lookup(context.database, *key) if looks else None
-            reply = _again(stored, call, print_) if stored else await _first(context, plan, request, call, print_)
+            reply = _again(stored, request, call) if stored else await _first(context, plan, request, call, print_)
         finally:
             del under_way[key]
             ended.set()
@@ -106,9 +108,22 @@ def once(context: Context, plan: Planner, finish: Finish | None = None) -> Handl
 
 
 def fingerprint(message_type: str, request: Request) -> str:
-    """sha256 over the type and the data, the same however the JSON was written."""
-    body = msgspec.json.encode(request, order="sorted")
-    return hashlib.sha256(message_type.encode() + b"\0" + body).hexdigest()
+    """sha256 over the type and the data, the same however the JSON was written.
+
+    Where the data was another to releases before, the print is none that they could make.
+    """
+    mark = "2 " if isinstance(request, CHANGED) else ""
+    return _sha256(f"{mark}{message_type}", request)
+
+
+def accepted_prints(message_type: str, request: Request) -> list[str]:
+    """Every fingerprint under which this program or a release before may have stored its reply to a request."""
+    earlier = earlier_body(request)
+    return [fingerprint(message_type, request), *([] if earlier is None else [_sha256(message_type, earlier)])]
+
+
+def _sha256(head: str, data: Request | JsonObject) -> str:
+    return hashlib.sha256(head.encode() + b"\0" + msgspec.json.encode(data, order="sorted")).hexdigest()
 
 
 async def _first(context: Context, plan: Planner, request: Request, call: Call, print_: str) -> Reply:
@@ -121,7 +136,7 @@ async def _first(context: Context, plan: Planner, request: Request, call: Call, 
             await context.database.write(functools.partial(_refuse, error, request, call, print_))
         raise
     if isinstance(made, StoredReply):
-        return _again(made, call, print_)
+        return _again(made, request, call)
     if change.after:
         change.after()
     if isinstance(made, Started):
@@ -156,8 +171,8 @@ async def _refuse(error: TunesmithError, request: Request, call: Call, print_: s
         await audit_log.enter_refusal(conn, call, request, error)
 
 
-def _again(stored: StoredReply, call: Call, print_: str) -> Reply:
-    if stored.body_hash != print_:
+def _again(stored: StoredReply, request: Request, call: Call) -> Reply:
+    if stored.body_hash not in accepted_prints(call.type, request):
         raise Conflict(f"the id {call.id!r} was used before with another body", path=ID_PATH)
     answer: dict[str, Any] = msgspec.json.decode(stored.reply)
     if "error" in answer:

@@ -202,7 +202,9 @@ def _symbols(task: OptimizationTask) -> list[str]:
 
 
 def _compared(row: TaskRow, task: OptimizationTask) -> ComparedSearch:
-    return ComparedSearch(
+    return build(
+        ComparedSearch,
+        task.window,
         optimization_id=row.id,
         status=row.status,
         symbols=_symbols(task),

@@ -32,6 +32,7 @@ from tunesmith.services.searches.search_tasks import (
     computed_metrics,
     make_search,
     store_search,
+    warnings_without_report,
 )
 from tunesmith.services.tasks.task_kinds import (
     TaskKind,
@@ -179,6 +180,9 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
     best = await _best(context, source, row, task)
     stored = await optimization_table.result(source, row.id)
     report = await report_table.summary(source, found.report_id) if found.report_id else None
+    warnings = report.warnings if report else []
+    if report is None and row.status == "completed":
+        warnings = warnings_without_report(task)
     return build(
         OptimizationStatusReply,
         row,
@@ -191,7 +195,7 @@ async def _show(context: Context, row: TaskRow, source: Source) -> OptimizationS
         best_params=best[0] if best else None,
         best_score=best[1] if best else None,
         eta_s=eta_s,
-        warnings=report.warnings if report else [],
+        warnings=warnings,
     )
 
 

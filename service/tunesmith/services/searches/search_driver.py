@@ -30,7 +30,7 @@ from tunesmith.services.backtests.report_requests import Origin, log_warnings, m
 from tunesmith.services.market.market_windows import Assignment, prepared, work_of
 from tunesmith.services.runtime.context import Context
 from tunesmith.services.runtime.task_runner import Completed, Job
-from tunesmith.services.searches.search_tasks import OptimizationTask, assignments
+from tunesmith.services.searches.search_tasks import OptimizationTask, assignments, warnings_without_report
 from tunesmith.services.strategies import strategy_requests
 from tunesmith.services.tasks.task_kinds import Finished, follow_up_of, insert_task, new_id
 from tunesmith.storage.sqlite.connections import Connection, Source
@@ -69,6 +69,8 @@ async def run(context: Context, job: Job) -> None:
     best, front = await _winner(context, job, objective)
     if best is None:
         job.log("no trial kept the constraints", "warning")
+        for warning in warnings_without_report(task):
+            job.log(warning, "warning")
         await job.complete(_without_winner)
         return
     winner = _Winner(best, front, ended.stopped_by)

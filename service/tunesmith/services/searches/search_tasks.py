@@ -159,6 +159,12 @@ def assignments(task: OptimizationTask) -> list[Assignment]:
     return [Assignment(strategy=task.strategy, window=window) for window in (task.window, *task.others)]
 
 
+def warnings_without_report(task: OptimizationTask) -> list[str]:
+    """What a search without a best trial, which has no report, has to say."""
+    idle = strategy_requests.parse_ref(task.strategy).never_entered(task.window.direction)
+    return [] if idle is None else [idle]
+
+
 def computed_metrics(plan: SearchPlan) -> tuple[str, ...]:
     """The metrics that the trials of a plan have."""
     return search_metrics({*Objective.parse(plan.target).metrics, *(bound.metric for bound in plan.bounds)})

@@ -91,6 +91,28 @@ def test_the_first_open_is_traded_and_what_is_open_at_the_end_pays_its_exit(stra
     assert first >= 2
 
 
+def test_ten_bars_by_hand() -> None:
+    """Long from the first open of the part to its last close, each with a fee of 1 %; and the same where it ends."""
+    rule = ts.Strategy.parse("enter_long(close > open)\nexit_long(close < open)\n")
+    opens = np.array([100.0, 101, 102, 101, 100, 100, 110, 105, 108, 115])
+    closes = np.array([101.0, 102, 101, 100, 101, 110, 112, 108, 115, 121])
+    columns = {"open": opens, "high": np.maximum(opens, closes), "low": np.minimum(opens, closes), "close": closes}
+    stamps = np.arange(10, dtype=np.int64) * 3_600_000 + 1_704_067_200_000
+    bars = ts.Bars.from_arrays(stamps, {**columns, "volume": np.ones(10)}, symbol="A/B", timeframe="1h")
+    market = Market("A/B", bars, Execution(ts.Costs(fee_rate=0.01), "next_open", rule.direction("auto")))
+    plan = SearchPlan(target="return", method="grid", n_trials=1, ranges={})
+    held, cut = (walk_part(rule, plan, market, Part(0, 5, end)) for end in (10, 7))
+    assert (held.n_trades, cut.n_trades) == (1, 1)
+    assert np.prod(1.0 + held.returns) == pytest.approx(121 * 0.99 / (100 * 1.01))
+    assert np.prod(1.0 + cut.returns) == pytest.approx(112 * 0.99 / (100 * 1.01))
+    assert held.returns[:2] == pytest.approx([110 / 101 - 1, 112 / 110 - 1])
+    joined = [walk_part(rule, plan, market, part) for part in (Part(0, 5, 7), Part(0, 7, 10))]
+    account = stitch(joined, bars.bars_per_year, 1_000.0)
+    second = 121 * 0.99 / (105 * 1.01)
+    assert account.equity[-1] == pytest.approx(1_000.0 * 112 * 0.99 / (100 * 1.01) * second)
+    assert (account.metrics["n_trades"], len(account.equity)) == (2.0, 5)
+
+
 def by_hand(
     rule: ts.Strategy, params: dict[str, Any], part: Part, market: Market
 ) -> tuple[float, int, Sequence[Order]]:
