@@ -149,4 +149,14 @@ async def _replaced_only_as_new_evidence(house: House, symbol: str, rows: list[A
     name = "local", symbol
     assert await market_table.renewed(house.context.database, name, "2000") is None
     assert (await house.ask("data.import", **changed, new_evidence=True))["n_new"] == 1
-    assert await market_table.renewed(house.context.database, name, "2000") is not None
+    first = await market_table.renewed(house.context.database, name, "2000")
+    assert first is not None
+    again = {
+        **changed,
+        "bars": [[*rows[5][:5], rows[5][5] + 2.0]],
+        "new_evidence": True,
+        "calendar": "Mon-Mon 09:00-10:00",
+    }
+    kept = await house.ask("data.import", **again)
+    assert [("the bars are stored, the calendar is not" in each) for each in kept["warnings"]] == [True]
+    assert str(await market_table.renewed(house.context.database, name, "2000")) > str(first)

@@ -17,7 +17,7 @@ from tunesmith.domain.market.calendars import AROUND_THE_CLOCK, Calendar, calend
 from tunesmith.domain.market.layouts.file_names import named_market
 from tunesmith.domain.market.layouts.known_layouts import LAYOUTS
 from tunesmith.domain.market.layouts.reading import Reading
-from tunesmith.errors import Internal, NotFound
+from tunesmith.errors import Internal, Invalid, NotFound
 from tunesmith.protocol.messages.markets import ImportReport
 from tunesmith.storage.market.market_schemes import open_market
 from tunesmith.storage.market.market_store import FolderReport, MarketStore
@@ -93,7 +93,11 @@ def import_(
     found = _imported(store, path, (symbol, timeframe, venue), reading, used if replace else None)
     reports, skipped = found.imported, [(skip.file, skip.reason) for skip in found.skipped]
     if named is not None:
-        reports = [store.name_calendar(report, named) for report in reports]
+        try:
+            reports = [store.name_calendar(report, named) for report in reports]
+        except Invalid:  # what is stored is stored: the daemon hears of it
+            _write_down(settings.data_dir, reports, used, replace=replace, calendar=None)
+            raise
     _write_down(settings.data_dir, reports, used, replace=replace, calendar=named)
     if as_json:
         typer.echo(json.dumps({"imported": msgspec.to_builtins(reports), "skipped": skipped}, indent=2))

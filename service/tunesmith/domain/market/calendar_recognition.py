@@ -43,6 +43,8 @@ _HALF = 0.5
 _MOST_OUTSIDE = 0.005
 _LEAST_INSIDE = 0.9
 _LEAST_WEEKS = 3
+_MOST_STRETCHES = 4
+"""Of a day's session, as Chinese commodities have them; more closures than that are bars which are missing."""
 
 
 def recognized(timestamp: Ints, timeframe: str) -> Calendar:
@@ -138,7 +140,7 @@ def _sessions(is_open: NDArray[np.bool_], zone: str) -> Calendar | None:
     days = sorted(by_day)
     hours = tuple(by_day[days[0]])
     alike = all(tuple(each) == hours for each in by_day.values()) and all(b - a == 1 for a, b in pairwise(days))
-    if not alike or hours[-1][1] - hours[0][0] > DAY_MINUTES:
+    if not alike or len(hours) > _MOST_STRETCHES or hours[-1][1] - hours[0][0] > DAY_MINUTES:
         return None
     return sessions_calendar(zone, tuple(day % 7 for day in days), hours)
 

@@ -10,6 +10,8 @@ from tunesmith.domain.array_types import Floats, Ints
 SILENT = "the volume is 0 in every bar"
 _JUMP = 1.9
 """A bar that opens at 1.9 times the last close, or at 1/1.9 of it, is said. Without a split that is a crash."""
+_SPIKE = 3.0
+"""A high at three times open and close, or a low at a third, is said: crashes within a bar are smaller."""
 _SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0)
 _NEAR_SPLIT = 0.08
 _SHOWN = 3
@@ -22,7 +24,7 @@ def warnings_of(timestamp: Ints, ohlcv: dict[str, Floats]) -> list[str]:
     """A sentence for each thing that is odd; none for candles without any."""
     if len(timestamp) < 2:
         return []
-    found = [*_jumps(timestamp, ohlcv), *_silence(timestamp, ohlcv["volume"])]
+    found = [*_jumps(timestamp, ohlcv), *_spikes(timestamp, ohlcv), *_silence(timestamp, ohlcv["volume"])]
     if bool((ohlcv["high"] == ohlcv["low"]).all()) and len(timestamp) > _QUIET_BARS:
         found.append("in every bar open, high, low and close are one price")
     return found
@@ -41,6 +43,22 @@ def _jumps(timestamp: Ints, ohlcv: dict[str, Floats]) -> list[str]:
         said.append(f"at {_day(timestamp[row + 1])} the price {what}: {why}")
     if len(rows) > _SHOWN:
         said.append(f"and {len(rows) - _SHOWN} more such jumps")
+    return said
+
+
+def _spikes(timestamp: Ints, ohlcv: dict[str, Floats]) -> list[str]:
+    """Bars whose high or low is far from the open and the close: often a price in another unit, or without its mark."""
+    top, bottom = (side(ohlcv["open"], ohlcv["close"]) for side in (np.maximum, np.minimum))
+    said = []
+    for name, factor in (("high", ohlcv["high"] / top), ("low", bottom / ohlcv["low"])):
+        rows = np.flatnonzero(factor >= _SPIKE)
+        if len(rows):
+            times = "times" if name == "high" else "times below"
+            more = f", and so in {len(rows) - 1} more" if len(rows) > 1 else ""
+            said.append(
+                f"at {_day(timestamp[rows[0]])} the {name} is {factor[rows[0]]:.3g} {times} open and close{more}: a "
+                "wrong price?"
+            )
     return said
 
 

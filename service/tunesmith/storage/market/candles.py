@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from tunesmith.domain.array_types import Floats, Ints
 from tunesmith.domain.market.bars import COLUMNS, Bars, find_problems
+from tunesmith.domain.market.calendars import Calendar
 from tunesmith.domain.market.layouts.reading import unread
+from tunesmith.domain.market.missing_bars import gaps_between
 from tunesmith.domain.market.timeframes import UNIT_MS, timeframe_ms
 from tunesmith.errors import Conflict, Internal, Invalid
 from tunesmith.storage.timestamps import iso
@@ -82,17 +84,12 @@ def final_candles(candles: Candles, timeframe: str, now_ms: int | None, *, drop:
     return candles.rows(~ahead), [f"the bar of {until}: it was left out"]
 
 
-def gaps_of(timestamp: Ints, timeframe: str) -> list[dict[str, Any]]:
-    """Missing bars as {from, to, missing}: ISO times of the first and last missing bar's open, and their number."""
-    length = timeframe_ms(timeframe)
-    missing = np.diff(timestamp) // length - 1
+def gaps_of(timestamp: Ints, timeframe: str, calendar: Calendar) -> list[dict[str, Any]]:
+    """Bars that the calendar expects and that are missing, as {from, to, missing}: ISO times of the first and last
+    missing bar's open, and their number."""
     return [
-        {
-            "from": iso(int(timestamp[row]) + length),
-            "to": iso(int(timestamp[row + 1]) - length),
-            "missing": int(missing[row]),
-        }
-        for row in np.flatnonzero(missing)
+        {"from": iso(gap.first_ms), "to": iso(gap.last_ms), "missing": gap.n_missing}
+        for gap in gaps_between(calendar, timestamp, timeframe)
     ]
 
 
@@ -196,8 +193,10 @@ def _difference(stored: Candles, new: Candles, at_stored: Ints, at_new: Ints) ->
     shown = []
     for old_row, new_row in list(zip(at_stored, at_new, strict=True))[:_SHOWN]:
         name = next(n for n in COLUMNS if stored.ohlcv[n][old_row] != new.ohlcv[n][new_row])
-        old, fresh = stored.ohlcv[name][old_row], new.ohlcv[name][new_row]
-        shown.append(f"{iso(int(new.timestamp[new_row]))} {name} {old:g} stored, {fresh:g} new")
+        old, fresh = float(stored.ohlcv[name][old_row]), float(new.ohlcv[name][new_row])
+        short = f"{old:g}" != f"{fresh:g}"
+        values = (f"{old:g}", f"{fresh:g}") if short else (repr(old), repr(fresh))
+        shown.append(f"{iso(int(new.timestamp[new_row]))} {name} {values[0]} stored, {values[1]} new")
     more = ", …" if len(at_new) > _SHOWN else ""
     places = f"{'; '.join(shown)}{more}"
     return f"{len(at_new)} bars differ from what is stored ({places}); import with replace to take the new ones"

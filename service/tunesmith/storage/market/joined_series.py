@@ -49,7 +49,8 @@ def joined(stored: Bars | None, candles: Candles, symbol: str, timeframe: str, v
     bars = Bars.from_arrays(  # by no calendar: the hash is that of the candles alone
         candles.timestamp, candles.ohlcv, symbol=symbol, timeframe=timeframe, venue=venue, calendar=COUNTED
     )
-    gaps = gaps_of(bars.timestamp, timeframe)
+    calendar = recognized(bars.timestamp, timeframe)
+    gaps = gaps_of(bars.timestamp, timeframe, calendar)
     data_hash = bars.data_hash
     series = Series(
         venue=venue,
@@ -63,7 +64,7 @@ def joined(stored: Bars | None, candles: Candles, symbol: str, timeframe: str, v
         data_hash=data_hash,
         file=f"{timeframe}-{data_hash}.parquet",
         imported_at=now(),
-        calendar=recognized(bars.timestamp, timeframe).text,
+        calendar=calendar.text,
     )
     start, end = iso(series.start_ms), iso(series.end_ms)
     report = build(ImportReport, series, n_new=n_new, start=start, end=end, gaps=gaps)

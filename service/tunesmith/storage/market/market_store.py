@@ -32,6 +32,7 @@ from tunesmith.storage.market.candles import (
     Candles,
     final_candles,
     first_change,
+    gaps_of,
     of_bars,
     problems_of,
 )
@@ -177,7 +178,8 @@ class MarketStore(ABC):
                 path="/data/calendar",
             )
         self.keep_calendar(series.venue, series.symbol, calendar.text)
-        return msgspec.structs.replace(imported, calendar=calendar.text)
+        gaps = gaps_of(bars.timestamp, series.timeframe, calendar)
+        return msgspec.structs.replace(imported, calendar=calendar.text, gaps=gaps)
 
     def load(self, venue: str, symbol: str, timeframe: str) -> Bars:
         """Stored bars by their calendar, made of shorter ones where need be.
@@ -291,6 +293,7 @@ class MarketStore(ABC):
         it, and is listed with why. Raises `Invalid` when there is no file.
         """
         report = FolderReport([], [])
+        path = path.resolve()  # the name of . is that of the folder it is
         taken: dict[tuple[str, str, str], str] = {}
         for file in sorted((p for p in path.rglob("*") if is_readable_name(p.name) and p.is_file()), key=_as_tried):
             named = named_market(file.name)

@@ -107,7 +107,13 @@ def import_bars(payload: ImportBars) -> Imported:
             report = store.import_sheet(sheet, **how, reading=payload.reading)
         except Misread as error:
             raise told_by_fields(error.cause) from error
-    report = report if named is None else store.name_calendar(report, named)
+    try:
+        report = report if named is None else store.name_calendar(report, named)
+    except Invalid as error:
+        if not used.replaced:
+            raise
+        # the bars are replaced, so the daemon must hear that evidence begins anew
+        report = msgspec.structs.replace(report, warnings=[*report.warnings, error.message])
     return Imported(report, bool(used.replaced))
 
 

@@ -44,6 +44,12 @@ WINTER = made(begin=datetime(2024, 10, 26, 22, tzinfo=UTC))
 """Hours over the end of summer time in Berlin."""
 SUMMER = made(begin=datetime(2024, 3, 9, 22, tzinfo=UTC))
 NEW_YORK = made(120, datetime(2024, 1, 20, tzinfo=UTC), timedelta(days=1))
+WINTER_DAYS = [candle for candle in made(30, datetime(2024, 1, 2, tzinfo=UTC), timedelta(days=1))
+               if candle.time.weekday() < 5]  # fmt: skip
+NSE = (
+    "Symbol,Series,Date,Prev Close,Open Price,High Price,Low Price,Last Price,Close Price,Total Traded Quantity,Trades"
+)
+HOUR_LESS_A_SECOND = timedelta(minutes=59, seconds=59)
 OLD = made(begin=datetime(1962, 1, 2, tzinfo=UTC), step=timedelta(days=1))
 EVENING = made(begin=datetime(2024, 1, 20, 17, tzinfo=UTC), step=timedelta(days=1))
 
@@ -129,6 +135,10 @@ def coinmarketcap(candles: list[Candle]) -> bytes:
         for c in reversed(candles)
     ]
     return csv(header.split(";"), rows, ";")
+
+
+def clock(time: datetime) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def of_vendors() -> dict[str, Sample]:
@@ -267,6 +277,31 @@ def of_vendors() -> dict[str, Sample]:
             timeframe="1d",
             symbol="贵州茅台",
         ),
+        "MOEX": Sample(
+            "m.csv",
+            csv(
+                ["open", "close", "high", "low", "value", "volume", "begin", "end"],
+                [
+                    (c.open, c.close, c.high, c.low, 9.0, c.volume, clock(c.time), clock(c.time + HOUR_LESS_A_SECOND))
+                    for c in HOURS
+                ],
+                ";",
+            ),
+            symbol="SBER",
+        ),
+        "NSE": Sample(
+            "n.csv",
+            csv(
+                NSE.split(","),
+                [
+                    ("M&M", "EQ", c.time.strftime("%d-%b-%Y"), 1.0, *c[1:4], c.close + 0.01, c.close, c.volume, 7)
+                    for c in DAYS
+                ],
+            ),
+            DAYS,
+            timeframe="1d",
+            symbol="M&M.NS",
+        ),
         "Chinese names, UTF-8": Sample("a.csv", csv(chinese.split(","), chinese_rows), DAYS, timeframe="1d"),
         "Chinese names, GBK": Sample(
             "a.csv", csv(chinese.split(","), chinese_rows).decode().encode("gbk"), DAYS, timeframe="1d"
@@ -349,6 +384,12 @@ def of_times() -> dict[str, Sample]:
         ),
         "days of New York": Sample(
             "e.csv", plain(NEW_YORK, lambda c: c.time.replace(tzinfo=NY).isoformat()), NEW_YORK, timeframe="1d"
+        ),
+        "days of an exchange, in winter": Sample(
+            "e.csv",
+            plain(WINTER_DAYS, lambda c: c.time.replace(tzinfo=NY).isoformat()),
+            WINTER_DAYS,
+            timeframe="1d",
         ),
         "before 1970": Sample("e.csv", plain(OLD, form("%Y-%m-%d"), first_days), OLD, timeframe="1d"),
         "before 1970, epoch": Sample("e.csv", plain(OLD, lambda c: c.ms // 1000), OLD, timeframe="1d"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domain.market.layouts.layout_samples import Sample, form, made, plain
+from domain.market.layouts.layout_samples import HOURS, Sample, csv, form, made, plain
 from domain.market.layouts.layout_table import all_samples
 from tunesmith.domain.market.bars import COLUMNS
 from tunesmith.domain.market.layouts.reading import Reading
@@ -86,6 +87,33 @@ def test_the_commands_that_are_named_keep_what_was_said(tmp_path: Path) -> None:
     assert first == "--timezone Asia/Shanghai --time-format '%d/%m/%Y %H:%M'"
     assert second == "--timezone Asia/Shanghai --time-format '%m/%d/%Y %H:%M'"
     bring(tmp_path, sample, first)
+
+
+def test_bars_that_a_column_says_are_open_are_refused_or_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "oanda.csv"
+    rows = [(c.ms, *c[1:], c is not HOURS[-1]) for c in HOURS]
+    file.write_bytes(csv(["time", "o", "h", "l", "c", "volume", "complete"], rows))
+    store = MarketFolder(tmp_path / "market")
+    with pytest.raises(Invalid, match="1 bars had not closed, first at row 59") as refused:
+        store.import_file(file, symbol="A", timeframe="1h")
+    assert list(_commands(refused.value.message)) == ["--drop-open"]
+    report = store.import_file(file, symbol="A", timeframe="1h", reading=Reading(drop_open=True))
+    assert (report.n_bars, report.n_dropped) == (59, 1)
+    assert store.load("local", "A", "1h").timestamp[-1] == HOURS[-2].ms
+
+
+def test_a_folder_that_is_meant_by_a_dot_names_the_venue_and_a_pipe_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kraken"
+    folder.mkdir()
+    (folder / "BTC_USDT-1h.csv").write_bytes(plain(HOURS, form("%Y-%m-%dT%H:%M:%SZ")))
+    monkeypatch.chdir(folder)
+    store = MarketFolder(tmp_path / "market")
+    assert [each.venue for each in store.import_folder(Path()).imported] == ["kraken"]
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(Invalid, match="a pipe or a device; write what comes out of it to a file"):
+        store.import_file(tmp_path / "pipe.csv", symbol="A", timeframe="1h")
 
 
 def _commands(message: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ import re
 from tunesmith.domain.market.layouts.reading import unread
 
 OPENING = ("timeperiodstart", "windowstart", "periodstart", "opentime", "timeopen", "opentimestamp", "starttime",
-           "klineopentime", "candlebegintime", "start", "startat", "startedat")  # fmt: skip
+           "klineopentime", "candlebegintime", "start", "startat", "startedat", "begin")  # fmt: skip
 PLAIN_TIMES = ("timestamp", "date", "datetime", "time", "unix", "unixtime", "unixtimestamp", "epoch", "mts", "ts", "t",
                "tradedate", "dtyyyymmdd", "gmttime", "localtime", "dateutc", "timeutc", "utctime", "utc", "datetimeutc",
                "bucket", "日期时间", "日期", "时间", "交易日期", "交易时间")  # fmt: skip
@@ -15,6 +15,8 @@ CLOSING = ("closetime", "timeclose", "closetimestamp", "timeperiodend", "windowe
            "klineclosetime", "end")  # fmt: skip
 DAYS = frozenset({"date", "tradedate", "dtyyyymmdd", "日期", "交易日期"})
 CLOCKS = frozenset({"time", "时间", "交易时间"})
+FINAL = frozenset({"complete", "iscomplete", "confirm", "confirmed", "isclosed", "closed", "isfinal", "final"})
+"""Columns that say of each bar whether it has closed."""
 UNNAMED = frozenset({"", "index", "unnamed0"})
 MARKETS = frozenset({"symbol", "ticker", "pair", "tic", "instrument", "code", "tscode", "asset", "market", "代码",
                      "股票代码", "名称"})  # fmt: skip
@@ -40,6 +42,7 @@ _TIERS: dict[str, tuple[frozenset[str], ...]] = {
                 "volumetraded",
                 "basetokenvolume",
                 "totaltradequantity",
+                "totaltradedquantity",
                 "ttltrdqnty",
                 "成交量",
             }

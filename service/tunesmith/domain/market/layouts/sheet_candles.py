@@ -10,7 +10,16 @@ import msgspec
 import numpy as np
 
 from tunesmith.domain.array_types import Floats, Ints
-from tunesmith.domain.market.layouts.column_names import CLOCKS, CLOSING, DAYS, MARKETS, OPENING, base_of, plain_name
+from tunesmith.domain.market.layouts.column_names import (
+    CLOCKS,
+    CLOSING,
+    DAYS,
+    FINAL,
+    MARKETS,
+    OPENING,
+    base_of,
+    plain_name,
+)
 from tunesmith.domain.market.layouts.column_plan import Plan, plan_of
 from tunesmith.domain.market.layouts.number_columns import number_columns
 from tunesmith.domain.market.layouts.reading import Reading, unread
@@ -29,6 +38,12 @@ _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 _SHOWN = 4
 _LOCAL = frozenset({"localtime"})
+_THURSDAY = 3
+"""The epoch's day, where Monday is 0."""
+_SATURDAY = 5
+_A_WEEK_OF_DAYS = 5
+_NO = frozenset({"false", "0", "0.0", "no", "n"})
+_YES = frozenset({"true", "1", "1.0", "yes", "y"})
 _PRICES = ("open", "high", "low", "close")
 
 
@@ -50,6 +65,9 @@ def candles_of_sheet(sheet: Sheet, reading: Reading, symbol: str, timeframe: str
     length = timeframe_ms(timeframe)
     plan = plan_of(sheet, reading, symbol, length)
     notes = [*_one_market(sheet, symbol), *plan.notes]
+    n_all = sheet.n_rows
+    sheet, still_open = _final_rows(sheet, reading)
+    notes += still_open
     picked = {role: sheet.columns[place] for role, place in plan.roles.items() if role not in ("time", "date")}
     numbers = number_columns(picked, reading.decimal, european=sheet.european)
     n = sheet.n_rows
@@ -64,20 +82,18 @@ def candles_of_sheet(sheet: Sheet, reading: Reading, symbol: str, timeframe: str
         notes.append(TAKEN_AS_UTC)
     if times.own_zone and reading.timezone is not None and n:
         raise Invalid("the times name their zone themselves, or are epochs: leave timezone out", path="/data/timezone")
-    if length % _DAY_MS == 0 and _days_of_a_moving_zone(times):
+    zone = _zone_of_days(times) if length % _DAY_MS == 0 else None
+    if zone is not None:
         stamps = times.wall
-        notes.append(
-            "the days begin at midnight of a zone with daylight saving: each is stored as 00:00 UTC of its date"
-        )
+        notes.append(f"the days begin at midnight of {zone}: each is stored as 00:00 UTC of its date")
     stamps = _opening(stamps, sheet, plan, reading, length)
     columns = {name: numbers[name][kept] for name in numbers}
     ordered = {name: columns.get(name, np.zeros(len(kept))) for name in (*_PRICES, "volume")}
     if len(stamps) > 1 and bool((np.diff(stamps) < 0).all()):
         stamps, ordered = stamps[::-1].copy(), {name: column[::-1].copy() for name, column in ordered.items()}
-    n_dropped = int(empty.sum())
-    if n_dropped:
-        notes.append(f"{n_dropped} rows without prices were left out, first at row {int(empty.argmax())}")
-    return SheetCandles(stamps, ordered, n_dropped, notes)
+    if empty.any():
+        notes.append(f"{int(empty.sum())} rows without prices were left out, first at row {int(empty.argmax())}")
+    return SheetCandles(stamps, ordered, n_all - len(kept), notes)
 
 
 def _times(sheet: Sheet, plan: Plan, reading: Reading, kept: Ints, length: int) -> Times:
@@ -164,9 +180,21 @@ def _opening(stamps: Ints, sheet: Sheet, plan: Plan, reading: Reading, length: i
     return stamps
 
 
-def _days_of_a_moving_zone(times: Times) -> bool:
+def _zone_of_days(times: Times) -> str | None:
+    """Of which zone days are that are to be stored as their dates; None where they are instants.
+
+    A zone with daylight saving may show one offset alone in a short file: days of an exchange, which has no weekends,
+    are taken as those of a longer file would be.
+    """
     offsets = times.wall - times.stamps
-    return len(offsets) > 0 and bool((offsets != offsets[0]).any()) and bool((times.wall % _DAY_MS == 0).all())
+    if not len(offsets) or not bool((times.wall % _DAY_MS == 0).all()):
+        return None
+    if bool((offsets != offsets[0]).any()):
+        return "a zone with daylight saving"
+    weekday = (times.wall // _DAY_MS + _THURSDAY) % 7
+    if offsets[0] != 0 and len(offsets) >= _A_WEEK_OF_DAYS and bool((weekday < _SATURDAY).all()):
+        return "an exchange's zone"
+    return None
 
 
 def _refuse_clock_changes(stamps: Ints, length: int) -> None:
@@ -214,6 +242,27 @@ def _needs_zone(why: str) -> Exception:
         "--timezone Europe/Athens",
         path="/data/timezone",
     )
+
+
+def _final_rows(sheet: Sheet, reading: Reading) -> tuple[Sheet, list[str]]:
+    """The sheet without bars that a column says have not closed, and a sentence for them.
+
+    Raises `Unread` where nobody said that they are to be left out.
+    """
+    for label, column in zip(sheet.names or [], sheet.columns, strict=False):
+        if plain_name(label) not in FINAL:
+            continue
+        texts = column.astype(object).map(str).str.strip().str.lower()
+        still_open = texts.isin(_NO).to_numpy()
+        if not still_open.any() or not texts.isin(_NO | _YES).all():
+            continue
+        what = f"the column {label} says that {int(still_open.sum())} bars had not closed, first at row "
+        what += str(int(still_open.argmax()))
+        if not reading.drop_open:
+            raise unread(f"{what}: they are not final", "--drop-open", path="/data/drop_open")
+        kept = [each[~still_open].reset_index(drop=True) for each in sheet.columns]
+        return Sheet(sheet.names, kept, sheet.european), [f"{what}: they were left out"]
+    return sheet, []
 
 
 def _one_market(sheet: Sheet, symbol: str) -> list[str]:
