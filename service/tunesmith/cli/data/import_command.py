@@ -92,17 +92,13 @@ def import_(
     store = open_market(settings.market)
     found = _imported(store, path, (symbol, timeframe, venue), reading, used if replace else None)
     reports, skipped = found.imported, [(skip.file, skip.reason) for skip in found.skipped]
-    if named is not None:
-        try:
-            reports = [store.name_calendar(report, named) for report in reports]
-        except Invalid:  # what is stored is stored: the daemon hears of it
-            _write_down(settings.data_dir, reports, used, replace=replace, calendar=None)
-            raise
+    try:
+        reports = reports if named is None else [store.name_calendar(report, named) for report in reports]
+    except Invalid:  # what is stored is stored: the daemon hears of it
+        _write_down(settings.data_dir, reports, used, replace=replace, calendar=None)
+        raise
     _write_down(settings.data_dir, reports, used, replace=replace, calendar=named)
-    if as_json:
-        typer.echo(json.dumps({"imported": msgspec.to_builtins(reports), "skipped": skipped}, indent=2))
-    else:
-        _show(reports, skipped)
+    _show(reports, skipped, as_json=as_json)
     if not reports:
         raise typer.Exit(1)
 
@@ -163,7 +159,10 @@ def _write_down(
         remark(f"It is done, but the audit log will not say so: {said}")
 
 
-def _show(reports: list[ImportReport], skipped: list[tuple[str, str]]) -> None:
+def _show(reports: list[ImportReport], skipped: list[tuple[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"imported": msgspec.to_builtins(reports), "skipped": skipped}, indent=2))
+        return
     for report in reports:
         by = "" if report.calendar == AROUND_THE_CLOCK.text else f", calendar {report.calendar}"
         typer.echo(

@@ -23,6 +23,10 @@ _FIRST_MS = -5_364_662_400_000
 _LAST_MS = 9_223_372_036_000
 _NO_RATIO = "bars have a price of zero or below"
 _SHOWN = 3
+_MOVED = (
+    "; they move with daylight saving: name the zone where times are local ones, or import shorter bars, of which "
+    "longer ones are made"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,9 +181,13 @@ def _spacing(stamps: Ints, timeframe: str) -> list[str]:
     odd = (stamps - stamps[0]) % length != 0
     if odd.any():
         row = int(odd.argmax())
+        away = (stamps[odd] - stamps[0]) % length
+        hour = UNIT_MS["h"]
+        moved = bool(np.isin(away, (hour, length - hour)).all()) and bool((away == away[0]).all()) and length > hour
+        why = _MOVED if moved else ""
         return [
             f"{int(odd.sum())} bars are not a whole number of {timeframe} after the first, "
-            f"first at row {row} ({iso(int(stamps[row]))})"
+            f"first at row {row} ({iso(int(stamps[row]))}){why}"
         ]
     return []
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from domain.market.layouts.layout_samples import HOURS, Sample, csv, form, made, plain
+from domain.market.layouts.layout_samples import HOURS, Sample, csv, form, local, made, plain
 from domain.market.layouts.layout_table import all_samples
 from tunesmith.domain.market.bars import COLUMNS
 from tunesmith.domain.market.layouts.reading import Reading
@@ -87,6 +87,31 @@ def test_the_commands_that_are_named_keep_what_was_said(tmp_path: Path) -> None:
     assert first == "--timezone Asia/Shanghai --time-format '%d/%m/%Y %H:%M'"
     assert second == "--timezone Asia/Shanghai --time-format '%m/%d/%Y %H:%M'"
     bring(tmp_path, sample, first)
+
+
+SPRING = made(begin=datetime(2024, 3, 30, 12, tzinfo=UTC))
+FOURS = made(begin=datetime(2024, 10, 24, tzinfo=UTC), step=timedelta(hours=4))
+NEW_YORK = [made(6, datetime(2024, 3, day, 22 - (day > 9), tzinfo=UTC), timedelta(hours=4)) for day in (7, 10, 11)]
+
+
+def test_a_zone_whose_clocks_change_on_another_day_is_refused(tmp_path: Path) -> None:
+    sample = Sample("b.csv", plain(SPRING, local("Europe/Berlin", "%Y-%m-%d %H:%M")), SPRING)
+    with pytest.raises(Invalid, match="when clocks change elsewhere and not in America") as no:
+        bring(tmp_path, sample, "--timezone America/New_York")
+    assert list(_commands(no.value.message)) == ["--timezone Europe/Berlin", "--timezone UTC"]
+    bring(tmp_path, sample, "--timezone Europe/Berlin")
+
+
+def test_an_hour_that_a_table_has_once_is_the_one_that_keeps_the_bars_apart(tmp_path: Path) -> None:
+    sample = Sample("b.csv", plain(FOURS, local("Europe/Berlin", "%Y-%m-%d %H:%M")), FOURS, timeframe="4h")
+    bring(tmp_path, sample, "--timezone Europe/Berlin")
+
+
+def test_long_bars_that_move_with_clocks_say_which_ones_would_do(tmp_path: Path) -> None:
+    candles = [candle for day in NEW_YORK for candle in day]
+    sample = Sample("f.csv", plain(candles, lambda c: c.ms), candles, timeframe="4h")
+    with pytest.raises(Invalid, match="move with daylight saving: name the zone"):
+        bring(tmp_path, sample, "")
 
 
 def test_bars_that_a_column_says_are_open_are_refused_or_left_out(tmp_path: Path) -> None:

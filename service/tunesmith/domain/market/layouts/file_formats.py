@@ -30,7 +30,7 @@ def read_sheet(path: Path) -> Sheet:
         raise Invalid(f"{name}: expected a file such as .csv, .csv.gz, .json, .xlsx, .h5, .parquet or .feather")
     kind = kind_of(name) or "zip"
     try:
-        if path.exists() and not path.is_file():
+        if path.exists() and not (path.is_file() or path.is_dir()):
             raise Invalid(f"{name}: it is no file but a pipe or a device; write what comes out of it to a file first")
         if path.stat().st_size == 0:
             raise Invalid(f"{name}: the file is empty")

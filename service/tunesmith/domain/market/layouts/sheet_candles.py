@@ -80,6 +80,8 @@ def candles_of_sheet(sheet: Sheet, reading: Reading, symbol: str, timeframe: str
     if times.naive and not times.date_only and n:
         _refuse_clock_changes(times.stamps, length)
         notes.append(TAKEN_AS_UTC)
+    elif reading.timezone is not None and not times.own_zone and not times.date_only:
+        _refuse_other_changes(times, reading.timezone, length)
     if times.own_zone and reading.timezone is not None and n:
         raise Invalid("the times name their zone themselves, or are epochs: leave timezone out", path="/data/timezone")
     zone = _zone_of_days(times) if length % _DAY_MS == 0 else None
@@ -213,6 +215,21 @@ def _refuse_clock_changes(stamps: Ints, length: int) -> None:
                 "--timezone UTC",
                 path="/data/timezone",
             )
+
+
+def _refuse_other_changes(times: Times, timezone: str, length: int) -> None:
+    """Refuse times that leave out an hour when clocks change, where those of the named zone do not change then."""
+    if length >= _DAY_MS or timezone == "UTC" or timezone[:1] in "+-":
+        return
+    away = length + _HOUR_MS
+    skipped = times.wall[1:][(np.diff(times.wall) == away) & (np.diff(times.stamps) == away)].tolist()
+    if skipped and all(_clocks_change(each, autumn=False) for each in skipped):
+        raise unread(
+            f"an hour is left out at {np.datetime64(skipped[0], 'ms')}, when clocks change elsewhere and not in "
+            f"{timezone}",
+            *(f"--timezone {each}" for each in ("Europe/Berlin", "America/New_York", "UTC") if each != timezone),
+            path="/data/timezone",
+        )
 
 
 def _clocks_change(time_ms: int, *, autumn: bool) -> bool:

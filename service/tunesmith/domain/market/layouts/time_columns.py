@@ -243,12 +243,29 @@ def _placed(wall: Ints, reading: Reading, *, date_only: bool) -> Times:
     down = len(wall) > 1 and bool((np.diff(wall) <= 0).all())
     index = pd.DatetimeIndex((wall[::-1] if down else wall).astype("datetime64[ms]"))
     try:
-        instants = _ms(index.tz_localize(_zone(zone), ambiguous="infer").tz_convert("UTC").tz_localize(None))
+        instants = _instants(index, zone)
     except ValueError as error:
         raise Invalid(
             f"the times do not fit the zone {zone}: {str(error).splitlines()[0]}", path="/data/timezone"
         ) from None
     return Times(instants[::-1].copy() if down else instants, wall, False, date_only)
+
+
+def _instants(index: pd.DatetimeIndex, zone: str) -> Ints:
+    """UTC milliseconds of times in a zone. Of an hour that is there twice in autumn, while the table has it once, that
+    one is taken which keeps the bars' distance. Raises `ValueError` where neither does."""
+
+    def read(how: Any) -> Ints:
+        return _ms(index.tz_localize(_zone(zone), ambiguous=how).tz_convert("UTC").tz_localize(None))
+
+    try:
+        return read("infer")
+    except ValueError:
+        summer, winter = (read(np.full(len(index), is_summer)) for is_summer in (True, False))
+        steps = [int(np.gcd.reduce(np.diff(each))) for each in (summer, winter)]
+        if steps[0] == steps[1]:
+            raise
+        return summer if steps[0] > steps[1] else winter
 
 
 def _zone(name: str) -> object:
