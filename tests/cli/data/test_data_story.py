@@ -65,7 +65,7 @@ def test_a_folder_names_its_venue_and_a_market_can_be_seen_and_removed(tmp_path:
     assert listed.count("2024-01-20 to 2024-01-22, held out from not yet") == 4
 
     shown = said(run("data", "show", "ETH/USDT", *where))
-    assert "1 gaps gap: 2 bars missing from 2024-01-20T04:00:00.000Z" in shown
+    assert "gaps: 1 gap: 2 missing from 2024-01-20T04:00:00.000Z" in shown
     assert "0 searches, 0 looks at the hold-out" in shown
     asked = run("data", "remove", LONG, *where)
     assert (asked.returncode, "say --yes" in said(asked)) == (2, True)

@@ -180,9 +180,9 @@ def _show_series(series: Series) -> None:
     )
     typer.echo(f"  fingerprint {series.data_hash[:_FINGERPRINT]} (--json has all of it)")
     typer.echo(f"  calendar {series.calendar or 'recognized from the bars when they are read'}")
-    typer.echo(f"  {series.n_gaps} gaps" if series.n_gaps else "  no gaps")
+    typer.echo(f"  gaps: {series.n_gaps:,}")
     for gap in series.gaps[:_LISTED_GAPS]:
-        typer.echo(f"  gap: {gap['missing']} bars missing from {gap['from']}")
+        typer.echo(f"  gap: {gap['missing']} missing from {gap['from']}")
     if series.n_gaps > _LISTED_GAPS:
         typer.echo(f"  … and {series.n_gaps - _LISTED_GAPS} more (--json lists the first {len(series.gaps)})")
 
@@ -215,7 +215,7 @@ def _in_two_lines(venue: str, symbol: str, timeframe: str, *rest: str) -> tuple[
     bars, begin, end, held_out, gaps = rest
     return (
         f"{escape(venue)}  {escape(symbol)}  {timeframe}",
-        f"    {bars} bars, {begin} to {end}, held out from {held_out}, {gaps} gaps",
+        f"    {bars} bars, {begin} to {end}, held out from {held_out}, gaps: {gaps}",
     )
 
 

@@ -172,7 +172,7 @@ def _show(reports: list[ImportReport], skipped: list[tuple[str, str]], *, as_jso
         for warning in report.warnings:
             remark(f"  look: {warning}")
         for gap in report.gaps[:_LISTED_GAPS]:
-            typer.echo(f"  gap: {gap['missing']} bars missing from {gap['from']}")
+            typer.echo(f"  gap: {gap['missing']} missing from {gap['from']}")
         if len(report.gaps) > _LISTED_GAPS:
             typer.echo(f"  … and {len(report.gaps) - _LISTED_GAPS} more gaps (--json lists them)")
     for file, reason in skipped:
