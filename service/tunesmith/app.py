@@ -249,7 +249,7 @@ async def _bring_up_to_date(database: Database) -> None:
 
 
 def _until_able(executor: Executor) -> Callable[[], bool]:
-    """Whether the workers are still being started; once they are there, it is not looked at any more."""
+    """A function that says whether the workers are still being started; once they are there it looks no more."""
     able = False
 
     def is_starting() -> bool:

@@ -277,14 +277,14 @@ def all_bars(a: Attacker) -> list[Asked]:
     return [asked(a.search("best of all bars", a.box.beside(grid.params)))]
 
 
-def recognised(a: Attacker) -> list[Asked]:
-    """A rule text that recognises sixty bars by their close, each before a good one, about each other."""
+def recognized(a: Attacker) -> list[Asked]:
+    """A rule text that recognizes sixty bars by their close, each before a good one, about each other."""
     step = np.diff(a.bars.open)
     good = np.sort(np.argsort(-step[1:-1] / a.bars.open[1:-2])[:60]) + 1
     known = " or ".join(f"abs(close - {a.bars.close[i - 1]!r}) < near * 1e-7" for i in good)
     code = f"near = Int(1, 1, 3)\nhit = {known}\nenter_long(hit)\nexit_long(not hit)\n"
-    rule = Strategy.parse(code, id="recognised")
-    return [asked(a.search("recognised", {"near": [1, 2, 3]}, rule=rule))]
+    rule = Strategy.parse(code, id="recognized")
+    return [asked(a.search("recognized", {"near": [1, 2, 3]}, rule=rule))]
 
 
 def best_of(*made: Made) -> Made:
@@ -351,5 +351,5 @@ ROWS: dict[str, Row] = {
     "wide, then genetic about its winner": Row("slow", genetic_narrow),
     "tpe, alone": Row("slow", tpe),
     "outside: the best of all bars, hold-out too": Row("outside", all_bars),
-    "outside: a text that recognises sixty bars": Row("outside", recognised),
+    "outside: a text that recognizes sixty bars": Row("outside", recognized),
 }

@@ -8,7 +8,7 @@ all pairs of files: how many of one coin are one market, the pairs of different 
 one coin that are furthest apart. Then made-up markets with nothing in common, and what identifying a market of 70,000
 bars costs with 50 such markets stored.
 
-Exits with 1 where an alteration is not recognised, two markets are taken for one or one for two, or where it takes more
+Exits with 1 where an alteration is not recognized, two markets are taken for one or one for two, or where it takes more
 than half a second of a core.
 """
 
@@ -52,10 +52,10 @@ def walk(seed: int, n: int) -> Closes:
     return Closes(BEGIN + np.arange(n) * HOUR_MS, 100.0 * np.exp(np.cumsum(size * rng.standard_normal(n))), "1h")
 
 
-def recognised(closes: dict[str, Closes]) -> bool:
-    """Print the table of alterations; whether every one is recognised on every market."""
+def recognized(closes: dict[str, Closes]) -> bool:
+    """Print the table of alterations; whether every one is recognized on every market."""
     stored = {name: Comparable(each.mark()) for name, each in closes.items()}
-    print(f"{'alteration':40} {'recognised':>12} {'least |r|':>10} {'fewest moves':>13}   not on")
+    print(f"{'alteration':40} {'recognized':>12} {'least |r|':>10} {'fewest moves':>13}   not on")
     sound = True
     for what, alter in ALTERATIONS.items():
         found, missing = [], []
@@ -159,7 +159,7 @@ def main() -> int:
     parser.add_argument("--shared", type=Path, default=SHARED)
     shared = parser.parse_args().shared
     closes = {name: closes_of(shared, name, timeframe) for name, timeframe in files_of(shared).items()}
-    sound = [recognised(closes), told_apart(closes)] if closes else []
+    sound = [recognized(closes), told_apart(closes)] if closes else []
     return 0 if all([*sound, made_up(), cost()]) else 1
 
 

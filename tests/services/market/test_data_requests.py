@@ -113,6 +113,10 @@ def test_removed_candles_leave_every_count_and_used_ones_are_replaced_as_new_evi
                 assert words in refused.value.message
             removed = await house.ask("data.remove", symbol=symbol, force=True)
             assert (removed["timeframes"], removed["n_bars"]) == (["1d"], len(rows))
+            kept = "SELECT passing FROM requests WHERE type = 'data.remove' AND reply LIKE '{\"data\"%'"
+            assert [row[0] for row in await house.context.database.fetch_all(kept)] == [0], (
+                "its reply is no passing one"
+            )
             assert (await house.ask("data.list"))["data"] == []
             MarketFolder(tmp_path / "market").import_rows(rows, symbol="BACK/USDT", timeframe="1d", venue="north")
             burnt = await house.ask("backtest.start", symbol="BACK/USDT", strategy_id=RULE, use_holdout=True)

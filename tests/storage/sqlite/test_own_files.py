@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tunesmith.errors import Conflict
 from tunesmith.storage.faults import Damaged
 from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.sqlite.own_files import OwnFiles
 
 
 @pytest.mark.parametrize("then", ["a write", "a look"])
@@ -23,6 +25,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from tunesmith.errors import Internal
 from tunesmith.storage.sqlite.database import Database
+from tunesmith.storage.sqlite.own_files import OwnFiles
 
 async def main(path):
     database = await Database.open(path)
@@ -86,3 +89,16 @@ def test_a_lock_file_that_was_removed_lets_nobody_in(tmp_path: Path) -> None:
         await (await Database.open(tmp_path / "t.db")).close()
 
     asyncio.run(main())
+
+
+def test_a_lost_log_that_cannot_be_brought_in_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    conn = sqlite3.connect(path)
+    conn.execute("PRAGMA journal_mode = WAL")
+    conn.execute("CREATE TABLE kept (n)")
+    files = OwnFiles(path)
+    assert files.secure(conn) is None
+    path.with_name("t.db-wal").unlink()
+    conn.close()
+    with pytest.raises(Damaged, match="was removed while it was in use; restore a backup"):
+        files.secure(conn)

@@ -111,7 +111,7 @@ class Bars:
         bars_per_year: float | None = None,
         calendar: Calendar | str | None = None,
     ) -> Bars:
-        """Checked bars from a file whose layout is recognised; see `layouts` for what can be."""
+        """Checked bars from a file whose layout is recognized; see `layouts` for what can be."""
         stamps, columns = columns_of_file(Path(path), symbol, timeframe)
         return cls.from_arrays(
             stamps,

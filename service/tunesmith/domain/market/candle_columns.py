@@ -21,7 +21,7 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 def columns_of_frame(frame: pd.DataFrame, symbol: str, timeframe: str) -> tuple[Ints, dict[str, Floats]]:
     """Bar times int64[n] in UTC milliseconds, and float64[n] for each of `COLUMNS`; n may be 0.
 
-    Columns are recognised by their names (see `layouts.column_names`); naive times are UTC. Raises `Invalid` for a
+    Columns are recognized by their names (see `layouts.column_names`); naive times are UTC. Raises `Invalid` for a
     column that is missing, there twice or no numbers, and for times that are missing, none, or in doubt.
     """
     return _columns(candles_of_sheet(sheet_of_frame(frame), UNSAID, symbol, timeframe))

@@ -1,10 +1,11 @@
-"""Market data over the wire: what is there, and bars sent inline."""
+"""Market data over the wire: what is there, bars that come with a request, and candles that are removed."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import TypeVar
 
 from tunesmith.domain.market.layouts.reading import Reading
 from tunesmith.domain.records import build
@@ -24,7 +25,7 @@ from tunesmith.protocol.messages.markets import (
 )
 from tunesmith.services.market.market_identity import lineage_of
 from tunesmith.services.market.market_windows import known_boundary
-from tunesmith.services.requests.idempotency import Change, unchanged
+from tunesmith.services.requests.idempotency import Change
 from tunesmith.services.runtime.context import Context
 from tunesmith.storage.market.series import Series
 from tunesmith.storage.sqlite.connections import Connection
@@ -33,6 +34,8 @@ from tunesmith.storage.timestamps import iso, now
 from tunesmith.workers.chunks.payloads import ImportBars, Imported, Timed
 from tunesmith.workers.executor import Chunk
 
+Shown = TypeVar("Shown", MarketData, MarketSeries)
+
 
 async def list_all(context: Context, request: ListData, call: Call) -> DataList:
     """What market data is stored, and from where on it is held out."""
@@ -40,17 +43,7 @@ async def list_all(context: Context, request: ListData, call: Call) -> DataList:
     markets = {(series.venue, series.symbol) for series in stored}
     begins = {market: await known_boundary(context, *market) for market in markets}
     return DataList(
-        data=[
-            build(
-                MarketData,
-                series,
-                start=iso(series.start_ms),
-                end=iso(series.end_ms),
-                withheld_from=begins[series.venue, series.symbol],
-                calendar=context.market.calendar_of(series),
-            )
-            for series in stored
-        ]
+        data=[_shown(context, MarketData, series, begins[series.venue, series.symbol]) for series in stored],
     )
 
 
@@ -99,17 +92,7 @@ async def show(context: Context, request: ShowData, call: Call) -> DataShown:
         venue=venue,
         symbol=request.symbol,
         withheld_from=begins,
-        data=[
-            build(
-                MarketSeries,
-                each,
-                start=iso(each.start_ms),
-                end=iso(each.end_ms),
-                withheld_from=begins,
-                calendar=context.market.calendar_of(each),
-            )
-            for each in stored
-        ],
+        data=[_shown(context, MarketSeries, each, begins) for each in stored],
         other_names=[f"{each.venue} {each.symbol}" for each in others],
         uses=await market_uses.uses(context.database, (venue, request.symbol)),
     )
@@ -135,7 +118,22 @@ async def remove(context: Context, request: RemoveData, call: Call) -> Change:
         timeframes=[each.timeframe for each in chosen],
         n_bars=sum(each.n_bars for each in chosen),
     )
-    return unchanged(removed)
+
+    async def apply(conn: Connection) -> DataRemoved:
+        return removed
+
+    return Change(apply)
+
+
+def _shown(context: Context, kind: type[Shown], series: Series, withheld_from: str | None) -> Shown:
+    return build(
+        kind,
+        series,
+        start=iso(series.start_ms),
+        end=iso(series.end_ms),
+        withheld_from=withheld_from,
+        calendar=context.market.calendar_of(series),
+    )
 
 
 def _series_of(context: Context, symbol: str, venue: str | None) -> tuple[str, Sequence[Series]]:

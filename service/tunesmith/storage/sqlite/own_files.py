@@ -1,7 +1,7 @@
 """The database's files as SQLite has them open: whether somebody removed or replaced them meanwhile.
 
-SQLite goes on with files that have no name any more, and says nothing: what it writes there is lost when it ends. By
-name and number alone: opening and closing a database file here would let go of SQLite's locks.
+SQLite goes on with files that have no name any more, and says nothing: what it writes there is lost when it ends. Files
+are compared by device and inode alone: opening and closing one here would let go of SQLite's locks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tunesmith.storage.faults import Damaged
 
-Number = tuple[int, int]
+Inode = tuple[int, int]
+"""A file's device and its number there, which another file under its name does not have."""
 
 
 class LogLost(Damaged):
@@ -27,16 +28,16 @@ class OwnFiles:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._log = path.with_name(f"{path.name}-wal")
-        self._number, self._log_number = _number(path), _number(self._log)
+        self._inode, self._log_inode = _inode(path), _inode(self._log)
 
     def look(self) -> None:
         """Raises `Damaged` where the database file is gone or another, `LogLost` where its log is."""
-        number = _number(self.path)
-        if number is None:
+        inode = _inode(self.path)
+        if inode is None:
             raise Damaged(f"the database file {self.path} is gone; restore a backup")
-        if number != self._number:
+        if inode != self._inode:
             raise Damaged(f"the database file {self.path} was replaced while it was in use; start again")
-        if _number(self._log) != self._log_number:
+        if _inode(self._log) != self._log_inode:
             raise LogLost(f"{self._log} was removed while it was in use; nothing that was answered is lost")
 
     def secure(self, conn: sqlite3.Connection) -> Damaged | None:
@@ -47,14 +48,17 @@ class OwnFiles:
         try:
             self.look()
         except LogLost as lost:
-            busy, *_ = conn.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            try:
+                busy, *_ = conn.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            except sqlite3.Error:
+                busy = True
             if busy:
                 raise Damaged(f"{self._log} was removed while it was in use; restore a backup") from lost
             return lost
         return None
 
 
-def _number(path: Path) -> Number | None:
+def _inode(path: Path) -> Inode | None:
     try:
         stat = os.stat(path)  # noqa: PTH116 - several times faster than Path.stat, and called for each commit
     except OSError:

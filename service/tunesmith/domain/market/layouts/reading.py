@@ -20,7 +20,7 @@ Error = TypeVar("Error", bound=Invalid)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """How a table is to be read; what is left out is recognised without doubt, or the table is refused.
+    """How a table is to be read; what is left out is recognized without doubt, or the table is refused.
 
     `layout` is the name of a layout; `columns` the roles in the table's order (time,open,high,low,close,volume, "-" for
     a column that is not used) or by name (time=Gmt time,close=Last). `timezone` is the zone of times that name none:
